@@ -1,0 +1,139 @@
+"""The way from a shop's own order model to an ``OrderReport``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model, QuerySet
+
+from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.report import OrderReport
+
+
+class OrderAdapter:
+    """
+    Tells the app about one model of orders. Subclass it, and ``register`` it.
+
+    ``get_order_id``, ``is_reportable`` and ``get_account`` run inside the
+    shop's save, so they must be cheap. The others run in a worker, on
+    committed data. What any of them raises ends up on the row, and never in
+    the shop's save.
+    """
+
+    #: The field that ``button_orders_backfill`` compares with its dates.
+    date_field: ClassVar[str] = ""
+    #: Related models whose changes change the order: ``{OrderLine: "order"}``.
+    #: A path may follow relations: ``{Refund: "line__order"}``.
+    watch: ClassVar[Mapping[type[Model] | str, str]] = {}
+
+    def __init__(self, model: type[Model]) -> None:
+        self.model = model
+
+    def get_order_id(self, order: Any) -> str:
+        """Return the shop's id of the order. It must never change."""
+        return str(order.pk)
+
+    def get_account(self, order: Any) -> str:
+        """Return the account at Button: a key of ``ACCOUNTS``, or "default"."""
+        return DEFAULT_ACCOUNT
+
+    def is_reportable(self, order: Any) -> bool:
+        """Return whether Button should know of the order, such as: it is paid."""
+        return True
+
+    def is_cancelled(self, order: Any) -> bool:
+        """Return whether all of the order is cancelled. A part is a change."""
+        return False
+
+    def build(self, order: Any) -> OrderReport:
+        """Return what Button should know about the order."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define build(order) and return an OrderReport."
+        )
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the orders, with what ``build`` needs selected or prefetched."""
+        return self.model._base_manager.all()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+
+AdapterClass = TypeVar("AdapterClass", bound=type[OrderAdapter])
+
+_adapters: dict[type[Model], OrderAdapter] = {}
+
+
+def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
+    """
+    Register an adapter for one or more models of orders.
+
+    Raises ``ImproperlyConfigured`` when a model has another adapter already.
+    """
+
+    def decorate(adapter_class: AdapterClass) -> AdapterClass:
+        if not models:
+            raise ImproperlyConfigured("Name the model: @register(Order).")
+        for model in models:
+            known = _adapters.get(model)
+            if known is not None and known.name != adapter_class.__name__:
+                raise ImproperlyConfigured(
+                    f"{model._meta.label} is registered with {known.name} already."
+                )
+            _adapters[model] = adapter_class(model)
+        return adapter_class
+
+    return decorate
+
+
+def unregister(model: type[Model]) -> None:
+    """Forget the adapter of a model, if it has one."""
+    _adapters.pop(model, None)
+
+
+def registered() -> list[OrderAdapter]:
+    return list(_adapters.values())
+
+
+def find_adapter(model: type[Model]) -> OrderAdapter | None:
+    """Return the adapter of a model, or of the one it is a proxy or child of."""
+    for base in model.__mro__:
+        if base in _adapters:
+            return _adapters[base]
+    return None
+
+
+def get_adapter(model: type[Model]) -> OrderAdapter:
+    """Return the adapter of a model. Raises ``ImproperlyConfigured``."""
+    adapter = find_adapter(model)
+    if adapter is None:
+        raise ImproperlyConfigured(f"No adapter is registered for {model._meta.label}.")
+    return adapter
+
+
+def watched_paths(model: type[Model]) -> list[str]:
+    """Return the paths from an instance of a model to the orders it belongs to."""
+    return [
+        path
+        for adapter in _adapters.values()
+        for watched, path in watched_models(adapter)
+        if issubclass(model, watched)
+    ]
+
+
+def watched_models(adapter: OrderAdapter) -> Iterator[tuple[type[Model], str]]:
+    for model, path in adapter.watch.items():
+        yield apps.get_model(model) if isinstance(model, str) else model, path
+
+
+def follow(instance: Any, path: str) -> Any:
+    """Return what a path such as "line__order" leads to, or None."""
+    for name in path.split("__"):
+        if instance is None:
+            return None
+        instance = getattr(instance, name)
+    return instance

@@ -1,0 +1,28 @@
+"""Wiring."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import register
+from django.db.models.signals import post_delete, post_save
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class ButtonOrdersConfig(AppConfig):
+    name = "django_button_orders"
+    verbose_name = _("Button orders")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # These import the models, which can be loaded only now.
+        from django_button_orders import checks, receivers
+
+        register(checks.check_button_orders)
+        # No sender: proxies and children of a registered model send their own.
+        uid = "django_button_orders"
+        post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")
+        post_delete.connect(
+            receivers.report_deleted, dispatch_uid=f"{uid}.report_deleted"
+        )
+        autodiscover_modules("button_orders")

@@ -1,0 +1,32 @@
+"""What Celery beat should run. A settings file imports it: no Django here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REPORT_ORDER = "django_button_orders.report_order"
+REPORT_DUE_ORDERS = "django_button_orders.report_due_orders"
+PRUNE_SUBMISSIONS = "django_button_orders.prune_submissions"
+
+DAY = 24 * 60 * 60
+
+
+def beat_schedule(*, sweep_seconds: float = 30) -> dict[str, dict[str, Any]]:
+    """
+    Return the entries to put into ``CELERY_BEAT_SCHEDULE``.
+
+    The sweep runs every ``sweep_seconds``, pruning once a day. A message that
+    waited longer than its interval is dropped, the next one does its work.
+    """
+    return {
+        "button-orders-report-due": {
+            "task": REPORT_DUE_ORDERS,
+            "schedule": float(sweep_seconds),
+            "options": {"expires": float(sweep_seconds)},
+        },
+        "button-orders-prune": {
+            "task": PRUNE_SUBMISSIONS,
+            "schedule": float(DAY),
+            "options": {"expires": float(DAY)},
+        },
+    }

@@ -1,0 +1,135 @@
+"""
+System checks: what is wrong with the configuration, all at once.
+
+Ids are never used again once they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import FieldDoesNotExist
+
+from django_button_orders.adapters import OrderAdapter, registered, watched_models
+from django_button_orders.conf import (
+    LEASE_MARGIN_SECONDS,
+    SETTING,
+    account_names,
+    find_problems,
+    get_settings,
+    is_loopback,
+)
+from django_button_orders.middleware import AttributionMiddleware
+
+IDS = {"unknown": "django_button_orders.E001", "type": "django_button_orders.E002"}
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+ATTRIBUTION = f"{AttributionMiddleware.__module__}.{AttributionMiddleware.__name__}"
+
+
+def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = [
+        Error(problem.message, hint=problem.hint or None, id=IDS[problem.kind])
+        for problem in find_problems()
+    ]
+    if not problems:
+        for account in account_names():
+            problems += check_api_key(account)
+            problems += check_base_url(account)
+            problems += check_lease(account)
+    problems += check_middleware()
+    for adapter in registered():
+        problems += check_adapter(adapter)
+    return problems
+
+
+def path_of(account: str, key: str) -> str:
+    if account in get_settings().accounts:
+        return f"{SETTING}['ACCOUNTS']['{account}']['{key}']"
+    return f"{SETTING}['{key}']"
+
+
+def check_api_key(account: str) -> Iterator[CheckMessage]:
+    account_settings = get_settings(account)
+    if account_settings.enabled and not account_settings.api_key:
+        yield Error(
+            f"{path_of(account, 'API_KEY')} is not set.",
+            hint="Make a key in Button's dashboard, or set ENABLED to False: "
+            "then orders are recorded and wait.",
+            id="django_button_orders.E003",
+        )
+
+
+def check_base_url(account: str) -> Iterator[CheckMessage]:
+    base_url = get_settings(account).base_url
+    if base_url.startswith("https://"):
+        return
+    if base_url.startswith("http://") and (is_loopback(base_url) or settings.DEBUG):
+        return
+    yield Error(
+        f"{path_of(account, 'BASE_URL')} must start with 'https://'.",
+        hint="The API key is sent with every request. Plain 'http://' is for "
+        "this machine, or with DEBUG.",
+        id="django_button_orders.E004",
+    )
+
+
+def check_lease(account: str) -> Iterator[CheckMessage]:
+    account_settings = get_settings(account)
+    needed = account_settings.deadline + LEASE_MARGIN_SECONDS
+    if account_settings.lease_seconds < needed:
+        yield Error(
+            f"{SETTING}['LEASE_SECONDS'] must be at least {needed:g}.",
+            hint="A call starts only with its DEADLINE and "
+            f"{LEASE_MARGIN_SECONDS} seconds of the lease left.",
+            id="django_button_orders.E005",
+        )
+
+
+def check_middleware() -> Iterator[CheckMessage]:
+    middleware = list(getattr(settings, "MIDDLEWARE", None) or [])
+    if ATTRIBUTION not in middleware:
+        return
+    if SESSIONS not in middleware[: middleware.index(ATTRIBUTION)]:
+        yield Error(
+            "AttributionMiddleware needs the session of the visitor.",
+            hint=f"Put '{SESSIONS}' above '{ATTRIBUTION}' in MIDDLEWARE.",
+            id="django_button_orders.E006",
+        )
+
+
+def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
+    if type(adapter).build is OrderAdapter.build:
+        yield Error(
+            f"{adapter.name} does not define build(order).",
+            hint="It must return an OrderReport.",
+            obj=adapter.model,
+            id="django_button_orders.E007",
+        )
+    try:
+        if adapter.date_field:
+            adapter.model._meta.get_field(adapter.date_field)
+    except FieldDoesNotExist:
+        yield Error(
+            f"{adapter.name}.date_field is '{adapter.date_field}', "
+            f"which {adapter.model._meta.label} does not have.",
+            obj=adapter.model,
+            id="django_button_orders.E008",
+        )
+    try:
+        list(watched_models(adapter))
+    except (LookupError, ValueError) as exc:
+        yield Error(
+            f"{adapter.name}.watch names a model that does not exist: {exc}",
+            obj=adapter.model,
+            id="django_button_orders.E009",
+        )
+    if not adapter.date_field:
+        yield Warning(
+            f"{adapter.name}.date_field is not set.",
+            hint="Without it, button_orders_backfill cannot take --since and --until.",
+            obj=adapter.model,
+            id="django_button_orders.W001",
+        )

@@ -1,0 +1,345 @@
+"""
+HTTP to Button's Order API, and nothing else: no Django, no database.
+
+Paths and methods are those of Button's official clients; Button's page
+"Authentication" gives Basic with the API key and an empty password.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+)
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+
+from django_button_orders.deadline import DeadlineAdapter, deadline_at
+from django_button_orders.exceptions import NoAnswerError, NotSentError
+
+ORDERS = "/v1/order"
+CHUNK_BYTES = 16384
+REDACTED = "[API key]"
+
+
+class Request(NamedTuple):
+    """One operation of the Order API, on the wire."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+def create_order(payload: Mapping[str, Any]) -> Request:
+    return Request("POST", ORDERS, encode(payload))
+
+
+def update_order(order_id: str, payload: Mapping[str, Any]) -> Request:
+    return Request("POST", order_path(order_id), encode(payload))
+
+
+def cancel_order(order_id: str) -> Request:
+    return Request("DELETE", order_path(order_id))
+
+
+def retrieve_order(order_id: str) -> Request:
+    return Request("GET", order_path(order_id))
+
+
+def order_path(order_id: str) -> str:
+    # Without safe="", an id with a slash would name another resource.
+    return f"{ORDERS}/{quote(order_id, safe='')}"
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came back: a status, a body of bounded size, and when to come again."""
+
+    status_code: int
+    body: str = ""
+    data: dict[str, Any] | None = None
+    is_html: bool = False
+    is_json: bool = False
+    retry_after: float | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+    @property
+    def is_ok(self) -> bool:
+        """
+        Whether Button accepted it.
+
+        Button's envelope has to say so where there is one. Button also lists
+        202 and plain text as answers; a page of HTML is some proxy's.
+        """
+        if not self.is_success or self.is_html:
+            return False
+        if self.data is not None:
+            meta = self.data.get("meta")
+            return isinstance(meta, dict) and meta.get("status") == "ok"
+        return not self.is_json
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """The order object, or an empty dict when there is none."""
+        found = (self.data or {}).get("object")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def message(self) -> str:
+        """Button's own words about an error, or an empty string."""
+        error = (self.data or {}).get("error")
+        message = error.get("message") if isinstance(error, dict) else error
+        return message if isinstance(message, str) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ButtonClient:
+    """
+    One account at Button. Cheap to make: connections outlive it.
+
+    ``timeout`` (to connect, to read) and ``deadline`` are in seconds.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = "https://api.usebutton.com"
+    api_version: str | None = None
+    timeout: tuple[float, float] = (3.05, 10)
+    deadline: float = 30
+    max_response_bytes: int = 65536
+
+    def url(self, request: Request) -> str:
+        return self.base_url.rstrip("/") + request.path
+
+    def send(self, request: Request) -> Answer:
+        """
+        Make a request and return Button's answer, whatever its status.
+
+        Raises ``NotSentError`` when no connection came about, and
+        ``NoAnswerError`` when Button may have acted on the request.
+        """
+        prepared = requests.Request(
+            request.method,
+            self.url(request),
+            headers=self.headers(request.body),
+            data=request.body,
+        ).prepare()
+        # Not prepared by the session, which would add cookies of its own.
+        session = get_session(self.base_url, self.api_key)
+        try:
+            with deadline_at(time.monotonic() + self.deadline):
+                response = session.send(
+                    prepared,
+                    timeout=self.timeout,
+                    stream=True,
+                    allow_redirects=False,
+                    verify=True,
+                )
+                with response:
+                    return self.read_answer(response)
+        except (requests.RequestException, HTTPError, OSError) as exc:
+            session.close()
+            raise as_button_error(exc) from None
+
+    def headers(self, body: bytes | None) -> dict[str, str]:
+        credentials = base64.b64encode(f"{self.api_key}:".encode()).decode()
+        headers = {
+            "Authorization": f"Basic {credentials}",
+            "Accept": "application/json, text/plain",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.api_version:
+            headers["X-Button-API-Version"] = self.api_version
+        return headers
+
+    def read_answer(self, response: requests.Response) -> Answer:
+        raw, complete = read_body(response, self.max_response_bytes)
+        body = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+        content_type = response.headers.get("Content-Type", "").lower()
+        return Answer(
+            status_code=response.status_code,
+            body=self.redact(body),
+            data=parse_object(body) if complete else None,
+            is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
+            is_json="json" in content_type and complete and body.strip() != "",
+            retry_after=parse_retry_after(response.headers),
+        )
+
+    def redact(self, text: str) -> str:
+        """Take the key out of a text that is going to be kept."""
+        if not self.api_key:
+            return text
+        encoded = base64.b64encode(f"{self.api_key}:".encode()).decode()
+        return text.replace(self.api_key, REDACTED).replace(encoded, REDACTED)
+
+
+USER_AGENT = (
+    f"django-button-orders requests/{requests.__version__}"
+    f" python/{platform.python_version()}"
+)
+
+
+class Sessions(threading.local):
+    """
+    The sessions of one thread, one for each account.
+
+    A session is not documented to be safe between threads, and a socket is
+    not between processes.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.by_account: dict[tuple[str, str], requests.Session] = {}
+
+
+_sessions = Sessions()
+
+
+def get_session(base_url: str, api_key: str) -> requests.Session:
+    if _sessions.pid != os.getpid():
+        _sessions.__init__()  # type: ignore[misc]  # a forked child starts afresh
+    key = (base_url, api_key)
+    session = _sessions.by_account.get(key)
+    if session is None:
+        session = _sessions.by_account[key] = new_session()
+    return session
+
+
+def new_session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    # Retries belong to the database: a repeated POST is a second order.
+    adapter = DeadlineAdapter(pool_connections=1, pool_maxsize=1)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def read_body(response: requests.Response, limit: int) -> tuple[bytes, bool]:
+    """
+    Return at most ``limit`` bytes of the body, and whether that is all of it.
+
+    The body is decompressed here, because a small one can be made to grow
+    without bound.
+    """
+    raw = bytearray()
+    while len(raw) <= limit:
+        chunk = response.raw.read(CHUNK_BYTES, decode_content=False)
+        if not chunk:
+            break
+        raw += chunk
+    complete = len(raw) <= limit
+    data = bytes(raw[:limit])
+    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
+        return data, complete
+    return decompress(data, limit, complete)
+
+
+def decompress(data: bytes, limit: int, complete: bool) -> tuple[bytes, bool]:
+    # 47 is zlib's "gzip or deflate, by the header". The identity was asked
+    # for, so anything else may stay unread.
+    decompressor = zlib.decompressobj(47)
+    try:
+        body = decompressor.decompress(data, limit + 1)
+    except zlib.error:
+        return b"", False
+    return body[:limit], complete and decompressor.eof and len(body) <= limit
+
+
+def parse_object(body: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(body.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    Return the seconds that an answer asks to wait, or None.
+
+    ``Retry-After`` is in seconds or a date. ``X-Button-Limit-Reset-Seconds``
+    is documented for another API of Button's; the longer of both counts.
+    """
+    asked = [
+        parse_seconds(headers.get("X-Button-Limit-Reset-Seconds", "")),
+        parse_seconds(headers.get("Retry-After", "")),
+        parse_date(headers.get("Retry-After", ""), headers.get("Date", "")),
+    ]
+    known = [seconds for seconds in asked if seconds is not None]
+    return max(known) if known else None
+
+
+def parse_seconds(text: str) -> float | None:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return float(text[:12])
+
+
+def parse_date(text: str, now_text: str) -> float | None:
+    try:
+        then = parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    try:
+        # By Button's clock, where it tells the time: ours may be wrong.
+        now = parsedate_to_datetime(now_text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        now = time.time()
+    return max(then - now, 0.0)
+
+
+def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:
+    """Say in one sentence what happened. The original may quote the request."""
+    causes = list(chain_of(exc))
+    for kind, sentence in NOT_SENT.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return NotSentError(sentence)
+    if any(isinstance(cause, TimeoutError | HTTPTimeoutError) for cause in causes):
+        return NoAnswerError("Button did not answer in time.")
+    return NoAnswerError("The connection to Button was lost before its answer.")
+
+
+NOT_SENT: dict[type[BaseException], str] = {
+    ssl.SSLCertVerificationError: "Button's TLS certificate was not accepted.",
+    NameResolutionError: "Button's host name could not be resolved.",
+    ConnectTimeoutError: "Connecting to Button timed out.",
+    NewConnectionError: "Button could not be reached.",
+}
+
+
+def chain_of(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it wraps, which requests keeps in odd places."""
+    for _ in range(10):
+        yield exc
+        wrapped = [getattr(exc, "reason", None), *exc.args, exc.__context__]
+        inner = [item for item in wrapped if isinstance(item, BaseException)]
+        if not inner:
+            return
+        exc = inner[0]

@@ -1,0 +1,256 @@
+"""The ``BUTTON_ORDERS`` setting as a typed object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+SETTING = "BUTTON_ORDERS"
+DEFAULT_ACCOUNT = "default"
+# No call starts with less of the lease left than a call may take, plus this.
+LEASE_MARGIN_SECONDS = 5
+DOORBELLS = ("thread", "inline", "none")
+
+
+def is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def is_positive(value: object) -> bool:
+    return is_number(value) and value > 0  # type: ignore[operator]  # a number
+
+
+def is_positive_integer(value: object) -> bool:
+    return isinstance(value, int) and is_positive(value)
+
+
+def is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(map(is_positive, value))
+    )
+
+
+def is_schedule(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(
+        is_number(seconds) and seconds >= 0 for seconds in value
+    )
+
+
+def is_api_key(value: object) -> bool:
+    # A colon would end the user name of Basic authentication, and a line
+    # break the header.
+    return isinstance(value, str) and all(
+        "!" <= character <= "~" and character != ":" for character in value
+    )
+
+
+def is_base_url(value: object) -> bool:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        return parts is not None and bool(parts.hostname) and not parts.username
+    except ValueError:
+        return False
+
+
+def is_accounts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and name and isinstance(values, Mapping)
+        for name, values in value.items()
+    )
+
+
+def setting(
+    default: Any, accepts: Callable[[object], bool], must: str, **options: Any
+) -> Any:
+    return field(
+        default=default, metadata={"accepts": accepts, "must": must}, **options
+    )
+
+
+def number(default: float) -> Any:
+    return setting(default, is_positive, "be a number above 0")
+
+
+def integer(default: int) -> Any:
+    return setting(default, is_positive_integer, "be an integer above 0")
+
+
+def boolean(default: bool) -> Any:
+    return setting(default, lambda value: isinstance(value, bool), "be True or False")
+
+
+def text(default: str | None) -> Any:
+    return setting(
+        default,
+        lambda value: value is None or (isinstance(value, str) and value != ""),
+        "be a string or None",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The keys of ``BUTTON_ORDERS``, in lower case; the README explains them."""
+
+    api_key: str = setting(
+        "", is_api_key, "be a string of printable ASCII, without a colon", repr=False
+    )
+    enabled: bool = boolean(True)
+    base_url: str = setting(
+        "https://api.usebutton.com",
+        is_base_url,
+        "be a URL with a host, without a user name",
+    )
+    api_version: str | None = text(None)
+    timeout: tuple[float, float] = setting(
+        (3.05, 10), is_pair, "be a pair of numbers above 0: connect and read seconds"
+    )
+    deadline: float = number(30)
+    max_response_bytes: int = integer(65536)
+    retry_schedule: tuple[float, ...] = setting(
+        (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200, 43200, 86400, 86400),
+        is_schedule,
+        "be a tuple of seconds",
+    )
+    retry_after_max: float = number(86400)
+    lease_seconds: float = number(120)
+    doorbell: str = setting(
+        "thread", lambda value: value in DOORBELLS, f"be one of {', '.join(DOORBELLS)}"
+    )
+    batch_size: int = integer(100)
+    concurrency: int = integer(16)
+    queue: str | None = text(None)
+    rate_limit: float | None = setting(
+        None,
+        lambda value: value is None or is_positive(value),
+        "be None or a number above 0",
+    )
+    report_without_token: bool = boolean(True)
+    total_as_decimal: bool = boolean(False)
+    keep_bodies_days: int = integer(30)
+    keep_submissions_days: int = integer(365)
+    # Holds the keys of other organisations.
+    accounts: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict,
+        metadata={"accepts": is_accounts, "must": "be a dict of dicts"},
+        repr=False,
+    )
+
+
+FIELDS: Mapping[str, Field[Any]] = {
+    item.name.upper(): item for item in fields(Settings)
+}
+# One process serves all accounts, so these cannot differ between them.
+PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
+    "KEEP_BODIES_DAYS",
+    "KEEP_SUBMISSIONS_DAYS",
+    "LEASE_SECONDS",
+}
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the setting."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+def raw_settings() -> Any:
+    return getattr(settings, SETTING, {})
+
+
+def find_problems() -> Iterator[Problem]:
+    """Yield what keeps the setting from being read at all."""
+    raw = raw_settings()
+    if not isinstance(raw, Mapping):
+        yield Problem("type", f"{SETTING} must be a dict.")
+        return
+    yield from problems_of(raw, SETTING, known=set(FIELDS))
+    accounts = raw.get("ACCOUNTS", {})
+    if is_accounts(accounts):
+        for name, values in accounts.items():
+            path = f"{SETTING}['ACCOUNTS'][{name!r}]"
+            known = set(FIELDS) - PROCESS_KEYS - {"ACCOUNTS"}
+            yield from problems_of(values, path, known=known)
+
+
+def problems_of(
+    values: Mapping[str, Any], path: str, *, known: set[str]
+) -> Iterator[Problem]:
+    for key in sorted(map(str, values.keys() - known)):
+        if key in FIELDS:
+            message = f"{path}['{key}'] cannot be set for one account."
+            yield Problem("unknown", message, f"Set {SETTING}['{key}'] for all.")
+        else:
+            hint = f"Known keys: {', '.join(sorted(known))}."
+            yield Problem("unknown", f"{path} has an unknown key '{key}'.", hint)
+    for key in values.keys() & known:
+        rule = FIELDS[key].metadata
+        if not rule["accepts"](values[key]):
+            # The value itself is not shown: it may be a misplaced key.
+            yield Problem("type", f"{path}['{key}'] must {rule['must']}.")
+
+
+@cache
+def get_settings(account: str = DEFAULT_ACCOUNT) -> Settings:
+    """
+    Return the settings of an account, read from Django's when first needed.
+
+    Raises ``ImproperlyConfigured`` when they are wrong, or when the account is
+    not one of ``ACCOUNTS``.
+    """
+    for problem in find_problems():
+        raise ImproperlyConfigured(problem.message)
+    values = as_fields(raw_settings())
+    settings_ = Settings(**values)
+    if account in settings_.accounts:
+        return replace(settings_, **as_fields(settings_.accounts[account]))
+    if account != DEFAULT_ACCOUNT:
+        raise ImproperlyConfigured(f"{SETTING}['ACCOUNTS'] has no account {account!r}.")
+    return settings_
+
+
+def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key.lower(): tuple(value) if isinstance(value, list) else value
+        for key, value in raw.items()
+    }
+
+
+def account_names() -> list[str]:
+    """Return the names of all accounts, the default one first."""
+    others = [name for name in get_settings().accounts if name != DEFAULT_ACCOUNT]
+    return [DEFAULT_ACCOUNT, *others]
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def clear_settings_cache(*, setting: str, **kwargs: object) -> None:
+    if setting == SETTING:
+        get_settings.cache_clear()
+
+
+setting_changed.connect(
+    clear_settings_cache, dispatch_uid=f"{__name__}.clear_settings_cache"
+)

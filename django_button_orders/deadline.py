@@ -1,0 +1,98 @@
+"""
+A deadline for a whole HTTP exchange, beneath ``requests``.
+
+The timeouts of ``requests`` are for each read of the socket, so an answer that
+drips in byte by byte can take for ever. Here each read of a response, of its
+head and of its body, waits no longer than the deadline allows.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Exchange(threading.local):
+    deadline = float("inf")
+
+
+_exchange = Exchange()
+
+
+@contextmanager
+def deadline_at(moment: float) -> Iterator[None]:
+    """Let the exchanges of this thread end by a moment of ``time.monotonic()``."""
+    _exchange.deadline = moment
+    try:
+        yield
+    finally:
+        del _exchange.deadline
+
+
+class DeadlineReader(io.RawIOBase):
+    """The reading end of a socket, until the deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.raw = sock.makefile("rb", buffering=0)
+        self.read_timeout = sock.gettimeout()
+        self.deadline = _exchange.deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("The deadline of the exchange has passed.")
+        if self.read_timeout is None or remaining < self.read_timeout:
+            self.sock.settimeout(remaining)
+        return self.raw.readinto(buffer)
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+class DeadlineResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(DeadlineReader(sock))
+
+
+class DeadlineHTTPConnection(HTTPConnection):
+    response_class = DeadlineResponse
+
+
+class DeadlineHTTPSConnection(HTTPSConnection):
+    response_class = DeadlineResponse
+
+
+class DeadlineHTTPPool(HTTPConnectionPool):
+    ConnectionCls = DeadlineHTTPConnection
+
+
+class DeadlineHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = DeadlineHTTPSConnection
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """The stock adapter, with connections that keep the deadline."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": DeadlineHTTPPool,
+            "https": DeadlineHTTPSPool,
+        }

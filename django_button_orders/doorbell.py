@@ -1,0 +1,207 @@
+"""
+The doorbell: telling the workers, after a commit, that a row is due.
+
+The database is the queue, so a lost ring loses nothing: the sweep finds the
+row. What rings must therefore never hurt the one who saved an order. A thread
+of the process publishes, and the thread that serves a customer only leaves a
+note for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+
+from django_button_orders.conf import get_settings
+
+logger = logging.getLogger(__name__)
+
+# At most one round of publishing in this time.
+INTERVAL_SECONDS = 0.05
+# A broker that failed is left alone for this long.
+MUTE_SECONDS = 10.0
+LOG_SECONDS = 60.0
+IDLE_SECONDS = 30.0
+# What DOORBELL "inline" may cost a save, and what the end of a process may.
+PATIENCE_SECONDS = 1.0
+CAPACITY = 10_000
+
+
+class Ring(NamedTuple):
+    """Which row to look at. Keys only: it goes through the broker."""
+
+    pk: int
+    using: str
+    trigger: str = "save"
+    user_id: str | None = None
+
+
+class Publisher:
+    """What the doorbell needs to know of a message queue."""
+
+    def is_eager(self) -> bool:
+        """Return whether tasks run where they are called."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Note in the ringing thread what the publishing one has to know."""
+
+    def publish(self, ring: Ring) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Bell:
+    """A lazily started thread that publishes rings, each row once a round."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.publisher = publisher
+        self.clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        # Also in the child of a fork: the rings left behind are the parent's.
+        self.condition = threading.Condition()
+        self.rings: dict[Ring, None] = {}
+        self.busy_since: float | None = None
+        self.thread: threading.Thread | None = None
+        self.muted_until = self.log_after = float("-inf")
+
+    def ring(self, ring: Ring) -> None:
+        with self.condition:
+            if len(self.rings) >= CAPACITY or self.clock() < self.muted_until:
+                return
+            self.rings[ring] = None
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(
+                    target=self.run, name="button-orders-doorbell", daemon=True
+                )
+                self.thread.start()
+            self.condition.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all is published, unless the publisher is stuck already."""
+        with self.condition:
+            stuck = (
+                self.busy_since is not None
+                and self.clock() - self.busy_since >= PATIENCE_SECONDS
+            )
+            if not stuck:
+                self.condition.wait_for(self.is_idle, timeout=seconds)
+
+    def is_idle(self) -> bool:
+        return not self.rings and self.busy_since is None
+
+    def run(self) -> None:
+        while True:
+            rings = self.take()
+            for ring in rings:
+                self.publish(ring)
+            self.rest()
+            # Rings that come in meanwhile are published together.
+            time.sleep(INTERVAL_SECONDS)
+
+    def take(self) -> list[Ring]:
+        with self.condition:
+            while not self.rings:
+                if not self.condition.wait(timeout=IDLE_SECONDS):
+                    self.close()
+            rings = list(self.rings)
+            self.rings.clear()
+            self.busy_since = self.clock()
+            return rings
+
+    def rest(self) -> None:
+        with self.condition:
+            self.busy_since = None
+            self.condition.notify_all()
+
+    def publish(self, ring: Ring) -> None:
+        if self.clock() < self.muted_until:
+            return
+        try:
+            self.publisher.publish(ring)
+        except Exception as exc:  # noqa: BLE001 - a lost ring is not an error of the shop
+            self.muted_until = self.clock() + MUTE_SECONDS
+            self.close()
+            if self.clock() >= self.log_after:
+                self.log_after = self.clock() + LOG_SECONDS
+                logger.warning(
+                    "The broker did not take a message (%s). "
+                    "Orders stay due, and the sweep reports them.",
+                    type(exc).__name__,
+                )
+
+    def close(self) -> None:
+        try:
+            self.publisher.close()
+        except Exception:  # noqa: BLE001 - the connection is broken already
+            logger.debug("The connection to the broker did not close.")
+
+
+_bells: list[Bell] = []
+
+
+def connect(publisher: Publisher) -> Bell:
+    """Let a publisher be the one that rings."""
+    bell = Bell(publisher)
+    _bells[:] = [bell]
+    return bell
+
+
+def ring(
+    pk: int, *, using: str, trigger: str = "save", user_id: str | None = None
+) -> None:
+    """Ring for a row once the transaction that made it due is committed."""
+    note = Ring(pk, using, trigger, user_id)
+    # A function, because Django 5.2 cannot log a failing partial.
+    transaction.on_commit(lambda: ring_now(note), using=using, robust=True)
+
+
+def ring_now(note: Ring) -> None:
+    try:
+        mode = get_settings().doorbell
+    except ImproperlyConfigured:
+        logger.warning("BUTTON_ORDERS is wrong, see 'manage.py check'.")
+        return
+    for bell in _bells:
+        if mode == "none":
+            return
+        if bell.publisher.is_eager():
+            bell.publish(note)
+            return
+        bell.publisher.prepare()
+        bell.ring(note)
+        if mode == "inline":
+            bell.wait(PATIENCE_SECONDS)
+
+
+def flush() -> None:
+    """Give what is not published yet a moment, at the end of a process."""
+    for bell in _bells:
+        bell.wait(PATIENCE_SECONDS)
+
+
+def reset_after_fork() -> None:
+    for bell in _bells:
+        bell.reset()
+
+
+atexit.register(flush)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reset_after_fork)

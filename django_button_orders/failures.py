@@ -1,0 +1,42 @@
+"""Telling what went wrong without telling whose data it was."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import PurePath
+
+from django.core.exceptions import ValidationError
+
+from django_button_orders.cleaners import as_line, redact_email
+
+MAX_LENGTH = 2000
+
+
+def describe_exception(exc: Exception, doing: str) -> str:
+    """Return a sentence for the row: what was being done, what it raised, where."""
+    if isinstance(exc, ValidationError):
+        return clip(f"{doing}: {as_line(exc)}")
+    return clip(f"{doing} raised {type(exc).__name__}{where(exc)}: {exc}")
+
+
+def describe_for_log(exc: Exception) -> str:
+    """
+    Return what was raised and where, for a log.
+
+    Without the message: it may quote a customer's data, and logs travel far.
+    """
+    return f"{type(exc).__name__}{where(exc)}"
+
+
+def where(exc: Exception) -> str:
+    frames = traceback.extract_tb(exc.__traceback__)
+    if not frames:
+        return ""
+    path = PurePath(frames[-1].filename)
+    return f" at {'/'.join(path.parts[-2:])}:{frames[-1].lineno}"
+
+
+def clip(text: str) -> str:
+    """Make any text storable: valid UTF-8, no NUL, of bounded length."""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return redact_email(clean)[:MAX_LENGTH]

@@ -1,0 +1,43 @@
+"""Keeping Button's attribution token from the landing page to the checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from django_button_orders.cleaners import is_btn_ref
+
+PARAMETER = "btn_ref"
+SESSION_KEY = "button_orders_btn_ref"
+
+
+class AttributionMiddleware:
+    """
+    Remember the ``btn_ref`` of the address in the visitor's session.
+
+    The last token wins and is not cleared by an order: Button applies the
+    rules of attribution. It goes with the session when a customer logs out.
+    Must stand below Django's ``SessionMiddleware``.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        btn_ref = request.GET.get(PARAMETER, "")
+        if is_usable(btn_ref) and btn_ref != get_btn_ref(request):
+            request.session[SESSION_KEY] = btn_ref
+        return self.get_response(request)
+
+
+def is_usable(btn_ref: str) -> bool:
+    # In a Button Link the parameter is the publisher's id, not a token.
+    return is_btn_ref(btn_ref) and not btn_ref.startswith("org-")
+
+
+def get_btn_ref(request: HttpRequest) -> str:
+    """Return the attribution token of this visitor, or an empty string."""
+    session = getattr(request, "session", None)
+    btn_ref = session.get(SESSION_KEY, "") if session is not None else ""
+    return btn_ref if is_usable(btn_ref) else ""

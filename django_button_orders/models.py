@@ -1,0 +1,426 @@
+"""What is remembered: orders, what was sent about them, and paused accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders import doorbell
+from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.fields import (
+    AwareDateTimeField,
+    MinorUnitsField,
+    StrictJSONField,
+)
+from django_button_orders.querysets import (
+    ButtonOrderQuerySet,
+    DatabaseNow,
+    PausedAccountQuerySet,
+)
+from django_button_orders.report import OrderReport
+
+# What a shop may write; the rest of a row belongs to the outbox.
+PAYLOAD_FIELDS = (
+    "total",
+    "currency",
+    "purchase_date",
+    "btn_ref",
+    "customer_order_id",
+    "customer",
+    "line_items",
+    "partner_order_channel",
+    "finalization_date",
+)
+
+
+class ButtonOrder(models.Model):
+    """
+    What Button should know about one order, and what it is known to know.
+
+    Saving a row makes it due; a worker reports it. Rows of registered models
+    are kept by the app, the others are the shop's own to create and save.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        REPORTED = "reported", _("Reported")
+        CANCELLED = "cancelled", _("Cancelled")
+        FAILED = "failed", _("Failed")
+        DISMISSED = "dismissed", _("Dismissed")
+
+    class Reason(models.TextChoices):
+        INVALID = "invalid", _("No valid report could be built")
+        REFUSED = "refused", _("Button refused it")
+        FINALIZED = "finalized", _("Too late to change")
+        EXHAUSTED = "exhausted", _("Gave up after all attempts")
+        UNAUTHORIZED = "unauthorized", _("Button does not accept the key")
+        UNAVAILABLE = "unavailable", _("Button cannot be reached")
+        NO_TOKEN = "no_token", _("No attribution token")
+
+    account = models.CharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
+    order_id = models.CharField(
+        _("order ID"),
+        max_length=255,
+        help_text=_("The shop's own id of the order, and the key at Button."),
+    )
+    total = MinorUnitsField(
+        _("total"),
+        null=True,
+        blank=True,
+        help_text=_("In minor units: 1234 is 12.34 USD. Without taxes and delivery."),
+    )
+    currency = models.CharField(_("currency"), max_length=3, blank=True, null=True)  # noqa: DJ001 - empty until built
+    purchase_date = AwareDateTimeField(_("purchase date"), null=True, blank=True)
+    btn_ref = models.CharField(  # noqa: DJ001 - None is as good as no token
+        _("attribution token"), max_length=255, blank=True, null=True, default=""
+    )
+    customer_order_id = models.CharField(  # noqa: DJ001 - likewise
+        _("customer order ID"), max_length=255, blank=True, null=True, default=""
+    )
+    customer = StrictJSONField(_("customer"), null=True, blank=True)
+    line_items = StrictJSONField(_("line items"), null=True, blank=True)
+    partner_order_channel = models.CharField(  # noqa: DJ001 - likewise
+        _("channel"), max_length=10, blank=True, null=True, default=""
+    )
+    finalization_date = AwareDateTimeField(
+        _("finalization date"), null=True, blank=True
+    )
+
+    # No constraints between databases: a row lives where its order lives.
+    source_type = models.ForeignKey(
+        ContentType,
+        verbose_name=_("source type"),
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    source_id = models.CharField(  # noqa: DJ001 - null where there is no source
+        _("source ID"), max_length=255, null=True, blank=True, editable=False
+    )
+    cancel_requested_at = models.DateTimeField(
+        _("cancellation requested"), null=True, blank=True, editable=False
+    )
+
+    status = models.CharField(
+        _("status"),
+        max_length=9,
+        choices=Status,
+        default=Status.PENDING,
+        editable=False,
+    )
+    reason = models.CharField(
+        _("reason"), max_length=12, choices=Reason, blank=True, editable=False
+    )
+    revision = models.PositiveIntegerField(_("revision"), default=1, editable=False)
+    reported_revision = models.PositiveIntegerField(
+        _("reported revision"), null=True, blank=True, editable=False
+    )
+    reported_digest = models.CharField(
+        _("reported digest"), max_length=64, blank=True, editable=False
+    )
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
+    # Attempts since Button's last definite answer, the running one included.
+    # More than one of them means that Button may know more than is recorded.
+    unanswered = models.PositiveIntegerField(
+        _("unanswered attempts"), default=0, editable=False
+    )
+    next_attempt_at = models.DateTimeField(
+        _("next attempt"),
+        null=True,
+        blank=True,
+        db_default=DatabaseNow(),
+        editable=False,
+    )
+    lease_expires_at = models.DateTimeField(
+        _("lease expires"), null=True, blank=True, editable=False
+    )
+    lease_token = models.UUIDField(
+        _("lease token"), null=True, blank=True, editable=False
+    )
+    button_order_id = models.CharField(
+        _("Button's order ID"), max_length=255, blank=True, editable=False
+    )
+    reported_at = models.DateTimeField(
+        _("reported"), null=True, blank=True, editable=False
+    )
+    last_status_code = models.PositiveSmallIntegerField(
+        _("last answer"), null=True, blank=True, editable=False
+    )
+    last_error = models.TextField(_("last error"), blank=True, editable=False)
+    created_at = models.DateTimeField(
+        _("created"), db_default=DatabaseNow(), editable=False
+    )
+    updated_at = models.DateTimeField(
+        _("updated"), db_default=DatabaseNow(), editable=False
+    )
+
+    objects = ButtonOrderQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("Button order")
+        verbose_name_plural = _("Button orders")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "order_id"], name="button_order_unique"
+            ),
+        ]
+        indexes = [
+            # The claim, and the lists by status.
+            models.Index(fields=["status", "next_attempt_at"], name="button_order_due"),
+            # Who is working on what.
+            models.Index(fields=["lease_expires_at"], name="button_order_lease"),
+            # From the shop's order to its row.
+            models.Index(
+                fields=["source_type", "source_id"], name="button_order_source"
+            ),
+        ]
+        permissions = [
+            ("retry_buttonorder", _("Can retry Button orders")),
+            ("cancel_buttonorder", _("Can cancel orders at Button")),
+            ("dismiss_buttonorder", _("Can dismiss failed Button orders")),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        Save what the shop may write, and make the row due where it has changed.
+
+        The rest of an existing row is never written from an instance, which
+        may be older than what a worker has recorded since.
+        """
+        if self._state.adding:
+            super().save(*args, **kwargs)
+            self._ring()
+            return
+        names = kwargs.pop("update_fields", None)
+        names = set(WRITABLE_FIELDS if names is None else names) & set(WRITABLE_FIELDS)
+        using = kwargs.get("using") or self._state.db
+        with transaction.atomic(using=using):
+            super().save(*args, update_fields=names, **kwargs)
+            if names:
+                rows = type(self)._default_manager.using(using).filter(pk=self.pk)
+                if not self.is_settled_in(rows):
+                    rows.mark_changed()
+                self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
+        self._ring()
+
+    def is_settled_in(self, rows: ButtonOrderQuerySet) -> bool:
+        """Return whether Button has acknowledged just what this instance says."""
+        try:
+            digest = self.desired_digest()
+        except ValidationError:
+            return False
+        return rows.filter(
+            status__in=[self.Status.REPORTED, self.Status.CANCELLED],
+            reported_revision=models.F("revision"),
+            reported_digest=digest,
+        ).exists()
+
+    def clean(self) -> None:
+        super().clean()
+        if self.source_type_id is None:
+            self.as_report()
+
+    def as_report(self) -> OrderReport:
+        """
+        Return what the row says Button should know.
+
+        Raises ``ValidationError`` that names the fields which are wrong.
+        """
+        values = {name: getattr(self, name) for name in PAYLOAD_FIELDS}
+        for name in ("purchase_date", "finalization_date"):
+            values[name] = as_aware(values[name])
+        return OrderReport(order_id=self.order_id, **values)
+
+    def desired_digest(self) -> str:
+        if self.cancel_requested_at is not None:
+            return CANCELLED_DIGEST
+        return self.as_report().digest()
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether Button is known to have, or to have had, this order."""
+        return self.reported_revision is not None
+
+    def get_source(self) -> models.Model | None:
+        """Return the host order, or None if there is none or it is gone."""
+        model = self.get_source_model()
+        if model is None:
+            return None
+        return (
+            model._base_manager.using(self._state.db).filter(pk=self.source_id).first()
+        )
+
+    def get_source_model(self) -> type[models.Model] | None:
+        if self.source_type_id is None:
+            return None
+        types = ContentType.objects.db_manager(self._state.db)
+        try:
+            return types.get_for_id(self.source_type_id).model_class()
+        except ContentType.DoesNotExist:
+            return None
+
+    def rename(self, order_id: str) -> bool:
+        """Change the id of a claimed row, unless another row has it."""
+        try:
+            with transaction.atomic(using=self._state.db):
+                rows = self.row().filter(lease_token=self.lease_token)
+                renamed = rows.update(order_id=order_id) == 1
+        except IntegrityError:
+            return False
+        self.order_id = order_id
+        return renamed
+
+    def cancel(self) -> bool:
+        """
+        Ask for cancellation of this order at Button.
+
+        Return whether it had not been asked for, or done, before.
+        """
+        return self._move(self.row().cancel())
+
+    def retry(self) -> bool:
+        """Make a failed or dismissed row due again. Return whether it was one."""
+        return self._move(self.row().retry())
+
+    def dismiss(self, note: str = "") -> bool:
+        """Take a failed row off the list. Return whether it had failed."""
+        return self._move(self.row().dismiss(note))
+
+    def row(self) -> ButtonOrderQuerySet:
+        """Return the queryset of just this row, for conditional moves."""
+        return type(self)._default_manager.using(self._state.db).filter(pk=self.pk)
+
+    def _move(self, moved: int) -> bool:
+        self.refresh_from_db(fields=OUTBOX_FIELDS)
+        if moved:
+            self._ring()
+        return moved == 1
+
+    def _ring(self) -> None:
+        if self.status == self.Status.PENDING:
+            doorbell.ring(self.pk, using=self._state.db or DEFAULT_DB_ALIAS)
+
+
+WRITABLE_FIELDS = ("account", "order_id", "cancel_requested_at", *PAYLOAD_FIELDS)
+OUTBOX_FIELDS = [
+    "cancel_requested_at",
+    "status",
+    "reason",
+    "revision",
+    "attempts",
+    "next_attempt_at",
+    "last_error",
+    "updated_at",
+]
+# Stands for "cancelled" where the digest of a report would stand.
+CANCELLED_DIGEST = "cancelled"
+
+
+def as_aware(value: datetime | None) -> datetime | None:
+    """Return a date as the database gave it, with the zone that it is in."""
+    if value is None or settings.USE_TZ or timezone.is_aware(value):
+        return value
+    return timezone.make_aware(value)
+
+
+def as_stored(value: Any) -> Any:
+    """Return a value as the database takes it: the other way round."""
+    if isinstance(value, datetime) and not settings.USE_TZ and timezone.is_aware(value):
+        return timezone.make_naive(value)
+    return value
+
+
+class Submission(models.Model):
+    """One call to Button, as it was sent and answered. Never changed."""
+
+    class Operation(models.TextChoices):
+        CREATE = "create", _("Create")
+        UPDATE = "update", _("Update")
+        CANCEL = "cancel", _("Cancel")
+        RETRIEVE = "retrieve", _("Retrieve")
+
+    class Trigger(models.TextChoices):
+        SAVE = "save", _("Save")
+        SWEEP = "sweep", _("Sweep")
+        ADMIN = "admin", _("Admin")
+        BACKFILL = "backfill", _("Backfill")
+        COMMAND = "command", _("Command")
+        RECONCILE = "reconcile", _("Reconcile")
+
+    class Outcome(models.TextChoices):
+        SUCCEEDED = "succeeded", _("Succeeded")
+        WILL_RETRY = "will_retry", _("Will retry")
+        FAILED = "failed", _("Failed")
+
+    button_order = models.ForeignKey(
+        ButtonOrder,
+        verbose_name=_("Button order"),
+        on_delete=models.CASCADE,
+        related_name="submissions",
+    )
+    operation = models.CharField(_("operation"), max_length=8, choices=Operation)
+    trigger = models.CharField(_("trigger"), max_length=9, choices=Trigger)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        related_name="+",
+    )
+    revision = models.PositiveIntegerField(_("revision"))
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    method = models.CharField(_("method"), max_length=6)
+    url = models.TextField(_("URL"))
+    request_body = models.TextField(_("request body"), blank=True)
+    status_code = models.PositiveSmallIntegerField(
+        _("status code"), null=True, blank=True
+    )
+    response_body = models.TextField(_("response body"), blank=True)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        verbose_name = _("submission")
+        verbose_name_plural = _("submissions")
+        indexes = [
+            # Pruning, and what happened lately.
+            models.Index(fields=["started_at"], name="button_submission_started"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.status_code or self.outcome}"
+
+
+class PausedAccount(models.Model):
+    """An account whose key Button refused. Nothing is sent until a probe works."""
+
+    account = models.CharField(_("account"), max_length=100, unique=True)
+    paused_at = models.DateTimeField(_("paused"), db_default=DatabaseNow())
+    probe_at = models.DateTimeField(_("next probe"))
+    last_error = models.TextField(_("last error"), blank=True)
+
+    objects = PausedAccountQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("paused account")
+        verbose_name_plural = _("paused accounts")
+
+    def __str__(self) -> str:
+        return self.account

@@ -1,0 +1,213 @@
+"""
+What can be asked for, by the shop, by an operator or by a command.
+
+Operations on many rows take a queryset, leave alone what they do not apply to,
+and return the rows they moved. Nothing here waits for a network.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, router, transaction
+from django.db.models import Model
+
+from django_button_orders import doorbell
+from django_button_orders.adapters import (
+    OrderAdapter,
+    find_adapter,
+    follow,
+    get_adapter,
+    watched_paths,
+)
+from django_button_orders.cleaners import clean_short_text
+from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.failures import describe_exception, describe_for_log
+from django_button_orders.models import ButtonOrder
+from django_button_orders.querysets import ButtonOrderQuerySet
+
+logger = logging.getLogger(__name__)
+
+Status = ButtonOrder.Status
+Reason = ButtonOrder.Reason
+
+
+def mark_changed(host_order: Model, *, using: str | None = None) -> None:
+    """
+    Note that an order of a registered model has changed, and must be reported.
+
+    For changes that send no signals, such as ``QuerySet.update()``. One small
+    write in the order's own database, and in the caller's transaction if there
+    is one. Raises ``ImproperlyConfigured`` when the model is not registered;
+    what an adapter raises ends up on the row instead.
+    """
+    adapter = get_adapter(type(host_order))
+    alias = using or host_order._state.db
+    alias = alias or router.db_for_write(type(host_order), instance=host_order)
+    note_change(adapter, host_order, using=alias)
+
+
+def mark_saved(sender: type[Model], instance: Model, *, using: str) -> None:
+    """Mark the order that was saved, or the one that what was saved belongs to."""
+    adapter = find_adapter(sender)
+    if adapter is not None:
+        note_change(adapter, instance, using=using)
+    mark_related(sender, instance, using=using)
+
+
+def mark_related(sender: type[Model], instance: Model, *, using: str) -> None:
+    """Mark the orders that a watched instance belongs to."""
+    for path in watched_paths(sender):
+        try:
+            with transaction.atomic(using=using):
+                host_order = follow(instance, path)
+        except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
+            logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+                "%s has no order at %s: %s",
+                sender._meta.label,
+                path,
+                describe_for_log(exc),
+            )
+            continue
+        adapter = find_adapter(type(host_order))
+        if adapter is not None:
+            note_change(adapter, host_order, using=using)
+
+
+def note_change(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+    """Write the row's small change. Raises nothing: the shop's save is sacred."""
+    identity = Identity(adapter, host_order)
+    try:
+        # A savepoint, so that an error of the database stays in here.
+        with transaction.atomic(using=using):
+            identity.find()
+            upsert(identity, using=using)
+    except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "%s at order %s: %s",
+            adapter.name,
+            identity.order_id,
+            describe_for_log(exc),
+        )
+        note_failure(identity, exc, using=using)
+
+
+def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
+    """Put what an adapter raised onto the row."""
+    identity.is_reportable = True
+    try:
+        with transaction.atomic(using=using):
+            upsert(
+                identity,
+                using=using,
+                status=Status.FAILED,
+                reason=Reason.INVALID,
+                next_attempt_at=None,
+                last_error=describe_exception(exc, identity.asking),
+            )
+    except Exception as error:  # noqa: BLE001 - the shop's save is sacred
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "Order %s has no row: %s", identity.order_id, describe_for_log(error)
+        )
+
+
+class Identity:
+    """
+    Which row a host order has: what the cheap hooks of its adapter say.
+
+    Until they have said it, there are stand-ins, so that an adapter that
+    raises has a row to put its error on.
+    """
+
+    def __init__(self, adapter: OrderAdapter, host_order: Any) -> None:
+        self.adapter = adapter
+        self.host_order = host_order
+        self.account = DEFAULT_ACCOUNT
+        self.order_id = f"{adapter.model._meta.label_lower}:{host_order.pk}"[:255]
+        self.is_reportable = False
+        self.asking = adapter.name
+
+    def find(self) -> None:
+        self.order_id = self.text(self.ask("get_order_id"))
+        self.account = self.text(self.ask("get_account"))
+        self.is_reportable = bool(self.ask("is_reportable"))
+
+    def ask(self, hook: str) -> Any:
+        self.asking = f"{self.adapter.name}.{hook}"
+        return getattr(self.adapter, hook)(self.host_order)
+
+    def text(self, value: Any) -> str:
+        """Return what fits its column. Whether Button takes it is seen later."""
+        text = clean_short_text("" if value is None else str(value))
+        if not text:
+            raise ValidationError("It returned nothing.", code="required")
+        return text
+
+    def source(self, using: str) -> dict[str, Any]:
+        types = ContentType.objects.db_manager(using)
+        return {
+            "source_type": types.get_for_model(self.adapter.model),
+            "source_id": str(self.host_order.pk),
+        }
+
+
+def upsert(identity: Identity, *, using: str, **values: Any) -> None:
+    """
+    Mark the row of an order changed, or make one.
+
+    An order that is not reportable gets no row, but keeps the one it has: what
+    Button knows of it may have to change.
+    """
+    keys = {"account": identity.account, "order_id": identity.order_id}
+    rows = ButtonOrder.objects.using(using).filter(**keys)
+    if update(rows, values) or not identity.is_reportable:
+        return
+    try:
+        with transaction.atomic(using=using):
+            row = ButtonOrder(**keys, **identity.source(using), **values)
+            row.save(using=using, force_insert=True)
+    except IntegrityError:
+        # Another transaction made it just now.
+        update(rows, values)
+
+
+def update(rows: ButtonOrderQuerySet, values: dict[str, Any]) -> bool:
+    if not rows.mark_changed(**values):
+        return False
+    if "status" not in values:
+        doorbell.ring(rows.values_list("pk", flat=True).get(), using=rows.db)
+    return True
+
+
+def retry_orders(
+    orders: ButtonOrderQuerySet, *, trigger: str, user_id: str | None = None
+) -> list[ButtonOrder]:
+    """Make failed and dismissed orders due, with a fresh set of attempts."""
+    return move(orders.retryable(), "retry", trigger=trigger, user_id=user_id)
+
+
+def cancel_orders(
+    orders: ButtonOrderQuerySet, *, trigger: str, user_id: str | None = None
+) -> list[ButtonOrder]:
+    """Ask for cancellation at Button, where that was not done before."""
+    return move(orders.cancellable(), "cancel", trigger=trigger, user_id=user_id)
+
+
+def dismiss_orders(orders: ButtonOrderQuerySet, *, note: str = "") -> list[ButtonOrder]:
+    """Take failed orders off the list of what needs a person."""
+    return [order for order in orders.failed() if order.row().dismiss(note)]
+
+
+def move(
+    orders: ButtonOrderQuerySet, verb: str, *, trigger: str, user_id: str | None
+) -> list[ButtonOrder]:
+    """Move rows one by one, so that what is counted is what has moved."""
+    moved = []
+    for order in orders.iterator(chunk_size=1000):
+        if getattr(order.row(), verb)():
+            doorbell.ring(order.pk, using=orders.db, trigger=trigger, user_id=user_id)
+            moved.append(order)
+    return moved

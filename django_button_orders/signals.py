@@ -1,0 +1,24 @@
+"""
+Signals that a project can connect to.
+
+They are sent with ``send_robust()`` once the outcome is committed, so a
+receiver that raises cannot change it. The sender is the ``ButtonOrder`` class.
+Receivers run in the process that reported the order, usually a Celery worker,
+and get two arguments:
+
+* ``button_order``: the row, as it is after the outcome.
+* ``submission``: the ``Submission`` of the last call to Button, or ``None``
+  when the outcome needed no call.
+
+``order_reported``: Button has acknowledged what it should know.
+``order_cancelled``: the order is cancelled at Button, or never was there.
+``order_failed``: a person has to look at it; ``button_order.reason`` says why.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+order_reported = Signal()
+order_cancelled = Signal()
+order_failed = Signal()

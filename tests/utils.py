@@ -1,0 +1,70 @@
+"""Nouns that the tests need."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import quote
+
+import responses
+
+from django_button_orders.models import ButtonOrder
+
+BASE_URL = "https://button.test"
+ORDERS_URL = f"{BASE_URL}/v1/order"
+PURCHASED = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+OK = {"meta": {"status": "ok"}, "object": {"button_order_id": "btnorder-1"}}
+NOT_FOUND = {"meta": {"status": "error"}, "error": {"message": "No such order."}}
+
+
+def button_settings(**values: Any) -> dict[str, Any]:
+    """Return BUTTON_ORDERS for a Button that `responses` plays."""
+    return {
+        "API_KEY": "sk-tests",
+        "BASE_URL": BASE_URL,
+        "DOORBELL": "none",
+        **values,
+    }
+
+
+def order_url(order_id: str = "1994") -> str:
+    return f"{ORDERS_URL}/{quote(order_id, safe='')}"
+
+
+def create_row(**values: Any) -> ButtonOrder:
+    using = values.pop("using", "default")
+    return ButtonOrder.objects.using(using).create(
+        **{
+            "order_id": "1994",
+            "total": 7000,
+            "currency": "USD",
+            "purchase_date": PURCHASED,
+            "btn_ref": "srctok-1",
+            **values,
+        }
+    )
+
+
+def make_due() -> None:
+    """Let the time of every pending row come."""
+    pending = ButtonOrder.objects.pending()
+    pending.update(next_attempt_at=LONG_AGO, lease_expires_at=None)
+
+
+def add_answer(method: str, url: str = ORDERS_URL, **answer: Any) -> None:
+    answer.setdefault("json", OK)
+    if "body" in answer:
+        del answer["json"]
+    responses.add(method, url, **answer)
+
+
+def calls() -> list[str]:
+    """Return what was asked of Button, as "POST /v1/order"."""
+    return [
+        f"{call.request.method} {call.request.path_url}" for call in responses.calls
+    ]
+
+
+def seconds_from_now(moment: datetime) -> float:
+    return (moment - datetime.now(timezone.utc)) / timedelta(seconds=1)
