@@ -33,16 +33,15 @@ class MinorUnitsField(IntegerBase):
 
     def get_prep_value(self, value: Any) -> int | None:
         if isinstance(value, bool | float | Decimal):
-            raise self.refused(value)
+            raise ValidationError({self.name: self.refused(value)})
         converted: int | None = super().get_prep_value(value)
         return converted
 
     def refused(self, value: object) -> ValidationError:
         message = "Enter an integer of minor units, not a value of type %(type)s."
-        error = ValidationError(
+        return ValidationError(
             message, code="type", params={"type": type(value).__name__}
         )
-        return ValidationError({self.name: [error]})
 
 
 class AwareDateTimeField(DateTimeBase):

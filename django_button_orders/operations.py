@@ -171,7 +171,8 @@ def upsert(identity: Identity, *, using: str, **values: Any) -> None:
             row.save(using=using, force_insert=True)
     except IntegrityError:
         # Another transaction made it just now.
-        update(rows, values)
+        if not update(rows, values):
+            raise
 
 
 def update(rows: ButtonOrderQuerySet, values: dict[str, Any]) -> bool:

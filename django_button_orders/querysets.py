@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
-    from django_button_orders.models import ButtonOrder, PausedAccount
+    from django_button_orders.models import ButtonOrder
 
 
 class DatabaseNow(Now):

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import responses
+from django.test import TestCase, override_settings
+
+from django_button_orders.models import ButtonOrder
+from tests.commands.utils import call
+from tests.utils import add_answer, button_settings, calls, create_row
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class ReportTests(TestCase):
+    databases = {"default", "archive"}
+
+    def setUp(self):
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+
+    def report(self, *arguments):
+        return call("button_orders_report", *arguments)
+
+    def test_once(self):
+        add_answer("POST")
+        create_row(order_id="1")
+        create_row(order_id="2", using="archive")
+
+        assert self.report() == ("2 reported.\n", "", "")
+
+        submission = ButtonOrder.objects.get().submissions.get()
+        assert submission.trigger == "command"
+
+    def test_nothing_due(self):
+        assert self.report() == ("Nothing to do.\n", "", "")
+
+    def test_order_id(self):
+        add_answer("POST")
+        create_row(order_id="1")
+        create_row(order_id="2")
+
+        self.report("--order-id", "2")
+
+        assert ButtonOrder.objects.get(status="reported").order_id == "2"
+
+    def test_unknown_order_id(self):
+        _, _, error = self.report("--order-id", "4711")
+
+        assert error.startswith("There is no row for: 4711.")
+
+    def test_account(self):
+        create_row()
+
+        assert self.report("--account", "eu")[0] == "Nothing to do.\n"
+        assert calls() == []
+
+    def test_failure(self):
+        add_answer("POST", status=400)
+        create_row()
+
+        out, _, error = self.report("--format", "json")
+
+        assert json.loads(out) == {"failed": 1}
+        assert error.startswith("1 failed and need a person")
+
+    def test_will_retry(self):
+        add_answer("POST", status=503)
+        create_row()
+
+        _, _, error = self.report()
+
+        assert "1 will be tried again" in error
+
+    def test_loop_ends_with_a_signal(self):
+        before = {
+            number: signal.getsignal(number)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        for number, handler in before.items():
+            self.addCleanup(signal.signal, number, handler)
+
+        def answer(request):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return 200, {}, ""
+
+        responses.add_callback("POST", "https://button.test/v1/order", answer)
+        create_row()
+
+        assert self.report("--loop", "--interval", "1") == ("1 reported.\n", "", "")

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from io import StringIO
+
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+
+def call(name, *arguments):
+    """Run a command; return what it printed, what it complained of, and its error."""
+    out, err, error = StringIO(), StringIO(), ""
+    try:
+        call_command(name, *arguments, stdout=out, stderr=err)
+    except CommandError as exc:
+        error = str(exc)
+    return out.getvalue(), err.getvalue(), error

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from django.core import serializers
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.test import TestCase, override_settings
+
+from django_button_orders import Customer, LineItem
+from django_button_orders.models import ButtonOrder
+from tests.utils import PURCHASED, button_settings, create_row
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class SaveTests(TestCase):
+    def settle(self, row, status="reported"):
+        ButtonOrder.objects.filter(pk=row.pk).update(
+            status=status,
+            reported_revision=row.revision,
+            reported_digest=row.desired_digest(),
+            next_attempt_at=None,
+        )
+
+    def test_born_pending(self):
+        row = create_row()
+
+        assert (row.status, row.revision, row.attempts) == ("pending", 1, 0)
+        assert row.next_attempt_at is not None
+
+    def test_changed_payload(self):
+        row = create_row()
+        self.settle(row)
+        row.total = 6000
+
+        row.save()
+
+        assert (row.status, row.revision) == ("pending", 2)
+        assert row.next_attempt_at is not None
+
+    def test_unchanged_payload(self):
+        row = create_row()
+        self.settle(row)
+        row = ButtonOrder.objects.get()
+
+        row.save()
+
+        assert (row.status, row.revision) == ("reported", 1)
+
+    def test_changed_back_while_the_change_is_pending(self):
+        row = create_row()
+        self.settle(row)
+        row.total = 6000
+        row.save()
+        row.total = 7000
+
+        row.save()
+
+        assert (row.status, row.revision) == ("pending", 3)
+
+    def test_stale_instance_keeps_what_a_worker_wrote(self):
+        stale = create_row()
+        self.settle(stale)
+        ButtonOrder.objects.update(button_order_id="btnorder-1", attempts=3)
+        stale.customer_order_id = "42"
+
+        stale.save()
+
+        row = ButtonOrder.objects.get()
+        assert row.customer_order_id == "42"
+        assert row.button_order_id == "btnorder-1"
+        assert row.reported_revision == 1
+        assert row.revision == 2
+
+    def test_update_fields(self):
+        row = create_row()
+        row.total, row.currency = 1, "EUR"
+
+        row.save(update_fields=["total"])
+
+        saved = ButtonOrder.objects.get()
+        assert (saved.total, saved.currency, saved.revision) == (1, "USD", 2)
+
+    def test_outbox_fields_are_not_the_shop_s(self):
+        row = create_row()
+        row.status = "reported"
+
+        row.save(update_fields=["status"])
+
+        assert ButtonOrder.objects.get().status == "pending"
+
+    def test_update_or_create(self):
+        for total in (1, 2):
+            row, _ = ButtonOrder.objects.update_or_create(
+                order_id="1994",
+                defaults={
+                    "total": total,
+                    "currency": "USD",
+                    "purchase_date": PURCHASED,
+                },
+            )
+
+        assert (row.total, row.revision) == (2, 2)
+
+    def test_value_objects(self):
+        customer = Customer(id="u-77", email="User@Example.com")
+        create_row(customer=customer, line_items=[LineItem(identifier="a", total=1)])
+
+        row = ButtonOrder.objects.get()
+        assert row.customer == customer.as_dict()
+        assert row.line_items == [{"identifier": "a", "total": 1}]
+
+    def test_one_row_for_an_order(self):
+        create_row()
+        with pytest.raises(IntegrityError), transaction.atomic():
+            create_row()
+
+        create_row(account="eu")
+
+    def test_what_cannot_be_kept_is_named(self):
+        bad = {
+            "total": [12.5, True, Decimal("12.5")],
+            "purchase_date": [datetime(2026, 11, 1)],
+            "line_items": [[{"total": float("nan")}], [{"sku": "\ud800"}], [{1, 2}]],
+            "customer": [{"id": "\0"}],
+        }
+        for name, values in bad.items():
+            for value in values:
+                with (
+                    self.subTest(name=name, value=value),
+                    pytest.raises(ValidationError) as caught,
+                ):
+                    create_row(**{name: value})
+
+                assert list(caught.value.message_dict) == [name]
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class FullCleanTests(TestCase):
+    def test_good_row(self):
+        create_row(customer={"id": "u"}, line_items=[{"identifier": "a", "total": 1}])
+
+        ButtonOrder.objects.get().full_clean()
+
+    def test_names_the_fields(self):
+        bad = {
+            "total": [-1, 2**31, 12.5, True, None],
+            "currency": ["usd", "XXY", None],
+            "order_id": ["", "ö", "x" * 256],
+            "purchase_date": [None, datetime(2026, 11, 1)],
+            "btn_ref": ["a b", "x" * 256],
+            "customer": [{"email": "a@b.test"}, {"id": "a@b.test"}, {"is_new": 1}],
+            "line_items": [[{}], [{"identifier": "a", "total": 1, "colour": "red"}]],
+            "partner_order_channel": ["web"],
+            "customer_order_id": ["x" * 256, "\ud800"],
+        }
+        for name, values in bad.items():
+            for value in values:
+                row = ButtonOrder(
+                    **{
+                        "order_id": "1",
+                        "total": 1,
+                        "currency": "USD",
+                        "purchase_date": PURCHASED,
+                        name: value,
+                    }
+                )
+                with (
+                    self.subTest(name=name, value=value),
+                    pytest.raises(ValidationError) as caught,
+                ):
+                    row.full_clean()
+
+                assert name in caught.value.message_dict
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class MoveTests(TestCase):
+    def create(self, **values):
+        row = create_row()
+        ButtonOrder.objects.update(**values)
+        row.refresh_from_db()
+        return row
+
+    def test_retry(self):
+        for status in ("failed", "dismissed"):
+            with self.subTest(status=status):
+                ButtonOrder.objects.all().delete()
+                row = self.create(status=status, reason="exhausted", attempts=14)
+
+                assert row.retry() is True
+
+                assert (row.status, row.reason, row.attempts) == ("pending", "", 0)
+                assert row.next_attempt_at is not None
+
+    def test_retry_of_others(self):
+        for status in ("pending", "reported", "cancelled"):
+            with self.subTest(status=status):
+                ButtonOrder.objects.all().delete()
+                row = self.create(status=status)
+
+                assert row.retry() is False
+
+                assert row.status == status
+
+    def test_dismiss(self):
+        row = self.create(status="failed", reason="refused", next_attempt_at=None)
+
+        assert row.dismiss() is True
+        assert row.dismiss() is False
+
+        assert (row.status, row.reason) == ("dismissed", "refused")
+        assert row.next_attempt_at is None
+
+    def test_cancel(self):
+        row = self.create(status="reported", next_attempt_at=None)
+
+        assert row.cancel() is True
+        assert row.cancel() is False
+
+        assert (row.status, row.revision) == ("pending", 2)
+        assert row.cancel_requested_at is not None
+
+    def test_cancel_of_what_is_cancelled(self):
+        row = self.create(status="cancelled", next_attempt_at=None)
+
+        assert row.cancel() is False
+
+        assert row.status == "cancelled"
+
+
+class FixtureTests(TestCase):
+    @override_settings(BUTTON_ORDERS=button_settings())
+    def test_row_is_loaded_as_it_was(self):
+        row = create_row()
+        ButtonOrder.objects.update(status="reported", next_attempt_at=None)
+        dump = serializers.serialize("json", ButtonOrder.objects.all())
+        ButtonOrder.objects.all().delete()
+
+        for loaded in serializers.deserialize("json", dump):
+            loaded.save()
+
+        assert ButtonOrder.objects.get().status == "reported"
+        assert ButtonOrder.objects.get().pk == row.pk
+
+
+class MigrationTests(TestCase):
+    def test_nothing_is_missing(self):
+        call_command("makemigrations", "django_button_orders", check=True, verbosity=0)

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.core import serializers
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from django_button_orders import mark_changed, operations, suppress_reporting
+from django_button_orders.models import ButtonOrder
+from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
+from tests.utils import button_settings, create_row
+
+rows = ButtonOrder.objects
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class SaveTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_first_save(self):
+        order = Order.objects.create(number="2026/11 #42")
+
+        row = rows.get()
+        assert row.order_id == "2026/11 #42"
+        assert row.account == "default"
+        assert (row.status, row.revision) == ("pending", 1)
+        assert row.source_type.model_class() is Order
+        assert row.source_id == str(order.pk)
+        assert row.total is None
+        assert row.get_source() == order
+
+    def test_every_save_is_a_revision(self):
+        order = Order.objects.create(number="42")
+
+        order.save()
+        order.save()
+
+        assert rows.get().revision == 3
+
+    def test_watched_models(self):
+        order = Order.objects.create(number="42")
+        line = OrderLine.objects.create(order=order, sku="a", price=1)
+        assert rows.get().revision == 2
+
+        line.delete()
+
+        assert rows.get().revision == 3
+
+    def test_not_reportable(self):
+        order = Order.objects.create(number="42", is_paid=False)
+        assert not rows.exists()
+        order.is_paid = True
+
+        order.save()
+
+        assert rows.exists()
+
+    def test_not_reportable_any_more_still_counts(self):
+        order = Order.objects.create(number="42")
+        order.is_paid = False
+
+        order.save()
+
+        assert rows.get().revision == 2
+
+    def test_reported_again_after_a_change(self):
+        order = Order.objects.create(number="42")
+        for status in ("reported", "cancelled", "failed", "dismissed"):
+            with self.subTest(status=status):
+                rows.update(status=status, next_attempt_at=None)
+
+                order.save()
+
+                assert rows.get().status == "pending"
+                assert rows.due().exists()
+
+    def test_proxies_and_children(self):
+        WebOrder.objects.create(number="1")
+        GiftOrder.objects.create(number="2")
+
+        found = {row.order_id: row.get_source_model() for row in rows.all()}
+        assert found == {"1": Order, "2": Order}
+
+    def test_other_models(self):
+        Page.objects.create(title="About us")
+
+        assert not rows.exists()
+
+    def test_account_of_the_order(self):
+        Order.objects.create(number="42", account="eu")
+
+        assert rows.get().account == "eu"
+
+    def test_database_of_the_order(self):
+        Order.objects.using("archive").create(number="42")
+
+        assert not rows.exists()
+        row = rows.using("archive").get()
+        assert row.get_source().number == "42"
+
+    def test_fixture(self):
+        order = Order(number="42")
+        dump = serializers.serialize("json", [order, OrderLine(order=order, price=1)])
+
+        for loaded in serializers.deserialize("json", dump):
+            loaded.save()
+
+        assert Order.objects.exists()
+        assert not rows.exists()
+
+    def test_suppressed(self):
+        with suppress_reporting():
+            order = Order.objects.create(number="42")
+        assert not rows.exists()
+
+        order.save()
+
+        assert rows.exists()
+
+    def test_suppressed_after_an_error(self):
+        with pytest.raises(RuntimeError), suppress_reporting():
+            raise RuntimeError
+
+        Order.objects.create(number="42")
+
+        assert rows.exists()
+
+    def test_cost_of_a_save(self):
+        order = Order.objects.create(number="42")
+
+        with self.assertNumQueries(5) as queries:
+            order.save()
+
+        writes = [q["sql"] for q in queries if q["sql"].startswith("UPDATE")]
+        assert len(writes) == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class SacredCheckoutTests(TestCase):
+    """What an adapter raises is on the row, and the shop's save goes on."""
+
+    def test_hooks_that_raise(self):
+        for hook in ("get_order_id", "get_account", "is_reportable"):
+            with self.subTest(hook=hook):
+                rows.all().delete()
+                with self.assertLogs("django_button_orders") as logs:
+                    order = Order.objects.create(
+                        number="42", trouble=hook, email="jane@shop.test"
+                    )
+
+                row = rows.get()
+                assert Order.objects.filter(pk=order.pk).exists()
+                assert (row.status, row.reason) == ("failed", "invalid")
+                assert f"{hook} raised TroubleError" in row.last_error
+                assert "jane" not in f"{row.last_error}{logs.output}"
+                assert row.next_attempt_at is None
+
+    def test_put_right(self):
+        order = Order.objects.create(number="42", trouble="is_reportable")
+        order.trouble = ""
+
+        order.save()
+
+        assert (rows.get().status, rows.get().last_error) == ("pending", "")
+
+    def test_id_that_fits_no_column(self):
+        for number in ("", "x" * 256, "\0"):
+            with self.subTest(number=number), suppress_reporting():
+                rows.all().delete()
+                order = Order(pk=uuid.uuid4(), number=number)
+
+                operations.mark_saved(Order, order, using="default")
+
+                row = rows.get()
+                assert (row.status, row.reason) == ("failed", "invalid")
+                assert row.order_id == f"shop.order:{order.pk}"
+
+    def test_error_of_the_database(self):
+        def refuse(execute, sql, params, many, context):
+            if "django_button_orders" in sql:
+                sql = "SELECT nonsense"
+            return execute(sql, params, many, context)
+
+        with (
+            transaction.atomic(),
+            connection.execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "ERROR"),
+        ):
+            Order.objects.create(number="42")
+
+        assert Order.objects.exists()
+
+    @override_settings(BUTTON_ORDERS={"NONSENSE": 1})
+    def test_wrong_settings(self):
+        with self.captureOnCommitCallbacks(execute=True):
+            Order.objects.create(number="42")
+
+        assert rows.exists()
+
+    def test_watched_model_without_its_order(self):
+        line = OrderLine(order_id=uuid.uuid4(), sku="a", price=1)
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            operations.mark_saved(OrderLine, line, using="default")
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class TransactionTests(TransactionTestCase):
+    def test_rolled_back(self):
+        with transaction.atomic():
+            Order.objects.create(number="42")
+            transaction.set_rollback(True)
+
+        assert not rows.exists()
+
+    def test_savepoint_rolled_back(self):
+        with transaction.atomic():
+            Order.objects.create(number="1")
+            with transaction.atomic():
+                Order.objects.create(number="2")
+                transaction.set_rollback(True)
+
+        assert [row.order_id for row in rows.all()] == ["1"]
+
+    def test_made_by_another_transaction_just_now(self):
+        order = Order(number="42")
+        stolen = []
+
+        def steal(execute, sql, params, many, context):
+            if sql.startswith("SAVEPOINT") and not stolen:
+                stolen.append(sql)
+                rows.bulk_create([ButtonOrder(order_id="42")])
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(steal):
+            order.save()
+
+        assert rows.get().revision == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class MarkChangedTests(TestCase):
+    def test_order(self):
+        order = Order.objects.create(number="42")
+        Order.objects.update(total=1)
+
+        mark_changed(order)
+
+        assert rows.get().revision == 2
+
+    def test_order_without_a_row(self):
+        Order.objects.bulk_create([Order(number="42")])
+
+        mark_changed(Order.objects.get())
+
+        assert rows.get().status == "pending"
+
+    def test_suppressed(self):
+        with suppress_reporting():
+            mark_changed(Order.objects.create(number="42"))
+
+        assert rows.exists()
+
+    def test_other_model(self):
+        with pytest.raises(ImproperlyConfigured, match=r"shop\.Page"):
+            mark_changed(Page(title="About us"))
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class BulkTests(TestCase):
+    def create(self, **statuses):
+        for order_id, status in statuses.items():
+            create_row(order_id=order_id)
+            rows.filter(order_id=order_id).update(status=status)
+
+    def test_retry(self):
+        self.create(a="failed", b="dismissed", c="reported", d="pending")
+
+        moved = operations.retry_orders(rows.all(), trigger="command")
+
+        assert sorted(row.order_id for row in moved) == ["a", "b"]
+        assert rows.pending().count() == 3
+
+    def test_cancel(self):
+        self.create(a="reported", b="cancelled", c="failed")
+
+        moved = operations.cancel_orders(rows.all(), trigger="command")
+
+        assert sorted(row.order_id for row in moved) == ["a", "c"]
+        assert operations.cancel_orders(rows.all(), trigger="command") == []
+
+    def test_dismiss(self):
+        self.create(a="failed", b="reported")
+
+        moved = operations.dismiss_orders(rows.all(), note="Told Button by mail.")
+
+        assert [row.order_id for row in moved] == ["a"]
+        assert rows.get(order_id="a").last_error == "Told Button by mail."
