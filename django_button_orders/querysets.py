@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
-    from django_button_orders.models import ButtonOrder
+    from django_button_orders.models import (
+        ButtonOrder,
+        PausedAccount,  # noqa: F401 - in a string below
+    )
 
 
 class DatabaseNow(Now):

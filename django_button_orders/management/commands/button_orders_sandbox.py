@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_button_orders.management.base import ButtonOrdersCommand
+from django_button_orders.sandbox import ReceivedRequest, Sandbox
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class Command(ButtonOrdersCommand):
+    help = (
+        "Runs a local Button that checks what it receives, for development and "
+        "demos. Its page at /sandbox shows the orders that it holds. Ends with "
+        "Ctrl-C or SIGTERM, and forgets everything."
+    )
+    examples = """\
+  manage.py button_orders_sandbox
+  manage.py button_orders_sandbox --port 9000 --api-key sk-test
+  curl -H 'Content-Type: application/json' -d '{"status": 503, "times": 3}' \\
+       http://127.0.0.1:8010/sandbox/misbehave
+"""
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--host",
+            default="127.0.0.1",
+            choices=LOOPBACK,
+            help="where to listen, on this machine only (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=8010,
+            help="the port, or 0 for any that is free (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--api-key",
+            default="sk-sandbox",
+            help="the only key that it accepts (default: %(default)s)",
+        )
+
+    def handle(self, *, host: str, port: int, api_key: str, **options: Any) -> None:
+        sandbox = Sandbox(host=host, port=port, api_key=api_key, listener=self.tell)
+        try:
+            sandbox.start()
+        except (OSError, OverflowError) as exc:
+            raise CommandError(
+                f"Port {port} cannot be used ({exc}). Choose another with --port."
+            ) from exc
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.write(
+            f"Button sandbox at {sandbox.url}, its page at {sandbox.url}/sandbox"
+        )
+        self.write(
+            f'BUTTON_ORDERS = {{"API_KEY": "{api_key}", "BASE_URL": "{sandbox.url}"}}'
+        )
+        stop.wait()
+        sandbox.stop()
+        self.write(f"{len(sandbox.requests)} requests, {len(sandbox.orders)} orders.")
+
+    def tell(self, request: ReceivedRequest) -> None:
+        answer = "dropped" if request.status is None else request.status
+        self.write(f"{request.method} {request.path} {answer}")
+
+    def write(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
