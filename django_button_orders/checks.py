@@ -22,11 +22,10 @@ from django_button_orders.conf import (
     get_settings,
     is_loopback,
 )
-from django_button_orders.middleware import AttributionMiddleware
 
 IDS = {"unknown": "django_button_orders.E001", "type": "django_button_orders.E002"}
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
-ATTRIBUTION = f"{AttributionMiddleware.__module__}.{AttributionMiddleware.__name__}"
+ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
 
 
 def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
