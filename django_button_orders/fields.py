@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.utils import timezone
+
+from django_button_orders.cleaners import clean_text
 
 if TYPE_CHECKING:
     IntegerBase = models.BigIntegerField[int | None, int | None]
@@ -20,6 +23,24 @@ else:
     IntegerBase = models.BigIntegerField
     DateTimeBase = models.DateTimeField
     JSONBase = models.JSONField
+
+
+class StrictCharField(models.CharField):  # type: ignore[type-arg]  # null or not
+    """
+    Text that fits its column, in every database.
+
+    Refused before the database sees it: an error of the database's own would
+    break the shop's transaction, and some databases would cut the text.
+    """
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                clean_text(value)
+                MaxLengthValidator(self.max_length)(value)
+            except ValidationError as exc:
+                raise ValidationError({self.name: exc}) from exc
+        return super().get_db_prep_save(value, connection)
 
 
 class MinorUnitsField(IntegerBase):

@@ -17,6 +17,7 @@ from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.fields import (
     AwareDateTimeField,
     MinorUnitsField,
+    StrictCharField,
     StrictJSONField,
 )
 from django_button_orders.querysets import (
@@ -64,8 +65,8 @@ class ButtonOrder(models.Model):
         UNAVAILABLE = "unavailable", _("Button cannot be reached")
         NO_TOKEN = "no_token", _("No attribution token")
 
-    account = models.CharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
-    order_id = models.CharField(
+    account = StrictCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
+    order_id = StrictCharField(
         _("order ID"),
         max_length=255,
         help_text=_("The shop's own id of the order, and the key at Button."),
@@ -76,17 +77,17 @@ class ButtonOrder(models.Model):
         blank=True,
         help_text=_("In minor units: 1234 is 12.34 USD. Without taxes and delivery."),
     )
-    currency = models.CharField(_("currency"), max_length=3, blank=True, null=True)  # noqa: DJ001 - empty until built
+    currency = StrictCharField(_("currency"), max_length=3, blank=True, null=True)
     purchase_date = AwareDateTimeField(_("purchase date"), null=True, blank=True)
-    btn_ref = models.CharField(  # noqa: DJ001 - None is as good as no token
+    btn_ref = StrictCharField(
         _("attribution token"), max_length=255, blank=True, null=True, default=""
     )
-    customer_order_id = models.CharField(  # noqa: DJ001 - likewise
+    customer_order_id = StrictCharField(
         _("customer order ID"), max_length=255, blank=True, null=True, default=""
     )
     customer = StrictJSONField(_("customer"), null=True, blank=True)
     line_items = StrictJSONField(_("line items"), null=True, blank=True)
-    partner_order_channel = models.CharField(  # noqa: DJ001 - likewise
+    partner_order_channel = StrictCharField(
         _("channel"), max_length=10, blank=True, null=True, default=""
     )
     finalization_date = AwareDateTimeField(

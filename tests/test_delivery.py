@@ -572,8 +572,8 @@ class InvalidTests(DeliveryTestCase):
         bad = {
             "total": [-1, 2**31, None],
             "currency": ["usd", "XXY", "", None],
-            "order_id": ["ö", "", "a\nb", "x" * 256],
-            "btn_ref": ["a b", "é", "x" * 256],
+            "order_id": ["ö", "", "a\nb"],
+            "btn_ref": ["a b", "é"],
             "customer": [{"email": "jane@shop.test"}, {"id": "jane@shop.test"}, [1]],
             "line_items": [[{"total": 1}], [{"identifier": "a", "total": 1.5}], "x"],
             "partner_order_channel": ["web"],

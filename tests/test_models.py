@@ -126,6 +126,10 @@ class SaveTests(TestCase):
             "purchase_date": [datetime(2026, 11, 1)],
             "line_items": [[{"total": float("nan")}], [{"sku": "\ud800"}], [{1, 2}]],
             "customer": [{"id": "\0"}],
+            "order_id": ["x" * 256, "\ud800", "\0"],
+            "btn_ref": ["x" * 256],
+            "currency": ["dollars"],
+            "account": ["x" * 101],
         }
         for name, values in bad.items():
             for value in values:
