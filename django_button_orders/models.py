@@ -193,7 +193,7 @@ class ButtonOrder(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.order_id
+        return str(self.order_id)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
