@@ -189,7 +189,10 @@ def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
 
 
 def redact_email(text: str) -> str:
-    return re.sub(r"[^\s@]+(@|%40)[^\s@]+", "[e-mail]", text)
+    """Replace each word that holds an e-mail address."""
+    return re.sub(
+        r"\S+", lambda word: "[e-mail]" if EMAIL.search(word[0]) else word[0], text
+    )
 
 
 def as_line(error: ValidationError) -> str:

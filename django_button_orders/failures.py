@@ -16,7 +16,15 @@ def describe_exception(exc: Exception, doing: str) -> str:
     """Return a sentence for the row: what was being done, what it raised, where."""
     if isinstance(exc, ValidationError):
         return clip(f"{doing}: {as_line(exc)}")
-    return clip(f"{doing} raised {type(exc).__name__}{where(exc)}: {exc}")
+    return clip(f"{doing} raised {type(exc).__name__}{where(exc)}{words_of(exc)}")
+
+
+def words_of(exc: Exception) -> str:
+    try:
+        words = str(exc)
+    except Exception:  # noqa: BLE001 - an exception may be as broken as any code
+        words = ""
+    return f": {words}" if words else ""
 
 
 def describe_for_log(exc: Exception) -> str:

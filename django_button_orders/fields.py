@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from decimal import Decimal
+import re
+from datetime import date, datetime
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.utils import timezone
 
-from django_button_orders.cleaners import clean_text
+from django_button_orders.cleaners import clean_moment, clean_text
 
 if TYPE_CHECKING:
     IntegerBase = models.BigIntegerField[int | None, int | None]
@@ -53,7 +53,9 @@ class MinorUnitsField(IntegerBase):
         return converted
 
     def get_prep_value(self, value: Any) -> int | None:
-        if isinstance(value, bool | float | Decimal):
+        if isinstance(value, bool) or (
+            isinstance(value, Number) and not isinstance(value, int)
+        ):
             raise ValidationError({self.name: self.refused(value)})
         converted: int | None = super().get_prep_value(value)
         return converted
@@ -68,12 +70,15 @@ class MinorUnitsField(IntegerBase):
 class AwareDateTimeField(DateTimeBase):
     """A moment. Without a time zone it could be any of twenty-five hours."""
 
-    def get_prep_value(self, value: Any) -> Any:
-        value = self.to_python(value)
-        if settings.USE_TZ and isinstance(value, datetime) and timezone.is_naive(value):
-            error = ValidationError("Enter a date with a time zone.", code="naive")
-            raise ValidationError({self.name: [error]})
-        return super().get_prep_value(value)
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if isinstance(value, date | str) and settings.USE_TZ:
+            try:
+                # Django would take a day for the midnight that it begins with.
+                moment = self.to_python(value) if isinstance(value, str) else value
+                clean_moment(moment)
+            except ValidationError as exc:
+                raise ValidationError({self.name: exc}) from exc
+        return super().get_db_prep_save(value, connection)
 
 
 class StrictJSONField(JSONBase):
@@ -84,22 +89,29 @@ class StrictJSONField(JSONBase):
     """
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if hasattr(value, "resolve_expression"):
+            return super().get_db_prep_save(value, connection)
         if isinstance(value, list | tuple):
             value = [as_plain(item) for item in value]
         value = as_plain(value)
-        try:
-            encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
-            encoded.encode()
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise self.refused() from exc
-        if "\\u0000" in encoded:
-            raise self.refused()
+        if not is_storable(value):
+            error = ValidationError("Enter values that JSON can carry.", code="json")
+            raise ValidationError({self.name: error})
         return super().get_db_prep_save(value, connection)
-
-    def refused(self) -> ValidationError:
-        error = ValidationError("Enter values that JSON can carry.", code="json")
-        return ValidationError({self.name: [error]})
 
 
 def as_plain(value: Any) -> Any:
     return value.as_dict() if hasattr(value, "as_dict") else value
+
+
+def is_storable(value: Any) -> bool:
+    try:
+        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        encoded.encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return NULL_CHARACTER.search(encoded) is None
+
+
+# An escape, not the end of an escaped backslash.
+NULL_CHARACTER = re.compile(r"(?<!\\)(\\\\)*\\u0000")

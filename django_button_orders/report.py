@@ -72,12 +72,12 @@ class Customer:
     is_new: bool | None = None
 
     def __post_init__(self, email: str | None) -> None:
-        if email:
+        if email is not None and email != "":
             try:
                 hashed = hash_email(email)
             except ValidationError as exc:
                 raise ValidationError({"email": exc}) from exc
-            if self.email_sha256 and self.email_sha256 != hashed:
+            if self.email_sha256 and str(self.email_sha256).lower() != hashed:
                 raise ValidationError(
                     {"email_sha256": "This is not the hash of the e-mail address."}
                 )
@@ -120,8 +120,8 @@ class LineItem:
     attributes: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.total is None and isinstance(self.amount, int):
-            quantity = 1 if self.quantity is None else self.quantity
+        quantity = 1 if self.quantity is None else self.quantity
+        if self.total is None and type(self.amount) is type(quantity) is int:
             object.__setattr__(self, "total", self.amount * quantity)
         cleaners.apply_cleaners(self, LINE_ITEM_CLEANERS)
 
