@@ -1,0 +1,212 @@
+"""The list of orders, and the page of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders.admin import display
+from django_button_orders.admin.buttons import ButtonsAdmin
+from django_button_orders.admin.filters import AccountFilter, StateFilter
+from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
+from django_button_orders.admin.history import history
+from django_button_orders.admin.sources import describe_source
+from django_button_orders.admin.standing import describe
+from django_button_orders.cleaners import CHANNELS
+from django_button_orders.conf import account_names
+from django_button_orders.fields import StrictJSONField
+from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
+
+READ_ONLY_PAYLOAD = (
+    "amount",
+    "purchase_date",
+    "btn_ref",
+    "customer_order_id",
+    "pretty_customer",
+    "pretty_line_items",
+    "partner_order_channel",
+    "finalization_date",
+)
+OUTBOX_FIELDS = (
+    "status",
+    "reason",
+    "attempts",
+    "next_attempt_at",
+    "last_status_code",
+    "last_error",
+    "reported_at",
+    "button_order_id",
+    "cancel_requested_at",
+)
+INTERNAL_FIELDS = (
+    "revision",
+    "reported_revision",
+    "reported_digest",
+    "unanswered",
+    "lease_expires_at",
+    "lease_token",
+    "created_at",
+    "updated_at",
+)
+REPORTING = _("Reporting")
+INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]})
+
+
+@admin.register(ButtonOrder)
+class ButtonOrderAdmin(ButtonsAdmin):
+    list_display = [
+        "status_badge",
+        "order_id",
+        "amount",
+        "attempts",
+        "next_attempt_at",
+        "last_answer",
+    ]
+    list_display_links = ["order_id"]
+    list_filter = ["status", "reason", StateFilter, AccountFilter]
+    search_fields = ["=order_id", "=customer_order_id", "=btn_ref", "=button_order_id"]
+    search_help_text = _(
+        "A whole order ID, customer order ID, attribution token, or Button's order ID."
+    )
+    ordering = ["-pk"]
+    # Counting what nobody asked for makes the list slow once there are millions.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    form = ButtonOrderForm
+    formfield_overrides = {
+        StrictJSONField: {"form_class": PrettyJSONField, "widget": AdminTextareaWidget}
+    }
+
+    class Media:
+        css = {"all": ["django_button_orders/admin.css"]}
+
+    # Permissions
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: ButtonOrder | None = None
+    ) -> bool:
+        """
+        Return whether the payload can be edited.
+
+        The worker overwrites that of a shop's order, and never looks at that
+        of an order which is to be cancelled.
+        """
+        if obj is not None and not is_editable(obj):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: ButtonOrder | None = None
+    ) -> bool:
+        # A row proves what was reported.
+        return False
+
+    # The list
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return [*columns, "account"] if self.has_accounts() else columns
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        """Search for the term as it is: an order ID may have spaces."""
+        term = search_term.strip()
+        if term and term[0] not in "\"'":
+            escaped = term.replace("\\", "\\\\").replace('"', '\\"')
+            term = f'"{escaped}"'
+        return super().get_search_results(request, queryset, term)
+
+    def has_accounts(self) -> bool:
+        return len(account_names()) > 1
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_badge(self, order: ButtonOrder) -> SafeString:
+        return display.badge_and_reason(order)
+
+    @admin.display(description=_("total"))
+    def amount(self, order: ButtonOrder) -> str:
+        return display.amount(order) or self.get_empty_value_display()
+
+    @admin.display(description=_("last answer"))
+    def last_answer(self, order: ButtonOrder) -> str | None:
+        return display.last_answer(order)
+
+    # The page of one order
+
+    def get_fieldsets(
+        self, request: HttpRequest, obj: ButtonOrder | None = None
+    ) -> Any:
+        if obj is None:
+            return [(None, {"fields": ("account", "order_id", *PAYLOAD_FIELDS)})]
+        is_form = self.has_change_permission(request, obj)
+        payload = PAYLOAD_FIELDS if is_form else READ_ONLY_PAYLOAD
+        identity = ("account", "order_id") if self.has_accounts() else ("order_id",)
+        return [
+            (None, {"fields": (*identity, *payload)}),
+            (REPORTING, {"fields": OUTBOX_FIELDS}),
+            INTERNALS,
+        ]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ButtonOrder | None = None
+    ) -> Any:
+        if obj is None:
+            return ()
+        payload = () if self.has_change_permission(request, obj) else READ_ONLY_PAYLOAD
+        return ("account", "order_id", *payload, *OUTBOX_FIELDS, *INTERNAL_FIELDS)
+
+    def formfield_for_dbfield(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if db_field.name == "account":
+            names = [(name, name) for name in account_names()]
+            label = capfirst(db_field.verbose_name)
+            return forms.ChoiceField(choices=names, label=label, required=False)
+        if db_field.name == "partner_order_channel":
+            channels = [("", "---------"), *((name, name) for name in CHANNELS)]
+            kwargs["widget"] = forms.Select(choices=channels)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    @admin.display(description=_("customer"))
+    def pretty_customer(self, order: ButtonOrder) -> str:
+        return display.preformatted(order.customer) or self.get_empty_value_display()
+
+    @admin.display(description=_("line items"))
+    def pretty_line_items(self, order: ButtonOrder) -> str:
+        return display.preformatted(order.line_items) or self.get_empty_value_display()
+
+    def save_model(
+        self, request: HttpRequest, obj: ButtonOrder, form: Any, change: bool
+    ) -> None:
+        if change:
+            # The rest may have changed since it was loaded.
+            obj.save(update_fields=form.changed_data)
+        else:
+            obj.save()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        order = context["original"]
+        if order is not None:
+            context.update(
+                standing=describe(order),
+                badge=display.badge(order),
+                verbs=self.applicable_verbs(request, order),
+                **describe_source(request, self.admin_site, order),
+                **history(order),
+            )
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def is_editable(order: ButtonOrder) -> bool:
+    is_direct = order.source_type_id is None and order.source_id is None
+    return is_direct and order.cancel_requested_at is None

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
+from django.test import Client
+
+from django_button_orders.models import ButtonOrder
+from tests.admin.utils import LIST_URL, AdminTestCase, page_url
+from tests.utils import create_row
+
+VERBS = ("retry", "dismiss", "cancel")
+MOVED = {"retry": "pending", "dismiss": "dismissed", "cancel": "pending"}
+rows = ButtonOrder.objects
+
+
+class VerbTestCase(AdminTestCase):
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        rows.update(status="failed", reason="refused", next_attempt_at=None)
+
+    def press(self, verb, **options):
+        """Press a button of the row's page."""
+        return self.client.post(page_url(self.row, verb), **options)
+
+    def act(self, verb, **values):
+        """Run an action on all rows of the list."""
+        pks = list(rows.values_list("pk", flat=True))
+        data = {"action": f"{verb}_orders", "_selected_action": pks, **values}
+        return self.client.post(LIST_URL, data)
+
+    def status(self):
+        return rows.get(pk=self.row.pk).status
+
+    def message(self, response):
+        """Return the latest message, which is the only new one."""
+        return [str(message) for message in get_messages(response.wsgi_request)][-1]
+
+
+class ButtonTests(VerbTestCase):
+    def test_each_with_its_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                response = self.press(verb)
+
+                assert response.status_code == 302
+                assert response["Location"] == page_url(self.row)
+                assert self.status() == MOVED[verb]
+
+    def test_view_is_not_enough(self):
+        self.log_in("view_buttonorder", "change_buttonorder")
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                assert self.press(verb).status_code == 403
+                assert self.status() == "failed"
+
+    def test_another_verb_is_not_enough(self):
+        self.log_in("view_buttonorder", "dismiss_buttonorder")
+
+        assert self.press("retry").status_code == 403
+        assert self.press("cancel").status_code == 403
+
+    def test_verb_without_view(self):
+        self.log_in(*(f"{verb}_buttonorder" for verb in VERBS))
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                assert self.press(verb).status_code == 403
+                assert self.status() == "failed"
+
+    def test_anonymous(self):
+        self.client.logout()
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                assert "/login/" in self.press(verb)["Location"]
+                assert self.status() == "failed"
+
+    def test_get(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                response = self.client.get(page_url(self.row, verb))
+
+                assert response.status_code == 405
+                assert self.status() == "failed"
+
+    def test_csrf(self):
+        self.client = Client(enforce_csrf_checks=True)
+        self.client.force_login(self.user)
+
+        assert self.press("retry").status_code == 403
+        assert self.status() == "failed"
+
+    def test_csrf_token_of_the_page(self):
+        self.client = Client(enforce_csrf_checks=True)
+        self.client.force_login(self.user)
+        token = self.client.get(page_url(self.row)).context["csrf_token"]
+
+        self.press("retry", data={"csrfmiddlewaretoken": str(token)})
+
+        assert self.status() == "pending"
+
+    def test_unknown_row(self):
+        url = page_url(self.row, "retry").replace(str(self.row.pk), "999")
+
+        assert self.client.post(url).status_code == 404
+
+    def test_filters_of_the_list_are_kept(self):
+        query = "?_changelist_filters=status__exact%3Dfailed"
+
+        response = self.client.post(f"{page_url(self.row, 'retry')}{query}")
+
+        assert response["Location"] == f"{page_url(self.row)}{query}"
+
+    def test_logged(self):
+        logged = {"retry": "Retried.", "dismiss": "Dismissed."}
+        logged["cancel"] = "Cancellation asked for."
+        for verb, text in logged.items():
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+
+                self.press(verb)
+
+                entry = LogEntry.objects.latest("pk")
+                assert entry.get_change_message() == text
+                assert entry.user == self.user
+                assert entry.get_edited_object() == self.row
+
+    def test_not_applicable(self):
+        self.put(status="reported")
+
+        response = self.press("retry")
+
+        assert self.message(response) == (
+            "1 was skipped: only failed and dismissed orders can be retried."
+        )
+        assert self.status() == "reported"
+        assert not LogEntry.objects.exists()
+
+
+class ShownButtonTests(VerbTestCase):
+    def shown(self):
+        """Return the verbs whose buttons are on the page."""
+        html = self.client.get(page_url(self.row)).content.decode()
+        return {
+            verb for verb in VERBS if f'action="{page_url(self.row, verb)}"' in html
+        }
+
+    def test_by_state(self):
+        by_status = {
+            "pending": {"cancel"},
+            "reported": {"cancel"},
+            "cancelled": set(),
+            "failed": {"retry", "dismiss", "cancel"},
+            "dismissed": {"retry", "cancel"},
+        }
+        for status, verbs in by_status.items():
+            with self.subTest(status=status):
+                self.put(status=status)
+
+                assert self.shown() == verbs
+
+    def test_cancelled_once(self):
+        self.press("cancel")
+
+        assert self.shown() == set()
+
+    def test_by_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                assert self.shown() == {verb}
+
+    def test_view_only(self):
+        self.log_in("view_buttonorder")
+
+        assert self.shown() == set()
+
+
+class ActionTests(VerbTestCase):
+    def test_each_with_its_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                self.act(verb)
+
+                assert self.status() == MOVED[verb]
+
+    def test_view_is_not_enough(self):
+        self.log_in("view_buttonorder", "change_buttonorder")
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.act(verb)
+
+                assert self.status() == "failed"
+
+    def test_offered_by_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                form = self.client.get(LIST_URL).context["action_form"]
+
+                names = [name for name, _label in form.fields["action"].choices if name]
+                assert names == [f"{verb}_orders"]
+
+    def test_anonymous(self):
+        self.client.logout()
+
+        assert self.act("retry").status_code == 302
+        assert self.status() == "failed"
+
+    def test_csrf(self):
+        self.client = Client(enforce_csrf_checks=True)
+        self.client.force_login(self.user)
+
+        assert self.act("retry").status_code == 403
+        assert self.status() == "failed"
+
+    def test_no_deleting(self):
+        self.act("delete", action="delete_selected", post="yes")
+
+        assert rows.count() == 1
+
+    def test_counted(self):
+        create_row(order_id="1995")
+        rows.filter(order_id="1995").update(status="failed")
+        reported = create_row(order_id="1996")
+        rows.filter(pk=reported.pk).update(status="reported")
+
+        response = self.act("retry")
+
+        assert self.message(response) == (
+            "2 orders will be sent again. "
+            "1 was skipped: only failed and dismissed orders can be retried."
+        )
+        assert LogEntry.objects.count() == 2
+
+    def test_one(self):
+        done = {
+            "retry": "1 order will be sent again.",
+            "dismiss": "1 order was dismissed.",
+            "cancel": "1 order will be cancelled at Button.",
+        }
+        for verb, text in done.items():
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+
+                assert self.message(self.act(verb)) == text
+
+    def test_all_skipped(self):
+        self.put(status="cancelled")
+        skipped = {
+            "retry": "1 was skipped: only failed and dismissed orders can be retried.",
+            "dismiss": "1 was skipped: only failed orders can be dismissed.",
+            "cancel": "1 was skipped: its cancellation was asked for before.",
+        }
+        for verb, text in skipped.items():
+            with self.subTest(verb=verb):
+                assert self.message(self.act(verb)) == text
+
+    def test_nothing_left_of_the_selection(self):
+        self.put(status="reported")
+        data = {"action": "retry_orders", "_selected_action": [self.row.pk]}
+
+        response = self.client.post(f"{LIST_URL}?status__exact=failed", data)
+
+        assert self.message(response) == "0 orders will be sent again."
+
+    def test_more_than_a_batch(self):
+        rows.bulk_create(
+            ButtonOrder(order_id=f"no {number}", status="failed")
+            for number in range(205)
+        )
+
+        self.act("dismiss", select_across="1")
+
+        assert rows.filter(status="dismissed").count() == 206
+        assert LogEntry.objects.count() == 206

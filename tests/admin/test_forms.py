@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.contrib.admin.models import LogEntry
+from django.db.models.signals import pre_save
+from django.test import override_settings
+
+from django_button_orders.models import ButtonOrder
+from tests.admin.utils import ADD_URL, AdminTestCase, page_url
+from tests.shop.models import Order
+from tests.utils import PURCHASED, button_settings, create_row
+
+rows = ButtonOrder.objects
+
+
+def order_data(**values):
+    return {
+        "order_id": "1995",
+        "total": "7000",
+        "currency": "USD",
+        "purchase_date_0": "2026-11-01",
+        "purchase_date_1": "06:00:00",
+        "btn_ref": "srctok-1",
+        "customer_order_id": "",
+        "customer": "",
+        "line_items": "",
+        "partner_order_channel": "",
+        "finalization_date_0": "",
+        "finalization_date_1": "",
+        **values,
+    }
+
+
+class FormTestCase(AdminTestCase):
+    def post(self, url, **values):
+        return self.client.post(url, order_data(**values))
+
+    def errors(self, url, **values):
+        """Return the errors of the form, by field."""
+        response = self.post(url, **values)
+        assert response.status_code == 200
+        return response.context["adminform"].form.errors
+
+
+class AddTests(FormTestCase):
+    def test_page(self):
+        assert self.client.get(ADD_URL).status_code == 200
+
+    def test_add(self):
+        response = self.post(
+            ADD_URL, customer='{"id": "7"}', line_items='[{"identifier":"a","total":5}]'
+        )
+
+        assert response.status_code == 302
+        row = rows.get(order_id="1995")
+        assert (row.total, row.currency, row.account) == (7000, "USD", "default")
+        assert row.purchase_date == PURCHASED
+        assert row.customer == {"id": "7"}
+        assert row.line_items == [{"identifier": "a", "total": 5}]
+        assert rows.due().filter(pk=row.pk).exists()
+
+    def test_permission(self):
+        self.log_in("view_buttonorder", "add_buttonorder")
+
+        assert self.post(ADD_URL).status_code == 302
+        assert rows.filter(order_id="1995").exists()
+
+    def test_no_permission(self):
+        self.log_in("view_buttonorder", "change_buttonorder")
+
+        assert self.client.get(ADD_URL).status_code == 403
+        assert self.post(ADD_URL).status_code == 403
+
+    def test_taken(self):
+        errors = self.errors(ADD_URL, order_id="1994")
+
+        assert "already exists" in str(errors["__all__"])
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {}}))
+    def test_account(self):
+        self.post(ADD_URL, order_id="1994", account="eu")
+
+        assert rows.filter(order_id="1994", account="eu").exists()
+
+    def test_unknown_account(self):
+        assert set(self.errors(ADD_URL, account="eu")) == {"account"}
+
+    def test_no_account(self):
+        self.post(ADD_URL, account="")
+
+        assert rows.get(order_id="1995").account == "default"
+
+    def test_errors_at_their_fields(self):
+        wrong = {
+            "order_id": "..",
+            "total": "-1",
+            "currency": "usd",
+            "purchase_date_0": "soon",
+            "btn_ref": "a b",
+            "customer": '{"email": "ada@example.com"}',
+            "line_items": '[{"total": 1}]',
+            "partner_order_channel": "fax",
+            "finalization_date_0": "later",
+        }
+
+        errors = self.errors(ADD_URL, **wrong)
+
+        assert set(errors) == {name.removesuffix("_0") for name in wrong}
+        assert all(len(messages) == 1 for messages in errors.values())
+
+    def test_error_is_next_to_its_field(self):
+        response = self.post(ADD_URL, line_items='[{"total": 1}]')
+
+        html = response.content.decode()
+        row = html[html.index("field-line_items") :]
+        assert "Line 1: identifier: This field is required." in row[:400]
+
+    def test_required(self):
+        for name in ("order_id", "total", "currency", "purchase_date_0"):
+            with self.subTest(name=name):
+                errors = self.errors(ADD_URL, **{name: ""})
+
+                assert set(errors) == {name.removesuffix("_0")}
+                assert len(errors[name.removesuffix("_0")]) == 1
+
+    def test_not_json(self):
+        for text in ("{", "[" * 100_000, "1" * 5000, "NaN", '{"id": "\\u0000"}'):
+            with self.subTest(text=text[:20]):
+                assert set(self.errors(ADD_URL, customer=text)) == {"customer"}
+
+    def test_mass_assignment(self):
+        self.post(ADD_URL, status="reported", revision="9", source_id="1", attempts="5")
+
+        row = rows.get(order_id="1995")
+        assert (row.status, row.revision, row.attempts) == ("pending", 1, 0)
+        assert row.source_id is None
+
+
+class ChangeTests(FormTestCase):
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        rows.update(status="reported", next_attempt_at=None, reported_revision=1)
+        cls.url = page_url(cls.row)
+
+    def reload(self):
+        self.row.refresh_from_db()
+        return self.row
+
+    def test_due_again(self):
+        response = self.post(self.url, total="6000")
+
+        assert response.status_code == 302
+        row = self.reload()
+        assert (row.total, row.status, row.revision) == (6000, "pending", 2)
+        assert rows.due().exists()
+        assert "Total" in LogEntry.objects.get().get_change_message()
+
+    def test_nothing_changed(self):
+        self.post(self.url)
+
+        assert (self.reload().status, self.row.revision) == ("reported", 1)
+
+    def test_only_what_was_changed_is_written(self):
+        """A cancellation that comes in between is not lost."""
+
+        def cancel(**kwargs):
+            rows.update(cancel_requested_at=PURCHASED)
+
+        pre_save.connect(cancel, sender=ButtonOrder)
+        self.addCleanup(pre_save.disconnect, cancel, sender=ButtonOrder)
+
+        self.post(self.url, total="6000")
+
+        assert self.reload().total == 6000
+        assert self.row.cancel_requested_at == PURCHASED
+
+    def test_order_id_stays(self):
+        self.post(self.url, order_id="1995", account="eu", total="6000")
+
+        assert (self.reload().order_id, self.row.account) == ("1994", "default")
+
+    def test_mass_assignment(self):
+        token = uuid4()
+        rows.update(status="failed", reason="refused", lease_token=None)
+
+        self.post(
+            self.url,
+            status="reported",
+            reason="",
+            revision="77",
+            lease_token=str(token),
+            reported_revision="77",
+            source_id="1",
+            cancel_requested_at="2026-11-01",
+        )
+
+        row = self.reload()
+        assert (row.status, row.reason, row.revision) == ("failed", "refused", 1)
+        assert (row.lease_token, row.source_id) == (None, None)
+        assert (row.reported_revision, row.cancel_requested_at) == (1, None)
+
+    def test_errors_at_their_fields(self):
+        errors = self.errors(self.url, customer="[]", total="x")
+
+        assert set(errors) == {"customer", "total"}
+        assert self.reload().status == "reported"
+
+    def test_error_of_a_field_that_is_not_there(self):
+        rows.update(order_id="..")
+
+        errors = self.errors(self.url)
+
+        assert "order_id: Enter another id" in str(errors["__all__"])
+
+    def test_view_only(self):
+        self.log_in("view_buttonorder")
+
+        assert self.post(self.url, total="6000").status_code == 403
+        assert self.reload().total == 7000
+
+    def test_change_permission(self):
+        self.log_in("change_buttonorder")
+
+        assert self.post(self.url, total="6000").status_code == 302
+        assert self.reload().total == 6000
+
+    def test_order_of_the_shop_is_read_only(self):
+        Order.objects.create(number="42")
+        row = rows.get(order_id="42")
+
+        response = self.client.get(page_url(row))
+
+        assert b'name="total"' not in response.content
+        assert b'name="_save"' not in response.content
+        assert self.post(page_url(row), total="1").status_code == 403
+
+    def test_cancelled_is_read_only(self):
+        self.row.cancel()
+
+        assert self.post(self.url, total="6000").status_code == 403
+
+    def test_empty_json_is_empty(self):
+        html = self.client.get(self.url).content.decode()
+
+        assert "null</textarea>" not in html
+
+    def test_json_is_indented(self):
+        row = create_row(order_id="1995", customer={"id": "é"})
+
+        html = self.client.get(page_url(row)).content.decode()
+
+        assert "{\n  &quot;id&quot;: &quot;é&quot;\n}</textarea>" in html
