@@ -16,9 +16,10 @@ class ButtonOrdersConfig(AppConfig):
 
     def ready(self) -> None:
         # These import the models, which can be loaded only now.
-        from django_button_orders import checks, receivers
+        from django_button_orders import checks, doorbell, receivers, tasks
 
         register(checks.check_button_orders)
+        doorbell.connect(tasks.CeleryPublisher())
         # No sender: proxies and children of a registered model send their own.
         uid = "django_button_orders"
         post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")

@@ -62,7 +62,7 @@ def find_desired(row: ButtonOrder) -> Desired:
     """
     if row.cancel_requested_at is not None:
         return Desired(order_id=row.order_id, report=None)
-    if row.source_type_id is None and row.source_id is None:
+    if row.is_direct:
         return from_row(row)
     return from_host(row)
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
+from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -207,32 +207,32 @@ class ButtonOrder(models.Model):
             self._ring()
             return
         names = kwargs.pop("update_fields", None)
-        names = set(WRITABLE_FIELDS if names is None else names) & set(WRITABLE_FIELDS)
-        using = kwargs.get("using") or self._state.db
+        names = set(ORDER_FIELDS if names is None else names)
+        names &= {*ORDER_FIELDS, "cancel_requested_at"}
+        using = kwargs.get("using") or self.write_db
         with transaction.atomic(using=using):
             super().save(*args, update_fields=names, **kwargs)
             if names:
                 rows = type(self)._default_manager.using(using).filter(pk=self.pk)
-                if not self.is_settled_in(rows):
+                if not rows.get().is_settled:
                     rows.mark_changed()
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
 
-    def is_settled_in(self, rows: ButtonOrderQuerySet) -> bool:
-        """Return whether Button has acknowledged just what this instance says."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether Button has acknowledged just what the row says."""
+        if self.status not in (self.Status.REPORTED, self.Status.CANCELLED):
+            return False
         try:
             digest = self.desired_digest()
         except ValidationError:
             return False
-        return rows.filter(
-            status__in=[self.Status.REPORTED, self.Status.CANCELLED],
-            reported_revision=models.F("revision"),
-            reported_digest=digest,
-        ).exists()
+        return (self.reported_revision, self.reported_digest) == (self.revision, digest)
 
     def clean(self) -> None:
         super().clean()
-        if self.source_type_id is None:
+        if self.is_direct:
             self.as_report()
 
     def as_report(self) -> OrderReport:
@@ -250,6 +250,11 @@ class ButtonOrder(models.Model):
         if self.cancel_requested_at is not None:
             return CANCELLED_DIGEST
         return self.as_report().digest()
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the shop writes the row itself, without an order model."""
+        return self.source_type_id is None and self.source_id is None
 
     @property
     def is_acknowledged(self) -> bool:
@@ -277,7 +282,7 @@ class ButtonOrder(models.Model):
     def rename(self, order_id: str) -> bool:
         """Change the id of a claimed row, unless another row has it."""
         try:
-            with transaction.atomic(using=self._state.db):
+            with transaction.atomic(using=self.write_db):
                 rows = self.row().filter(lease_token=self.lease_token)
                 renamed = rows.update(order_id=order_id) == 1
         except IntegrityError:
@@ -301,22 +306,30 @@ class ButtonOrder(models.Model):
         """Take a failed row off the list. Return whether it had failed."""
         return self._move(self.row().dismiss(note))
 
+    @property
+    def write_db(self) -> str:
+        """The database of the row, not the replica that it was read from."""
+        return router.db_for_write(type(self), instance=self)
+
     def row(self) -> ButtonOrderQuerySet:
         """Return the queryset of just this row, for conditional moves."""
-        return type(self)._default_manager.using(self._state.db).filter(pk=self.pk)
+        rows = type(self)._default_manager.using(self.write_db)
+        return rows.filter(pk=self.pk)
 
     def _move(self, moved: int) -> bool:
-        self.refresh_from_db(fields=OUTBOX_FIELDS)
+        self.refresh_from_db(using=self.write_db, fields=OUTBOX_FIELDS)
         if moved:
             self._ring()
         return moved == 1
 
     def _ring(self) -> None:
         if self.status == self.Status.PENDING:
-            doorbell.ring(self.pk, using=self._state.db or DEFAULT_DB_ALIAS)
+            doorbell.ring(self.pk, using=self.write_db)
 
 
-WRITABLE_FIELDS = ("account", "order_id", "cancel_requested_at", *PAYLOAD_FIELDS)
+# A request to cancel is not among them: an instance that is older than the
+# request would take it back.
+ORDER_FIELDS = ("account", "order_id", *PAYLOAD_FIELDS)
 OUTBOX_FIELDS = [
     "cancel_requested_at",
     "status",

@@ -209,6 +209,8 @@ def move(
     moved = []
     for order in orders.iterator(chunk_size=1000):
         if getattr(order.row(), verb)():
-            doorbell.ring(order.pk, using=orders.db, trigger=trigger, user_id=user_id)
+            doorbell.ring(
+                order.pk, using=order.write_db, trigger=trigger, user_id=user_id
+            )
             moved.append(order)
     return moved

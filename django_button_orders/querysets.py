@@ -106,6 +106,7 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
         return self.retryable().update(
             status=self.model.Status.PENDING,
             reason="",
+            last_error="",
             attempts=0,
             next_attempt_at=DatabaseNow(),
             updated_at=DatabaseNow(),

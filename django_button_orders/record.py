@@ -125,7 +125,7 @@ def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str
         "lease_expires_at": None,
         "updated_at": DatabaseNow(),
     }
-    if row.source_type_id is not None and attempt.desired:
+    if attempt.desired and not row.is_direct:
         values |= payload_values(attempt.desired.fields)
     if attempt.exchanges:
         values["last_status_code"] = attempt.exchanges[-1].status_code

@@ -9,7 +9,7 @@ from celery import Celery, Task, shared_task
 from celery._state import get_current_app
 from kombu import Connection
 
-from django_button_orders import doorbell, prune, sweep
+from django_button_orders import prune, sweep
 from django_button_orders.beat import PRUNE_SUBMISSIONS, REPORT_DUE_ORDERS, REPORT_ORDER
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
@@ -93,21 +93,22 @@ class CeleryPublisher(Publisher):
     """
 
     def __init__(self) -> None:
-        self.app: Celery[Any] | None = None
         self.connection: Connection | None = None
+        # Made where Django is set up, in the main thread.
+        self.app: Celery[Any] = get_current_app()
 
     def prepare(self) -> None:
         app = get_current_app()
-        # Where no project has an app, Celery makes up one that is not current.
-        if self.app is None or getattr(app, "set_as_current", True):
+        # In threads that know of none, Celery makes up one that is not current.
+        if getattr(app, "set_as_current", True):
             self.app = app
 
     def is_eager(self) -> bool:
         self.prepare()
-        return bool(self.app and self.app.conf.task_always_eager)
+        return bool(self.app.conf.task_always_eager)
 
     def publish(self, ring: Ring) -> None:
-        app = self.app or get_current_app()
+        app = self.app
         task = app.tasks[REPORT_ORDER]
         if app.conf.task_always_eager:
             task.apply_async((ring.pk,), as_keywords(ring))
@@ -148,7 +149,3 @@ def connect(app: Celery[Any]) -> Connection:
     # Nobody would answer the broker's heartbeats; idle connections are closed.
     connection.heartbeat = 0
     return connection.ensure_connection(max_retries=1, interval_start=0)
-
-
-publisher = CeleryPublisher()
-doorbell.connect(publisher)

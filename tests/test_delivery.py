@@ -289,7 +289,7 @@ class OperationTests(DeliveryTestCase):
         add_answer("DELETE", order_url())
         self.report(row)
         row.cancel_requested_at = None
-        row.save()
+        row.save(update_fields=["cancel_requested_at"])
 
         self.report(row)
 

@@ -75,6 +75,16 @@ class SaveTests(TestCase):
         assert row.reported_revision == 1
         assert row.revision == 2
 
+    def test_stale_instance_does_not_take_a_cancellation_back(self):
+        stale = create_row()
+        ButtonOrder.objects.get().cancel()
+        stale.total = 1
+
+        stale.save()
+
+        assert stale.cancel_requested_at is not None
+        assert ButtonOrder.objects.get().cancel_requested_at is not None
+
     def test_update_fields(self):
         row = create_row()
         row.total, row.currency = 1, "EUR"
@@ -193,11 +203,14 @@ class MoveTests(TestCase):
         for status in ("failed", "dismissed"):
             with self.subTest(status=status):
                 ButtonOrder.objects.all().delete()
-                row = self.create(status=status, reason="exhausted", attempts=14)
+                row = self.create(
+                    status=status, reason="exhausted", attempts=14, last_error="503"
+                )
 
                 assert row.retry() is True
 
                 assert (row.status, row.reason, row.attempts) == ("pending", "", 0)
+                assert row.last_error == ""
                 assert row.next_attempt_at is not None
 
     def test_retry_of_others(self):
@@ -254,3 +267,29 @@ class FixtureTests(TestCase):
 class MigrationTests(TestCase):
     def test_nothing_is_missing(self):
         call_command("makemigrations", "django_button_orders", check=True, verbosity=0)
+
+
+class ReplicaRouter:
+    """Reads from a replica, which "archive" plays, and writes to the primary."""
+
+    def db_for_read(self, model, **hints):
+        return "archive"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+
+@override_settings(
+    BUTTON_ORDERS=button_settings(), DATABASE_ROUTERS=[f"{__name__}.ReplicaRouter"]
+)
+class ReplicaTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_moves_are_made_in_the_primary(self):
+        row = create_row()
+        ButtonOrder.objects.using("default").update(status="failed")
+        row._state.db = "archive"
+
+        assert row.retry() is True
+
+        assert ButtonOrder.objects.using("default").get().status == "pending"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -10,7 +13,7 @@ import responses
 from django.test import TestCase, TransactionTestCase, override_settings
 from kombu.exceptions import OperationalError
 
-from django_button_orders import doorbell, tasks
+from django_button_orders import doorbell
 from django_button_orders.doorbell import Ring
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import (
@@ -72,7 +75,6 @@ class PublisherTests(QueueTestCase):
     def test_known_in_every_thread(self):
         """Celery's current app is that of one thread: others would make one up."""
         publisher = CeleryPublisher()
-        publisher.prepare()
         thread = threading.Thread(
             target=lambda: (publisher.prepare(), publisher.publish(Ring(1, "default")))
         )
@@ -295,4 +297,20 @@ class RegistrationTests(TestCase):
             assert task.ignore_result is True
 
     def test_publisher_is_connected(self):
-        assert doorbell._bells[0].publisher is tasks.publisher
+        """In every process that sets up Django, such as a web server."""
+        code = (
+            "import django; django.setup();"
+            "from django_button_orders import doorbell;"
+            "print(type(doorbell._bells[0].publisher).__name__,"
+            " doorbell._bells[0].publisher.app.main)"
+        )
+
+        done = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", code],
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert done.stdout == "CeleryPublisher tests\n"
