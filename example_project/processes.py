@@ -1,0 +1,128 @@
+"""The processes of the demo: started here, and stopped by their own ids."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+HERE = Path(__file__).resolve().parent
+# A Celery worker finishes what it is doing first.
+PATIENCE_SECONDS = 15
+
+
+class DemoError(Exception):
+    """Something that the demo promises is not true."""
+
+
+class Processes:
+    """A sandbox, a web server, a Celery worker and Celery beat."""
+
+    def __init__(self, var_dir: Path) -> None:
+        self.var_dir = var_dir
+        self.sandbox_url = f"http://127.0.0.1:{free_port()}"
+        self.shop_url = f"http://127.0.0.1:{free_port()}"
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.env = {
+            **os.environ,
+            "VAR_DIR": str(var_dir),
+            "BUTTON_BASE_URL": self.sandbox_url,
+            "BUTTON_API_KEY": "sk-sandbox",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def start_all(self) -> None:
+        port = self.sandbox_url.rpartition(":")[2]
+        address = self.shop_url.removeprefix("http://")
+        celery = ("-m", "celery", "--app", "config")
+        quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        self.start("sandbox", "manage.py", "button_orders_sandbox", "--port", port)
+        self.start("web", "manage.py", "runserver", "--noreload", address)
+        worker = ("worker", "--concurrency", "2", "--loglevel", "INFO")
+        self.start("worker", *celery, *worker, *quiet)
+        pidfile = str(self.var_dir / "beat.pid")
+        self.start("beat", *celery, "beat", "--pidfile", pidfile)
+        wait_for("the sandbox to answer", lambda: is_up(f"{self.sandbox_url}/sandbox"))
+        wait_for("the shop to answer", lambda: is_up(self.shop_url))
+        wait_for(
+            "the worker to be ready", lambda: " ready." in self.log_of("worker"), 60
+        )
+
+    def start(self, name: str, *arguments: str) -> None:
+        with (self.var_dir / f"{name}.log").open("wb") as log:
+            self.running.append(
+                subprocess.Popen(  # noqa: S603 - our own commands
+                    [sys.executable, *arguments],
+                    cwd=HERE,
+                    env=self.env,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+
+    def manage(self, *arguments: str, show: bool = False, **env: str) -> str:
+        """Run a command of the shop, and return what it printed."""
+        done = subprocess.run(  # noqa: S603 - our own commands
+            [sys.executable, "manage.py", *arguments],
+            cwd=HERE,
+            env={**self.env, **env},
+            stdout=subprocess.PIPE,
+            # A progress bar is for the person at the terminal.
+            stderr=None if show else subprocess.STDOUT,
+            check=False,
+        )
+        output = done.stdout.decode()
+        if done.returncode != 0:
+            raise DemoError(f"manage.py {' '.join(arguments)} failed:\n{output}")
+        return output
+
+    def log_of(self, name: str) -> str:
+        return (self.var_dir / f"{name}.log").read_text(errors="replace")
+
+    def tails(self) -> str:
+        names = ("sandbox", "web", "worker", "beat")
+        logs = {name: self.log_of(name).splitlines()[-15:] for name in names}
+        return "\n".join(
+            "\n".join([f"--- {name}.log", *lines]) for name, lines in logs.items()
+        )
+
+    def stop_all(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_up(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def wait_for(what: str, is_true: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait until something is true. Raises ``DemoError`` when it never is."""
+    ends = time.monotonic() + seconds
+    while not is_true():
+        if time.monotonic() > ends:
+            raise DemoError(f"Waited {seconds:g} seconds in vain for {what}.")
+        time.sleep(0.2)
