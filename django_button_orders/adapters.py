@@ -80,7 +80,7 @@ def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
             raise ImproperlyConfigured("Name the model: @register(Order).")
         for model in models:
             known = _adapters.get(model)
-            if known is not None and known.name != adapter_class.__name__:
+            if known is not None and path_of(type(known)) != path_of(adapter_class):
                 raise ImproperlyConfigured(
                     f"{model._meta.label} is registered with {known.name} already."
                 )
@@ -88,6 +88,11 @@ def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
         return adapter_class
 
     return decorate
+
+
+def path_of(adapter_class: type[OrderAdapter]) -> str:
+    # Not the class itself: a module that is loaded again makes a new one.
+    return f"{adapter_class.__module__}.{adapter_class.__qualname__}"
 
 
 def unregister(model: type[Model]) -> None:

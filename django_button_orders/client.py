@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from django_button_orders.deadline import DeadlineAdapter, deadline_at
 from django_button_orders.exceptions import NoAnswerError, NotSentError
 
+utc = timezone.utc
 ORDERS = "/v1/order"
 CHUNK_BYTES = 16384
 REDACTED = "[API key]"
@@ -140,33 +142,37 @@ class ButtonClient:
         Raises ``NotSentError`` when no connection came about, and
         ``NoAnswerError`` when Button may have acted on the request.
         """
-        prepared = requests.Request(
-            request.method,
-            self.url(request),
-            headers=self.headers(request.body),
-            data=request.body,
-        ).prepare()
-        # Not prepared by the session, which would add cookies of its own.
         session = get_session(self.base_url, self.api_key)
+        prepared = self.prepare(request)
         try:
             with deadline_at(time.monotonic() + self.deadline):
+                # Connecting and sending are no reads, so they know no deadline.
+                connect, read = self.timeout
+                timeout = min(connect, self.deadline), min(read, self.deadline)
                 response = session.send(
-                    prepared,
-                    timeout=self.timeout,
-                    stream=True,
-                    allow_redirects=False,
-                    verify=True,
+                    prepared, timeout=timeout, stream=True, verify=True
                 )
                 with response:
                     return self.read_answer(response)
-        except (requests.RequestException, HTTPError, OSError) as exc:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             session.close()
             raise as_button_error(exc) from None
 
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        # Not by the session, which would add cookies of its own.
+        try:
+            return requests.Request(
+                request.method,
+                self.url(request),
+                headers=self.headers(request.body),
+                data=request.body,
+            ).prepare()
+        except ValueError:
+            raise NotSentError(UNUSABLE) from None
+
     def headers(self, body: bytes | None) -> dict[str, str]:
-        credentials = base64.b64encode(f"{self.api_key}:".encode()).decode()
         headers = {
-            "Authorization": f"Basic {credentials}",
+            "Authorization": f"Basic {self.credentials}",
             "Accept": "application/json, text/plain",
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
@@ -179,29 +185,63 @@ class ButtonClient:
 
     def read_answer(self, response: requests.Response) -> Answer:
         raw, complete = read_body(response, self.max_response_bytes)
-        body = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+        text = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+        body = self.redact(text, complete=complete)
         content_type = response.headers.get("Content-Type", "").lower()
         return Answer(
             status_code=response.status_code,
-            body=self.redact(body),
+            body=body,
             data=parse_object(body) if complete else None,
             is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
             is_json="json" in content_type and complete and body.strip() != "",
             retry_after=parse_retry_after(response.headers),
         )
 
-    def redact(self, text: str) -> str:
-        """Take the key out of a text that is going to be kept."""
+    def redact(self, text: str, *, complete: bool = True) -> str:
+        """Take the key out of a text that is going to be kept, or was cut."""
         if not self.api_key:
             return text
-        encoded = base64.b64encode(f"{self.api_key}:".encode()).decode()
-        return text.replace(self.api_key, REDACTED).replace(encoded, REDACTED)
+        for secret in self.secrets:
+            text = text.replace(secret, REDACTED)
+            if not complete:
+                text = without_beginning_of(secret, text)
+        return text
+
+    @property
+    def secrets(self) -> list[str]:
+        """The key in all its forms. JSON may write a slash with a backslash."""
+        plain = [self.api_key, self.credentials]
+        return [*plain, *(secret.replace("/", r"\/") for secret in plain)]
+
+    @property
+    def credentials(self) -> str:
+        return base64.b64encode(f"{self.api_key}:".encode()).decode()
+
+
+def without_beginning_of(secret: str, text: str) -> str:
+    """Return a text without what may be the first part of a secret at its end."""
+    for length in range(min(len(secret), len(text)), 0, -1):
+        if text.endswith(secret[:length]):
+            return text[:-length]
+    return text
 
 
 USER_AGENT = (
     f"django-button-orders requests/{requests.__version__}"
     f" python/{platform.python_version()}"
 )
+
+
+class Session(requests.Session):
+    """
+    A session that knows no redirects.
+
+    ``allow_redirects=False`` would still read the whole body of one, and look
+    at where it leads.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Sessions(threading.local):
@@ -231,7 +271,7 @@ def get_session(base_url: str, api_key: str) -> requests.Session:
 
 
 def new_session() -> requests.Session:
-    session = requests.Session()
+    session = Session()
     session.trust_env = False
     # Retries belong to the database: a repeated POST is a second order.
     adapter = DeadlineAdapter(pool_connections=1, pool_maxsize=1)
@@ -303,20 +343,27 @@ def parse_seconds(text: str) -> float | None:
 
 
 def parse_date(text: str, now_text: str) -> float | None:
+    then = parse_timestamp(text)
+    if then is None:
+        return None
+    # By Button's clock, where it tells the time: ours may be wrong.
+    now = parse_timestamp(now_text)
+    return max(then - (time.time() if now is None else now), 0.0)
+
+
+def parse_timestamp(text: str) -> float | None:
     try:
-        then = parsedate_to_datetime(text).timestamp()
+        parsed = parsedate_to_datetime(text)
+        # Dates of HTTP are in GMT, whether they say so or not.
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=utc)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-    try:
-        # By Button's clock, where it tells the time: ours may be wrong.
-        now = parsedate_to_datetime(now_text).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        now = time.time()
-    return max(then - now, 0.0)
 
 
 def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:
     """Say in one sentence what happened. The original may quote the request."""
+    if isinstance(exc, requests.exceptions.InvalidURL | UnicodeEncodeError):
+        return NotSentError(UNUSABLE)
     causes = list(chain_of(exc))
     for kind, sentence in NOT_SENT.items():
         if any(isinstance(cause, kind) for cause in causes):
@@ -326,11 +373,13 @@ def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:
     return NoAnswerError("The connection to Button was lost before its answer.")
 
 
+UNUSABLE = "No request could be made. Check BASE_URL and API_VERSION."
+# From the special to the general: urllib3 counts two of them as the last.
 NOT_SENT: dict[type[BaseException], str] = {
     ssl.SSLCertVerificationError: "Button's TLS certificate was not accepted.",
     NameResolutionError: "Button's host name could not be resolved.",
-    ConnectTimeoutError: "Connecting to Button timed out.",
     NewConnectionError: "Button could not be reached.",
+    ConnectTimeoutError: "Connecting to Button timed out.",
 }
 
 

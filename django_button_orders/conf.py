@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
@@ -59,10 +60,24 @@ def is_api_key(value: object) -> bool:
     )
 
 
+def is_header(value: object) -> bool:
+    return value is None or (
+        isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
+    )
+
+
+# A user name, a query or a fragment would have no meaning.
+BASE_URL = re.compile(
+    r"[a-z]+://([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
+    r"(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?"
+)
+
+
 def is_base_url(value: object) -> bool:
+    if not isinstance(value, str) or not BASE_URL.fullmatch(value):
+        return False
     try:
-        parts = urlsplit(value) if isinstance(value, str) else None
-        return parts is not None and bool(parts.hostname) and not parts.username
+        return urlsplit(value).port != 0
     except ValueError:
         return False
 
@@ -113,9 +128,11 @@ class Settings:
     base_url: str = setting(
         "https://api.usebutton.com",
         is_base_url,
-        "be a URL with a host, without a user name",
+        "be a URL, without a user name, query or fragment",
     )
-    api_version: str | None = text(None)
+    api_version: str | None = setting(
+        None, is_header, "be None or a date such as 2018-02-13"
+    )
     timeout: tuple[float, float] = setting(
         (3.05, 10), is_pair, "be a pair of numbers above 0: connect and read seconds"
     )

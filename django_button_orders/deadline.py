@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -47,6 +47,7 @@ class DeadlineReader(io.RawIOBase):
         self.raw = sock.makefile("rb", buffering=0)
         self.read_timeout = sock.gettimeout()
         self.deadline = _exchange.deadline
+        self.is_at_end = False
 
     def readable(self) -> bool:
         return True
@@ -57,7 +58,9 @@ class DeadlineReader(io.RawIOBase):
             raise TimeoutError("The deadline of the exchange has passed.")
         if self.read_timeout is None or remaining < self.read_timeout:
             self.sock.settimeout(remaining)
-        return self.raw.readinto(buffer)
+        count: int | None = self.raw.readinto(buffer)
+        self.is_at_end = count == 0
+        return count
 
     def close(self) -> None:
         self.raw.close()
@@ -65,10 +68,29 @@ class DeadlineReader(io.RawIOBase):
 
 
 class DeadlineResponse(HTTPResponse):
+    """
+    A response that is read until the deadline, and refused when it is cut.
+
+    The standard library takes the end of the connection for the end of the
+    head, and half an answer of 200 for a whole one.
+    """
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = io.BufferedReader(DeadlineReader(sock))
+        self.reader = DeadlineReader(sock)
+        self.fp = io.BufferedReader(self.reader)
+
+    def begin(self) -> None:
+        super().begin()
+        if self.reader.is_at_end:
+            raise RemoteDisconnected("The connection ended within the head.")
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # no stub
+        if size < 0:
+            raise IncompleteRead(b"")
+        return size
 
 
 class DeadlineHTTPConnection(HTTPConnection):

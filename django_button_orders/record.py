@@ -185,7 +185,8 @@ def acknowledgement(attempt: Attempt) -> dict[str, Any]:
     }
     button_order_id = attempt.known_order.get("button_order_id")
     if isinstance(button_order_id, str) and button_order_id:
-        values["button_order_id"] = clip(button_order_id)[:255]
+        redacted = attempt.client.redact(button_order_id)
+        values["button_order_id"] = clip(redacted)[:255]
     return values
 
 

@@ -3,72 +3,134 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from html import escape
 from typing import Any
 
-from django_button_orders.sandbox.store import ReceivedRequest, Store
+from django_button_orders.sandbox.wire import ReceivedRequest
 
 SHOWN = 100
+SHOWN_CHARACTERS = 4000
 
+# Without an icon of its own the page would make browsers ask the API for one.
 PAGE = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
 <title>Button sandbox</title>
 <style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
-div {{ overflow-x: auto; }}
+body {{ max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}
+section {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ border-bottom: 1px solid #8884; padding: .3rem .6rem; text-align: left;
-  vertical-align: top; }}
-td.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
-pre {{ margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }}
+  vertical-align: top; overflow-wrap: break-word; max-width: 20rem; }}
+pre {{ margin: 0; max-width: 40rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
 </style>
+</head>
+<body>
 <h1>Button sandbox</h1>
-<p>A local Button at {url}: {orders} orders, {requests} requests.
-Reload the page to see more.</p>
+<p>A local Button at {url}. It holds {orders} orders and has received {requests}
+requests; the newest {shown} of each are below, newest first.
+<a href="/sandbox">Reload</a></p>
+<section>
 <h2>Orders</h2>
-<div><table><tr><th>Order<th>Status<th>Total<th>Currency<th>Token<th>Lines</tr>
-{order_rows}</table></div>
+<table>
+{order_rows}
+</table>
+</section>
+<section>
 <h2>Requests</h2>
-<div><table><tr><th>Request<th>Answer<th>Body</tr>
-{request_rows}</table></div>
+<table>
+{request_rows}
+</table>
+</section>
+</body>
 </html>
 """
+ORDER_HEADINGS = (
+    "Order",
+    "Status",
+    "Total in minor units",
+    "Currency",
+    "Token",
+    "Purchased",
+    "Lines",
+    "Button's id",
+)
+REQUEST_HEADINGS = ("Time", "Request", "Answer", "Body", "Answer's body")
 
 
-def render_page(url: str, store: Store) -> str:
-    """Return the page. Whatever came over the wire is escaped."""
-    with store.lock:
-        orders = list(store.orders.values())[-SHOWN:][::-1]
-        requests = store.requests[-SHOWN:][::-1]
-        counts = len(store.orders), len(store.requests)
-    return PAGE.format(
-        url=escape(url),
-        orders=counts[0],
-        requests=counts[1],
-        order_rows="".join(map(order_row, orders)),
-        request_rows="".join(map(request_row, requests)),
+class Markup(str):
+    """Text that is HTML already. Any other is escaped."""
+
+    __slots__ = ()
+
+
+def render_page(
+    url: str,
+    orders: Mapping[str, Mapping[str, Any]],
+    requests: list[ReceivedRequest],
+) -> str:
+    latest_orders = list(orders.values())[-SHOWN:][::-1]
+    latest_requests = requests[-SHOWN:][::-1]
+    page = PAGE.format(
+        url=html(url),
+        orders=len(orders),
+        requests=len(requests),
+        shown=SHOWN,
+        order_rows=table(ORDER_HEADINGS, map(order_cells, latest_orders)),
+        request_rows=table(REQUEST_HEADINGS, map(request_cells, latest_requests)),
     )
+    # JSON can spell halves of characters, which no page can hold.
+    return page.encode(errors="replace").decode()
 
 
-def order_row(order: dict[str, Any]) -> str:
-    return (
-        f"<tr><td>{text(order['order_id'])}<td>{text(order['status'])}"
-        f'<td class="n">{text(order["total"])}<td>{text(order["currency"])}'
-        f"<td>{text(order['btn_ref'] or '')}<td>{len(order['line_items'])}</tr>\n"
-    )
+def order_cells(order: Mapping[str, Any]) -> list[object]:
+    return [
+        order["order_id"],
+        order["status"],
+        order["total"],
+        order["currency"],
+        order["btn_ref"] or "",
+        order["purchase_date"],
+        len(order["line_items"]),
+        order["button_order_id"],
+    ]
 
 
-def request_row(request: ReceivedRequest) -> str:
-    answer = "connection dropped" if request.status is None else request.status
-    body = "" if request.body is None else json.dumps(request.body, indent=1)
-    return (
-        f"<tr><td>{text(request.method)} {text(request.path)}<td>{text(answer)}"
-        f"<td><pre>{text(body)}</pre></tr>\n"
-    )
+def request_cells(request: ReceivedRequest) -> list[object]:
+    time = datetime.fromtimestamp(request.at).astimezone()
+    body = request.raw_body.decode(errors="replace")
+    if request.body is not None:
+        body = json.dumps(request.body, indent=1, ensure_ascii=False)
+    return [
+        time.strftime("%H:%M:%S"),
+        f"{request.method} {request.path}",
+        "connection dropped" if request.status is None else request.status,
+        details(body),
+        details(request.answer),
+    ]
 
 
-def text(value: object) -> str:
-    return escape(str(value))
+def details(text: str) -> Markup:
+    if not text:
+        return Markup()
+    if len(text) > SHOWN_CHARACTERS:
+        text = f"{text[:SHOWN_CHARACTERS]} …"
+    return Markup(f"<details><summary>show</summary><pre>{html(text)}</pre></details>")
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    return "\n".join([row("th", headings), *(row("td", cells) for cells in rows)])
+
+
+def row(tag: str, cells: Iterable[object]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def html(value: object) -> str:
+    return value if isinstance(value, Markup) else escape(str(value))

@@ -25,10 +25,12 @@ def button_sandbox() -> Iterator[Sandbox]:
     from django_button_orders.sandbox import Sandbox
 
     with Sandbox() as sandbox:
-        button_orders = {
-            **getattr(settings, "BUTTON_ORDERS", {}),
-            "BASE_URL": sandbox.url,
-            "API_KEY": sandbox.api_key,
-        }
+        there = {"BASE_URL": sandbox.url, "API_KEY": sandbox.api_key}
+        button_orders = {**getattr(settings, "BUTTON_ORDERS", {}), **there}
+        # Accounts with a key or a host of their own would reach the real Button.
+        if accounts := button_orders.get("ACCOUNTS"):
+            button_orders["ACCOUNTS"] = {
+                name: {**values, **there} for name, values in accounts.items()
+            }
         with override_settings(BUTTON_ORDERS=button_orders):
             yield sandbox

@@ -4,58 +4,69 @@ What Button documents about the fields of an order, as rules for JSON.
 Types, names and limits are those of Button's page "Report an Order", of its
 overview of the Order API and of its client libraries. Where they are silent,
 anything goes, with two exceptions that are the sandbox's own, to catch
-mistakes: unknown keys and values that are null or empty are refused.
+mistakes: unknown keys are refused, and so are null and empty strings.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timezone
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 from iso4217 import Currency
 
+from django_button_orders.sandbox.wire import RefusedError
+
 INT32 = 2**31 - 1
+# Gold and its like have a code and no minor unit, so no amount.
 EXPONENTS = {item.code: item.exponent for item in Currency if item.exponent is not None}
-TIMESTAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})"
+EXACT = Context(prec=28, traps=[Inexact, InvalidOperation])
+
+# ISO 8601 has more forms. These are the ones in Button's samples and clients,
+# and their close relatives.
+TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"(?:T(?P<time>\d\d:\d\d)(?:(?P<second>:\d\d)(?:[.,]\d+)?)?"
+    r"(?P<zone>Z|[+-]\d\d(?::?[0-5]\d)?)?)?",
+    re.ASCII,
 )
+TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,255}")
+SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 Rule = Callable[[Any], "str | None"]
 Rules = Mapping[str, Rule]
-
-
-class RefusedError(Exception):
-    """The body breaks a rule; the message names the field."""
 
 
 def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def amount(minimum: int) -> Rule:
-    def rule(value: Any) -> str | None:
-        if not is_integer(value):
-            return "must be an integer"
-        return None if minimum <= value <= INT32 else f"must be {minimum} to {INT32}"
-
-    return rule
-
-
-def quantity(value: Any) -> str | None:
+def integer(value: Any) -> str | None:
     return None if is_integer(value) else "must be an integer"
+
+
+def order_total(value: Any) -> str | None:
+    return integer(value) or (
+        None if 0 <= value <= INT32 else f"must be from 0 to {INT32}"
+    )
 
 
 def text(value: Any) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
-    return None if value else "must not be empty"
+    if not value:
+        return "must not be empty"
+    # JSON can spell half of a surrogate pair, which is no character.
+    is_unicode = value.encode(errors="replace").decode() == value
+    return None if is_unicode else "must be Unicode"
 
 
 def short_text(value: Any) -> str | None:
-    return text(value) or (None if len(value) <= 255 else "must have 255 characters")
+    return text(value) or (
+        None if len(value) <= 255 else "must have at most 255 characters"
+    )
 
 
 def ascii_text(value: Any) -> str | None:
@@ -63,28 +74,52 @@ def ascii_text(value: Any) -> str | None:
 
 
 def currency(value: Any) -> str | None:
-    return None if value in EXPONENTS else "must be an ISO 4217 code in upper case"
+    if isinstance(value, str) and value in EXPONENTS:
+        return None
+    return "must be an ISO 4217 code in upper case"
 
 
-def timestamp(value: Any) -> str | None:
-    problem = "must be an ISO 8601 time with a time zone"
-    if not isinstance(value, str) or not TIMESTAMP.fullmatch(value):
-        return problem
+def purchase_time(value: Any) -> str | None:
+    match = TIME.fullmatch(value) if isinstance(value, str) else None
+    if match and match["zone"] and parse_time(value):
+        return None
+    return "must be an ISO 8601 time with a time zone"
+
+
+def final_time(value: Any) -> str | None:
+    # Only of the purchase is it documented that the zone matters.
+    if isinstance(value, str) and parse_time(value):
+        return None
+    return "must be an ISO 8601 time"
+
+
+def parse_time(value: str) -> datetime | None:
+    """Return a time, by default in UTC, or None when there is no such time."""
+    match = TIME.fullmatch(value)
+    if match is None:
+        return None
+    time = (match["time"] or "00:00") + (match["second"] or ":00")
+    zone = (match["zone"] or "Z").replace("Z", "+00").replace(":", "").ljust(5, "0")
     try:
-        datetime.fromisoformat(re.sub(r"(\.\d+)?Z?$", "", value[:19]))
+        # In the one form that Python 3.10 reads, too.
+        return datetime.fromisoformat(f"{match['date']}T{time}{zone[:3]}:{zone[3:]}")
     except ValueError:
-        return problem
-    return None
+        return None
+
+
+def is_past(value: str) -> bool:
+    moment = parse_time(value)
+    return moment is not None and moment <= datetime.now(timezone.utc)
 
 
 def token(value: Any) -> str | None:
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~-]{1,255}", value):
+    if isinstance(value, str) and TOKEN.fullmatch(value):
         return None
     return "must be a URL-safe string of 1 to 255 characters"
 
 
 def sha256(value: Any) -> str | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9A-Fa-f]{64}", value):
+    if isinstance(value, str) and SHA256.fullmatch(value):
         return None
     return "must be 64 hexadecimal digits"
 
@@ -97,35 +132,35 @@ def channel(value: Any) -> str | None:
     return None if value in ("app", "webview") else "must be app or webview"
 
 
-def texts(value: Any) -> str | None:
-    if isinstance(value, list) and value and not any(map(text, value)):
+def category(value: Any) -> str | None:
+    if isinstance(value, list) and not any(map(text, value)):
         return None
     return "must be an array of strings"
 
 
 def attributes(value: Any) -> str | None:
-    if isinstance(value, dict) and value and not any(map(text, value.values())):
+    if isinstance(value, dict) and not any(map(text, value.values())):
         return None
     return "must be an object of strings"
 
 
 def customer(value: Any) -> str | None:
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict):
         return "must be an object"
     return first_problem(value, CUSTOMER_RULES)
 
 
 def line_items(value: Any) -> str | None:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         return "must be an array of objects"
     seen = set()
-    for position, item in enumerate(value):
-        problem = line_item(item)
-        if problem is None and item["identifier"] in seen:
+    for position, line in enumerate(value):
+        problem = line_item(line)
+        if problem is None and line["identifier"] in seen:
             problem = ".identifier must be unique in the order"
         if problem is not None:
             return f"[{position}]{problem}"
-        seen.add(item["identifier"])
+        seen.add(line["identifier"])
     return None
 
 
@@ -134,39 +169,40 @@ def line_item(value: Any) -> str | None:
         return " must be an object"
     if "identifier" not in value:
         return ".identifier is required"
-    problem = first_problem(value, LINE_ITEM_RULES)
-    return None if problem is None else problem
+    return first_problem(value, LINE_ITEM_RULES)
 
 
 CUSTOMER_RULES: Rules = {
-    "id": short_text,
+    "id": text,
     "email_sha256": sha256,
     "device_id": text,
     "is_new": boolean,
 }
+# Whether a line must have a total, and how large it may be, is not published.
+# Free samples are lines of 0, and discounts are negative ones.
 LINE_ITEM_RULES: Rules = {
     "identifier": text,
-    "total": amount(-INT32),
-    "amount": amount(-INT32),
-    "quantity": quantity,
+    "total": integer,
+    "amount": integer,
+    "quantity": integer,
     "description": text,
     "sku": text,
     "upc": text,
-    "category": texts,
+    "category": category,
     "attributes": attributes,
 }
 ORDER_RULES: Rules = {
-    "total": amount(0),
+    "total": order_total,
     "currency": currency,
     "order_id": ascii_text,
-    "purchase_date": timestamp,
+    "purchase_date": purchase_time,
     "btn_ref": token,
     "customer": customer,
     "customer_order_id": short_text,
     "line_items": line_items,
     "partner_order_channel": channel,
     "total_as_decimal": boolean,
-    "finalization_date": timestamp,
+    "finalization_date": final_time,
 }
 REQUIRED = ("total", "currency", "order_id", "purchase_date")
 
@@ -183,7 +219,7 @@ def first_problem(values: Mapping[str, Any], rules: Rules) -> str | None:
 
 
 def join(problem: str) -> str:
-    return problem if problem[0] in ".[" else f" {problem}"
+    return problem if problem[0] in ".[ " else f" {problem}"
 
 
 def check_order(body: Mapping[str, Any], *, known_currency: str = "") -> dict[str, Any]:
@@ -202,14 +238,15 @@ def check_order(body: Mapping[str, Any], *, known_currency: str = "") -> dict[st
         values = in_minor_units(values, values.get("currency", known_currency))
     problem = first_problem(values, ORDER_RULES)
     if problem is not None:
-        raise RefusedError(problem.lstrip("."))
+        raise RefusedError(problem.removeprefix("."))
     values.pop("total_as_decimal", None)
     return values
 
 
 def in_minor_units(values: Mapping[str, Any], code: Any) -> dict[str, Any]:
-    if currency(code) is not None:
-        raise RefusedError("currency must be an ISO 4217 code in upper case")
+    problem = currency(code)
+    if problem is not None:
+        raise RefusedError(f"currency {problem}")
     converted = convert(values, code, ("total",), "")
     lines = converted.get("line_items")
     if isinstance(lines, list):
@@ -233,12 +270,13 @@ def convert(
 
 
 def minor_units(value: Any, code: str, path: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, Decimal) and not is_integer(value):
         raise RefusedError(f"{path} must be a number")
+    exponent = EXPONENTS[code]
     try:
-        units = Decimal(repr(value)).scaleb(EXPONENTS[code])
+        exact = EXACT.quantize(Decimal(value), Decimal(1).scaleb(-exponent))
+        return int(EXACT.scaleb(exact, exponent))
+    except Inexact as exc:
+        raise RefusedError(f"{path} has more decimals than {code}") from exc
     except InvalidOperation as exc:
-        raise RefusedError(f"{path} must be a number") from exc
-    if units != units.to_integral_value():
-        raise RefusedError(f"{path} has more decimals than {code}")
-    return int(units)
+        raise RefusedError(f"{path} is beyond all measure") from exc

@@ -1,135 +1,75 @@
-"""The orders that the sandbox holds, what it received, and how it misbehaves."""
+"""The orders that the sandbox holds, and their life from open to the end."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
 
-from django_button_orders.sandbox.rules import RefusedError, check_order
+from django_button_orders.sandbox.rules import check_order, is_past
+from django_button_orders.sandbox.wire import RefusedError
 
 # Button sets it for each brand; its documentation's example is a week.
 FINALIZATION = timedelta(days=7)
 
-
-@dataclass(frozen=True, kw_only=True)
-class ReceivedRequest:
-    """
-    A request to the API, and what was answered.
-
-    ``path`` is as it was sent, ``headers`` are without the credentials, and
-    ``status`` is None where the connection was dropped instead.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: Any
-    raw_body: bytes
-    status: int | None
-    at: float
-
-
-@dataclass(kw_only=True)
-class Misbehaviour:
-    """What the next matching requests get instead of an answer."""
-
-    times: int = 1
-    status: int | None = None
-    body: str | None = None
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-    drop: str = ""
-    apply: bool | None = None
-    method: str = ""
-    order_id: str = ""
-
-    def __post_init__(self) -> None:
-        if self.drop not in ("", "before", "after"):
-            raise ValueError("drop must be 'before' or 'after'")
-        if self.times < 0 or self.delay < 0:
-            raise ValueError("times and delay must not be negative")
-
-    @property
-    def is_applied(self) -> bool:
-        """Whether the request has its effect in spite of the misbehaviour."""
-        if self.drop:
-            return self.drop == "after"
-        if self.apply is not None:
-            return self.apply
-        return self.status is None or 200 <= self.status < 300
-
-
-class Answer(Exception):  # noqa: N818 - an answer, which may be an error
-    """A status and the envelope that goes with it."""
-
-    def __init__(self, status: int, envelope: Any) -> None:
-        super().__init__(status)
-        self.status = status
-        self.envelope = envelope
-
-
-def ok(**values: Any) -> Answer:
-    return Answer(HTTPStatus.OK, {"meta": {"status": "ok"}, **values})
-
-
-def error(status: int, message: str) -> Answer:
-    envelope = {"meta": {"status": "error"}, "error": {"message": message}}
-    return Answer(status, envelope)
+Order = dict[str, Any]
 
 
 class Store:
-    """Orders by their ids. All methods may be called from any thread."""
+    """
+    Orders by their ids. Its owner sees to it that one thread at a time uses it.
+
+    Orders are replaced and not changed, so that a copy of the dict is a snapshot.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.reset()
+        self.held: dict[str, Order] = {}
+        self.order_ids: dict[str, str] = {}
 
-    def reset(self) -> None:
-        with self.lock:
-            self.orders: dict[str, dict[str, Any]] = {}
-            self.requests: list[ReceivedRequest] = []
-            self.misbehaviours: list[Misbehaviour] = []
+    def snapshot(self) -> dict[str, Order]:
+        return {key: as_of_now(order) for key, order in self.held.items()}
 
-    def take_misbehaviour(self, method: str, order_id: str) -> Misbehaviour | None:
-        with self.lock:
-            for item in self.misbehaviours:
-                if item.method in ("", method) and item.order_id in ("", order_id):
-                    item.times -= 1
-                    if item.times <= 0:
-                        self.misbehaviours.remove(item)
-                    return item
-        return None
+    def order_id(self, key: str) -> str:
+        """Return our id, by which orders are held, for ours or Button's."""
+        return key if key in self.held else self.order_ids.get(key, key)
 
-    def find(self, key: str) -> dict[str, Any]:
-        """Return an order by our id or by Button's. Raises an ``Answer``."""
-        for order in self.orders.values():
-            if key in (order["order_id"], order["button_order_id"]):
-                return order
-        raise error(HTTPStatus.NOT_FOUND, "Order not found.")
+    def retrieve(self, key: str) -> Order:
+        order = self.held.get(self.order_id(key))
+        if order is None:
+            raise RefusedError("There is no such order.", HTTPStatus.NOT_FOUND)
+        return as_of_now(order)
 
-    def find_changeable(self, key: str) -> dict[str, Any]:
-        order = self.find(key)
-        if order["status"] == "finalized" or is_past(order["finalization_date"]):
-            raise error(HTTPStatus.FORBIDDEN, "The order is finalized.")
+    def retrieve_by_token(self, btn_ref: str) -> list[Order]:
+        return [
+            as_of_now(order)
+            for order in self.held.values()
+            if order["btn_ref"] == btn_ref
+        ]
+
+    def retrieve_changeable(self, key: str) -> Order:
+        order = self.retrieve(key)
+        if order["status"] == "finalized":
+            raise RefusedError("The order is finalized.", HTTPStatus.FORBIDDEN)
         if order["status"] == "deleted":
             # Button does not say what follows a cancellation. For a caller the
             # order is not there any more.
-            raise error(HTTPStatus.NOT_FOUND, "Order not found.")
+            raise RefusedError("The order is deleted.", HTTPStatus.NOT_FOUND)
         return order
 
-    def create(self, body: Mapping[str, Any]) -> Answer:
-        values = checked(body)
-        with self.lock:
-            if values["order_id"] in self.orders:
-                raise error(HTTPStatus.CONFLICT, "The order exists already.")
-            order = {
-                "button_order_id": f"btnorder-{token_hex(8)}",
+    def create(self, body: Mapping[str, Any]) -> Order:
+        values = check_order(body)
+        order_id = values["order_id"]
+        # A deleted order keeps its id, too: Button calls deletion permanent.
+        if order_id in self.held:
+            raise RefusedError("The order exists already.", HTTPStatus.CONFLICT)
+        button_order_id = f"btnorder-{token_hex(8)}"
+        self.order_ids[button_order_id] = order_id
+        return self.keep(
+            {
+                "button_order_id": button_order_id,
+                "order_id": order_id,
                 "btn_ref": None,
                 "session_id": None,
                 "ifa": None,
@@ -138,48 +78,38 @@ class Store:
                 "finalization_date": as_text(datetime.now(timezone.utc) + FINALIZATION),
                 **values,
             }
-            self.orders[values["order_id"]] = order
-            return ok(object=dict(order))
+        )
 
-    def update(self, key: str, body: Mapping[str, Any]) -> Answer:
-        with self.lock:
-            order = self.find_changeable(key)
-            values = checked(body, known_currency=order["currency"])
-            if values.get("order_id", order["order_id"]) != order["order_id"]:
-                raise error(HTTPStatus.BAD_REQUEST, "order_id cannot be changed")
-            order.update(values)
-            return ok(object=dict(order))
+    def update(self, key: str, body: Mapping[str, Any]) -> Order:
+        """
+        Put the keys that are sent in place of those that are held.
 
-    def cancel(self, key: str) -> Answer:
-        with self.lock:
-            self.find_changeable(key)["status"] = "deleted"
-            return ok(object=None)
+        Button's examples send the total alone, while its guides want the whole
+        order; this does for both. Whether anything else than the id may not
+        change, is not published.
+        """
+        order = self.retrieve_changeable(key)
+        values = check_order(body, known_currency=order["currency"])
+        if values.get("order_id", order["order_id"]) != order["order_id"]:
+            raise RefusedError("order_id cannot be changed")
+        return self.keep({**order, **values})
 
-    def retrieve(self, key: str) -> Answer:
-        with self.lock:
-            return ok(object=dict(self.find(key)))
-
-    def retrieve_by_token(self, btn_ref: str) -> Answer:
-        with self.lock:
-            found = [dict(o) for o in self.orders.values() if o["btn_ref"] == btn_ref]
-            return ok(objects=found)
+    def cancel(self, key: str) -> None:
+        self.keep({**self.retrieve_changeable(key), "status": "deleted"})
 
     def finalize(self, key: str) -> None:
-        with self.lock:
-            self.find(key)["status"] = "finalized"
+        self.keep({**self.retrieve_changeable(key), "status": "finalized"})
+
+    def keep(self, order: Order) -> Order:
+        self.held[order["order_id"]] = order
+        return as_of_now(order)
 
 
-def checked(body: Mapping[str, Any], *, known_currency: str = "") -> dict[str, Any]:
-    try:
-        return check_order(body, known_currency=known_currency)
-    except RefusedError as exc:
-        raise error(HTTPStatus.BAD_REQUEST, str(exc)) from exc
-
-
-def is_past(text: str) -> bool:
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment <= datetime.now(timezone.utc)
+def as_of_now(order: Order) -> Order:
+    """Return a copy of an order, finalized if its time has come."""
+    is_final = order["status"] == "open" and is_past(order["finalization_date"])
+    return {**order, "status": "finalized"} if is_final else {**order}
 
 
 def as_text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

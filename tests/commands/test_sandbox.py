@@ -36,7 +36,9 @@ class SandboxCommandTests(SimpleTestCase):
                 requests.post(
                     f"{url}/v1/order", json=ORDER, auth=("sk-XXX", ""), timeout=5
                 )
-                assert process.stdout.readline() == "POST /v1/order 200\n"
+                assert process.stdout.readline() == (
+                    "POST /v1/order 200 order WEB-10042\n"
+                )
 
                 process.send_signal(number)
                 out, err = process.communicate(timeout=10)

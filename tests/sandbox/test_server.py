@@ -1,142 +1,26 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import time
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from django.test import SimpleTestCase
 
+from django_button_orders import sandbox as package
+from django_button_orders.sandbox import Sandbox
+from django_button_orders.sandbox.handler import Handler, Server
 from tests.sandbox.utils import ORDER, SandboxTestCase
 
+MAX_BODY = 10 * 1024 * 1024
+HEAD = b"POST /v1/order HTTP/1.1\r\nAuthorization: Basic c2stWFhYOg==\r\n"
 
-class ApiTests(SandboxTestCase):
-    def test_create(self):
-        answer = self.create(btn_ref="srctok-1")
 
-        order = answer.json()["object"]
-        assert answer.status_code == 200
-        assert answer.json()["meta"] == {"status": "ok"}
-        assert order["button_order_id"].startswith("btnorder-")
-        assert order["status"] == "open"
-        assert order["line_items"] == []
-        assert self.sandbox.orders["WEB-10042"]["total"] == 5400
-
-    def test_create_twice(self):
-        self.create()
-
-        answer = self.create(total=1)
-
-        assert answer.status_code == 409
-        assert self.sandbox.orders["WEB-10042"]["total"] == 5400
-
-    def test_bad_order(self):
-        answer = self.create(total=1.5)
-
-        assert answer.status_code == 400
-        assert answer.json()["error"]["message"] == "total must be an integer"
-        assert self.sandbox.orders == {}
-
-    def test_update_by_either_id(self):
-        button_id = self.create().json()["object"]["button_order_id"]
-        for total, key in ((60, "WEB-10042"), (70, button_id)):
-            answer = self.ask("POST", f"/v1/order/{key}", {"total": total})
-
-            assert answer.status_code == 200
-            assert self.sandbox.orders["WEB-10042"]["total"] == total
-
-    def test_cancel(self):
-        self.create()
-
-        answer = self.ask("DELETE", "/v1/order/WEB-10042")
-
-        assert answer.json() == {"meta": {"status": "ok"}, "object": None}
-        assert self.sandbox.orders["WEB-10042"]["status"] == "deleted"
-        assert self.ask("DELETE", "/v1/order/WEB-10042").status_code == 404
-        assert self.ask("POST", "/v1/order/WEB-10042", ORDER).status_code == 404
-        assert self.create().status_code == 409
-
-    def test_retrieve(self):
-        self.create()
-
-        answer = self.ask("GET", "/v1/order/WEB-10042")
-
-        assert answer.json()["object"]["order_id"] == "WEB-10042"
-
-    def test_retrieve_by_token(self):
-        self.create(btn_ref="srctok-1")
-
-        found = self.ask("GET", "/v1/order/btn-ref/srctok-1").json()["objects"]
-        assert [order["order_id"] for order in found] == ["WEB-10042"]
-        assert self.ask("GET", "/v1/order/btn-ref/other").json()["objects"] == []
-
-    def test_unknown(self):
-        for method in ("GET", "POST", "DELETE"):
-            body = ORDER if method == "POST" else None
-            assert self.ask(method, "/v1/order/none", body).status_code == 404
-
-    def test_strange_ids(self):
-        for order_id in ("2026/11 #42", "a?b", "50%", "%2F"):
-            with self.subTest(order_id=order_id):
-                path = f"/v1/order/{requests.utils.quote(order_id, safe='')}"
-                self.create(order_id=order_id)
-
-                assert self.ask("GET", path).json()["object"]["order_id"] == order_id
-
-    def test_finalized(self):
-        self.create()
-        self.sandbox.finalize("WEB-10042")
-
-        assert self.ask("POST", "/v1/order/WEB-10042", ORDER).status_code == 403
-        assert self.ask("DELETE", "/v1/order/WEB-10042").status_code == 403
-
-    def test_finalization_date_has_passed(self):
-        self.create(finalization_date="2020-01-01T00:00:00Z")
-
-        assert self.ask("DELETE", "/v1/order/WEB-10042").status_code == 403
-
-    def test_credentials(self):
-        for auth in (None, ("sk-YYY", ""), ("sk-XXX", "password")):
-            with self.subTest(auth=auth):
-                self.session.auth = auth
-
-                answer = self.create()
-
-                assert answer.status_code == 401
-                assert answer.json()["meta"] == {"status": "error"}
-
-    def test_bad_bodies(self):
-        bodies = [b"{", b"[]", b'{"total": NaN}', b"\xff", b"[" * 100_000]
-        for body in bodies:
-            with self.subTest(body=body[:20]):
-                answer = self.session.post(
-                    f"{self.sandbox.url}/v1/order",
-                    data=body,
-                    headers={"Content-Type": "application/json"},
-                    timeout=5,
-                )
-
-                assert answer.status_code == 400
-
-    def test_form_data(self):
-        url = f"{self.sandbox.url}/v1/order"
-
-        assert self.session.post(url, data=ORDER, timeout=5).status_code == 400
-
-    def test_other_methods_and_paths(self):
-        assert self.ask("PUT", "/v1/order/1", ORDER).status_code == 405
-        assert self.ask("GET", "/v1/order").status_code == 405
-        assert self.ask("DELETE", "/v1/order/").status_code == 404
-        assert self.ask("GET", "/").status_code == 404
-
-    def test_body_of_unknown_length(self):
-        for headers in ({"Content-Length": "x"}, {"Content-Length": "99999999"}):
-            connection = http.client.HTTPConnection("127.0.0.1", self.sandbox.port)
-            connection.request("POST", "/v1/order", headers=headers)
-
-            assert connection.getresponse().status in (400, 413)
-            connection.close()
-
+class LifeTests(SandboxTestCase):
     def test_requests_are_kept_without_credentials(self):
         self.create()
         self.create()
@@ -145,136 +29,239 @@ class ApiTests(SandboxTestCase):
         assert (first.method, first.path, first.status) == ("POST", "/v1/order", 200)
         assert first.body == ORDER
         assert json.loads(first.raw_body) == ORDER
+        assert first.order_id == "WEB-10042"
+        assert first.headers["Content-Type"] == "application/json"
         assert second.status == 409
+        assert first.at <= second.at
         assert "authorization" not in {name.lower() for name in first.headers}
 
-
-class MisbehaviourTests(SandboxTestCase):
-    def test_status(self):
-        self.sandbox.misbehave(status=503, times=2)
-
-        assert [self.create().status_code for _ in range(3)] == [503, 503, 200]
-
-    def test_body_and_headers(self):
-        self.sandbox.misbehave(
-            status=429,
-            body="slow",
-            content_type="text/html",
-            headers={"Retry-After": "9"},
-        )
-
-        answer = self.create()
-
-        assert answer.text == "slow"
-        assert answer.headers["Retry-After"] == "9"
-        assert answer.headers["Content-Type"] == "text/html"
-
-    def test_accepted_without_object(self):
-        self.sandbox.misbehave(status=202)
-
-        answer = self.create()
-
-        assert answer.status_code == 202
-        assert answer.json() == {"meta": {"status": "ok"}}
-        assert "WEB-10042" in self.sandbox.orders
-
-    def test_plain_text(self):
-        self.sandbox.misbehave(status=200, content_type="text/plain")
-
-        assert self.create().text == "Accepted"
-        assert "WEB-10042" in self.sandbox.orders
-
-    def test_dropped(self):
-        for drop, is_held in (("before", False), ("after", True)):
-            with self.subTest(drop=drop):
-                self.sandbox.reset()
-                self.sandbox.misbehave(drop=drop)
-
-                with pytest.raises(requests.ConnectionError):
-                    self.create()
-
-                assert ("WEB-10042" in self.sandbox.orders) is is_held
-                assert self.sandbox.requests[0].status is None
-
-    def test_applied_in_spite_of_the_status(self):
-        self.sandbox.misbehave(status=500, apply=True)
-
-        assert self.create().status_code == 500
-        assert "WEB-10042" in self.sandbox.orders
-
-    def test_delay(self):
-        self.sandbox.misbehave(delay=0.05)
-        start = time.monotonic()
-
-        assert self.create().status_code == 200
-        assert time.monotonic() - start >= 0.05
-
-    def test_only_some_requests(self):
-        self.sandbox.misbehave(status=503, method="POST", order_id="2")
-
-        assert self.create(order_id="1").status_code == 200
-        assert self.ask("GET", "/v1/order/2").status_code == 404
-        assert self.create(order_id="2").status_code == 503
-
-    def test_cleared(self):
-        self.sandbox.misbehave(status=503, times=9)
-        self.sandbox.clear_misbehaviour()
-
-        assert self.create().status_code == 200
-
-    def test_nonsense(self):
-        for options in ({"drop": "sometimes"}, {"times": -1}, {"speed": 1}):
-            with self.subTest(options=options), pytest.raises((TypeError, ValueError)):
-                self.sandbox.misbehave(**options)
-
-
-class ControlTests(SandboxTestCase):
-    def test_page_escapes_what_came_in(self):
-        self.create(order_id="<script>alert(1)</script>")
-
-        page = self.ask("GET", "/sandbox").text
-
-        assert "&lt;script&gt;" in page
-        assert "<script>" not in page
-
-    def test_orders_and_requests(self):
+    def test_copies(self):
         self.create()
 
-        orders = self.ask("GET", "/sandbox/orders").json()
-        requests_ = self.ask("GET", "/sandbox/requests").json()
+        self.sandbox.orders["WEB-10042"]["total"] = 1
+        self.sandbox.orders.clear()
+        self.sandbox.requests.clear()
 
-        assert orders["WEB-10042"]["total"] == 5400
-        assert requests_[0]["body"] == ORDER
+        assert self.sandbox.orders["WEB-10042"]["total"] == 5400
         assert len(self.sandbox.requests) == 1
 
-    def test_misbehave_and_clear(self):
-        self.ask("POST", "/sandbox/misbehave", {"status": 503, "times": 2})
-        assert self.create().status_code == 503
+    def test_outage(self):
+        """What is stopped does not even answer on connections that are open."""
+        self.create()
+        url = self.sandbox.url
+        self.sandbox.stop()
+        self.sandbox.stop()
 
-        self.ask("POST", "/sandbox/clear", {})
+        with pytest.raises(requests.ConnectionError):
+            self.create(order_id="2")
 
+        self.sandbox.start()
+        assert self.sandbox.url == url
+        assert self.create(order_id="2").status_code == 200
+        assert len(self.sandbox.orders) == 2
+
+    def test_started_twice(self):
+        with pytest.raises(RuntimeError):
+            self.sandbox.start()
+
+    def test_port_is_taken(self):
+        other = Sandbox(port=self.sandbox.port)
+
+        with pytest.raises(OSError, match="in use"):
+            other.start()
+
+        other.stop()
+
+    def test_finalize_unknown(self):
+        with pytest.raises(LookupError, match="'none'"):
+            self.sandbox.finalize("none")
+
+    def test_listener_is_told_before_the_client(self):
+        told = []
+        self.sandbox.listener = told.append
+
+        self.create()
+
+        assert told == self.sandbox.requests
+
+    def test_many_at_once(self):
+        def create(number):
+            auth = ("sk-XXX", "")
+            body = {**ORDER, "order_id": f"{number % 20}"}
+            url = f"{self.sandbox.url}/v1/order"
+            return requests.post(url, json=body, auth=auth, timeout=5).status_code
+
+        with ThreadPoolExecutor(20) as pool:
+            statuses = sorted(pool.map(create, range(60)))
+
+        assert statuses == [200] * 20 + [409] * 40
+        assert len(self.sandbox.requests) == 60
+
+
+class SandboxTests(SimpleTestCase):
+    def test_bad_keys(self):
+        for api_key in ("", "a:b", "a b", "ü", "a\n"):
+            with self.subTest(api_key=api_key), pytest.raises(ValueError, match="key"):
+                Sandbox(api_key=api_key)
+
+    def test_names_of_the_package(self):
+        assert package.ReceivedRequest.__name__ == "ReceivedRequest"
+        with pytest.raises(AttributeError, match="Castle"):
+            package.Castle  # noqa: B018
+
+
+@pytest.fixture
+def connection():
+    with Sandbox(api_key="sk-XXX") as sandbox:
+        client = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
+        yield client
+        client.close()
+
+
+def test_connection_is_kept_alive(connection):
+    headers = {"Authorization": "Basic c2stWFhYOg=="}
+    sockets = set()
+    for method in ("GET", "HEAD", "BREW", "DELETE"):
+        connection.request(method, "/v1/order/1", headers=headers)
+        connection.getresponse().read()
+        sockets.add(connection.sock)
+
+    assert len(sockets) == 1
+    assert None not in sockets
+
+
+class BodyTests(SandboxTestCase):
+    def test_chunks(self):
+        """Button's client for Node sends its bodies in chunks."""
+        raw_body = json.dumps(ORDER).encode()
+
+        answer = self.ask("POST", data=iter([raw_body[:9], raw_body[9:]]))
+        assert answer.status_code == 400  # There was no content type.
+
+        answer = self.ask(
+            "POST",
+            data=iter([raw_body[:9], raw_body[9:]]),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 200
+        assert self.sandbox.requests[1].raw_body == raw_body
+
+    def test_chunks_with_extensions_and_trailers(self):
+        answer = self.ask_raw(
+            HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked"
+            b"\r\n\r\n2;a=b\r\n{}\r\n0\r\nTrailer: a\r\n\r\n"
+        )
+
+        assert answer.status == 400
+        assert b"total is required" in answer.body
+
+    def test_bad_lengths(self):
+        for header in (
+            b"Content-Length: x",
+            b"Content-Length: -1",
+            b"Content-Length: 1_0",
+            b"Content-Length: " + b"9" * 5000,
+            b"Content-Length: 1\r\nContent-Length: 2",
+            b"Content-Length: 1\r\nTransfer-Encoding: chunked",
+            b"Transfer-Encoding: gzip",
+            b"Transfer-Encoding: chunked\r\n\r\nzz",
+            b"Transfer-Encoding: chunked\r\n\r\n-5",
+        ):
+            with self.subTest(header=header[:40]):
+                answer = self.ask_raw(HEAD + header + b"\r\n\r\n")
+
+                assert answer.status == 400
+                assert json.loads(answer.body)["meta"] == {"status": "error"}
+                assert answer.headers["Connection"] == "close"
+
+    def test_too_long(self):
+        size = MAX_BODY + 1
+        for body in (
+            b"Content-Length: %d\r\n\r\n" % size,
+            b"Content-Length: %d\r\n\r\n" % size + b" " * size,
+            b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size,
+            b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n%x\r\n" % MAX_BODY,
+        ):
+            with self.subTest(length=len(body)):
+                assert self.ask_raw(HEAD + body).status == 413
+
+    def test_as_long_as_may_be(self):
+        order = json.dumps(ORDER).encode()
+
+        assert self.post_bytes(order.ljust(MAX_BODY)).status_code == 200
+
+
+class HandlerTests(SandboxTestCase):
+    def test_no_http(self):
+        for line in (
+            b"HELLO",
+            b"GET / HTTP/x",
+            b"GET / HTTP/9.0",
+            b"A B C D",
+            b"GET /" + b"a" * 70_000,
+            b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200,
+        ):
+            with self.subTest(line=line[:20]):
+                answer = self.ask_raw(line + b"\r\n\r\n")
+
+                assert answer.status >= 400
+                assert json.loads(answer.body)["meta"] == {"status": "error"}
+
+    def test_client_that_stays_silent(self):
+        """It is hung up on at once, though what it sends would still be read."""
+        with socket.create_connection(("127.0.0.1", self.sandbox.port), 0.5) as client:
+            client.sendall(HEAD + b"Content-Length: x\r\n\r\n")
+
+            while client.recv(4096):
+                pass
+
+    def test_clients_that_go_away(self):
+        """Nothing is said about them, and nothing is kept of them."""
+        for data in (
+            b"",
+            b"GET",
+            HEAD + b"Content-Length: 9\r\n\r\n{",
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\n{",
+        ):
+            with socket.create_connection(
+                ("127.0.0.1", self.sandbox.port), 5
+            ) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):
+                    while client.recv(4096):
+                        pass
+
+        assert self.sandbox.requests == []
         assert self.create().status_code == 200
 
-    def test_finalize_and_reset(self):
-        self.create(order_id="a/b")
-        assert self.ask("POST", "/sandbox/finalize/a%2Fb", {}).status_code == 200
-        assert self.sandbox.orders["a/b"]["status"] == "finalized"
 
-        self.ask("POST", "/sandbox/reset", {})
+def test_connection_that_comes_while_stopping():
+    server = Server(("127.0.0.1", 0), lambda request: None)
+    server.server_close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server.finish_request(ours, ("127.0.0.1", 1))
 
-        assert self.sandbox.orders == {}
+    assert server.connections == set()
 
-    def test_nonsense(self):
-        assert self.ask("GET", "/sandbox/none").status_code == 404
-        assert self.ask("POST", "/sandbox/none", {}).status_code == 404
-        assert self.ask("POST", "/sandbox/finalize/none", {}).status_code == 404
-        assert self.ask("POST", "/sandbox/misbehave", {"speed": 1}).status_code == 400
 
-    def test_web_page_cannot_reach_it(self):
-        url = f"{self.sandbox.url}/sandbox/reset"
-        headers = {"Host": "evil.test:80", "Content-Type": "application/json"}
+def test_handler_has_methods_of_http_only():
+    handler = object.__new__(Handler)
 
-        assert requests.post(url, data={}, timeout=5).status_code == 400
-        assert (
-            requests.post(url, json={}, headers=headers, timeout=5).status_code == 403
-        )
+    assert hasattr(handler, "do_BREW")
+    assert not hasattr(handler, "brew")
+
+
+def test_says_nothing(capfd):
+    with Sandbox() as sandbox:
+        address = ("127.0.0.1", sandbox.port)
+        for data in (b"HELLO\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", HEAD, b""):
+            with socket.create_connection(address, 5) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+
+    assert capfd.readouterr() == ("", "")
+    assert "button-sandbox" not in {thread.name for thread in threading.enumerate()}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import http.client
+import socket
 from typing import Any
 
 import requests
@@ -13,6 +15,7 @@ ORDER: dict[str, Any] = {
     "order_id": "WEB-10042",
     "purchase_date": "2026-03-05T16:20:11Z",
 }
+OK = {"meta": {"status": "ok"}}
 
 
 class SandboxTestCase(SimpleTestCase):
@@ -30,3 +33,16 @@ class SandboxTestCase(SimpleTestCase):
 
     def create(self, **values):
         return self.ask("POST", body={**ORDER, **values})
+
+    def post_bytes(self, body, content_type="application/json"):
+        headers = {"Content-Type": content_type}
+        return self.ask("POST", data=body, headers=headers)
+
+    def ask_raw(self, data):
+        """Send bytes as they are; return the answer, read to the end."""
+        with socket.create_connection(("127.0.0.1", self.sandbox.port), 5) as client:
+            client.sendall(data)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            response.body = response.read()
+            return response

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -46,30 +48,52 @@ class Command(ButtonOrdersCommand):
         )
 
     def handle(self, *, host: str, port: int, api_key: str, **options: Any) -> None:
-        sandbox = Sandbox(host=host, port=port, api_key=api_key, listener=self.tell)
+        try:
+            sandbox = Sandbox(host=host, port=port, api_key=api_key, listener=self.tell)
+        except ValueError as exc:
+            raise CommandError(f"--api-key: {exc}.") from exc
+        with interrupted_by_signals(), suppress(KeyboardInterrupt):
+            self.start(sandbox)
+            while True:
+                time.sleep(3600)
+        sandbox.stop()
+        self.write(f"{len(sandbox.requests)} requests, {len(sandbox.orders)} orders.")
+
+    def start(self, sandbox: Sandbox) -> None:
         try:
             sandbox.start()
         except (OSError, OverflowError) as exc:
             raise CommandError(
-                f"Port {port} cannot be used ({exc}). Choose another with --port."
+                f"Port {sandbox.port} cannot be used ({exc}). Choose another with "
+                "--port."
             ) from exc
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        button_orders = {"API_KEY": sandbox.api_key, "BASE_URL": sandbox.url}
         self.write(
             f"Button sandbox at {sandbox.url}, its page at {sandbox.url}/sandbox"
         )
-        self.write(
-            f'BUTTON_ORDERS = {{"API_KEY": "{api_key}", "BASE_URL": "{sandbox.url}"}}'
-        )
-        stop.wait()
-        sandbox.stop()
-        self.write(f"{len(sandbox.requests)} requests, {len(sandbox.orders)} orders.")
+        self.write(f"BUTTON_ORDERS = {button_orders}")
 
     def tell(self, request: ReceivedRequest) -> None:
         answer = "dropped" if request.status is None else request.status
-        self.write(f"{request.method} {request.path} {answer}")
+        # The path is as the client wrote it, and could be meant for the terminal.
+        path = request.path.encode("ascii", "replace").decode()
+        order_id = request.order_id.encode("ascii", "replace").decode()
+        order = f" order {order_id}" if order_id.isprintable() and order_id else ""
+        self.write(f"{request.method} {path} {answer}{order}")
 
     def write(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in a terminal."""
+    # An exception, because a handler that sets an event can wait for itself.
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import threading
+
+import pytest
+import requests
+from django.core.management import CommandError, call_command
+from django.test import SimpleTestCase
+
+from tests.sandbox.utils import ORDER
+
+
+class Terminal(io.StringIO):
+    """Uses the sandbox when its last line of greeting is there, and ends it."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def write(self, text):
+        written = super().write(text)
+        if "BUTTON_ORDERS" in text:
+            url = re.search(r"http://[\w.:]+", text)[0]
+            threading.Thread(target=self.use, args=(url,), daemon=True).start()
+        return written
+
+    def use(self, url):
+        auth = ("sk-XXX", "")
+        requests.post(f"{url}/v1/order", json=ORDER, auth=auth, timeout=5)
+        requests.get(f"{url}/v1/order/a%2Fb", auth=auth, timeout=5)
+        requests.get(f"{url}/sandbox", timeout=5)
+        options = {"drop": "before"}
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        with pytest.raises(requests.ConnectionError):
+            requests.delete(f"{url}/v1/order/1", auth=auth, timeout=5)
+        os.kill(os.getpid(), self.number)
+
+
+class CommandTests(SimpleTestCase):
+    def run_until(self, number):
+        terminal = Terminal(number)
+        call_command("button_orders_sandbox", port=0, api_key="sk-XXX", stdout=terminal)
+        return terminal.getvalue().splitlines()
+
+    def test_output(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number=number):
+                before = signal.getsignal(number)
+
+                greeting, setting, *lines = self.run_until(number)
+
+                assert re.search(r"http://127\.0\.0\.1:\d+/sandbox$", greeting)
+                assert setting.startswith("BUTTON_ORDERS = {'API_KEY': 'sk-XXX'")
+                assert lines[0].startswith("POST /v1/order 200")
+                assert lines[1].startswith("GET /v1/order/a%2Fb 404")
+                assert lines[2].startswith("DELETE /v1/order/1 dropped")
+                assert lines[3:] == ["3 requests, 1 orders."]
+                assert signal.getsignal(number) is before
+                names = {thread.name for thread in threading.enumerate()}
+                assert "button-sandbox" not in names
+
+    def test_bad_options(self):
+        for options, message in (
+            ({"api_key": "a:b"}, "^--api-key"),
+            ({"port": 99999}, "^Port 99999 cannot be used"),
+            ({"port": -1}, "^Port -1 cannot be used"),
+        ):
+            with (
+                self.subTest(options=options),
+                pytest.raises(CommandError, match=message),
+            ):
+                call_command("button_orders_sandbox", **options)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from django.test import SimpleTestCase
+
+from django_button_orders import beat_schedule
+from django_button_orders.tasks import prune_submissions, report_due_orders
+from tests.celery import app
+
+DAY = 86400.0
+
+
+class BeatScheduleTests(SimpleTestCase):
+    def test_default(self):
+        assert beat_schedule() == {
+            "button-orders-report-due": {
+                "task": "django_button_orders.report_due_orders",
+                "schedule": 30.0,
+                "options": {"expires": 30.0},
+            },
+            "button-orders-prune": {
+                "task": "django_button_orders.prune_submissions",
+                "schedule": DAY,
+                "options": {"expires": DAY},
+            },
+        }
+
+    def test_other_interval(self):
+        schedule = beat_schedule(sweep_seconds=300)
+
+        assert schedule["button-orders-report-due"]["schedule"] == 300.0
+        assert schedule["button-orders-report-due"]["options"] == {"expires": 300.0}
+        assert schedule["button-orders-prune"]["schedule"] == DAY
+
+    def test_tasks_exist(self):
+        names = [entry["task"] for entry in beat_schedule().values()]
+
+        assert names == [report_due_orders.name, prune_submissions.name]
+        assert all(name in app.tasks for name in names)
+
+    def test_entries_are_not_shared(self):
+        beat_schedule()["button-orders-prune"]["options"].clear()
+
+        assert beat_schedule()["button-orders-prune"]["options"]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpResponse
+from django.test import RequestFactory, SimpleTestCase, TestCase
+
+from django_button_orders import get_btn_ref
+from django_button_orders.middleware import AttributionMiddleware
+
+KEY = "button_orders_btn_ref"
+
+
+class AttributionMiddlewareTests(SimpleTestCase):
+    def visit(self, query="", **session):
+        request = RequestFactory().get(f"/{query}")
+        request.session = SessionBase()
+        request.session._session_cache = dict(session)
+        AttributionMiddleware(lambda request: HttpResponse())(request)
+        return request
+
+    def test_kept(self):
+        for btn_ref in ("srctok-1", "other", "A-z.0_9~", "x" * 255):
+            with self.subTest(btn_ref=btn_ref):
+                request = self.visit(f"?utm_source=x&btn_ref={btn_ref}")
+
+                assert get_btn_ref(request) == btn_ref
+                assert request.session[KEY] == btn_ref
+
+    def test_last_one_wins(self):
+        request = self.visit("?btn_ref=srctok-2", **{KEY: "srctok-1"})
+
+        assert get_btn_ref(request) == "srctok-2"
+
+    def test_last_one_of_the_address_wins(self):
+        assert get_btn_ref(self.visit("?btn_ref=a&btn_ref=b")) == "b"
+
+    def test_visit_without_token_keeps_the_old(self):
+        for query in ("", "?page=2", "?btn_ref=", "?BTN_REF=x", "?btn_url=x"):
+            with self.subTest(query=query):
+                request = self.visit(query, **{KEY: "srctok-1"})
+
+                assert get_btn_ref(request) == "srctok-1"
+                assert not request.session.modified
+
+    def test_unusable(self):
+        unusable = ["x" * 256, "a%20b", "a%2Fb", "%00", "%C3%A9", "a%0A", "a+b", "<b>"]
+        for btn_ref in [*unusable, "org-1234", "%ED%A0%80", "%22"]:
+            with self.subTest(btn_ref=btn_ref):
+                request = self.visit(f"?btn_ref={btn_ref}", **{KEY: "srctok-1"})
+
+                assert get_btn_ref(request) == "srctok-1"
+                assert not request.session.modified
+
+    def test_other_visitors_cost_nothing(self):
+        """No session is read, so that a cache may keep the page."""
+        assert not self.visit("?page=2").session.accessed
+
+    def test_same_token_again_writes_nothing(self):
+        request = self.visit("?btn_ref=srctok-1", **{KEY: "srctok-1"})
+
+        assert not request.session.modified
+
+    def test_answer_is_passed_on(self):
+        answer = HttpResponse("shop")
+        middleware = AttributionMiddleware(lambda request: answer)
+
+        assert middleware(RequestFactory().get("/")) is answer
+
+    def test_kept_before_the_view_runs(self):
+        seen = []
+        middleware = AttributionMiddleware(lambda r: seen.append(get_btn_ref(r)))
+        request = RequestFactory().get("/?btn_ref=srctok-1")
+        request.session = SessionBase()
+
+        middleware(request)
+
+        assert seen == ["srctok-1"]
+
+
+class GetBtnRefTests(SimpleTestCase):
+    def test_without_sessions(self):
+        assert get_btn_ref(RequestFactory().get("/")) == ""
+
+    def test_whatever_is_in_the_session(self):
+        for value in ("org-1", "", None, 5, ["a"], "a b", "x" * 256):
+            with self.subTest(value=value):
+                request = RequestFactory().get("/")
+                request.session = {KEY: value}
+
+                assert get_btn_ref(request) == ""
+
+
+class VisitTests(TestCase):
+    def test_from_landing_to_checkout(self):
+        self.client.get("/?btn_ref=srctok-1")
+
+        assert self.client.get("/").content == b"srctok-1"
+
+    def test_session_cookie_only_for_a_token(self):
+        assert not self.client.get("/?page=2").cookies
+        assert "sessionid" in self.client.get("/?btn_ref=srctok-1").cookies
+
+    def test_logout_forgets(self):
+        self.client.get("/?btn_ref=srctok-1")
+        self.client.logout()
+
+        assert self.client.get("/").content == b""

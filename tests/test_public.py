@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.test import SimpleTestCase
+
+import django_button_orders
+from django_button_orders import models, signals
+
+NAMES = [
+    "Customer",
+    "LineItem",
+    "OrderAdapter",
+    "OrderReport",
+    "beat_schedule",
+    "get_btn_ref",
+    "hash_email",
+    "mark_changed",
+    "register",
+    "suppress_reporting",
+    "to_minor_units",
+]
+ROOT = Path(django_button_orders.__file__).parent.parent
+
+
+class PublicNameTests(SimpleTestCase):
+    def test_importable(self):
+        for name in NAMES:
+            with self.subTest(name=name):
+                found = getattr(django_button_orders, name)
+
+                assert callable(found)
+                assert found.__name__ == name
+
+    def test_star(self):
+        namespace = {}
+        exec("from django_button_orders import *", namespace)  # noqa: S102
+
+        assert set(NAMES) <= namespace.keys()
+
+    def test_listed(self):
+        assert sorted(django_button_orders.__all__) == sorted([*NAMES, "__version__"])
+        assert set(NAMES) <= set(dir(django_button_orders))
+
+    def test_unknown(self):
+        with pytest.raises(AttributeError, match=r"'django_button_orders' .* 'button'"):
+            django_button_orders.button  # noqa: B018
+
+    def test_version(self):
+        assert django_button_orders.__version__.count(".") == 2
+
+    def test_models(self):
+        assert models.ButtonOrder._meta.label == "django_button_orders.ButtonOrder"
+        assert models.Submission._meta.label == "django_button_orders.Submission"
+
+    def test_signals(self):
+        for name in ("order_reported", "order_cancelled", "order_failed"):
+            with self.subTest(name=name):
+                assert hasattr(getattr(signals, name), "send_robust")
+
+
+class WithoutDjangoTests(SimpleTestCase):
+    """In a settings file there are no settings yet."""
+
+    def run_python(self, *lines):
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name != "DJANGO_SETTINGS_MODULE"
+        }
+        result = subprocess.run(  # noqa: S603
+            [sys.executable, "-W", "error", "-c", "\n".join(lines)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.stderr == ""
+        return result.stdout.strip()
+
+    def test_beat_schedule(self):
+        output = self.run_python(
+            "import sys, django_button_orders",
+            "print(len(django_button_orders.beat_schedule()))",
+            "print('django' in sys.modules, 'celery' in sys.modules)",
+        )
+
+        assert output.split() == ["2", "False", "False"]
+
+    def test_names_that_need_no_settings(self):
+        output = self.run_python(
+            "from django_button_orders import to_minor_units, hash_email",
+            "print(to_minor_units(12, 'USD'), hash_email('user@example.com')[:8])",
+        )
+
+        assert output == "1200 b4c9a289"
+
+    def test_client(self):
+        output = self.run_python(
+            "import sys, django_button_orders.client",
+            "print('django' in sys.modules)",
+        )
+
+        assert output == "False"
