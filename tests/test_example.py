@@ -1,0 +1,72 @@
+"""The example shop, and the commands of this repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from django.test import SimpleTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ExampleTests(SimpleTestCase):
+    def manage(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(  # noqa: S603 - our own commands
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT / "example_project",
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "config.settings",
+                    "PYTHONPATH": str(ROOT),
+                    "VAR_DIR": folder,
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        return done.returncode, done.stdout + done.stderr
+
+    def test_checks(self):
+        assert self.manage("check", "--fail-level", "WARNING") == (
+            0,
+            "System check identified no issues (0 silenced).\n",
+        )
+
+    def test_migrations(self):
+        status, output = self.manage("makemigrations", "--check", "--dry-run")
+
+        assert status == 0, output
+
+
+class ReadmeTests(SimpleTestCase):
+    def test_make_knows_the_targets(self):
+        targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+        for readme in (ROOT / "README.rst", ROOT / "example_project" / "README.rst"):
+            named = set(re.findall(r"^ +make (\w+)", readme.read_text(), re.M))
+            assert {"demo"} <= named <= targets
+
+    def test_every_promise_names_a_test_that_exists(self):
+        readme = (ROOT / "README.rst").read_text()
+        table = readme.partition("What is guaranteed")[2].partition("Not promised")[0]
+        names = re.findall(r"``([\w.]*test_\w+[\w.]*)``", table)
+
+        assert len(names) > 15
+        for name in names:
+            with self.subTest(name=name):
+                assert find(name)
+
+
+def find(name):
+    found = import_module("tests")
+    for part in name.split("."):
+        if not hasattr(found, part):
+            import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
