@@ -79,6 +79,7 @@ class Bell:
         self.condition = threading.Condition()
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None
+        self.waiting = 0
         self.thread: threading.Thread | None = None
         self.muted_until = self.log_after = float("-inf")
 
@@ -101,8 +102,14 @@ class Bell:
                 self.busy_since is not None
                 and self.clock() - self.busy_since >= PATIENCE_SECONDS
             )
-            if not stuck:
+            if stuck:
+                return
+            self.waiting += 1
+            self.condition.notify_all()
+            try:
                 self.condition.wait_for(self.is_idle, timeout=seconds)
+            finally:
+                self.waiting -= 1
 
     def is_idle(self) -> bool:
         return not self.rings and self.busy_since is None
@@ -113,8 +120,6 @@ class Bell:
             for ring in rings:
                 self.publish(ring)
             self.rest()
-            # Rings that come in meanwhile are published together.
-            time.sleep(INTERVAL_SECONDS)
 
     def take(self) -> list[Ring]:
         with self.condition:
@@ -127,9 +132,13 @@ class Bell:
             return rings
 
     def rest(self) -> None:
+        """Let rings come in that can be published together, unless one waits."""
         with self.condition:
             self.busy_since = None
             self.condition.notify_all()
+            self.condition.wait_for(
+                lambda: self.waiting and self.rings, timeout=INTERVAL_SECONDS
+            )
 
     def publish(self, ring: Ring) -> None:
         if self.clock() < self.muted_until:
