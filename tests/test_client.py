@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 import zlib
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from django_button_orders.client import (
     retrieve_order,
     update_order,
 )
+from django_button_orders.deadline import DeadlineReader, deadline_at
 from django_button_orders.exceptions import ButtonError, NoAnswerError, NotSentError
 from tests.wire import (
     BASIC,
@@ -348,6 +350,11 @@ class AnswerTests(WireTestCase):
 
                 assert found.is_ok
                 assert found.order
+
+    def test_compressed_and_cut(self):
+        for body in (gzip.compress(OK)[:-1], zlib.compress(OK)[:-1]):
+            with self.subTest(body=body):
+                assert self.answer(body, content_encoding="gzip").data is None
 
     def test_compressed_in_another_way(self):
         for coding in ("br", "gzip, gzip", "nonsense"):
@@ -673,6 +680,48 @@ class DeadlineTests(WireTestCase):
         late.set()
 
         assert self.button(server).send(RETRIEVE).status_code == 200
+
+
+class DeadlineReaderTests(WireTestCase):
+    def setUp(self):
+        self.near, self.far = socket.socketpair()
+        self.addCleanup(self.near.close)
+        self.addCleanup(self.far.close)
+        self.near.settimeout(5)
+
+    def reader(self, seconds):
+        with deadline_at(time.monotonic() + seconds):
+            reader = DeadlineReader(self.near)
+        self.addCleanup(reader.close)
+        return reader
+
+    def test_in_time(self):
+        self.far.sendall(b"ok")
+
+        assert self.reader(60).read(2) == b"ok"
+        assert self.near.gettimeout() == 5
+
+    def test_waits_no_longer(self):
+        reader = self.reader(0.1)
+
+        with self.within(1), pytest.raises(TimeoutError):
+            reader.read(1)
+
+    def test_late_data_is_not_read(self):
+        self.far.sendall(b"late")
+
+        with pytest.raises(TimeoutError, match="deadline of the exchange has passed"):
+            self.reader(0).read(1)
+
+    def test_without_a_deadline(self):
+        self.reader(0)
+        self.far.sendall(b"ok")
+
+        reader = DeadlineReader(self.near)
+        self.addCleanup(reader.close)
+
+        assert reader.read(2) == b"ok"
+        assert self.near.gettimeout() == 5
 
 
 class BrokenConnectionTests(WireTestCase):

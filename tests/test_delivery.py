@@ -5,12 +5,17 @@ from datetime import timedelta
 
 import requests
 import responses
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
+from django_button_orders import OrderReport
+from django_button_orders.adapters import register, unregister
+from django_button_orders.delivery import perform, prepare
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.record import record
 from django_button_orders.sweep import report
+from tests.shop.button_orders import ShopOrderAdapter
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
     NOT_FOUND,
@@ -605,6 +610,10 @@ class InvalidTests(DeliveryTestCase):
         assert row.last_error == ""
 
 
+def good_report(**values):
+    return OrderReport(total=1, currency="USD", purchase_date=PURCHASED, **values)
+
+
 class HostOrderTests(DeliveryTestCase):
     def create_order(self, **values):
         order = Order.objects.create(**{"number": "2026/11 #42", **values})
@@ -734,6 +743,53 @@ class HostOrderTests(DeliveryTestCase):
                 assert f"ShopOrderAdapter.{hook} raised TroubleError" in row.last_error
                 assert "jane" not in row.last_error
 
+    def test_model_without_an_adapter(self):
+        _, row = self.create_order()
+        unregister(Order)
+        self.addCleanup(register(Order), ShopOrderAdapter)
+
+        self.report(row)
+
+        assert self.state(row) == ("failed", "invalid")
+        assert "No adapter is registered for shop.Order" in row.last_error
+
+    def test_model_that_is_gone(self):
+        _, row = self.create_order()
+        ButtonOrder.objects.update(source_type=None)
+
+        self.report(row)
+
+        assert self.state(row) == ("failed", "invalid")
+        assert "does not exist any more" in row.last_error
+
+    def test_shop_s_database_is_away(self):
+        _, row = self.create_order()
+
+        def refuse(execute, sql, params, many, context):
+            if sql.startswith("SELECT") and "shop_order" in sql:
+                raise OperationalError("The server went away.")
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(refuse):
+            self.report(row)
+
+        assert self.state(row) == RETRY
+        assert calls() == []
+
+    def test_build_that_returns_something_else(self):
+        wrong = {"a NoneType": None, "another order_id": good_report(order_id="43")}
+        for words, built in wrong.items():
+            with self.subTest(words=words):
+                ButtonOrder.objects.all().delete()
+                _, row = self.create_order()
+                Order.objects.update(number=row.order_id)
+                ShopOrderAdapter.built.append(built)
+
+                self.report(row)
+
+                assert self.state(row) == ("failed", "invalid")
+                assert words.split()[-1] in row.last_error
+
     def test_invalid_data(self):
         for values in ({"total": "1.005"}, {"currency": "usd"}, {"number": "ö"}):
             with self.subTest(values=values):
@@ -838,3 +894,34 @@ class PrivacyTests(DeliveryTestCase):
         assert "sk-tests" not in f"{stored}{logs.output}"
         assert "c2stdGVzdHM6" not in f"{stored}{logs.output}"
         assert "u-77" not in f"{logs.output}"
+
+
+class LeaseTests(DeliveryTestCase):
+    def test_time_runs_out_between_two_calls(self):
+        row = create_row()
+        [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+        attempt = prepare(claimed, lease_ends=100)
+        add_answer("POST", ORDERS_URL, status=409)
+        clock = iter([10, 90])
+
+        record(perform(attempt, clock=lambda: next(clock)), trigger="save")
+
+        row.refresh_from_db()
+        assert calls() == ["POST /v1/order"]
+        assert self.state(row) == RETRY
+        assert (row.attempts, row.unanswered) == (1, 1)
+
+    def test_bug_while_sending(self):
+        row = create_row()
+        [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+        attempt = prepare(claimed, lease_ends=100)
+
+        def broken_clock():
+            raise RuntimeError("jane@shop.test")
+
+        with self.assertLogs("django_button_orders", "ERROR") as logs:
+            record(perform(attempt, clock=broken_clock), trigger="save")
+
+        row.refresh_from_db()
+        assert self.state(row) == ("failed", "invalid")
+        assert "jane" not in f"{row.last_error}{logs.output}"

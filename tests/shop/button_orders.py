@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django_button_orders import (
     Customer,
     LineItem,
@@ -19,6 +21,8 @@ class TroubleError(Exception):
 class ShopOrderAdapter(OrderAdapter):
     date_field = "placed_at"
     watch = {OrderLine: "order"}
+    # What build is to return instead, once each.
+    built: ClassVar[list[object]] = []
 
     def get_order_id(self, order):
         self.trouble("get_order_id", order)
@@ -38,6 +42,8 @@ class ShopOrderAdapter(OrderAdapter):
 
     def build(self, order):
         self.trouble("build", order)
+        if self.built:
+            return self.built.pop()
         return OrderReport(
             order_id=order.number,
             total=to_minor_units(order.total, order.currency),
