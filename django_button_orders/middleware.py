@@ -25,9 +25,11 @@ class AttributionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        # Where there is no session, that is for the checks to say.
+        session = getattr(request, "session", {})
         btn_ref = request.GET.get(PARAMETER, "")
         if is_usable(btn_ref) and btn_ref != get_btn_ref(request):
-            request.session[SESSION_KEY] = btn_ref
+            session[SESSION_KEY] = btn_ref
         return self.get_response(request)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
@@ -273,8 +273,8 @@ class ButtonOrder(models.Model):
     def get_source_model(self) -> type[models.Model] | None:
         if self.source_type_id is None:
             return None
-        types = ContentType.objects.db_manager(self._state.db)
         try:
+            types = content_types(self._state.db)
             return types.get_for_id(self.source_type_id).model_class()
         except ContentType.DoesNotExist:
             return None
@@ -342,6 +342,13 @@ OUTBOX_FIELDS = [
 ]
 # Stands for "cancelled" where the digest of a report would stand.
 CANCELLED_DIGEST = "cancelled"
+
+
+def content_types(using: str | None) -> ContentTypeManager:
+    """Return the content types that the rows of a database refer to."""
+    if using is None or not router.allow_migrate_model(using, ContentType):
+        using = router.db_for_read(ContentType)
+    return ContentType.objects.db_manager(using)
 
 
 def as_aware(value: datetime | None) -> datetime | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 from django.db.models import Model
@@ -26,7 +25,7 @@ from django_button_orders.adapters import (
 from django_button_orders.cleaners import clean_short_text
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.failures import describe_exception, describe_for_log
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 logger = logging.getLogger(__name__)
@@ -147,9 +146,10 @@ class Identity:
         return text
 
     def source(self, using: str) -> dict[str, Any]:
-        types = ContentType.objects.db_manager(using)
+        kind = content_types(using).get_for_model(self.adapter.model)
         return {
-            "source_type": types.get_for_model(self.adapter.model),
+            # By its key: it may live in another database than the row.
+            "source_type_id": kind.pk,
             "source_id": str(self.host_order.pk),
         }
 

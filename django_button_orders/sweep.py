@@ -41,8 +41,8 @@ def database_aliases() -> list[str]:
 def has_table(alias: str) -> bool:
     try:
         tables = connections[alias].introspection.table_names()
-    except DatabaseError:
-        logger.warning("Database %s cannot be read.", alias)
+    except Exception as exc:  # noqa: BLE001 - none may keep the sweep from the others
+        logger.warning("Database %s: %s", alias, describe_for_log(exc))
         return False
     return ButtonOrder._meta.db_table in tables
 

@@ -380,6 +380,17 @@ class UnknownOutcomeTests(DeliveryTestCase):
         assert calls() == ["GET /v1/order/1994", "POST /v1/order/1994"]
         assert row.status == "reported"
 
+    def test_there_with_a_change_that_does_not_show(self):
+        row = self.create_unknown(status=503)
+        row.customer = {"id": "u-78"}
+        row.save()
+        add_answer("GET", order_url(), json={**OK, "object": {"total": 7000}})
+        add_answer("POST", order_url())
+
+        self.report(row)
+
+        assert calls() == ["GET /v1/order/1994", "POST /v1/order/1994"]
+
     def test_there_without_a_body(self):
         row = self.create_unknown(status=500)
         add_answer("GET", order_url(), status=200, body="")

@@ -26,6 +26,14 @@ class AttributionMiddlewareTests(SimpleTestCase):
                 assert get_btn_ref(request) == btn_ref
                 assert request.session[KEY] == btn_ref
 
+    def test_without_sessions(self):
+        request = RequestFactory().get("/?btn_ref=srctok-1")
+
+        response = AttributionMiddleware(lambda request: HttpResponse("ok"))(request)
+
+        assert response.content == b"ok"
+        assert get_btn_ref(request) == ""
+
     def test_last_one_wins(self):
         request = self.visit("?btn_ref=srctok-2", **{KEY: "srctok-1"})
 

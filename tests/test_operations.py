@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders import mark_changed, operations, suppress_reporting
@@ -14,6 +14,18 @@ from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
 from tests.utils import button_settings, create_row
 
 rows = ButtonOrder.objects
+
+
+class TypesInDefault:
+    """A router that keeps Django's own tables in one database."""
+
+    def allow_migrate(self, db, app_label, **hints):
+        return db == "default" or app_label != "contenttypes"
+
+
+def without_content_types(execute, sql, params, many, context):
+    assert "django_content_type" not in sql
+    return execute(sql, params, many, context)
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -99,6 +111,15 @@ class SaveTests(TestCase):
 
         assert not rows.exists()
         row = rows.using("archive").get()
+        assert row.get_source().number == "42"
+
+    @override_settings(DATABASE_ROUTERS=[f"{__name__}.TypesInDefault"])
+    def test_database_without_content_types(self):
+        with connections["archive"].execute_wrapper(without_content_types):
+            Order.objects.using("archive").create(number="42")
+
+        row = rows.using("archive").get()
+        assert row.status == "pending"
         assert row.get_source().number == "42"
 
     def test_fixture(self):

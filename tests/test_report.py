@@ -567,6 +567,9 @@ class CustomerOfReportTests(BadDataTestCase):
         raw += [{key: text} for key in keys for text in (EMAIL, quote(EMAIL))]
 
         self.refuse(make_report, "customer", *raw)
+        assert "email_sha256 instead of email" in self.error(
+            make_report, customer=raw[0]
+        )
 
     def test_errors_do_not_tell(self):
         table = [
