@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import requests
 import responses
@@ -850,6 +850,21 @@ class SettingsTests(DeliveryTestCase):
 
         assert row.status == "pending"
         assert row.attempts == 0
+
+    @override_settings(USE_TZ=False)
+    def test_project_without_time_zones(self):
+        row = create_row(purchase_date=datetime(2026, 11, 1, 6))
+        order = Order.objects.create(number="42", placed_at=datetime(2026, 11, 1, 6))
+        ShopOrderAdapter.built.append(good_report(order_id="42"))
+        add_answer("POST")
+
+        for reported in (row, ButtonOrder.objects.get(order_id=order.number)):
+            self.report(reported)
+
+            body = json.loads(responses.calls[-1].request.body)
+            assert reported.status == "reported"
+            assert body["purchase_date"] == "2026-11-01T12:00:00Z"
+            assert reported.purchase_date == datetime(2026, 11, 1, 6)
 
     @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
     def test_no_key(self):
