@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import run_checks
-from django.test import SimpleTestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 
 import django_button_orders
 from django_button_orders import OrderAdapter, register
@@ -26,15 +26,19 @@ def ids(**values):
     return [message.id.removeprefix("django_button_orders.") for message in messages]
 
 
-class CheckButtonOrdersTests(SimpleTestCase):
-    def test_good(self):
-        assert ids() == []
+class RegistrationTests(TestCase):
+    databases = {"default", "archive"}
 
     def test_registered(self):
         with override_settings(BUTTON_ORDERS={"API_KEYS": SECRET}):
             messages = run_checks()
 
         assert "django_button_orders.E001" in [message.id for message in messages]
+
+
+class CheckButtonOrdersTests(SimpleTestCase):
+    def test_good(self):
+        assert ids() == []
 
     def test_unknown_key(self):
         assert ids(API_KEYS=SECRET) == ["E001"]

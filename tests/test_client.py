@@ -879,6 +879,13 @@ class BrokenConnectionTests(WireTestCase):
 
         assert server.connections == 3
 
+    def test_errors_that_wrap_each_other(self):
+        inner = OSError()
+        outer = OSError(inner)
+        inner.args = (outer,)
+
+        assert type(as_button_error(outer)) is NoAnswerError
+
     def test_errors_survive_pickle(self):
         for error in (NotSentError("No."), NoAnswerError("No.")):
             again = pickle.loads(pickle.dumps(error))
@@ -1144,6 +1151,16 @@ class KeepAliveTests(WireTestCase):
         slow.set()
         thread.join(5)
         assert found[0].is_ok
+
+    def test_connections_of_a_parent_are_left_alone(self):
+        server = self.serve()
+        self.button(server).send(CREATE)
+
+        with patch("os.getpid", return_value=-1):
+            self.button(server).send(CREATE)
+            self.button(server).send(CREATE)
+
+        assert self.numbers(server) == [1, 2, 2]
 
     def test_processes_are_apart(self):
         """A fork in a process of its own, because this one has threads."""

@@ -83,14 +83,16 @@ class AnswerTableTests(DeliveryTestCase):
 
     def outcomes(self, answer, operations=("create", "update", "cancel")):
         for operation in operations:
-            with self.subTest(operation=operation, answer=answer):
-                sid = transaction.savepoint()
+            with (
+                self.subTest(operation=operation, answer=answer),
+                transaction.atomic(),
+            ):
                 make, method, url, _ = self.operations[operation]
                 row = make() if callable(make) else getattr(self, make)()
                 add_answer(method, url, **answer)
                 self.report(row)
                 yield operation, row
-                transaction.savepoint_rollback(sid)
+                transaction.set_rollback(True)
                 responses.reset()
                 responses.calls.reset()
 

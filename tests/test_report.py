@@ -489,9 +489,6 @@ class MomentTests(BadDataTestCase):
             def utcoffset(self, moment):
                 return timedelta(hours=-6 if moment.fold else -5)
 
-            def dst(self, moment):
-                return timedelta(0)
-
         moment = datetime(2026, 11, 1, 1, 30, tzinfo=Clock())
 
         assert self.written(moment) == "2026-11-01T06:30:00Z"
@@ -802,6 +799,7 @@ class RedactEmailTests(SimpleTestCase):
         """Errors quote answers of up to 64 KiB, and a lease is short."""
         start = time.monotonic()
 
-        redact_email("a" * 20000)
+        redact_email("a" * 400_000)
 
-        assert time.monotonic() - start < 1
+        # In quadratic time it would be many minutes.
+        assert time.monotonic() - start < 20

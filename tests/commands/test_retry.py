@@ -44,14 +44,12 @@ class RetryTests(TestCase):
             ("--order-id", "1", "--order-id", "4"): ["1", "4"],
         }
         for arguments, expected in selections.items():
-            with self.subTest(arguments=arguments):
-                sid = transaction.savepoint()
-
+            with self.subTest(arguments=arguments), transaction.atomic():
                 out, err, error = self.retry(*arguments)
 
                 assert (out, err, error) == (f"{len(expected)} retried.\n", "", "")
                 assert self.pending() == expected
-                transaction.savepoint_rollback(sid)
+                transaction.set_rollback(True)
 
     def test_empty_or_ambiguous_selection(self):
         for arguments in ([], ["--dry-run"], ["--all", "--reason", "refused"]):
