@@ -96,11 +96,12 @@ class SaveTests(TestCase):
 
     def test_outbox_fields_are_not_the_shop_s(self):
         row = create_row()
-        row.status = "reported"
+        row.status, row.reported_digest = "reported", "forged"
 
-        row.save(update_fields=["status"])
+        row.save(update_fields=["status", "reported_digest"])
 
-        assert ButtonOrder.objects.get().status == "pending"
+        saved = ButtonOrder.objects.get()
+        assert (saved.status, saved.reported_digest) == ("pending", "")
 
     def test_update_or_create(self):
         for total in (1, 2):
