@@ -14,11 +14,8 @@ import platform
 import ssl
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -31,12 +28,16 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
+from django_button_orders.answers import (
+    Answer,
+    parse_object,
+    parse_retry_after,
+    read_body,
+)
 from django_button_orders.deadline import DeadlineAdapter, deadline_at
 from django_button_orders.exceptions import NoAnswerError, NotSentError
 
-utc = timezone.utc
 ORDERS = "/v1/order"
-CHUNK_BYTES = 16384
 REDACTED = "[API key]"
 
 
@@ -71,50 +72,6 @@ def order_path(order_id: str) -> str:
 
 def encode(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What came back: a status, a body of bounded size, and when to come again."""
-
-    status_code: int
-    body: str = ""
-    data: dict[str, Any] | None = None
-    is_html: bool = False
-    is_json: bool = False
-    retry_after: float | None = None
-
-    @property
-    def is_success(self) -> bool:
-        return 200 <= self.status_code < 300
-
-    @property
-    def is_ok(self) -> bool:
-        """
-        Whether Button accepted it.
-
-        Button's envelope has to say so where there is one. Button also lists
-        202 and plain text as answers; a page of HTML is some proxy's.
-        """
-        if not self.is_success or self.is_html:
-            return False
-        if self.data is not None:
-            meta = self.data.get("meta")
-            return isinstance(meta, dict) and meta.get("status") == "ok"
-        return not self.is_json
-
-    @property
-    def order(self) -> dict[str, Any]:
-        """The order object, or an empty dict when there is none."""
-        found = (self.data or {}).get("object")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def message(self) -> str:
-        """Button's own words about an error, or an empty string."""
-        error = (self.data or {}).get("error")
-        message = error.get("message") if isinstance(error, dict) else error
-        return message if isinstance(message, str) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +141,8 @@ class ButtonClient:
         return headers
 
     def read_answer(self, response: requests.Response) -> Answer:
-        raw, complete = read_body(response, self.max_response_bytes)
+        limit = self.max_response_bytes
+        raw, complete = read_body(response.raw, response.headers, limit)
         text = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
         body = self.redact(text, complete=complete)
         content_type = response.headers.get("Content-Type", "").lower()
@@ -278,86 +236,6 @@ def new_session() -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
-
-
-def read_body(response: requests.Response, limit: int) -> tuple[bytes, bool]:
-    """
-    Return at most ``limit`` bytes of the body, and whether that is all of it.
-
-    The body is decompressed here, because a small one can be made to grow
-    without bound.
-    """
-    raw = bytearray()
-    while len(raw) <= limit:
-        chunk = response.raw.read(CHUNK_BYTES, decode_content=False)
-        if not chunk:
-            break
-        raw += chunk
-    complete = len(raw) <= limit
-    data = bytes(raw[:limit])
-    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        return data, complete
-    return decompress(data, limit, complete)
-
-
-def decompress(data: bytes, limit: int, complete: bool) -> tuple[bytes, bool]:
-    # 47 is zlib's "gzip or deflate, by the header". The identity was asked
-    # for, so anything else may stay unread.
-    decompressor = zlib.decompressobj(47)
-    try:
-        body = decompressor.decompress(data, limit + 1)
-    except zlib.error:
-        return b"", False
-    return body[:limit], complete and decompressor.eof and len(body) <= limit
-
-
-def parse_object(body: str) -> dict[str, Any] | None:
-    try:
-        data = json.loads(body.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """
-    Return the seconds that an answer asks to wait, or None.
-
-    ``Retry-After`` is in seconds or a date. ``X-Button-Limit-Reset-Seconds``
-    is documented for another API of Button's; the longer of both counts.
-    """
-    asked = [
-        parse_seconds(headers.get("X-Button-Limit-Reset-Seconds", "")),
-        parse_seconds(headers.get("Retry-After", "")),
-        parse_date(headers.get("Retry-After", ""), headers.get("Date", "")),
-    ]
-    known = [seconds for seconds in asked if seconds is not None]
-    return max(known) if known else None
-
-
-def parse_seconds(text: str) -> float | None:
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        return None
-    return float(text[:12])
-
-
-def parse_date(text: str, now_text: str) -> float | None:
-    then = parse_timestamp(text)
-    if then is None:
-        return None
-    # By Button's clock, where it tells the time: ours may be wrong.
-    now = parse_timestamp(now_text)
-    return max(then - (time.time() if now is None else now), 0.0)
-
-
-def parse_timestamp(text: str) -> float | None:
-    try:
-        parsed = parsedate_to_datetime(text)
-        # Dates of HTTP are in GMT, whether they say so or not.
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=utc)).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:

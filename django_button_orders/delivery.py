@@ -17,8 +17,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from django_button_orders import verdicts
+from django_button_orders.answers import Answer
 from django_button_orders.client import (
-    Answer,
     ButtonClient,
     Request,
     cancel_order,

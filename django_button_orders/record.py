@@ -17,8 +17,8 @@ from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.dispatch import Signal
 
 from django_button_orders import verdicts
+from django_button_orders.answers import Answer
 from django_button_orders.backoff import next_delay
-from django_button_orders.client import Answer
 from django_button_orders.delivery import Attempt, Exchange
 from django_button_orders.failures import clip
 from django_button_orders.models import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 
-from django_button_orders.client import Answer
+from django_button_orders.answers import Answer
 from django_button_orders.exceptions import ButtonError, NotSentError
 
 CREATE = "create"

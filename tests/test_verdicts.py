@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from django.test import SimpleTestCase
 
-from django_button_orders.client import Answer
+from django_button_orders.answers import Answer
 from django_button_orders.exceptions import NoAnswerError, NotSentError
 from django_button_orders.verdicts import Outcome, Verdict, exhausted, judge
 

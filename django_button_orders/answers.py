@@ -1,0 +1,147 @@
+"""What came back from Button, read with bounds and without trust."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+CHUNK_BYTES = 16384
+utc = timezone.utc
+
+
+class RawBody(Protocol):
+    """The body of a response, as urllib3 gives it."""
+
+    def read(self, amt: int, *, decode_content: bool) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came back: a status, a body of bounded size, and when to come again."""
+
+    status_code: int
+    body: str = ""
+    data: dict[str, Any] | None = None
+    is_html: bool = False
+    is_json: bool = False
+    retry_after: float | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+    @property
+    def is_ok(self) -> bool:
+        """
+        Whether Button accepted it.
+
+        Button's envelope has to say so where there is one. Button also lists
+        202 and plain text as answers; a page of HTML is some proxy's.
+        """
+        if not self.is_success or self.is_html:
+            return False
+        if self.data is not None:
+            meta = self.data.get("meta")
+            return isinstance(meta, dict) and meta.get("status") == "ok"
+        return not self.is_json
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """The order object, or an empty dict when there is none."""
+        found = (self.data or {}).get("object")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def message(self) -> str:
+        """Button's own words about an error, or an empty string."""
+        error = (self.data or {}).get("error")
+        message = error.get("message") if isinstance(error, dict) else error
+        return message if isinstance(message, str) else ""
+
+
+def read_body(
+    body: RawBody, headers: Mapping[str, str], limit: int
+) -> tuple[bytes, bool]:
+    """
+    Return at most ``limit`` bytes of the body, and whether that is all of it.
+
+    The body is decompressed here, because a small one can be made to grow
+    without bound.
+    """
+    raw = bytearray()
+    while len(raw) <= limit:
+        chunk = body.read(CHUNK_BYTES, decode_content=False)
+        if not chunk:
+            break
+        raw += chunk
+    complete = len(raw) <= limit
+    data = bytes(raw[:limit])
+    if headers.get("Content-Encoding", "").lower() in ("", "identity"):
+        return data, complete
+    return decompress(data, limit, complete)
+
+
+def decompress(data: bytes, limit: int, complete: bool) -> tuple[bytes, bool]:
+    # 47 is zlib's "gzip or deflate, by the header". The identity was asked
+    # for, so anything else may stay unread.
+    decompressor = zlib.decompressobj(47)
+    try:
+        body = decompressor.decompress(data, limit + 1)
+    except zlib.error:
+        return b"", False
+    return body[:limit], complete and decompressor.eof and len(body) <= limit
+
+
+def parse_object(body: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(body.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    Return the seconds that an answer asks to wait, or None.
+
+    ``Retry-After`` is in seconds or a date. ``X-Button-Limit-Reset-Seconds``
+    is documented for another API of Button's; the longer of both counts.
+    """
+    asked = [
+        parse_seconds(headers.get("X-Button-Limit-Reset-Seconds", "")),
+        parse_seconds(headers.get("Retry-After", "")),
+        parse_date(headers.get("Retry-After", ""), headers.get("Date", "")),
+    ]
+    known = [seconds for seconds in asked if seconds is not None]
+    return max(known) if known else None
+
+
+def parse_seconds(text: str) -> float | None:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return float(text[:12])
+
+
+def parse_date(text: str, now_text: str) -> float | None:
+    then = parse_timestamp(text)
+    if then is None:
+        return None
+    # By Button's clock, where it tells the time: ours may be wrong.
+    now = parse_timestamp(now_text)
+    return max(then - (time.time() if now is None else now), 0.0)
+
+
+def parse_timestamp(text: str) -> float | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+        # Dates of HTTP are in GMT, whether they say so or not.
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=utc)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
