@@ -127,14 +127,7 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
             obj=adapter.model,
             id="django_button_orders.E008",
         )
-    try:
-        list(watched_models(adapter))
-    except (LookupError, ValueError) as exc:
-        yield Error(
-            f"{adapter.name}.watch names a model that does not exist: {exc}",
-            obj=adapter.model,
-            id="django_button_orders.E009",
-        )
+    yield from check_watch(adapter)
     if not adapter.date_field:
         yield Warning(
             f"{adapter.name}.date_field is not set.",
@@ -142,3 +135,25 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
             obj=adapter.model,
             id="django_button_orders.W001",
         )
+
+
+def check_watch(adapter: OrderAdapter) -> Iterator[CheckMessage]:
+    try:
+        watched = list(watched_models(adapter))
+    except (LookupError, ValueError) as exc:
+        yield Error(
+            f"{adapter.name}.watch names a model that does not exist: {exc}",
+            obj=adapter.model,
+            id="django_button_orders.E009",
+        )
+        return
+    for model, path in watched:
+        name = path.partition("__")[0]
+        if not hasattr(model, name):
+            yield Error(
+                f"{adapter.name}.watch follows '{name}', "
+                f"which {model._meta.label} does not have.",
+                hint="Give the path from the watched model to the order.",
+                obj=adapter.model,
+                id="django_button_orders.E010",
+            )

@@ -158,7 +158,7 @@ class AdapterTests(SimpleTestCase):
 
     def test_good(self):
         assert self.ids() == []
-        assert self.ids(watch={OrderLine: "order", "shop.Order": "page"}) == []
+        assert self.ids(watch={OrderLine: "order", "shop.Order": "lines"}) == []
 
     def test_without_build(self):
         assert self.ids(build=OrderAdapter.build) == ["E007"]
@@ -166,6 +166,10 @@ class AdapterTests(SimpleTestCase):
     def test_date_field(self):
         assert self.ids(date_field="titel") == ["E008"]
         assert self.ids(date_field="") == ["W001"]
+
+    def test_watched_path(self):
+        assert self.ids(watch={OrderLine: "ordr"}) == ["E010"]
+        assert self.ids(watch={OrderLine: "order__customer"}) == []
 
     def test_watch(self):
         for name in ("shop.OrderLin", "shp.OrderLine", "OrderLine", ""):
