@@ -60,6 +60,9 @@ class Publisher:
     def close(self) -> None:
         """Let go of the connection."""
 
+    def forget(self) -> None:
+        """Leave the connection to the process that this one was forked from."""
+
 
 class Bell:
     """A lazily started thread that publishes rings, each row once a round."""
@@ -208,6 +211,7 @@ def flush() -> None:
 
 def reset_after_fork() -> None:
     for bell in _bells:
+        bell.publisher.forget()
         bell.reset()
 
 

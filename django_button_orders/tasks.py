@@ -94,6 +94,7 @@ class CeleryPublisher(Publisher):
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
+        self.abandoned: list[Connection | None] = []
         # Made where Django is set up, in the main thread.
         self.app: Celery[Any] = get_current_app()
 
@@ -135,6 +136,11 @@ class CeleryPublisher(Publisher):
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
+
+    def forget(self) -> None:
+        # Kept from being collected: that would shut the parent's socket down.
+        self.abandoned.append(self.connection)
+        self.connection = None
 
 
 def as_keywords(ring: Ring) -> dict[str, Any]:

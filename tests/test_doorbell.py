@@ -22,7 +22,7 @@ class Recorder(Publisher):
         self.error = error
         self.rings = []
         self.threads = set()
-        self.closed = 0
+        self.closed = self.forgotten = 0
         self.started = threading.Event()
         self.hanging = threading.Event()
         self.hanging.set()
@@ -40,6 +40,9 @@ class Recorder(Publisher):
 
     def close(self):
         self.closed += 1
+
+    def forget(self):
+        self.forgotten += 1
 
 
 class Clock:
@@ -157,7 +160,8 @@ class BellTests(SimpleTestCase):
             self.broker.rings.clear()
             self.bell.ring(ring(2))
             self.bell.wait(5)
-            os._exit(0 if self.broker.rings == [ring(2)] else 1)
+            good = self.broker.rings == [ring(2)] and self.broker.forgotten == 1
+            os._exit(0 if good else 1)
 
         assert os.waitpid(pid, 0)[1] == 0
 

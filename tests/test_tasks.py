@@ -100,6 +100,20 @@ class PublisherTests(QueueTestCase):
 
         assert [arguments for _, arguments, _ in take_messages()] == [[1], [2]]
 
+    def test_forked_child_leaves_the_connection_alone(self):
+        publisher = CeleryPublisher()
+        publisher.publish(Ring(1, "default"))
+        connection = publisher.connection
+
+        publisher.forget()
+
+        assert publisher.connection is None
+        assert connection.connected
+        publisher.publish(Ring(2, "default"))
+        assert len(take_messages()) == 2
+        connection.close()
+        publisher.close()
+
     @override_settings(BUTTON_ORDERS=button_settings(QUEUE="button"))
     def test_queue(self):
         take_messages("button")
