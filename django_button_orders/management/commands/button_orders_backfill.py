@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -100,16 +101,25 @@ class Command(ButtonOrdersCommand):
             if left == 0:
                 break
             alias = self.find_alias(adapter, options["database"])
+            orders = self.select(adapter, alias, **options)
             batches = backfill(
                 adapter,
-                self.select(adapter, alias, **options),
+                orders,
                 using=alias,
                 order_ids=order_ids,
                 limit=left,
                 batch_size=options["batch_size"],
                 dry_run=dry_run,
             )
-            self.work(adapter, batches, alias, now=now)
+            total = None if order_ids else min(orders.count(), left or sys.maxsize)
+            with tqdm(
+                desc=adapter.model._meta.label,
+                total=total,
+                unit=" orders",
+                disable=None,
+                file=self.stderr,
+            ) as bar:
+                self.work(batches, alias, bar, now=now)
         self.finish(dry_run=dry_run, now=now, format_=options["format"])
 
     @property
@@ -145,20 +155,16 @@ class Command(ButtonOrdersCommand):
             raise CommandError(" ".join(exc.messages)) from exc
 
     def work(
-        self, adapter: OrderAdapter, batches: Iterator[Batch], alias: str, *, now: bool
+        self, batches: Iterator[Batch], alias: str, bar: tqdm[Any], *, now: bool
     ) -> None:
-        label = adapter.model._meta.label
-        with tqdm(desc=label, unit=" orders", disable=None, file=self.stderr) as bar:
-            for batch in batches:
-                self.counts += batch.counts
-                self.errors += batch.errors[: SHOWN_ERRORS - len(self.errors)]
-                self.missing -= set(batch.rows.values_list("order_id", flat=True))
-                if now:
-                    due = enabled_rows(alias).filter(pk__in=batch.rows.values("pk"))
-                    self.outcomes += report_due(
-                        using=alias, rows=due, trigger="backfill"
-                    )
-                bar.update(len(batch.orders))
+        for batch in batches:
+            self.counts += batch.counts
+            self.errors += batch.errors[: SHOWN_ERRORS - len(self.errors)]
+            self.missing -= set(batch.rows.values_list("order_id", flat=True))
+            if now:
+                due = enabled_rows(alias).filter(pk__in=batch.rows.values("pk"))
+                self.outcomes += report_due(using=alias, rows=due, trigger="backfill")
+            bar.update(len(batch.orders))
 
     def finish(self, *, dry_run: bool, now: bool, format_: str) -> None:
         for error in self.errors:
