@@ -103,14 +103,18 @@ def report_due(
     outcomes: Counter[str] = Counter()
     with ThreadPoolExecutor(settings.concurrency, "button-orders") as pool:
         while time.monotonic() < ends and not is_stopped():
-            attempts = claim(rows, limit=settings.batch_size)
-            if not attempts:
-                break
-            for attempt in perform_all(pool, attempts, is_stopped):
+            batch: Counter[str] = Counter()
+            for attempt in perform_all(
+                pool, claim(rows, limit=settings.batch_size), is_stopped
+            ):
                 record(attempt, trigger=trigger)
                 outcome = attempt.verdict.outcome.value if attempt.verdict else ""
-                outcomes[outcome] += 1
+                batch[outcome] += 1
                 progress(outcome)
+            outcomes += batch
+            # What was only given back would be claimed again, without end.
+            if not batch.keys() - {Outcome.RELEASE.value}:
+                break
     return outcomes
 
 

@@ -1181,7 +1181,7 @@ class KeepAliveTests(WireTestCase):
         )
         server = self.serve()
 
-        subprocess.run(  # noqa: S603
+        subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", script, server.url],
             cwd=Path(__file__).parent.parent,
             timeout=60,

@@ -38,7 +38,7 @@ class PublicNameTests(SimpleTestCase):
 
     def test_star(self):
         namespace = {}
-        exec("from django_button_orders import *", namespace)  # noqa: S102
+        exec("from django_button_orders import *", namespace)  # noqa: S102 - as the star is for modules
 
         assert set(NAMES) <= namespace.keys()
 
@@ -48,7 +48,7 @@ class PublicNameTests(SimpleTestCase):
 
     def test_unknown(self):
         with pytest.raises(AttributeError, match=r"'django_button_orders' .* 'button'"):
-            django_button_orders.button  # noqa: B018
+            django_button_orders.button  # noqa: B018 - it raises
 
     def test_version(self):
         assert django_button_orders.__version__.count(".") == 2
@@ -72,7 +72,7 @@ class WithoutDjangoTests(SimpleTestCase):
             for name, value in os.environ.items()
             if name != "DJANGO_SETTINGS_MODULE"
         }
-        result = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-W", "error", "-c", "\n".join(lines)],
             cwd=ROOT,
             env=environment,

@@ -106,3 +106,8 @@ class ReportDueTests(TestCase):
     def test_time_is_up(self):
         assert report_due(using="default", seconds=0) == {}
         assert ButtonOrder.objects.due().count() == 9
+
+    @override_settings(BUTTON_ORDERS=button_settings(LEASE_SECONDS=34))
+    def test_lease_that_is_too_short_does_not_go_on_for_ever(self):
+        assert report_due(using="default") == {"release": 9}
+        assert calls() == []

@@ -56,6 +56,6 @@ class SandboxCommandTests(SimpleTestCase):
         assert error.startswith(f"Port {port} cannot be used")
 
     def test_this_machine_only(self):
-        _, _, error = call("button_orders_sandbox", "--host", "0.0.0.0")  # noqa: S104
+        _, _, error = call("button_orders_sandbox", "--host", "0.0.0.0")  # noqa: S104 - it is refused
 
         assert "--host" in error
