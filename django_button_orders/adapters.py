@@ -37,7 +37,11 @@ class OrderAdapter:
         return str(order.pk)
 
     def get_account(self, order: Any) -> str:
-        """Return the account at Button: a key of ``ACCOUNTS``, or "default"."""
+        """
+        Return the account at Button: a key of ``ACCOUNTS``, or "default".
+
+        It must never change: each account has a row, and an order, of its own.
+        """
         return DEFAULT_ACCOUNT
 
     def is_reportable(self, order: Any) -> bool:

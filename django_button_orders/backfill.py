@@ -115,7 +115,9 @@ def identify(adapter: OrderAdapter, order: Any, batch: Batch) -> Identity | None
     try:
         # A savepoint, for adapters that ask the database.
         with transaction.atomic(using=order._state.db):
-            identity.find()
+            if not identity.find():
+                batch.counts["not_reportable"] += 1
+                return None
     except Exception as exc:  # noqa: BLE001 - counted and told; the rest goes on
         batch.counts["invalid"] += 1
         error = describe_exception(exc, identity.asking)

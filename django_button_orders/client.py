@@ -39,6 +39,8 @@ from django_button_orders.exceptions import NoAnswerError, NotSentError
 
 ORDERS = "/v1/order"
 REDACTED = "[API key]"
+# A shorter key is nobody's, and may stand in any word.
+SHORTEST_SECRET = 5
 
 
 class Request(NamedTuple):
@@ -157,7 +159,7 @@ class ButtonClient:
 
     def redact(self, text: str, *, complete: bool = True) -> str:
         """Take the key out of a text that is going to be kept, or was cut."""
-        if not self.api_key:
+        if len(self.api_key) < SHORTEST_SECRET:
             return text
         for secret in self.secrets:
             text = text.replace(secret, REDACTED)

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
@@ -97,13 +98,26 @@ class Attempt:
         return {}
 
 
-def prepare(row: ButtonOrder, *, lease_ends: float) -> Attempt:
-    """Find out what to tell Button about a claimed row."""
-    attempt = Attempt(row=row, lease_ends=lease_ends)
+def prepare(attempt: Attempt, *, clock: Clock = time.monotonic) -> Attempt:
+    """Find out what to tell Button about a claimed row, if there is the time."""
+    if not has_lease(attempt, clock()):
+        attempt.verdict = released(attempt)
+        return attempt
     try:
         decide(attempt)
     except Undecided as exc:
         attempt.verdict = exc.verdict
+    except (OperationalError, InterfaceError):
+        # The database is away. That says nothing about the order.
+        raise
+    except Exception as exc:  # noqa: BLE001 - one bad row must not stop the others
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "Order %s cannot be prepared: %s",
+            attempt.row.order_id,
+            describe_for_log(exc),
+        )
+        error = describe_exception(exc, "Preparing the report")
+        attempt.verdict = invalid(error).verdict
     return attempt
 
 
@@ -139,6 +153,7 @@ def decide(attempt: Attempt) -> None:
         )
     else:
         attempt.next_operation = choice
+        row.dismiss_stand_in()
 
 
 def rename(row: ButtonOrder, order_id: str) -> None:

@@ -87,14 +87,14 @@ def from_host(row: ButtonOrder) -> Desired:
     if order is None:
         raise gone(row)
     order_id = hook.call("get_order_id", lambda: str(adapter.get_order_id(order)))
-    if order_id != row.order_id and (row.is_acknowledged or row.unanswered > 1):
+    if order_id != row.order_id and row.may_be_known:
         raise invalid(
             "The shop's order has another id than the one Button knows it by. "
             "An order's id must never change."
         )
     if hook.call("is_cancelled", lambda: adapter.is_cancelled(order)):
         return Desired(order_id=order_id, report=None)
-    if not row.is_acknowledged and not hook.call(
+    if not row.may_be_known and not hook.call(
         "is_reportable", lambda: adapter.is_reportable(order)
     ):
         raise Undecided(
@@ -172,11 +172,11 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     """
     Return the operation that closes the difference, or a verdict without a call.
     """
-    may_be_known = row.is_acknowledged or row.unanswered > 1
-    if desired.digest == row.reported_digest and row.is_acknowledged:
+    is_same = desired.digest == row.reported_digest and row.is_acknowledged
+    if is_same and row.unanswered <= 1:
         return settled(desired)
     if desired.report is None:
-        return verdicts.CANCEL if may_be_known else settled(desired)
+        return verdicts.CANCEL if row.may_be_known else settled(desired)
     if row.reported_digest == CANCELLED_DIGEST:
         return Verdict(
             outcome=Outcome.FAILED,
@@ -186,7 +186,7 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
         )
     if row.is_acknowledged:
         return verdicts.UPDATE
-    return verdicts.RETRIEVE if may_be_known else verdicts.CREATE
+    return verdicts.RETRIEVE if row.may_be_known else verdicts.CREATE
 
 
 def settled(desired: Desired) -> Verdict:

@@ -21,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from django_button_orders.conf import get_settings
+from django_button_orders.failures import describe_for_log
 
 logger = logging.getLogger(__name__)
 
@@ -195,12 +196,21 @@ def ring_now(note: Ring) -> None:
         if mode == "none":
             return
         if bell.publisher.is_eager():
-            bell.publish(note)
+            run_now(bell.publisher, note)
             return
         bell.publisher.prepare()
         bell.ring(note)
         if mode == "inline":
             bell.wait(PATIENCE_SECONDS)
+
+
+def run_now(publisher: Publisher, note: Ring) -> None:
+    try:
+        publisher.publish(note)
+    except Exception as exc:  # noqa: BLE001 - an error of ours is not the shop's
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "An order was not reported: %s", describe_for_log(exc)
+        )
 
 
 def flush() -> None:

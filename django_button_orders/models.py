@@ -209,8 +209,9 @@ class ButtonOrder(models.Model):
         names = kwargs.pop("update_fields", None)
         names = set(ORDER_FIELDS if names is None else names)
         names &= {*ORDER_FIELDS, "cancel_requested_at"}
-        using = kwargs.get("using") or self.write_db
+        using = kwargs["using"] = kwargs.get("using") or self.write_db
         with transaction.atomic(using=using):
+            self.refuse_another_id(using)
             super().save(*args, update_fields=names, **kwargs)
             if names:
                 rows = type(self)._default_manager.using(using).filter(pk=self.pk)
@@ -218,6 +219,17 @@ class ButtonOrder(models.Model):
                     rows.mark_changed()
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
+
+    def refuse_another_id(self, using: str) -> None:
+        keys = (self.account, self.order_id)
+        known = type(self)._default_manager.using(using).filter(pk=self.pk).first()
+        # Without a lease, one unanswered attempt is one of an earlier holder.
+        if known is None or not (known.is_acknowledged or known.unanswered):
+            return
+        if (known.account, known.order_id) != keys:
+            raise ValidationError(
+                {"order_id": _("Button may know this order by its id: it must stay.")}
+            )
 
     @property
     def is_settled(self) -> bool:
@@ -261,6 +273,15 @@ class ButtonOrder(models.Model):
         """Whether Button is known to have, or to have had, this order."""
         return self.reported_revision is not None
 
+    @property
+    def may_be_known(self) -> bool:
+        """
+        Whether Button may have the order, as far as the holder of a lease knows.
+
+        Its own attempt is one of the unanswered ones.
+        """
+        return self.is_acknowledged or self.unanswered > 1
+
     def get_source(self) -> models.Model | None:
         """Return the host order, or None if there is none or it is gone."""
         model = self.get_source_model()
@@ -278,6 +299,18 @@ class ButtonOrder(models.Model):
             return types.get_for_id(self.source_type_id).model_class()
         except ContentType.DoesNotExist:
             return None
+
+    def dismiss_stand_in(self) -> None:
+        """Dismiss the row that the same host order had while it had no id."""
+        model = self.get_source_model()
+        if model is None or self.is_acknowledged:
+            return
+        rows = type(self)._default_manager.using(self.write_db).failed()
+        rows.filter(
+            source_type_id=self.source_type_id,
+            source_id=self.source_id,
+            order_id=f"{model._meta.label_lower}:{self.source_id}"[:255],
+        ).exclude(pk=self.pk).dismiss("The order is reported by its own id.")
 
     def rename(self, order_id: str) -> bool:
         """Change the id of a claimed row, unless another row has it."""
@@ -308,8 +341,18 @@ class ButtonOrder(models.Model):
 
     @property
     def write_db(self) -> str:
-        """The database of the row, not the replica that it was read from."""
-        return router.db_for_write(type(self), instance=self)
+        """
+        The database of the row, not the replica that it was read from.
+
+        A row that is not where the router reads lives where it was found: with
+        its order.
+        """
+        alias = self._state.db
+        if alias is None or alias == router.db_for_read(type(self)):
+            return router.db_for_write(type(self))
+        if not router.allow_migrate_model(alias, type(self)):
+            return router.db_for_write(type(self))
+        return alias
 
     def row(self) -> ButtonOrderQuerySet:
         """Return the queryset of just this row, for conditional moves."""
@@ -342,6 +385,11 @@ OUTBOX_FIELDS = [
 ]
 # Stands for "cancelled" where the digest of a report would stand.
 CANCELLED_DIGEST = "cancelled"
+
+
+def stand_in_id(source: models.Model) -> str:
+    """Return the id of a host order's row while the adapter gives it none."""
+    return f"{source._meta.label_lower}:{source.pk}"[:255]
 
 
 def content_types(using: str | None) -> ContentTypeManager:

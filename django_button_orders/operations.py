@@ -25,7 +25,7 @@ from django_button_orders.adapters import (
 from django_button_orders.cleaners import clean_short_text
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.failures import describe_exception, describe_for_log
-from django_button_orders.models import ButtonOrder, content_types
+from django_button_orders.models import ButtonOrder, content_types, stand_in_id
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,7 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     what an adapter raises ends up on the row instead.
     """
     adapter = get_adapter(type(host_order))
-    alias = using or host_order._state.db
-    alias = alias or router.db_for_write(type(host_order), instance=host_order)
+    alias = using or router.db_for_write(type(host_order), instance=host_order)
     note_change(adapter, host_order, using=alias)
 
 
@@ -59,21 +58,25 @@ def mark_saved(sender: type[Model], instance: Model, *, using: str) -> None:
 
 def mark_related(sender: type[Model], instance: Model, *, using: str) -> None:
     """Mark the orders that a watched instance belongs to."""
-    for path in watched_paths(sender):
-        try:
-            with transaction.atomic(using=using):
-                host_order = follow(instance, path)
-        except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
-            logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-                "%s has no order at %s: %s",
-                sender._meta.label,
-                path,
-                describe_for_log(exc),
-            )
-            continue
+    for host_order in find_related(sender, instance, using=using):
         adapter = find_adapter(type(host_order))
         if adapter is not None:
             note_change(adapter, host_order, using=using)
+
+
+def find_related(sender: type[Model], instance: Model, *, using: str) -> list[Any]:
+    found = []
+    try:
+        for path in watched_paths(sender):
+            with transaction.atomic(using=using):
+                found.append(follow(instance, path))
+    except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "What %s belongs to cannot be found: %s",
+            sender._meta.label,
+            describe_for_log(exc),
+        )
+    return found
 
 
 def note_change(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
@@ -82,8 +85,8 @@ def note_change(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
     try:
         # A savepoint, so that an error of the database stays in here.
         with transaction.atomic(using=using):
-            identity.find()
-            upsert(identity, using=using)
+            if identity.find():
+                upsert(identity, using=using)
     except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
@@ -125,14 +128,25 @@ class Identity:
         self.adapter = adapter
         self.host_order = host_order
         self.account = DEFAULT_ACCOUNT
-        self.order_id = f"{adapter.model._meta.label_lower}:{host_order.pk}"[:255]
+        self.order_id = stand_in_id(host_order)
         self.is_reportable = False
         self.asking = adapter.name
 
-    def find(self) -> None:
-        self.order_id = self.text(self.ask("get_order_id"))
+    def find(self) -> bool:
+        """Return whether there is anything to note: a draft may have no id yet."""
+        missing: Exception | None = None
+        try:
+            self.order_id = self.text(self.ask("get_order_id"))
+        except Exception as exc:  # noqa: BLE001 - raised below, unless it is a draft
+            missing = exc
         self.account = self.text(self.ask("get_account"))
         self.is_reportable = bool(self.ask("is_reportable"))
+        if missing is None:
+            return True
+        if self.is_reportable:
+            self.asking = f"{self.adapter.name}.get_order_id"
+            raise missing
+        return False
 
     def ask(self, hook: str) -> Any:
         self.asking = f"{self.adapter.name}.{hook}"

@@ -116,11 +116,18 @@ def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str
     status = STATUSES.get(verdict.outcome, Status.PENDING)
     due = None if delay is None else from_now(delay)
     values: dict[str, Any] = {
-        "status": unless_moved(row, "status", status, Status.PENDING),
-        "reason": unless_moved(row, "reason", verdict.reason, ""),
-        "next_attempt_at": unless_moved(row, "next_attempt_at", due, DatabaseNow()),
-        "attempts": unless_moved(row, "attempts", F("attempts"), 0),
-        "last_error": clip(attempt.client.redact(verdict.error)),
+        "status": unless_moved(row, "status", status),
+        "reason": unless_moved(row, "reason", verdict.reason),
+        "next_attempt_at": unless_moved(row, "next_attempt_at", due),
+        "last_error": unless_moved(
+            row, "last_error", clip(attempt.client.redact(verdict.error))
+        ),
+        # What has changed gets a fresh set of attempts.
+        "attempts": Case(
+            When(revision=row.revision, then=F("attempts")),
+            default=Value(0),
+            output_field=IntegerField(),
+        ),
         "lease_token": None,
         "lease_expires_at": None,
         "updated_at": DatabaseNow(),
@@ -136,8 +143,10 @@ def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str
         values["attempts"] = one_less("attempts")
     if tells_nothing_new(attempt, verdict):
         values["unanswered"] = one_less("unanswered")
-    elif verdict.is_definite:
+    elif settles_creation(attempt, verdict):
         values["unanswered"] = 0
+    elif verdict.is_definite and len(attempt.exchanges) == 1:
+        values["unanswered"] = one_less("unanswered")
     return values
 
 
@@ -149,11 +158,22 @@ def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     return is_question and verdict.outcome is Outcome.RETRY
 
 
-def unless_moved(row: ButtonOrder, name: str, value: Any, otherwise: Any) -> Case:
-    """Return one value if the order has not changed since the claim, or another."""
+def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
+    """
+    Return whether it is certain now if Button has the order.
+
+    A refused update or cancellation says nothing about a create before it.
+    """
+    if verdict.outcome in SUCCESSES:
+        return True
+    return verdict.is_definite and attempt.exchanges[-1].operation == verdicts.CREATE
+
+
+def unless_moved(row: ButtonOrder, name: str, value: Any) -> Case:
+    """Return a value, or what the order's change since the claim has set."""
     return Case(
         When(revision=row.revision, then=as_expression(value)),
-        default=as_expression(otherwise),
+        default=F(name),
         output_field=FIELDS[name],
     )
 
@@ -178,6 +198,9 @@ def payload_values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def acknowledgement(attempt: Attempt) -> dict[str, Any]:
     assert attempt.desired is not None  # noqa: S101 - else there is no success
+    if not attempt.exchanges and not attempt.row.is_acknowledged:
+        # Cancelled before it was ever sent: Button knows nothing of it.
+        return {}
     values = {
         "reported_revision": attempt.row.revision,
         "reported_digest": attempt.desired.digest,
@@ -196,7 +219,8 @@ def record_late_success(
     """Let a success count for its revision, unless a newer one is acknowledged."""
     revision = attempt.row.revision
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
-    if not rows.filter(older).update(**acknowledgement(attempt)):
+    values = acknowledgement(attempt)
+    if not values or not rows.filter(older).update(**values):
         return
     settled = rows.unleased().filter(
         revision=revision, status__in=[Status.PENDING, Status.FAILED]
@@ -301,11 +325,12 @@ def announce(
     row = ButtonOrder.objects.using(attempt.row._state.db).get(pk=attempt.row.pk)
     if row.revision != attempt.row.revision:
         logger.info("Order %s has changed meanwhile.", row.order_id)
-        return 0.0
+        return 0.0 if row.status == Status.PENDING else None
     level = logging.WARNING if row.status == Status.FAILED else logging.INFO
     logger.log(level, "Order %s: %s %s", row.order_id, row.status, verdict.reason)
     signal = SIGNALS.get(row.status)
-    if signal is not None:
+    # Where Button knew it all already, there is no news.
+    if signal is not None and (submissions or signal is not order_reported):
         signal.send_robust(
             sender=ButtonOrder,
             button_order=row,

@@ -65,7 +65,7 @@ def claim(rows: ButtonOrderQuerySet, *, limit: int) -> list[Attempt]:
         probes = rows.filter(account=account)
         if probes.due().exists() and paused.take_probe(account, seconds=PAUSE_SECONDS):
             claimed += probes.claim(limit=1, lease_seconds=lease_seconds)
-    return [prepare(row, lease_ends=lease_ends) for row in claimed]
+    return [Attempt(row=row, lease_ends=lease_ends) for row in claimed]
 
 
 def report(
@@ -77,7 +77,8 @@ def report(
     Return the seconds until its next attempt, or None when there is none.
     """
     for attempt in claim(enabled_rows(using).filter(pk=pk), limit=1):
-        return record(perform(attempt), trigger=trigger, user_id=user_id)
+        prepared = prepare(attempt)
+        return record(perform(prepared), trigger=trigger, user_id=user_id)
     return None
 
 
@@ -151,8 +152,10 @@ def perform_all(
             refused.add(done.row.account)
         return done
 
-    futures = [pool.submit(run, attempt) for attempt in attempts]
     try:
+        # Prepared here while the first are being sent, and only as long as
+        # there is time to send them: the rest is given back.
+        futures = [pool.submit(run, prepare(attempt)) for attempt in attempts]
         for future in as_completed(futures):
             yield future.result()
     finally:

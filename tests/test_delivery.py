@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from django_button_orders import OrderReport
 from django_button_orders.adapters import register, unregister
-from django_button_orders.delivery import perform, prepare
+from django_button_orders.delivery import Attempt, perform, prepare
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.record import record
 from django_button_orders.sweep import report
@@ -413,6 +413,63 @@ class UnknownOutcomeTests(DeliveryTestCase):
         assert calls() == ["DELETE /v1/order/1994"]
         assert row.status == "cancelled"
 
+    def test_cancellation_that_is_put_off_tells_nothing(self):
+        row = self.create_unknown(body=requests.ReadTimeout())
+        row.cancel()
+        add_answer("DELETE", order_url(), status=429)
+        self.report(row)
+        make_due()
+        responses.reset()
+        responses.calls.reset()
+        add_answer("DELETE", order_url())
+
+        self.report(row)
+
+        assert calls() == ["DELETE /v1/order/1994"]
+        assert row.status == "cancelled"
+
+    def test_cancelled_after_a_conflict_and_a_refusal(self):
+        row = create_row()
+        add_answer("POST", ORDERS_URL, status=409)
+        add_answer("POST", order_url(), status=400)
+        self.report(row)
+        assert row.status == "failed"
+        row.cancel()
+        add_answer("DELETE", order_url())
+
+        self.report(row)
+
+        assert calls()[-1] == "DELETE /v1/order/1994"
+
+    def test_found_but_the_update_is_put_off(self):
+        row = self.create_unknown(status=503)
+        row.total = 6000
+        row.save()
+        add_answer("GET", order_url(), json={**OK, "object": {"total": 7000}})
+        add_answer("POST", order_url(), status=429)
+        self.report(row)
+        make_due()
+
+        self.report(row)
+
+        assert "POST /v1/order" not in calls()
+        assert len(calls()) == 4
+
+    def test_update_that_may_have_been_applied_is_taken_back(self):
+        row = self.create_changed()
+        add_answer("POST", order_url(), body=requests.ReadTimeout())
+        self.report(row)
+        row.total = 7000
+        row.save()
+        responses.reset()
+        responses.calls.reset()
+        add_answer("POST", order_url())
+
+        self.report(row)
+
+        assert calls() == ["POST /v1/order/1994"]
+        assert row.status == "reported"
+
     def test_deleted_at_button(self):
         row = self.create_unknown(status=504)
         shown = {"total": 7000, "status": "deleted"}
@@ -678,6 +735,42 @@ class HostOrderTests(DeliveryTestCase):
         assert calls() == []
         assert row.status == "cancelled"
 
+    def test_cancelled_before_it_was_sent_comes_back(self):
+        order, row = self.create_order(is_cancelled=True)
+        self.report(row)
+        order.is_cancelled = False
+        order.save()
+        add_answer("POST")
+
+        self.report(row)
+
+        assert calls() == ["POST /v1/order"]
+        assert row.status == "reported"
+
+    def test_not_reportable_any_more_but_maybe_known(self):
+        order, row = self.create_order()
+        add_answer("POST", status=503)
+        self.report(row)
+        order.is_paid = False
+        order.save()
+        add_answer("GET", order_url(order.number), status=404, json=NOT_FOUND)
+
+        self.report(row)
+
+        assert calls()[1].startswith("GET")
+
+    def test_stand_in_is_dismissed(self):
+        order, stand_in = self.create_order(trouble="get_order_id")
+        assert stand_in.order_id == f"shop.order:{order.pk}"
+        order.trouble = ""
+        order.save()
+        add_answer("POST")
+
+        self.report(ButtonOrder.objects.get(order_id=order.number))
+
+        stand_in.refresh_from_db()
+        assert stand_in.status == "dismissed"
+
     def test_not_reportable_any_more(self):
         order, row = self.create_order()
         order.is_paid = False
@@ -928,7 +1021,8 @@ class LeaseTests(DeliveryTestCase):
     def test_time_runs_out_between_two_calls(self):
         row = create_row()
         [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
-        attempt = prepare(claimed, lease_ends=100)
+        attempt = Attempt(row=claimed, lease_ends=100)
+        prepare(attempt, clock=lambda: 0)
         add_answer("POST", ORDERS_URL, status=409)
         clock = iter([10, 90])
 
@@ -942,7 +1036,8 @@ class LeaseTests(DeliveryTestCase):
     def test_bug_while_sending(self):
         row = create_row()
         [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
-        attempt = prepare(claimed, lease_ends=100)
+        attempt = Attempt(row=claimed, lease_ends=100)
+        prepare(attempt, clock=lambda: 0)
 
         def broken_clock():
             raise RuntimeError("jane@shop.test")

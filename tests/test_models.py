@@ -12,6 +12,7 @@ from django.test import TestCase, override_settings
 
 from django_button_orders import Customer, LineItem
 from django_button_orders.models import ButtonOrder
+from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings, create_row
 
 
@@ -84,6 +85,21 @@ class SaveTests(TestCase):
 
         assert stale.cancel_requested_at is not None
         assert ButtonOrder.objects.get().cancel_requested_at is not None
+
+    def test_id_stays_once_button_may_know_it(self):
+        row = create_row()
+        row.order_id = "1995"
+        row.save()
+        ButtonOrder.objects.update(reported_revision=2)
+        for name in ("order_id", "account"):
+            with self.subTest(name=name):
+                row = ButtonOrder.objects.get()
+                setattr(row, name, "other")
+
+                with pytest.raises(ValidationError, match="must stay"):
+                    row.save()
+
+        assert ButtonOrder.objects.get().order_id == "1995"
 
     def test_update_fields(self):
         row = create_row()
@@ -278,6 +294,32 @@ class ReplicaRouter:
 
     def db_for_write(self, model, **hints):
         return "default"
+
+
+class ShopRouter:
+    """The shop's tables in one database, all others in another."""
+
+    def db_for_read(self, model, **hints):
+        return "archive" if model._meta.app_label == "shop" else "default"
+
+    db_for_write = db_for_read
+
+
+@override_settings(
+    BUTTON_ORDERS=button_settings(), DATABASE_ROUTERS=[f"{__name__}.ShopRouter"]
+)
+class ShardTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_row_lives_with_its_order(self):
+        create_row()
+        Order.objects.create(number="42")
+        row = ButtonOrder.objects.using("archive").get()
+
+        assert row.cancel() is True
+
+        assert row.cancel_requested_at is not None
+        assert ButtonOrder.objects.get().cancel_requested_at is None
 
 
 @override_settings(

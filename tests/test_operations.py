@@ -8,7 +8,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from django_button_orders import mark_changed, operations, suppress_reporting
+from django_button_orders import (
+    OrderAdapter,
+    mark_changed,
+    operations,
+    suppress_reporting,
+)
+from django_button_orders.adapters import register, unregister
 from django_button_orders.models import ButtonOrder
 from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
 from tests.utils import button_settings, create_row
@@ -220,6 +226,27 @@ class SacredCheckoutTests(TestCase):
             Order.objects.create(number="42")
 
         assert rows.exists()
+
+    def test_drafts_have_no_number_yet(self):
+        order = Order.objects.create(number="", is_paid=False)
+        assert not rows.exists()
+        order.number, order.is_paid = "42", True
+
+        order.save()
+
+        assert rows.get().order_id == "42"
+
+    def test_watch_that_names_no_model(self):
+        class BadAdapter(OrderAdapter):
+            watch = {"shop.Nope": "order"}
+
+        register(Page)(BadAdapter)
+        self.addCleanup(unregister, Page)
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            Order.objects.create(number="42")
+
+        assert Order.objects.exists()
 
     def test_watched_model_without_its_order(self):
         line = OrderLine(order_id=uuid.uuid4(), sku="a", price=1)

@@ -134,6 +134,20 @@ class FenceTests(RecordTestCase):
         assert (row.status, row.reason) == ("pending", "")
         assert ButtonOrder.objects.due().exists()
 
+    def test_error_of_an_adapter_meanwhile_stays(self):
+        row = create_row()
+
+        delay = self.report(
+            row,
+            lambda: ButtonOrder.objects.mark_changed(
+                status="failed", reason="invalid", next_attempt_at=None, last_error="!"
+            ),
+        )
+
+        assert delay is None
+        assert (row.status, row.reason, row.last_error) == ("failed", "invalid", "!")
+        assert row.reported_revision == 1
+
     def test_late_success_counts(self):
         row = create_row()
 
@@ -214,6 +228,17 @@ class SignalTests(RecordTestCase):
         self.report(row)
 
         assert heard == [(ButtonOrder, "reported", row.submissions.get())]
+
+    def test_nothing_new(self):
+        row = create_row()
+        self.report(row)
+        heard = self.listen(order_reported)
+        ButtonOrder.objects.mark_changed()
+
+        self.report(row)
+
+        assert row.status == "reported"
+        assert heard == []
 
     def test_cancelled(self):
         heard = self.listen(order_cancelled)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import responses
+from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connections
 from django.test import TestCase, override_settings
 
+from django_button_orders import suppress_reporting
+from django_button_orders.delivery import prepare
 from django_button_orders.models import ButtonOrder
-from django_button_orders.sweep import database_aliases, report_due
+from django_button_orders.sweep import claim, database_aliases, report_due
 from django_button_orders.tasks import report_due_orders
+from tests.shop.models import Order
 from tests.utils import ORDERS_URL, add_answer, button_settings, calls, create_row
 
 
@@ -106,6 +110,34 @@ class ReportDueTests(TestCase):
     def test_time_is_up(self):
         assert report_due(using="default", seconds=0) == {}
         assert ButtonOrder.objects.due().count() == 9
+
+    def test_row_that_cannot_be_prepared(self):
+        add_answer("POST")
+        with suppress_reporting():
+            order = Order.objects.create(number="x" * 300, is_cancelled=True)
+        ButtonOrder.objects.filter(order_id="0").update(
+            order_id="shop.order:1",
+            source_type=ContentType.objects.get_for_model(Order),
+            source_id=str(order.pk),
+        )
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            outcomes = report_due(using="default")
+
+        assert outcomes["reported"] == 8
+        assert ButtonOrder.objects.get(order_id="shop.order:1").reason == "invalid"
+
+    def test_slow_adapter_gives_back_what_there_is_no_time_for(self):
+        add_answer("POST")
+        attempts = claim(ButtonOrder.objects.all(), limit=9)
+        ends = attempts[0].lease_ends
+        moments = iter([ends - 60, ends - 60, *[ends - 20] * 7])
+
+        prepared = [prepare(item, clock=lambda: next(moments)) for item in attempts]
+
+        released = [item for item in prepared if item.verdict]
+        assert len(released) == 7
+        assert {item.verdict.outcome.value for item in released} == {"release"}
 
     @override_settings(BUTTON_ORDERS=button_settings(LEASE_SECONDS=34))
     def test_lease_that_is_too_short_does_not_go_on_for_ever(self):

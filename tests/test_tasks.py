@@ -144,6 +144,17 @@ class EagerTests(QueueTestCase):
         assert calls() == ["POST /v1/order", "POST /v1/order/42"]
 
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+    def test_is_not_muted_by_a_broker_that_failed(self):
+        add_answer("POST")
+        bell = doorbell._bells[0]
+        bell.muted_until = float("inf")
+        self.addCleanup(bell.reset)
+
+        Order.objects.create(number="42")
+
+        assert ButtonOrder.objects.get().status == "reported"
+
+    @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
     def test_bug_in_a_task_does_not_break_the_save(self):
         ButtonOrder.objects.bulk_create([ButtonOrder(order_id="42", account="moon")])
 
