@@ -43,6 +43,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || ( \
 	    $(PYTHON) -m pip install --quiet virtualenv && \
 	    $(PYTHON) -m virtualenv --quiet $(VENV) )
+	$(PIP) --upgrade pip
 
 $(VENV)/has-%: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(PIP) --editable ".[$*]"
