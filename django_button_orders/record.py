@@ -336,4 +336,5 @@ def announce(
             button_order=row,
             submission=submissions[-1] if submissions else None,
         )
-    return delay
+    # What was given back would only be given back again: the sweep's turn.
+    return None if verdict.outcome is Outcome.RELEASE else delay
