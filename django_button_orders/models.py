@@ -309,7 +309,7 @@ class ButtonOrder(models.Model):
         rows.filter(
             source_type_id=self.source_type_id,
             source_id=self.source_id,
-            order_id=f"{model._meta.label_lower}:{self.source_id}"[:255],
+            order_id=stand_in_id(model, self.source_id),
         ).exclude(pk=self.pk).dismiss("The order is reported by its own id.")
 
     def rename(self, order_id: str) -> bool:
@@ -387,9 +387,9 @@ OUTBOX_FIELDS = [
 CANCELLED_DIGEST = "cancelled"
 
 
-def stand_in_id(source: models.Model) -> str:
+def stand_in_id(model: type[models.Model], key: object) -> str:
     """Return the id of a host order's row while the adapter gives it none."""
-    return f"{source._meta.label_lower}:{source.pk}"[:255]
+    return f"{model._meta.label_lower}:{key}"[:255]
 
 
 def content_types(using: str | None) -> ContentTypeManager:

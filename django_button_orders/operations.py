@@ -128,7 +128,7 @@ class Identity:
         self.adapter = adapter
         self.host_order = host_order
         self.account = DEFAULT_ACCOUNT
-        self.order_id = stand_in_id(host_order)
+        self.order_id = stand_in_id(adapter.model, host_order.pk)
         self.is_reportable = False
         self.asking = adapter.name
 

@@ -16,7 +16,7 @@ from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.record import record
 from django_button_orders.sweep import report
 from tests.shop.button_orders import ShopOrderAdapter
-from tests.shop.models import Order, OrderLine
+from tests.shop.models import Order, OrderLine, WebOrder
 from tests.utils import (
     NOT_FOUND,
     OK,
@@ -770,6 +770,16 @@ class HostOrderTests(DeliveryTestCase):
 
         stand_in.refresh_from_db()
         assert stand_in.status == "dismissed"
+
+    def test_stand_in_of_a_proxy_is_dismissed(self):
+        order = WebOrder.objects.create(number="42", trouble="get_order_id")
+        order.trouble = ""
+        order.save()
+        add_answer("POST")
+
+        self.report(ButtonOrder.objects.get(order_id="42"))
+
+        assert not ButtonOrder.objects.failed().exists()
 
     def test_not_reportable_any_more(self):
         order, row = self.create_order()
