@@ -70,6 +70,7 @@ class OrderAdapter:
 AdapterClass = TypeVar("AdapterClass", bound=type[OrderAdapter])
 
 _adapters: dict[type[Model], OrderAdapter] = {}
+_followers: list[Callable[[OrderAdapter], object]] = []
 
 
 def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
@@ -89,9 +90,18 @@ def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
                     f"{model._meta.label} is registered with {known.name} already."
                 )
             _adapters[model] = adapter_class(model)
+            for follower in _followers:
+                follower(_adapters[model])
         return adapter_class
 
     return decorate
+
+
+def follow_registrations(follower: Callable[[OrderAdapter], object]) -> None:
+    """Call somebody with each adapter that there is, and with each to come."""
+    _followers.append(follower)
+    for adapter in registered():
+        follower(adapter)
 
 
 def path_of(adapter_class: type[OrderAdapter]) -> str:

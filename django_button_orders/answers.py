@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 CHUNK_BYTES = 16384
+ERROR_ENVELOPE = re.compile(r'"meta"\s*:\s*\{[^{}]*"status"\s*:\s*"error"')
 utc = timezone.utc
 
 
@@ -30,6 +32,7 @@ class Answer:
     data: dict[str, Any] | None = None
     is_html: bool = False
     is_json: bool = False
+    is_legible: bool = True
     retry_after: float | None = None
 
     @property
@@ -42,14 +45,15 @@ class Answer:
         Whether Button accepted it.
 
         Button's envelope has to say so where there is one. Button also lists
-        202 and plain text as answers; a page of HTML is some proxy's.
+        202 and plain text as answers; a page of HTML is some proxy's. Of an answer
+        that was too long, what there is of its envelope must not say otherwise.
         """
-        if not self.is_success or self.is_html:
+        if not self.is_success or self.is_html or not self.is_legible:
             return False
         if self.data is not None:
             meta = self.data.get("meta")
             return isinstance(meta, dict) and meta.get("status") == "ok"
-        return not self.is_json
+        return not self.is_json and not ERROR_ENVELOPE.search(self.body)
 
     @property
     def order(self) -> dict[str, Any]:
@@ -65,14 +69,19 @@ class Answer:
         return message if isinstance(message, str) else ""
 
 
-def read_body(
-    body: RawBody, headers: Mapping[str, str], limit: int
-) -> tuple[bytes, bool]:
-    """
-    Return at most ``limit`` bytes of the body, and whether that is all of it.
+class Body(NamedTuple):
+    """At most so much of a body as was asked for."""
 
-    The body is decompressed here, because a small one can be made to grow
-    without bound.
+    data: bytes
+    is_complete: bool
+    is_legible: bool = True
+
+
+def read_body(body: RawBody, headers: Mapping[str, str], limit: int) -> Body:
+    """
+    Return at most ``limit`` bytes of the body.
+
+    It is decompressed here, because a small one can be made to grow without bound.
     """
     raw = bytearray()
     while len(raw) <= limit:
@@ -83,19 +92,20 @@ def read_body(
     complete = len(raw) <= limit
     data = bytes(raw[:limit])
     if headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        return data, complete
+        return Body(data, complete)
     return decompress(data, limit, complete)
 
 
-def decompress(data: bytes, limit: int, complete: bool) -> tuple[bytes, bool]:
+def decompress(data: bytes, limit: int, complete: bool) -> Body:
     # 47 is zlib's "gzip or deflate, by the header". The identity was asked
     # for, so anything else may stay unread.
     decompressor = zlib.decompressobj(47)
     try:
         body = decompressor.decompress(data, limit + 1)
     except zlib.error:
-        return b"", False
-    return body[:limit], complete and decompressor.eof and len(body) <= limit
+        return Body(b"", is_complete=False, is_legible=False)
+    is_complete = complete and decompressor.eof and len(body) <= limit
+    return Body(body[:limit], is_complete)
 
 
 def parse_object(body: str) -> dict[str, Any] | None:
@@ -139,6 +149,8 @@ def parse_date(text: str, now_text: str) -> float | None:
 
 
 def parse_timestamp(text: str) -> float | None:
+    if not text:
+        return None
     try:
         parsed = parsedate_to_datetime(text)
         # Dates of HTTP are in GMT, whether they say so or not.

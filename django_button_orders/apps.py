@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_save
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -16,14 +16,12 @@ class ButtonOrdersConfig(AppConfig):
 
     def ready(self) -> None:
         # These import the models, which can be loaded only now.
-        from django_button_orders import checks, doorbell, receivers, tasks
+        from django_button_orders import adapters, checks, doorbell, receivers, tasks
 
         register(checks.check_button_orders)
         doorbell.connect(tasks.CeleryPublisher())
         # No sender: proxies and children of a registered model send their own.
         uid = "django_button_orders"
         post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")
-        post_delete.connect(
-            receivers.report_deleted, dispatch_uid=f"{uid}.report_deleted"
-        )
+        adapters.follow_registrations(receivers.connect_deletions)
         autodiscover_modules("button_orders")

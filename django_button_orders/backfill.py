@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import DateTimeField, Model, QuerySet
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from django_button_orders.failures import describe_exception
 from django_button_orders.models import ButtonOrder
 from django_button_orders.operations import Identity
 from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.savepoints import savepoint
 
 
 @dataclass(kw_only=True)
@@ -114,7 +114,7 @@ def identify(adapter: OrderAdapter, order: Any, batch: Batch) -> Identity | None
     identity = Identity(adapter, order)
     try:
         # A savepoint, for adapters that ask the database.
-        with transaction.atomic(using=order._state.db):
+        with savepoint(order._state.db):
             if not identity.find():
                 batch.counts["not_reportable"] += 1
                 return None

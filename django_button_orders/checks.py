@@ -16,11 +16,12 @@ from django.core.exceptions import FieldDoesNotExist
 from django_button_orders.adapters import OrderAdapter, registered, watched_models
 from django_button_orders.conf import (
     LEASE_MARGIN_SECONDS,
+    LEASE_START_SECONDS,
     SETTING,
     account_names,
     find_problems,
     get_settings,
-    is_loopback,
+    keeps_secrets,
 )
 
 IDS = {"unknown": "django_button_orders.E001", "type": "django_button_orders.E002"}
@@ -63,10 +64,7 @@ def check_api_key(account: str) -> Iterator[CheckMessage]:
 
 
 def check_base_url(account: str) -> Iterator[CheckMessage]:
-    base_url = get_settings(account).base_url
-    if base_url.startswith("https://"):
-        return
-    if base_url.startswith("http://") and (is_loopback(base_url) or settings.DEBUG):
+    if keeps_secrets(get_settings(account).base_url):
         return
     yield Error(
         f"{path_of(account, 'BASE_URL')} must start with 'https://'.",
@@ -78,7 +76,8 @@ def check_base_url(account: str) -> Iterator[CheckMessage]:
 
 def check_lease(account: str) -> Iterator[CheckMessage]:
     account_settings = get_settings(account)
-    needed = account_settings.deadline + LEASE_MARGIN_SECONDS
+    margin = LEASE_MARGIN_SECONDS + LEASE_START_SECONDS
+    needed = account_settings.deadline + margin
     if account_settings.lease_seconds < needed:
         yield Error(
             f"{SETTING}['LEASE_SECONDS'] must be at least {needed:g}.",

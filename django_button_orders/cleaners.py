@@ -24,6 +24,8 @@ RESERVED_ORDER_IDS = (".", "..", "btn-ref")
 BTN_REF = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 PRINTABLE_ASCII = re.compile(r"[ -~]{1,255}")
 SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# What stands where an address has stood.
+REDACTED_EMAIL = "[e-mail]"
 EMAIL = re.compile(r"[^\s@](@|%40)[^\s@]")
 
 Cleaner = Callable[[Any], Any]
@@ -144,7 +146,7 @@ def clean_channel(value: Any) -> str:
 
 def clean_personal_text(value: Any) -> str:
     text = clean_short_text(value)
-    if EMAIL.search(text):
+    if EMAIL.search(text) or REDACTED_EMAIL in text:
         raise ValidationError(
             "Enter no e-mail address here; pass it as Customer(email=...), "
             "which hashes it.",
@@ -191,7 +193,7 @@ def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
 def redact_email(text: str) -> str:
     """Replace each word that holds an e-mail address."""
     return re.sub(
-        r"\S+", lambda word: "[e-mail]" if EMAIL.search(word[0]) else word[0], text
+        r"\S+", lambda word: REDACTED_EMAIL if EMAIL.search(word[0]) else word[0], text
     )
 
 

@@ -12,9 +12,10 @@ import json
 import os
 import platform
 import ssl
-import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -34,13 +35,17 @@ from django_button_orders.answers import (
     parse_retry_after,
     read_body,
 )
-from django_button_orders.deadline import DeadlineAdapter, deadline_at
+from django_button_orders.deadline import TooLateError, deadline_at
 from django_button_orders.exceptions import NoAnswerError, NotSentError
+from django_button_orders.redaction import (
+    SHORTEST_SECRET,
+    redact,
+    without_beginning_of,
+)
+from django_button_orders.transport import KeptAdapter
 
 ORDERS = "/v1/order"
 REDACTED = "[API key]"
-# A shorter key is nobody's, and may stand in any word.
-SHORTEST_SECRET = 5
 
 
 class Request(NamedTuple):
@@ -94,58 +99,54 @@ class ButtonClient:
     def url(self, request: Request) -> str:
         return self.base_url.rstrip("/") + request.path
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request, *, since: float | None = None) -> Answer:
         """
         Make a request and return Button's answer, whatever its status.
+
+        The deadline counts from ``since``, a moment of ``time.monotonic()``, or
+        from now. Nothing is sent once it has passed.
 
         Raises ``NotSentError`` when no connection came about, and
         ``NoAnswerError`` when Button may have acted on the request.
         """
-        session = get_session(self.base_url, self.api_key)
-        prepared = self.prepare(request)
+        since = time.monotonic() if since is None else since
+        with connection_for(self) as connection:
+            return self.send_over(connection, request, since + self.deadline)
+
+    def send_over(
+        self, connection: Connection, request: Request, deadline: float
+    ) -> Answer:
+        prepared = connection.prepare(request)
         try:
-            with deadline_at(time.monotonic() + self.deadline):
+            with deadline_at(deadline):
                 # Connecting and sending are no reads, so they know no deadline.
                 connect, read = self.timeout
                 timeout = min(connect, self.deadline), min(read, self.deadline)
-                response = session.send(
+                response = connection.adapter.send(
                     prepared, timeout=timeout, stream=True, verify=True
                 )
                 with response:
                     return self.read_answer(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
-            session.close()
+            connection.adapter.close()
             raise as_button_error(exc) from None
 
-    def prepare(self, request: Request) -> requests.PreparedRequest:
-        # Not by the session, which would add cookies of its own.
-        try:
-            return requests.Request(
-                request.method,
-                self.url(request),
-                headers=self.headers(request.body),
-                data=request.body,
-            ).prepare()
-        except ValueError:
-            raise NotSentError(UNUSABLE) from None
-
-    def headers(self, body: bytes | None) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         headers = {
             "Authorization": f"Basic {self.credentials}",
             "Accept": "application/json, text/plain",
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
         }
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         if self.api_version:
             headers["X-Button-API-Version"] = self.api_version
         return headers
 
     def read_answer(self, response: requests.Response) -> Answer:
         limit = self.max_response_bytes
-        raw, complete = read_body(response.raw, response.headers, limit)
-        text = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+        raw = read_body(response.raw, response.headers, limit)
+        complete = raw.is_complete
+        text = raw.data.decode("utf-8", "replace").replace("\0", "\ufffd")
         body = self.redact(text, complete=complete)
         content_type = response.headers.get("Content-Type", "").lower()
         return Answer(
@@ -154,6 +155,7 @@ class ButtonClient:
             data=parse_object(body) if complete else None,
             is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
             is_json="json" in content_type and complete and body.strip() != "",
+            is_legible=raw.is_legible,
             retry_after=parse_retry_after(response.headers),
         )
 
@@ -161,29 +163,17 @@ class ButtonClient:
         """Take the key out of a text that is going to be kept, or was cut."""
         if len(self.api_key) < SHORTEST_SECRET:
             return text
-        for secret in self.secrets:
-            text = text.replace(secret, REDACTED)
+        # The signs at the end of the credentials are often lost.
+        bare = self.credentials.rstrip("=")
+        for secret in (self.api_key, f"{bare}==", f"{bare}=", bare):
+            text = redact(text, secret, REDACTED)
             if not complete:
                 text = without_beginning_of(secret, text)
         return text
 
     @property
-    def secrets(self) -> list[str]:
-        """The key in all its forms. JSON may write a slash with a backslash."""
-        plain = [self.api_key, self.credentials]
-        return [*plain, *(secret.replace("/", r"\/") for secret in plain)]
-
-    @property
     def credentials(self) -> str:
         return base64.b64encode(f"{self.api_key}:".encode()).decode()
-
-
-def without_beginning_of(secret: str, text: str) -> str:
-    """Return a text without what may be the first part of a secret at its end."""
-    for length in range(min(len(secret), len(text)), 0, -1):
-        if text.endswith(secret[:length]):
-            return text[:-length]
-    return text
 
 
 USER_AGENT = (
@@ -192,52 +182,71 @@ USER_AGENT = (
 )
 
 
-class Session(requests.Session):
+class Connection:
     """
-    A session that knows no redirects.
+    A connection to one account at Button, and what all its requests share.
 
-    ``allow_redirects=False`` would still read the whole body of one, and look
-    at where it leads.
+    Raises ``ValueError`` when no request could be made over it.
     """
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
+    def __init__(self, client: ButtonClient) -> None:
+        self.base_url = client.base_url.rstrip("/")
+        self.template = requests.Request(
+            "GET", self.base_url, headers=client.headers()
+        ).prepare()
+        # Retries belong to the database: a repeated POST is a second order.
+        self.adapter = KeptAdapter(pool_connections=1, pool_maxsize=1)
+
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        # Not by a session, which would add cookies, or a password from a file.
+        prepared = self.template.copy()
+        prepared.method = request.method
+        prepared.url = self.base_url + request.path
+        if request.body is not None:
+            prepared.body = request.body
+            prepared.headers["Content-Type"] = "application/json"
+            prepared.headers["Content-Length"] = str(len(request.body))
+        return prepared
 
 
-class Sessions(threading.local):
+class Connections:
     """
-    The sessions of one thread, one for each account.
+    The connections of a process that no call is using, by account.
 
-    A session is not documented to be safe between threads, and a socket is
-    not between processes.
+    An adapter is not documented to be safe between threads, so a call has one
+    to itself. They outlive the threads, so that short ones shake no new hands.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.by_account: dict[tuple[str, str], requests.Session] = {}
+        self.idle: defaultdict[ButtonClient, list[Connection]] = defaultdict(list)
 
 
-_sessions = Sessions()
+_connections = Connections()
 
 
-def get_session(base_url: str, api_key: str) -> requests.Session:
-    if _sessions.pid != os.getpid():
-        _sessions.__init__()  # type: ignore[misc]  # a forked child starts afresh
-    key = (base_url, api_key)
-    session = _sessions.by_account.get(key)
-    if session is None:
-        session = _sessions.by_account[key] = new_session()
-    return session
+@contextmanager
+def connection_for(client: ButtonClient) -> Iterator[Connection]:
+    """Lend a connection, the one that was used last, or make one."""
+    if _connections.pid != os.getpid():
+        # A socket is not safe between processes: a forked child starts afresh.
+        _connections.__init__()  # type: ignore[misc]
+    idle = _connections.idle[client]
+    try:
+        connection = idle.pop()
+    except IndexError:
+        connection = new_connection(client)
+    try:
+        yield connection
+    finally:
+        idle.append(connection)
 
 
-def new_session() -> requests.Session:
-    session = Session()
-    session.trust_env = False
-    # Retries belong to the database: a repeated POST is a second order.
-    adapter = DeadlineAdapter(pool_connections=1, pool_maxsize=1)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+def new_connection(client: ButtonClient) -> Connection:
+    try:
+        return Connection(client)
+    except ValueError:
+        raise NotSentError(UNUSABLE) from None
 
 
 def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:
@@ -260,6 +269,7 @@ NOT_SENT: dict[type[BaseException], str] = {
     NameResolutionError: "Button's host name could not be resolved.",
     NewConnectionError: "Button could not be reached.",
     ConnectTimeoutError: "Connecting to Button timed out.",
+    TooLateError: "The deadline passed before anything was sent.",
 }
 
 

@@ -19,6 +19,8 @@ SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
 # No call starts with less of the lease left than a call may take, plus this.
 LEASE_MARGIN_SECONDS = 5
+# What a lease must have on top of that: the time in which calls can start.
+LEASE_START_SECONDS = 1
 DOORBELLS = ("thread", "inline", "none")
 
 
@@ -233,13 +235,19 @@ def get_settings(account: str = DEFAULT_ACCOUNT) -> Settings:
     """
     for problem in find_problems():
         raise ImproperlyConfigured(problem.message)
+    found = read_settings(account)
+    if found is None:
+        # Raised where no variable has a key: trackers of errors send those, too.
+        raise ImproperlyConfigured(f"{SETTING}['ACCOUNTS'] has no account {account!r}.")
+    return found
+
+
+def read_settings(account: str) -> Settings | None:
     values = as_fields(raw_settings())
     settings_ = Settings(**values)
     if account in settings_.accounts:
         return replace(settings_, **as_fields(settings_.accounts[account]))
-    if account != DEFAULT_ACCOUNT:
-        raise ImproperlyConfigured(f"{SETTING}['ACCOUNTS'] has no account {account!r}.")
-    return settings_
+    return settings_ if account == DEFAULT_ACCOUNT else None
 
 
 def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,6 +269,13 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def keeps_secrets(base_url: str) -> bool:
+    """Return whether the key may be sent there: encrypted, or to this machine."""
+    is_plain = base_url.startswith("http://")
+    is_allowed = is_plain and (is_loopback(base_url) or settings.DEBUG)
+    return base_url.startswith("https://") or is_allowed
 
 
 def clear_settings_cache(*, setting: str, **kwargs: object) -> None:

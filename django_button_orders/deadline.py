@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.client import HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+class TooLateError(TimeoutError):
+    """The deadline passed before anything was sent."""
 
 
 class Exchange(threading.local):
@@ -37,6 +38,17 @@ def deadline_at(moment: float) -> Iterator[None]:
         yield
     finally:
         del _exchange.deadline
+
+
+def refuse_if_late() -> None:
+    """
+    Raise ``TooLateError`` once the deadline has passed.
+
+    A process may have been frozen since the exchange began, and somebody else
+    may have taken over.
+    """
+    if time.monotonic() >= _exchange.deadline:
+        raise TooLateError
 
 
 class DeadlineReader(io.RawIOBase):
@@ -83,38 +95,20 @@ class DeadlineResponse(HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
+        while self.status < HTTPStatus.OK:
+            # Not an answer: it is still to come, and would be taken for that of
+            # the next request.
+            self.headers = self.msg = None  # type: ignore[assignment]  # as it begins
+            super().begin()
         if self.reader.is_at_end:
             raise RemoteDisconnected("The connection ended within the head.")
+        # What urllib3 cannot read of a head, it writes into its log: it might
+        # quote the key.
+        self.msg.defects.clear()
+        self.msg.set_payload("")
 
     def _read_next_chunk_size(self) -> int:
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # no stub
         if size < 0:
             raise IncompleteRead(b"")
         return size
-
-
-class DeadlineHTTPConnection(HTTPConnection):
-    response_class = DeadlineResponse
-
-
-class DeadlineHTTPSConnection(HTTPSConnection):
-    response_class = DeadlineResponse
-
-
-class DeadlineHTTPPool(HTTPConnectionPool):
-    ConnectionCls = DeadlineHTTPConnection
-
-
-class DeadlineHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = DeadlineHTTPSConnection
-
-
-class DeadlineAdapter(HTTPAdapter):
-    """The stock adapter, with connections that keep the deadline."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": DeadlineHTTPPool,
-            "https": DeadlineHTTPSPool,
-        }

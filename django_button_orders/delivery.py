@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -27,7 +28,12 @@ from django_button_orders.client import (
     retrieve_order,
     update_order,
 )
-from django_button_orders.conf import LEASE_MARGIN_SECONDS, Settings, get_settings
+from django_button_orders.conf import (
+    LEASE_MARGIN_SECONDS,
+    Settings,
+    get_settings,
+    keeps_secrets,
+)
 from django_button_orders.desired import (
     Desired,
     Undecided,
@@ -35,14 +41,21 @@ from django_button_orders.desired import (
     find_desired,
     invalid,
 )
-from django_button_orders.exceptions import ButtonError
-from django_button_orders.failures import describe_exception, describe_for_log
+from django_button_orders.exceptions import ButtonError, NoAnswerError
+from django_button_orders.failures import (
+    describe_exception,
+    describe_for_log,
+    is_time_limit,
+)
+from django_button_orders.hosts import HostOrders, dismiss_stand_ins
 from django_button_orders.models import ButtonOrder
+from django_button_orders.report import with_decimals, without_btn_ref
 from django_button_orders.verdicts import Outcome, Verdict, judge
 
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
+IsStopped = Callable[["Attempt"], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +80,24 @@ class Attempt:
     """
     A claimed row, what to do about it, and what came of that.
 
-    ``lease_ends`` is a moment of ``time.monotonic()``.
+    ``lease_ends`` is a moment of ``time.monotonic()``. ``trigger`` says what
+    made the attempt, and ``user_id`` who, if it was a person.
     """
 
     row: ButtonOrder
     lease_ends: float
+    trigger: str = "save"
+    user_id: str | None = None
     settings: Settings = field(default_factory=get_settings)
     desired: Desired | None = None
     next_operation: str = ""
     verdict: Verdict | None = None
+    has_begun: bool = False
     exchanges: list[Exchange] = field(default_factory=list)
+    # Seconds until the row is due again, once that is written down.
+    delay: float | None = None
 
-    @property
+    @cached_property
     def client(self) -> ButtonClient:
         return ButtonClient(
             api_key=self.settings.api_key,
@@ -98,30 +117,59 @@ class Attempt:
         return {}
 
 
-def prepare(attempt: Attempt, *, clock: Clock = time.monotonic) -> Attempt:
-    """Find out what to tell Button about a claimed row, if there is the time."""
+def prepare_all(
+    attempts: list[Attempt], *, is_stopped: IsStopped = lambda attempt: False
+) -> Iterator[Attempt]:
+    """Prepare the attempts of a batch, one after another."""
+    rows = [attempt.row for attempt in attempts]
+    dismiss_stand_ins(rows)
+    hosts = HostOrders(rows)
+    for attempt in attempts:
+        if is_stopped(attempt):
+            attempt.verdict = released(attempt)
+            yield attempt
+        else:
+            yield prepare(attempt, hosts)
+
+
+def prepare(
+    attempt: Attempt,
+    hosts: HostOrders | None = None,
+    *,
+    clock: Clock = time.monotonic,
+) -> Attempt:
+    """
+    Find out what to tell Button about a claimed row, if there is the time.
+
+    ``hosts`` has the host orders of its batch.
+    """
     if not has_lease(attempt, clock()):
         attempt.verdict = released(attempt)
         return attempt
     try:
-        decide(attempt)
+        decide(attempt, hosts or HostOrders())
     except Undecided as exc:
         attempt.verdict = exc.verdict
     except (OperationalError, InterfaceError):
         # The database is away. That says nothing about the order.
         raise
-    except Exception as exc:  # noqa: BLE001 - one bad row must not stop the others
+    except Exception as exc:
+        # One bad row must not stop the others.
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s cannot be prepared: %s",
             attempt.row.order_id,
             describe_for_log(exc),
         )
         error = describe_exception(exc, "Preparing the report")
+        if is_time_limit(exc):
+            # That says nothing about the order, and holds for what follows it.
+            attempt.verdict = not_converging(error)
+            raise
         attempt.verdict = invalid(error).verdict
     return attempt
 
 
-def decide(attempt: Attempt) -> None:
+def decide(attempt: Attempt, hosts: HostOrders) -> None:
     """Set the first operation, or a verdict where no call is needed."""
     row = attempt.row
     try:
@@ -137,7 +185,7 @@ def decide(attempt: Attempt) -> None:
                 is_definite=False,
             )
         )
-    attempt.desired = find_desired(row)
+    attempt.desired = find_desired(row, hosts)
     if attempt.desired.order_id != row.order_id:
         rename(row, attempt.desired.order_id)
     choice = choose_operation(row, attempt.desired)
@@ -151,9 +199,15 @@ def decide(attempt: Attempt) -> None:
             reason=verdicts.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
+    elif not keeps_secrets(attempt.settings.base_url):
+        # Neither Celery nor a web server looks at what the checks say.
+        attempt.verdict = Verdict(
+            outcome=Outcome.RETRY,
+            reason=verdicts.UNAVAILABLE,
+            error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
+        )
     else:
         attempt.next_operation = choice
-        row.dismiss_stand_in()
 
 
 def rename(row: ButtonOrder, order_id: str) -> None:
@@ -180,26 +234,32 @@ def is_without_token(attempt: Attempt) -> bool:
 def perform(
     attempt: Attempt,
     *,
-    is_stopped: Callable[[str], bool] = lambda account: False,
+    is_stopped: IsStopped = lambda attempt: False,
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """
     Make the calls of an attempt, usually one. Does not touch the database.
 
-    Nothing is sent once ``is_stopped(account)``, or with too little of the
+    Nothing is sent once ``is_stopped(attempt)``, or with too little of the
     lease left for a call.
     """
     try:
         while attempt.verdict is None:
-            if is_stopped(attempt.row.account) or not has_lease(attempt, clock()):
+            # Before the lease is looked at: a process that is frozen after that
+            # finds its deadline passed.
+            began = time.monotonic()
+            if is_stopped(attempt) or not has_lease(attempt, clock()):
                 attempt.verdict = released(attempt)
             else:
-                make_call(attempt)
+                make_call(attempt, began)
     except Exception as exc:  # noqa: BLE001 - recorded on the row, as any outcome
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s cannot be sent: %s", attempt.row.order_id, describe_for_log(exc)
         )
-        attempt.verdict = invalid(describe_exception(exc, "Sending the order")).verdict
+        error = describe_exception(exc, "Sending the order")
+        # Once something was sent, Button may have acted.
+        is_sent = bool(attempt.exchanges)
+        attempt.verdict = not_converging(error) if is_sent else invalid(error).verdict
     return attempt
 
 
@@ -224,10 +284,9 @@ def not_converging(error: str) -> Verdict:
     )
 
 
-def make_call(attempt: Attempt) -> None:
+def make_call(attempt: Attempt, began: float) -> None:
     operation = attempt.next_operation
-    exchange = call(attempt, operation)
-    attempt.exchanges.append(exchange)
+    exchange = call(attempt, operation, began)
     result = judge(operation, exchange.answer)
     if isinstance(result, Verdict):
         attempt.verdict = result
@@ -276,14 +335,14 @@ def is_same(attempt: Attempt, order: dict[str, Any]) -> bool:
 
 
 def payload_of(attempt: Attempt, operation: str) -> dict[str, Any]:
-    report = attempt.desired.report if attempt.desired else None
-    if report is None or operation in (verdicts.CANCEL, verdicts.RETRIEVE):
+    if attempt.desired is None or operation in (verdicts.CANCEL, verdicts.RETRIEVE):
         return {}
-    return report.as_payload(
+    payload = attempt.desired.payload
+    if operation != verdicts.CREATE:
         # A token is tied to its order by the create, for ever.
-        with_btn_ref=operation == verdicts.CREATE,
-        total_as_decimal=attempt.settings.total_as_decimal,
-    )
+        payload = without_btn_ref(payload)
+    is_decimal = payload and attempt.settings.total_as_decimal
+    return with_decimals(payload) if is_decimal else payload
 
 
 def make_request(attempt: Attempt, operation: str) -> Request:
@@ -297,20 +356,33 @@ def make_request(attempt: Attempt, operation: str) -> Request:
     return retrieve_order(order_id)
 
 
-def call(attempt: Attempt, operation: str) -> Exchange:
+def call(attempt: Attempt, operation: str, began: float) -> Exchange:
+    """Make one call, and note it, however it ends. Its deadline counts from then."""
     client, request = attempt.client, make_request(attempt, operation)
     started_at, start = datetime.now(timezone.utc), time.monotonic()
-    answer: Answer | ButtonError
+
+    def note(answer: Answer | ButtonError) -> Exchange:
+        exchange = Exchange(
+            operation=operation,
+            started_at=started_at,
+            duration_ms=round((time.monotonic() - start) * 1000),
+            method=request.method,
+            url=client.url(request),
+            request_body=(request.body or b"").decode(),
+            answer=answer,
+        )
+        attempt.exchanges.append(exchange)
+        return exchange
+
+    attempt.has_begun = True
     try:
-        answer = client.send(request)
+        return note(client.send(request, since=began))
     except ButtonError as exc:
-        answer = exc
-    return Exchange(
-        operation=operation,
-        started_at=started_at,
-        duration_ms=round((time.monotonic() - start) * 1000),
-        method=request.method,
-        url=client.url(request),
-        request_body=(request.body or b"").decode(),
-        answer=answer,
-    )
+        return note(exc)
+    except Exception as exc:  # noqa: BLE001 - a time limit of the worker, say
+        return note(NoAnswerError(describe_exception(exc, "The call")))
+    except BaseException:
+        error = "The worker ended in the middle of a call."
+        note(NoAnswerError(error))
+        attempt.verdict = not_converging(error)
+        raise

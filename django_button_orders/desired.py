@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError
-from django.db.models import Model
 
 from django_button_orders import verdicts
 from django_button_orders.adapters import OrderAdapter, get_adapter
+from django_button_orders.cleaners import clean_order_id
 from django_button_orders.failures import (
     clip,
     describe_exception,
     describe_for_log,
+    is_time_limit,
 )
+from django_button_orders.hosts import HostOrders
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder
-from django_button_orders.report import OrderReport
+from django_button_orders.report import OrderReport, digest_of, payload_of
 from django_button_orders.verdicts import Outcome, Verdict
 
 logger = logging.getLogger(__name__)
@@ -36,11 +39,16 @@ class Desired:
     order_id: str
     report: OrderReport | None
 
-    @property
-    def digest(self) -> str:
-        return self.report.digest() if self.report else CANCELLED_DIGEST
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """What Button is sent, with amounts in minor units."""
+        return payload_of(self.fields) if self.report else {}
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.payload) if self.report else CANCELLED_DIGEST
+
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """The values that the row should show."""
         return self.report.as_fields() if self.report else {}
@@ -54,17 +62,26 @@ class Undecided(Exception):  # noqa: N818 - a verdict on its way, not an error
         self.verdict = verdict
 
 
-def find_desired(row: ButtonOrder) -> Desired:
+def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """
     Return what Button should know about a row, from committed data.
 
     Raises ``Undecided`` when that cannot be told.
     """
     if row.cancel_requested_at is not None:
-        return Desired(order_id=row.order_id, report=None)
+        return cancelled(row.order_id)
     if row.is_direct:
         return from_row(row)
-    return from_host(row)
+    return from_host(row, hosts)
+
+
+def cancelled(order_id: str) -> Desired:
+    try:
+        # Some ids would stand for something else in the path of a URL.
+        clean_order_id(order_id)
+    except ValidationError as exc:
+        raise invalid(describe_exception(exc, "order_id")) from exc
+    return Desired(order_id=order_id, report=None)
 
 
 def from_row(row: ButtonOrder) -> Desired:
@@ -74,7 +91,7 @@ def from_row(row: ButtonOrder) -> Desired:
         raise invalid(describe_exception(exc, "The order is not valid")) from exc
 
 
-def from_host(row: ButtonOrder) -> Desired:
+def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
     model = row.get_source_model()
     if model is None:
         raise invalid("The model of the shop's order does not exist any more.")
@@ -83,7 +100,7 @@ def from_host(row: ButtonOrder) -> Desired:
     except ImproperlyConfigured as exc:
         raise invalid(str(exc)) from exc
     hook = Hook(adapter)
-    order = hook.call("get_queryset", lambda: load(adapter, row))
+    order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
         raise gone(row)
     order_id = hook.call("get_order_id", lambda: str(adapter.get_order_id(order)))
@@ -93,7 +110,7 @@ def from_host(row: ButtonOrder) -> Desired:
             "An order's id must never change."
         )
     if hook.call("is_cancelled", lambda: adapter.is_cancelled(order)):
-        return Desired(order_id=order_id, report=None)
+        return cancelled(order_id)
     if not row.may_be_known and not hook.call(
         "is_reportable", lambda: adapter.is_reportable(order)
     ):
@@ -105,12 +122,6 @@ def from_host(row: ButtonOrder) -> Desired:
         )
     report = hook.call("build", lambda: adapter.build(order))
     return Desired(order_id=order_id, report=checked(report, adapter, order_id))
-
-
-def load(adapter: OrderAdapter, row: ButtonOrder) -> Model | None:
-    orders = adapter.get_queryset().using(row._state.db)
-    found: Model | None = orders.filter(pk=row.source_id).first()
-    return found
 
 
 def checked(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
@@ -145,6 +156,8 @@ class Hook:
                 )
             ) from exc
         except Exception as exc:
+            if is_time_limit(exc):
+                raise
             logger.warning("%s.%s: %s", self.adapter.name, name, describe_for_log(exc))
             raise invalid(
                 describe_exception(exc, f"{self.adapter.name}.{name}")
@@ -156,6 +169,11 @@ def gone(row: ButtonOrder) -> Undecided:
     if row.is_acknowledged:
         error = "The shop's order is gone. Button keeps what it knew of it."
         return Undecided(Verdict(outcome=Outcome.DISMISSED, error=error))
+    if row.may_be_known:
+        return invalid(
+            "The shop's order is gone, and a call for it was never answered: Button "
+            "may have it. Cancel it, if it should not."
+        )
     return invalid(
         "The shop's order is gone, and Button never knew of it. "
         "Dismiss it, unless it should have been reported."

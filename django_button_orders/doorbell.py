@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
@@ -49,11 +49,13 @@ class Publisher:
     """What the doorbell needs to know of a message queue."""
 
     def is_eager(self) -> bool:
-        """Return whether tasks run where they are called."""
-        raise NotImplementedError
+        """
+        Return whether tasks run where they are called.
 
-    def prepare(self) -> None:
-        """Note in the ringing thread what the publishing one has to know."""
+        Asked in the thread that rings, which may know what the publishing one
+        has to be told.
+        """
+        raise NotImplementedError
 
     def publish(self, ring: Ring) -> None:
         raise NotImplementedError
@@ -66,16 +68,18 @@ class Publisher:
 
 
 class Bell:
-    """A lazily started thread that publishes rings, each row once a round."""
+    """A lazily started thread that publishes rings, few of them in a round."""
 
     def __init__(
         self,
         publisher: Publisher,
         *,
         clock: Callable[[], float] = time.monotonic,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.publisher = publisher
         self.clock = clock
+        self.idle_seconds = idle_seconds
         self.reset()
 
     def reset(self) -> None:
@@ -84,6 +88,7 @@ class Bell:
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None
         self.waiting = 0
+        self.is_asleep = False
         self.thread: threading.Thread | None = None
         self.muted_until = self.log_after = float("-inf")
 
@@ -97,7 +102,9 @@ class Bell:
                     target=self.run, name="button-orders-doorbell", daemon=True
                 )
                 self.thread.start()
-            self.condition.notify_all()
+            # Not between two rounds: for each save, threads would take turns.
+            if self.is_asleep:
+                self.condition.notify_all()
 
     def wait(self, seconds: float) -> None:
         """Wait until all is published, unless the publisher is stuck already."""
@@ -126,14 +133,23 @@ class Bell:
             self.rest()
 
     def take(self) -> list[Ring]:
+        while not self.sleep():
+            # Without the lock: a broker may take its time to say goodbye, and
+            # whoever rings must not wait for it.
+            self.close()
         with self.condition:
-            while not self.rings:
-                if not self.condition.wait(timeout=IDLE_SECONDS):
-                    self.close()
-            rings = list(self.rings)
+            rings = list(coalesced(self.rings))
             self.rings.clear()
             self.busy_since = self.clock()
             return rings
+
+    def sleep(self) -> bool:
+        """Return whether there is a ring, or that there has been none for long."""
+        with self.condition:
+            self.is_asleep = True
+            self.condition.wait_for(lambda: self.rings, timeout=self.idle_seconds)
+            self.is_asleep = False
+            return bool(self.rings)
 
     def rest(self) -> None:
         """Let rings come in that can be published together, unless one waits."""
@@ -167,6 +183,22 @@ class Bell:
             logger.debug("The connection to the broker did not close.")
 
 
+def coalesced(rings: Iterable[Ring]) -> Iterator[Ring]:
+    """
+    Yield one ring for all the saves in a database, and what people have asked for.
+
+    Whoever answers a ring looks for what else is due. Which person retried an
+    order is for its record, so that ring is its own.
+    """
+    answered: set[str] = set()
+    for ring in rings:
+        if ring.trigger == "save" and ring.user_id is None:
+            if ring.using in answered:
+                continue
+            answered.add(ring.using)
+        yield ring
+
+
 _bells: list[Bell] = []
 
 
@@ -182,8 +214,24 @@ def ring(
 ) -> None:
     """Ring for a row once the transaction that made it due is committed."""
     note = Ring(pk, using, trigger, user_id)
+    if is_last_on_commit(note, using=using):
+        # An order and its lines are saved together: once is enough.
+        return
+
     # A function, because Django 5.2 cannot log a failing partial.
-    transaction.on_commit(lambda: ring_now(note), using=using, robust=True)
+    def ring_on_commit() -> None:
+        ring_now(note)
+
+    ring_on_commit.note = note  # type: ignore[attr-defined]
+    transaction.on_commit(ring_on_commit, using=using, robust=True)
+
+
+def is_last_on_commit(note: Ring, *, using: str) -> bool:
+    """Return whether that is what a transaction was told last, and still knows."""
+    connection = transaction.get_connection(using)
+    if not connection.in_atomic_block or not connection.run_on_commit:
+        return False
+    return getattr(connection.run_on_commit[-1][1], "note", None) == note
 
 
 def ring_now(note: Ring) -> None:
@@ -198,7 +246,6 @@ def ring_now(note: Ring) -> None:
         if bell.publisher.is_eager():
             run_now(bell.publisher, note)
             return
-        bell.publisher.prepare()
         bell.ring(note)
         if mode == "inline":
             bell.wait(PATIENCE_SECONDS)

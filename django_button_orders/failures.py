@@ -19,6 +19,12 @@ def describe_exception(exc: Exception, doing: str) -> str:
     return clip(f"{doing} raised {type(exc).__name__}{where(exc)}{words_of(exc)}")
 
 
+def is_time_limit(exc: Exception) -> bool:
+    """Return whether a worker ran out of time, which is no fault of the order."""
+    # By its name: only the tasks know Celery, and its pools have one each.
+    return type(exc).__name__ == "SoftTimeLimitExceeded"
+
+
 def words_of(exc: Exception) -> str:
     try:
         words = str(exc)

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 
-from django_button_orders.cleaners import clean_moment, clean_text
+from django_button_orders.cleaners import clean_moment, clean_text, redact_email
 
 if TYPE_CHECKING:
     IntegerBase = models.BigIntegerField[int | None, int | None]
@@ -41,6 +41,23 @@ class StrictCharField(models.CharField):  # type: ignore[type-arg]  # null or no
             except ValidationError as exc:
                 raise ValidationError({self.name: exc}) from exc
         return super().get_db_prep_save(value, connection)
+
+
+class ExactCharField(StrictCharField):
+    """
+    Text that is the same only if all of it is the same, in every database.
+
+    MySQL would take "aB1" for "Ab1", and the one order for the other.
+    """
+
+    def db_parameters(self, connection: Any) -> Any:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            # These two count the spaces at the end, too.
+            is_maria = connection.mysql_is_mariadb
+            exact = "utf8mb4_nopad_bin" if is_maria else "utf8mb4_0900_bin"
+            return {**parameters, "collation": exact}
+        return parameters
 
 
 class MinorUnitsField(IntegerBase):
@@ -98,6 +115,33 @@ class StrictJSONField(JSONBase):
             error = ValidationError("Enter values that JSON can carry.", code="json")
             raise ValidationError({self.name: error})
         return super().get_db_prep_save(value, connection)
+
+
+class PersonalJSONField(StrictJSONField):
+    """
+    JSON about a person, of whom no e-mail address is kept.
+
+    An address in there makes no valid report, and its row says so: what is
+    wanted is its hash. But until someone reads that, it is not to lie around.
+    """
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if not hasattr(value, "resolve_expression"):
+            value = without_addresses(as_plain(value))
+        return super().get_db_prep_save(value, connection)
+
+
+def without_addresses(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact_email(value)
+    if isinstance(value, list | tuple):
+        return [without_addresses(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            without_addresses(key): without_addresses(item)
+            for key, item in value.items()
+        }
+    return value
 
 
 def as_plain(value: Any) -> Any:

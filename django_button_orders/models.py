@@ -16,7 +16,9 @@ from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.fields import (
     AwareDateTimeField,
+    ExactCharField,
     MinorUnitsField,
+    PersonalJSONField,
     StrictCharField,
     StrictJSONField,
 )
@@ -65,8 +67,8 @@ class ButtonOrder(models.Model):
         UNAVAILABLE = "unavailable", _("Button cannot be reached")
         NO_TOKEN = "no_token", _("No attribution token")
 
-    account = StrictCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
-    order_id = StrictCharField(
+    account = ExactCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
+    order_id = ExactCharField(
         _("order ID"),
         max_length=255,
         help_text=_("The shop's own id of the order, and the key at Button."),
@@ -85,7 +87,7 @@ class ButtonOrder(models.Model):
     customer_order_id = StrictCharField(
         _("customer order ID"), max_length=255, blank=True, null=True, default=""
     )
-    customer = StrictJSONField(_("customer"), null=True, blank=True)
+    customer = PersonalJSONField(_("customer"), null=True, blank=True)
     line_items = StrictJSONField(_("line items"), null=True, blank=True)
     partner_order_channel = StrictCharField(
         _("channel"), max_length=10, blank=True, null=True, default=""
@@ -106,7 +108,7 @@ class ButtonOrder(models.Model):
         db_index=False,
         related_name="+",
     )
-    source_id = models.CharField(  # noqa: DJ001 - null where there is no source
+    source_id = ExactCharField(
         _("source ID"), max_length=255, null=True, blank=True, editable=False
     )
     cancel_requested_at = models.DateTimeField(
@@ -178,7 +180,10 @@ class ButtonOrder(models.Model):
         ]
         indexes = [
             # The claim, and the lists by status.
-            models.Index(fields=["status", "next_attempt_at"], name="button_order_due"),
+            models.Index(
+                fields=["status", "account", "next_attempt_at", "id"],
+                name="button_order_due",
+            ),
             # Who is working on what.
             models.Index(fields=["lease_expires_at"], name="button_order_lease"),
             # From the shop's order to its row.
@@ -299,18 +304,6 @@ class ButtonOrder(models.Model):
             return types.get_for_id(self.source_type_id).model_class()
         except ContentType.DoesNotExist:
             return None
-
-    def dismiss_stand_in(self) -> None:
-        """Dismiss the row that the same host order had while it had no id."""
-        model = self.get_source_model()
-        if model is None or self.is_acknowledged:
-            return
-        rows = type(self)._default_manager.using(self.write_db).failed()
-        rows.filter(
-            source_type_id=self.source_type_id,
-            source_id=self.source_id,
-            order_id=stand_in_id(model, self.source_id),
-        ).exclude(pk=self.pk).dismiss("The order is reported by its own id.")
 
     def rename(self, order_id: str) -> bool:
         """Change the id of a claimed row, unless another row has it."""
@@ -480,7 +473,7 @@ class Submission(models.Model):
 class PausedAccount(models.Model):
     """An account whose key Button refused. Nothing is sent until a probe works."""
 
-    account = models.CharField(_("account"), max_length=100, unique=True)
+    account = ExactCharField(_("account"), max_length=100, unique=True)
     paused_at = models.DateTimeField(_("paused"), db_default=DatabaseNow())
     probe_at = models.DateTimeField(_("next probe"))
     last_error = models.TextField(_("last error"), blank=True)
@@ -492,4 +485,4 @@ class PausedAccount(models.Model):
         verbose_name_plural = _("paused accounts")
 
     def __str__(self) -> str:
-        return self.account
+        return str(self.account)

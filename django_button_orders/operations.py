@@ -8,13 +8,14 @@ and return the rows they moved. Nothing here waits for a network.
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, router, transaction
-from django.db.models import Model
+from django.db import OperationalError, router, transaction
+from django.db.models import Model, QuerySet
 
-from django_button_orders import doorbell
+from django_button_orders import doorbell, marks
 from django_button_orders.adapters import (
     OrderAdapter,
     find_adapter,
@@ -27,6 +28,7 @@ from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.failures import describe_exception, describe_for_log
 from django_button_orders.models import ButtonOrder, content_types, stand_in_id
 from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.savepoints import LazySavepoint
 
 logger = logging.getLogger(__name__)
 
@@ -48,27 +50,43 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     note_change(adapter, host_order, using=alias)
 
 
-def mark_saved(sender: type[Model], instance: Model, *, using: str) -> None:
+def mark_saved(
+    sender: type[Model], instance: Model, *, using: str, is_new: bool = False
+) -> None:
     """Mark the order that was saved, or the one that what was saved belongs to."""
     adapter = find_adapter(sender)
     if adapter is not None:
-        note_change(adapter, instance, using=using)
+        note_change(adapter, instance, using=using, is_new=is_new)
     mark_related(sender, instance, using=using)
 
 
-def mark_related(sender: type[Model], instance: Model, *, using: str) -> None:
-    """Mark the orders that a watched instance belongs to."""
+def mark_related(
+    sender: type[Model], instance: Model, *, using: str, origin: object = None
+) -> None:
+    """
+    Mark the orders that a watched instance belongs to.
+
+    ``origin`` is what is being deleted, when the instance goes with it.
+    """
     for host_order in find_related(sender, instance, using=using):
         adapter = find_adapter(type(host_order))
         if adapter is not None:
-            note_change(adapter, host_order, using=using)
+            is_leaving = is_part_of(host_order, origin)
+            note_change(adapter, host_order, using=using, is_leaving=is_leaving)
+
+
+def is_part_of(host_order: Any, origin: object) -> bool:
+    """Return whether an order is among what is being deleted."""
+    if isinstance(origin, QuerySet):
+        return isinstance(host_order, origin.model)
+    return isinstance(origin, Model) and host_order == origin
 
 
 def find_related(sender: type[Model], instance: Model, *, using: str) -> list[Any]:
     found = []
     try:
         for path in watched_paths(sender):
-            with transaction.atomic(using=using):
+            with LazySavepoint(using):
                 found.append(follow(instance, path))
     except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
@@ -79,14 +97,85 @@ def find_related(sender: type[Model], instance: Model, *, using: str) -> list[An
     return found
 
 
-def note_change(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
-    """Write the row's small change. Raises nothing: the shop's save is sacred."""
+def note_change(
+    adapter: OrderAdapter, host_order: Any, *, using: str, **circumstances: bool
+) -> None:
+    """
+    Write the row's small change. Raises nothing: the shop's save is sacred.
+
+    Unless the database has undone that save already. The circumstances are those
+    of ``try_to_note``.
+
+    Where the database refuses it, as in a deadlock with another of the shop's
+    transactions, it is written once this one is committed and its locks are gone.
+    """
+    try:
+        try_to_note(adapter, host_order, using=using, **circumstances)
+    except OperationalError as exc:
+        if transaction.get_connection(using).needs_rollback:
+            # The database has undone all of the shop's transaction, as MySQL does
+            # to the victim of a deadlock. The shop must not take it for committed.
+            raise
+        logger.warning(
+            "%s: a change is noted after the commit: %s",
+            adapter.name,
+            describe_for_log(exc),
+        )
+        note_after_commit(adapter, host_order, using=using)
+
+
+def note_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+    connection = transaction.get_connection(using)
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        # The shop commits by itself, and Django will not know when.
+        note_change_at_last(adapter, host_order, using=using)
+        return
+    transaction.on_commit(
+        lambda: note_change_at_last(adapter, host_order, using=using),
+        using=using,
+        robust=True,
+    )
+
+
+def note_change_at_last(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+    try:
+        try_to_note(adapter, host_order, using=using)
+    except OperationalError as exc:
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "%s: a change of the order with the key %s is not noted: %s. "
+            "Save it again, or call mark_changed().",
+            adapter.name,
+            host_order.pk,
+            describe_for_log(exc),
+        )
+
+
+def try_to_note(
+    adapter: OrderAdapter,
+    host_order: Any,
+    *,
+    using: str,
+    is_new: bool = False,
+    is_leaving: bool = False,
+) -> None:
+    """
+    Write the row's small change, or what was wrong with its adapter.
+
+    An order that ``is_new`` has no row yet, and one that ``is_leaving``, because it
+    is being deleted, gets none any more.
+    """
     identity = Identity(adapter, host_order)
     try:
-        # A savepoint, so that an error of the database stays in here.
-        with transaction.atomic(using=using):
-            if identity.find():
-                upsert(identity, using=using)
+        with transaction_of_ours(using):
+            # For hooks that ask the database.
+            with LazySavepoint(using):
+                is_known = identity.find()
+            identity.is_reportable &= not is_leaving
+            pk = mark(identity, using=using, is_new=is_new) if is_known else None
+            if pk is not None:
+                doorbell.ring(pk, using=using)
+    except OperationalError:
+        raise
     except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
@@ -97,14 +186,23 @@ def note_change(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
         note_failure(identity, exc, using=using)
 
 
+def transaction_of_ours(using: str) -> AbstractContextManager[None]:
+    """Return one where the shop commits by itself, which Django cannot tell of."""
+    connection = transaction.get_connection(using)
+    if connection.in_atomic_block or connection.get_autocommit():
+        return nullcontext()
+    return transaction.atomic(using=using)
+
+
 def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
     """Put what an adapter raised onto the row."""
     identity.is_reportable = True
     try:
         with transaction.atomic(using=using):
-            upsert(
-                identity,
-                using=using,
+            marked = ButtonOrder.objects.using(using).filter(
+                pk=mark(identity, using=using) or 0
+            )
+            marked.update(
                 status=Status.FAILED,
                 reason=Reason.INVALID,
                 next_attempt_at=None,
@@ -114,6 +212,24 @@ def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s has no row: %s", identity.order_id, describe_for_log(error)
         )
+
+
+def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
+    """
+    Mark the row of an order changed, or make one, and return its key.
+
+    An order that is not reportable gets no row, but keeps the one it has: what
+    Button knows of it may have to change.
+    """
+    keys = (identity.account, identity.order_id)
+    if not identity.is_reportable:
+        return marks.change(*keys, using=using)
+    source = identity.source(using)
+    pk = marks.create(*keys, source, using=using) if is_new else None
+    pk = pk or marks.change(*keys, using=using)
+    pk = pk or marks.create(*keys, source, using=using)
+    # Another transaction may have made it just now.
+    return pk or marks.change(*keys, using=using)
 
 
 class Identity:
@@ -166,35 +282,6 @@ class Identity:
             "source_type_id": kind.pk,
             "source_id": str(self.host_order.pk),
         }
-
-
-def upsert(identity: Identity, *, using: str, **values: Any) -> None:
-    """
-    Mark the row of an order changed, or make one.
-
-    An order that is not reportable gets no row, but keeps the one it has: what
-    Button knows of it may have to change.
-    """
-    keys = {"account": identity.account, "order_id": identity.order_id}
-    rows = ButtonOrder.objects.using(using).filter(**keys)
-    if update(rows, values) or not identity.is_reportable:
-        return
-    try:
-        with transaction.atomic(using=using):
-            row = ButtonOrder(**keys, **identity.source(using), **values)
-            row.save(using=using, force_insert=True)
-    except IntegrityError:
-        # Another transaction made it just now.
-        if not update(rows, values):
-            raise
-
-
-def update(rows: ButtonOrderQuerySet, values: dict[str, Any]) -> bool:
-    if not rows.mark_changed(**values):
-        return False
-    if "status" not in values:
-        doorbell.ring(rows.values_list("pk", flat=True).get(), using=rows.db)
-    return True
 
 
 def retry_orders(

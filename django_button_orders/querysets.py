@@ -36,10 +36,32 @@ class DatabaseNow(Now):
             return self.as_sql(compiler, connection, **context)
         return super().as_mysql(compiler, connection, **context)
 
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> Any:
+        # With microseconds, as Django writes dates there: it compares their texts.
+        form = "%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000"
+        context["template"] = f"STRFTIME('{form}', 'NOW')"
+        return self.as_sql(compiler, connection, **context)
+
 
 def from_now(seconds: float) -> Any:
     """Return an expression for so many seconds from now, by the database."""
     return DatabaseNow() + timedelta(seconds=seconds)
+
+
+# Lost races for due rows, until they are left to the winners.
+CLAIM_RACES = 20
+# Rows that are written in one transaction.
+MANY = 500
+# Columns that no attempt looks at.
+DATES = (
+    "next_attempt_at",
+    "lease_expires_at",
+    "reported_at",
+    "created_at",
+    "updated_at",
+)
 
 
 class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
@@ -78,28 +100,37 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
     # Moves. Verbs are one conditional UPDATE and return how many rows moved.
 
     def mark_changed(self, **values: Any) -> int:
+        """Note that Button should know something new."""
+        return self.update(**{**self.changed_values(), **values})
+
+    def changed_values(self) -> dict[str, Any]:
         """
-        Note that Button should know something new.
+        Return what a row is set to when Button should know something new.
 
         Attempts start afresh, except under a lease: its holder may be dead,
         and then its attempt is not accounted for.
         """
-        return self.update(
-            **{
-                "status": self.model.Status.PENDING,
-                "reason": "",
-                "next_attempt_at": DatabaseNow(),
-                "last_error": "",
-                **values,
-                "revision": F("revision") + 1,
-                "attempts": Case(
-                    When(lease_token__isnull=True, then=Value(0)),
-                    default=F("attempts"),
-                    output_field=models.IntegerField(),
+        return {
+            "status": self.model.Status.PENDING,
+            "reason": "",
+            # What is due already stays where it is, also in its index.
+            "next_attempt_at": Case(
+                When(
+                    status=self.model.Status.PENDING,
+                    next_attempt_at__lte=DatabaseNow(),
+                    then=F("next_attempt_at"),
                 ),
-                "updated_at": DatabaseNow(),
-            }
-        )
+                default=DatabaseNow(),
+            ),
+            "last_error": "",
+            "revision": F("revision") + 1,
+            "attempts": Case(
+                When(lease_token__isnull=True, then=Value(0)),
+                default=F("attempts"),
+                output_field=models.IntegerField(),
+            ),
+            "updated_at": DatabaseNow(),
+        }
 
     def retry(self) -> int:
         """Make failed and dismissed rows due, with a fresh set of attempts."""
@@ -111,6 +142,20 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
             next_attempt_at=DatabaseNow(),
             updated_at=DatabaseNow(),
         )
+
+    def make_due(self) -> int:
+        """Let the time of waiting rows come, a batch at a time."""
+        free = self
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            # A shop that holds one of them must not keep us, with the others.
+            free = self.select_for_update(skip_locked=True)
+        rows, moved = self.model._default_manager.using(self.db), 0
+        while True:
+            with transaction.atomic(using=self.db):
+                pks = list(free.values_list("pk", flat=True)[:MANY])
+                moved += rows.filter(pk__in=pks).update(next_attempt_at=DatabaseNow())
+            if len(pks) < MANY:
+                return moved
 
     def dismiss(self, note: str = "") -> int:
         """Take failed rows off the list of what needs a person."""
@@ -125,13 +170,15 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
 
     def claim(self, *, limit: int, lease_seconds: float) -> list[ButtonOrder]:
         """
-        Lease up to ``limit`` due rows to the caller, oldest first.
+        Lease up to ``limit`` due rows to the caller.
+
+        They are the oldest ones, and, where there are more, the newest ones for
+        a quarter: a backlog must not keep fresh orders waiting.
 
         One conditional UPDATE takes them, so only one worker can have a row.
         It falls due again by itself if that worker dies. The attempt is
         counted here, so a row that kills its worker still comes to an end.
         """
-        due = self.due()
         token = uuid4()
         lease = {
             "lease_token": token,
@@ -139,19 +186,56 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
             "attempts": F("attempts") + 1,
             "unanswered": F("unanswered") + 1,
         }
-        rows = self.model._default_manager.using(self.db)
-        candidates = due.order_by("next_attempt_at", "pk").values_list("pk", flat=True)
         if connections[self.db].features.has_select_for_update_skip_locked:
-            with transaction.atomic(using=self.db):
-                locked = candidates.select_for_update(skip_locked=True)
-                pks = list(locked[:limit])
-                claimed = rows.filter(pk__in=pks).update(**lease) if pks else 0
+            pks = self.lease_what_is_free(limit, lease)
         else:
-            pks = list(candidates[:limit])
-            claimed = rows.due().filter(pk__in=pks).update(**lease) if pks else 0
-        if not claimed:
+            pks = self.lease_in_a_race(limit, lease)
+        if not pks:
             return []
-        return list(rows.filter(pk__in=pks, lease_token=token).order_by("pk"))
+        rows = self.model._default_manager.using(self.db)
+        held = rows.filter(pk__in=pks, lease_token=token).order_by("pk")
+        # Drivers take their time over dates.
+        return list(held.defer(*DATES))
+
+    def lease_what_is_free(self, limit: int, lease: dict[str, Any]) -> list[int]:
+        rows = self.model._default_manager.using(self.db)
+        with transaction.atomic(using=self.db):
+            free = self.due().select_for_update(skip_locked=True)
+            pks = free.oldest_and_newest(limit)
+            if pks:
+                rows.filter(pk__in=pks).update(**lease)
+        return pks
+
+    def lease_in_a_race(self, limit: int, lease: dict[str, Any]) -> list[int]:
+        """Return keys of which some are leased, unless nothing is due."""
+        rows = self.model._default_manager.using(self.db)
+        # All look at the same rows, and one of them gets them.
+        for _ in range(CLAIM_RACES):
+            pks = self.due().oldest_and_newest(limit)
+            if not pks or rows.due().filter(pk__in=pks).update(**lease):
+                return pks
+        return []
+
+    def oldest_and_newest(self, limit: int) -> list[int]:
+        keys = self.values_list("pk", flat=True)
+        newest = limit // 4
+        oldest = list(keys.order_by("next_attempt_at", "pk")[: limit - newest])
+        if not newest or len(oldest) < limit - newest:
+            return oldest
+        others = keys.exclude(pk__in=oldest)
+        return oldest + list(others.order_by("-next_attempt_at", "-pk")[:newest])
+
+    def accounts(self) -> list[str]:
+        """Return the accounts of these rows, with one step in the index for each."""
+        found: list[str] = []
+        # In the order of the index of due rows.
+        ordered = self.order_by("account", "next_attempt_at", "pk")
+        names = ordered.values_list("account", flat=True)
+        name = names.first()
+        while name is not None:
+            found.append(name)
+            name = names.filter(account__gt=name).first()
+        return found
 
 
 class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Model
+from django.db.models.signals import post_delete
 
 from django_button_orders import operations
+from django_button_orders.adapters import OrderAdapter, watched_models
 
 _suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
 
@@ -31,15 +34,49 @@ def suppress_reporting() -> Iterator[None]:
 
 
 def report_saved(
-    sender: type[Model], *, instance: Model, raw: bool, using: str, **kwargs: Any
+    sender: type[Model],
+    *,
+    instance: Model,
+    created: bool,
+    raw: bool,
+    using: str,
+    **kwargs: Any,
 ) -> None:
     # Fixtures describe orders that were reported from somewhere else.
     if not raw and not _suppressed.get():
-        operations.mark_saved(sender, instance, using=using)
+        operations.mark_saved(sender, instance, using=using, is_new=created)
 
 
 def report_deleted(
-    sender: type[Model], *, instance: Model, using: str, **kwargs: Any
+    sender: type[Model],
+    *,
+    instance: Model,
+    using: str,
+    origin: object = None,
+    **kwargs: Any,
 ) -> None:
     if not _suppressed.get():
-        operations.mark_related(sender, instance, using=using)
+        operations.mark_related(sender, instance, using=using, origin=origin)
+
+
+def connect_deletions(adapter: OrderAdapter) -> None:
+    """
+    Listen for deletions of what an adapter watches.
+
+    And of nothing else: where somebody listens, Django loads all that it deletes.
+    """
+    for model in apps.get_models():
+        if is_watched(model, adapter):
+            post_delete.connect(
+                report_deleted,
+                sender=model,
+                dispatch_uid="django_button_orders.report_deleted",
+            )
+
+
+def is_watched(model: type[Model], adapter: OrderAdapter) -> bool:
+    try:
+        return any(issubclass(model, watched) for watched, _ in watched_models(adapter))
+    except (LookupError, ValueError):
+        # It names no model, which the checks tell of.
+        return False

@@ -85,9 +85,7 @@ class Customer:
         cleaners.apply_cleaners(self, CUSTOMER_CLEANERS)
 
     def as_dict(self) -> dict[str, Any]:
-        return without_empty(
-            {item.name: getattr(self, item.name) for item in fields(self)}
-        )
+        return without_empty({name: getattr(self, name) for name in CUSTOMER_CLEANERS})
 
 
 CUSTOMER_CLEANERS: dict[str, Cleaner] = {
@@ -127,7 +125,7 @@ class LineItem:
 
     def as_dict(self) -> dict[str, Any]:
         values = without_empty(
-            {item.name: getattr(self, item.name) for item in fields(self)}
+            {name: getattr(self, name) for name in LINE_ITEM_CLEANERS}
         )
         if "category" in values:
             values["category"] = list(values["category"])
@@ -227,7 +225,7 @@ class OrderReport:
 
     def as_fields(self) -> dict[str, Any]:
         """Return the values as a ``ButtonOrder`` row keeps them."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {name: getattr(self, name) for name in ORDER_CLEANERS}
         values["customer"] = self.customer.as_dict() if self.customer else None  # type: ignore[union-attr]  # cleaned
         values["line_items"] = [item.as_dict() for item in self.line_items or ()]  # type: ignore[union-attr]  # cleaned
         return values
@@ -236,26 +234,14 @@ class OrderReport:
         self, *, with_btn_ref: bool = True, total_as_decimal: bool = False
     ) -> dict[str, Any]:
         """Return the JSON object for Button, without keys that have no value."""
-        values = self.as_fields()
-        values["line_items"] = values["line_items"] or None
-        for name in ("purchase_date", "finalization_date"):
-            values[name] = as_timestamp(values[name])
+        payload = payload_of(self.as_fields())
         if not with_btn_ref:
-            del values["btn_ref"]
-        payload = without_empty(values)
-        if total_as_decimal:
-            return with_decimals(payload)
-        return payload
+            payload = without_btn_ref(payload)
+        return with_decimals(payload) if total_as_decimal else payload
 
     def digest(self) -> str:
-        """
-        Return a fingerprint of what an update can change at Button.
-
-        It leaves out ``btn_ref``, which an update never sends, and does not
-        depend on how amounts are written.
-        """
-        payload = self.as_payload(with_btn_ref=False)
-        return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+        """Return a fingerprint of what an update can change at Button."""
+        return digest_of(self.as_payload())
 
 
 ORDER_CLEANERS: dict[str, Cleaner] = {
@@ -272,6 +258,29 @@ ORDER_CLEANERS: dict[str, Cleaner] = {
 }
 
 
+def payload_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON object for Button, from what ``as_fields`` returns."""
+    values = {**fields, "line_items": fields["line_items"] or None}
+    for name in ("purchase_date", "finalization_date"):
+        values[name] = as_timestamp(values[name])
+    return without_empty(values)
+
+
+def without_btn_ref(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key != "btn_ref"}
+
+
+def digest_of(payload: Mapping[str, Any]) -> str:
+    """
+    Return a fingerprint of what an update can change at Button.
+
+    It leaves out ``btn_ref``, which an update never sends, and does not depend
+    on how amounts are written.
+    """
+    text = json.dumps(without_btn_ref(payload), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def as_timestamp(value: datetime | None) -> str | None:
     """Return a moment as in Button's samples: UTC, whole seconds, ending in Z."""
     if value is None:
@@ -281,6 +290,7 @@ def as_timestamp(value: datetime | None) -> str | None:
 
 
 def with_decimals(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload with amounts in major units, as a setting asks for."""
     currency = payload["currency"]
     amounts = ("total", "amount")
 

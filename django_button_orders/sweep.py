@@ -1,4 +1,4 @@
-"""Claiming rows and reporting them, one or whatever is due."""
+"""Reporting one row, or whatever is due."""
 
 from __future__ import annotations
 
@@ -6,66 +6,43 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, InterfaceError, OperationalError
 
-from django_button_orders.conf import account_names, get_settings
-from django_button_orders.delivery import Attempt, perform, prepare
+from django_button_orders.claims import Claims, claim_one, enabled_rows
+from django_button_orders.conf import get_settings
+from django_button_orders.delivery import Attempt, perform, prepare_all, released
 from django_button_orders.failures import describe_for_log
-from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models import ButtonOrder
 from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.record import PAUSE_SECONDS, record
+from django_button_orders.record import record_all, record_surely
+from django_button_orders.senders import Senders
 from django_button_orders.verdicts import Outcome
 
 logger = logging.getLogger(__name__)
 
+# What is done is written down at least that often.
+FLUSH_SECONDS = 0.1
+# What answers a ring may keep other orders waiting for so long.
+HEAD_START_SECONDS = 0.01
+
 Progress = Callable[[str], object]
 
 
-def database_aliases() -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Shift:
     """
-    Return the databases that hold rows, those of the shop's orders.
+    How long a sweep may last, in about so many seconds, and what ends it before.
 
-    A router that does not allow this app's migrations on a database, such as
-    a replica, leaves it out.
+    Once ``is_stopped()``, what has begun is finished and the rest given back.
+    ``on_backlog`` is called once, if there is more than a batch to do.
     """
-    return [
-        alias
-        for alias in connections
-        if router.allow_migrate_model(alias, ButtonOrder) and has_table(alias)
-    ]
 
-
-def has_table(alias: str) -> bool:
-    try:
-        tables = connections[alias].introspection.table_names()
-    except Exception as exc:  # noqa: BLE001 - none may keep the sweep from the others
-        logger.warning("Database %s: %s", alias, describe_for_log(exc))
-        return False
-    return ButtonOrder._meta.db_table in tables
-
-
-def enabled_rows(using: str) -> ButtonOrderQuerySet:
-    """Return the rows of accounts whose orders are sent at all."""
-    disabled = [name for name in account_names() if not get_settings(name).enabled]
-    rows = ButtonOrder.objects.using(using).all()
-    return rows.exclude(account__in=disabled) if disabled else rows
-
-
-def claim(rows: ButtonOrderQuerySet, *, limit: int) -> list[Attempt]:
-    """Claim due rows, of paused accounts only what may probe them."""
-    lease_seconds = get_settings().lease_seconds
-    lease_ends = time.monotonic() + lease_seconds
-    paused = PausedAccount.objects.using(rows.db)
-    open_rows = rows.exclude(account__in=paused.values("account"))
-    claimed = open_rows.claim(limit=limit, lease_seconds=lease_seconds)
-    for account in paused.probeable().values_list("account", flat=True):
-        probes = rows.filter(account=account)
-        if probes.due().exists() and paused.take_probe(account, seconds=PAUSE_SECONDS):
-            claimed += probes.claim(limit=1, lease_seconds=lease_seconds)
-    return [Attempt(row=row, lease_ends=lease_ends) for row in claimed]
+    seconds: float = float("inf")
+    is_stopped: Callable[[], bool] = lambda: False
+    on_backlog: Callable[[], object] = lambda: None
 
 
 def report(
@@ -76,10 +53,43 @@ def report(
 
     Return the seconds until its next attempt, or None when there is none.
     """
-    for attempt in claim(enabled_rows(using).filter(pk=pk), limit=1):
-        prepared = prepare(attempt)
-        return record(perform(prepared), trigger=trigger, user_id=user_id)
+    attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
+    try:
+        for attempt in prepare_all(attempts):
+            perform(attempt)
+    except BaseException:
+        give_back(attempts)
+        raise
+    for attempt in record_all(attempts):
+        return attempt.delay
     return None
+
+
+def report_with_others(
+    pk: int, *, using: str, trigger: str, user_id: str | None, shift: Shift
+) -> float | None:
+    """
+    Make one attempt at a row, and report what else is due.
+
+    One ring may stand for many rows. Where others are busy with a whole batch
+    already, the rest is left to them. Return as ``report`` does.
+    """
+    attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
+    report_due(
+        using=using,
+        # What a person has asked for is this one row.
+        trigger=trigger if user_id is None else "sweep",
+        first=attempts,
+        leaves_rest=lambda: is_crowded(using),
+        shift=shift,
+    )
+    return attempts[0].delay if attempts else None
+
+
+def is_crowded(using: str) -> bool:
+    enough = get_settings().batch_size
+    in_flight = ButtonOrder.objects.using(using).in_flight().values_list("pk")
+    return len(in_flight[:enough]) == enough
 
 
 def report_due(
@@ -87,76 +97,205 @@ def report_due(
     using: str,
     trigger: str = "sweep",
     rows: ButtonOrderQuerySet | None = None,
-    seconds: float = float("inf"),
+    first: Iterable[Attempt] = (),
+    leaves_rest: Callable[[], bool] = lambda: False,
+    shift: Shift = Shift(),
     progress: Progress = lambda outcome: None,
-    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Counter[str]:
     """
-    Report what is due in one database, for at most about so many seconds.
+    Report what is due in one database.
 
-    ``rows`` narrows it down. ``progress`` is called with each outcome. Once
-    ``is_stopped()``, what has begun is finished and the rest given back.
-    Return how many attempts had which outcome.
+    ``rows`` narrows it down, and ``first`` are attempts that are claimed
+    already; the rest is left to others if ``leaves_rest()``. ``progress`` is
+    called with each outcome. Return how many attempts had which outcome.
     """
-    ends = time.monotonic() + seconds
     rows = enabled_rows(using) if rows is None else rows
-    settings = get_settings()
-    outcomes: Counter[str] = Counter()
-    with ThreadPoolExecutor(settings.concurrency, "button-orders") as pool:
-        while time.monotonic() < ends and not is_stopped():
-            batch: Counter[str] = Counter()
-            for attempt in perform_all(
-                pool, claim(rows, limit=settings.batch_size), is_stopped
-            ):
-                record(attempt, trigger=trigger)
-                outcome = attempt.verdict.outcome.value if attempt.verdict else ""
-                batch[outcome] += 1
-                progress(outcome)
-            outcomes += batch
-            # What was only given back would be claimed again, without end.
-            if not batch.keys() - {Outcome.RELEASE.value}:
-                break
-    return outcomes
+    sweep = Sweep(
+        claims=Claims(rows, trigger=trigger),
+        shift=shift,
+        ends=time.monotonic() + shift.seconds,
+        leaves_rest=leaves_rest,
+        progress=progress,
+    )
+    return sweep.run(list(first))
 
 
-def report_due_safely(*, using: str, seconds: float) -> None:
-    """Report what is due in one database, whatever happens in another."""
-    try:
-        report_due(using=using, seconds=seconds)
-    except DatabaseError as exc:
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "The sweep of database %s stopped: %s", using, describe_for_log(exc)
+@dataclass(kw_only=True)
+class Sweep:
+    """
+    A stream of attempts: claimed, prepared and written down here, in batches,
+    while threads send them.
+
+    An account whose key is refused gets no more calls. When the process is told
+    to end, or the database is gone, what has begun is finished and the rest is
+    given back. ``ends`` and ``look_at`` are moments of ``time.monotonic()``.
+    """
+
+    claims: Claims
+    shift: Shift
+    ends: float
+    leaves_rest: Callable[[], bool]
+    progress: Progress
+    batch_size: int = field(default_factory=lambda: get_settings().batch_size)
+    concurrency: int = field(default_factory=lambda: get_settings().concurrency)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    # What is claimed and not written down, by id(attempt), and the keys of rows
+    # that were given back and not claimed again.
+    unsettled: dict[int, Attempt] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)
+    released_in_a_row: int = 0
+    done: list[Attempt] = field(default_factory=list)
+    # Done as well, but the shop has locked their rows.
+    locked: list[Attempt] = field(default_factory=list)
+    flush_at: float = 0
+    look_at: float = 0
+    has_backlog: bool = False
+    # Accounts whose key was refused: what was leased until then is not sent.
+    refused: dict[str, float] = field(default_factory=dict)
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, first: list[Attempt]) -> Counter[str]:
+        with Senders(self.concurrency, self.perform) as senders:
+            try:
+                self.send(first, senders)
+                self.give_head_start(senders)
+                if self.leaves_rest():
+                    self.ends = 0
+                self.stream(senders)
+            except BaseException:
+                self.is_over.set()
+                senders.finish()
+                give_back(list(self.unsettled.values()))
+                raise
+        if self.released:
+            self.outcomes[Outcome.RELEASE.value] = len(self.released)
+        return self.outcomes
+
+    def give_head_start(self, senders: Senders) -> None:
+        """Let the first be over before others are looked for, if that is soon."""
+        if senders.in_flight:
+            self.note_done(senders.take(HEAD_START_SECONDS))
+        if not senders.in_flight:
+            self.flush()
+
+    def stream(self, senders: Senders) -> None:
+        while True:
+            if self.may_claim(senders):
+                self.send(self.claim(), senders)
+            if not self.unsettled:
+                return
+            if senders.in_flight:
+                self.note_done(senders.take(FLUSH_SECONDS))
+            elif self.locked and self.is_open:
+                time.sleep(FLUSH_SECONDS)
+            if not senders.in_flight:
+                self.flush(waits=not self.is_open)
+            elif len(self.done) >= self.batch_size:
+                self.flush()
+            else:
+                self.keep_up(senders)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is time to begin with more."""
+        return time.monotonic() < self.ends and not self.shift.is_stopped()
+
+    def may_claim(self, senders: Senders) -> bool:
+        now = time.monotonic()
+        # Enough that threads have something to do while the next are prepared.
+        is_hungry = senders.in_flight < 2 * self.concurrency
+        is_time = now >= self.look_at or not self.unsettled
+        # What was only given back would be claimed again, without end.
+        is_fruitful = self.released_in_a_row <= 2 * self.batch_size
+        return is_hungry and is_time and is_fruitful and self.is_open
+
+    def claim(self) -> list[Attempt]:
+        attempts = self.claims.take(self.batch_size)
+        if not attempts:
+            self.look_at = time.monotonic() + FLUSH_SECONDS
+        elif len(attempts) >= self.batch_size and not self.has_backlog:
+            self.has_backlog = True
+            self.shift.on_backlog()
+        return attempts
+
+    def send(self, attempts: list[Attempt], senders: Senders) -> None:
+        self.unsettled |= {id(attempt): attempt for attempt in attempts}
+        # The first are sent while the others are prepared, and only as long as
+        # there is time to send them: the rest is given back.
+        for attempt in prepare_all(attempts, is_stopped=self.is_stopped_for):
+            if attempt.verdict is None:
+                senders.put(attempt)
+            else:
+                self.note_done([attempt])
+            # An adapter may take its time over each of them.
+            self.keep_up(senders)
+
+    def perform(self, attempt: Attempt) -> None:
+        perform(attempt, is_stopped=self.is_stopped_for)
+        if is_refused(attempt):
+            self.refused[attempt.row.account] = float("inf")
+
+    def is_stopped_for(self, attempt: Attempt) -> bool:
+        return (
+            attempt.lease_ends < self.refused.get(attempt.row.account, 0)
+            or self.is_over.is_set()
+            or self.shift.is_stopped()
         )
 
+    def note_done(self, attempts: list[Attempt]) -> None:
+        self.done += attempts
 
-def perform_all(
-    pool: ThreadPoolExecutor,
-    attempts: list[Attempt],
-    is_stopped: Callable[[], bool],
-) -> Iterator[Attempt]:
-    """
-    Make the calls of a batch in threads, and yield the attempts as they end.
+    def keep_up(self, senders: Senders) -> None:
+        """Write down what is done, if it is time."""
+        if time.monotonic() >= self.flush_at:
+            self.note_done(senders.take(0))
+            self.flush()
 
-    The threads stay away from the database. An account whose key is refused
-    gets no more calls, and nothing gets any once the caller is gone.
-    """
-    refused: set[str] = set()
-    abandoned = threading.Event()
+    def flush(self, *, waits: bool = False) -> None:
+        """Write down what is done; where rows are locked, later, unless it waits."""
+        done, self.done = self.done + self.locked, []
+        for attempt in record_all(done, waits=waits):
+            del self.unsettled[id(attempt)]
+            self.count(attempt)
+        self.locked = [attempt for attempt in done if id(attempt) in self.unsettled]
+        self.flush_at = time.monotonic() + FLUSH_SECONDS
 
-    def is_over(account: str) -> bool:
-        return account in refused or abandoned.is_set() or is_stopped()
+    def count(self, attempt: Attempt) -> None:
+        outcome = attempt.verdict.outcome if attempt.verdict else Outcome.RELEASE
+        if outcome is Outcome.RELEASE:
+            self.released.add(attempt.row.pk)
+            self.released_in_a_row += 1
+        else:
+            self.released.discard(attempt.row.pk)
+            self.released_in_a_row = 0
+            self.outcomes[outcome.value] += 1
+        if is_refused(attempt):
+            # From now on, its pause keeps its rows from being claimed. One that is
+            # claimed all the same is a probe, or the pause is over.
+            ends = time.monotonic() + get_settings().lease_seconds
+            self.refused[attempt.row.account] = ends
+        self.progress(outcome.value)
 
-    def run(attempt: Attempt) -> Attempt:
-        done = perform(attempt, is_stopped=is_over)
-        if done.verdict and done.verdict.outcome is Outcome.PAUSE:
-            refused.add(done.row.account)
-        return done
 
-    try:
-        # Prepared here while the first are being sent, and only as long as
-        # there is time to send them: the rest is given back.
-        futures = [pool.submit(run, prepare(attempt)) for attempt in attempts]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        abandoned.set()
+def is_refused(attempt: Attempt) -> bool:
+    verdict = attempt.verdict
+    return verdict is not None and verdict.outcome is Outcome.PAUSE
+
+
+def give_back(attempts: list[Attempt]) -> None:
+    """Settle what an error has left behind: nobody has to wait for a lease."""
+    for attempt in attempts:
+        if attempt.verdict is None and attempt.has_begun:
+            # Somebody is still sending it: its lease has to expire.
+            continue
+        if attempt.verdict is None:
+            attempt.verdict = released(attempt)
+        try:
+            record_surely(attempt)
+        except DatabaseError as exc:
+            # It falls due by itself, when the lease expires.
+            name, what = attempt.row.order_id, describe_for_log(exc)
+            logger.warning("Order %s cannot be given back: %s", name, what)
+            if isinstance(exc, OperationalError | InterfaceError):
+                # The database is away, and would be for the others.
+                return

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import mmap
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, Task, shared_task
 from celery._state import get_current_app
+from celery.signals import worker_init, worker_shutting_down
 from kombu import Connection
 
-from django_button_orders import prune, sweep
+from django_button_orders import databases, prune, sweep
 from django_button_orders.beat import PRUNE_SUBMISSIONS, REPORT_DUE_ORDERS, REPORT_ORDER
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
@@ -25,7 +29,8 @@ logger = logging.getLogger(__name__)
 # memory of workers, and brokers hand them out twice.
 LONGEST_COUNTDOWN_SECONDS = 300
 # A sweep that has more to do after this time makes room for other tasks.
-SWEEP_SECONDS = 60
+SWEEP_SECONDS = 10
+HELP_EXPIRES_SECONDS = 30
 # What a broker may take for one step, by the names that its transport knows.
 TIMEOUT_SECONDS = 5
 TIMEOUTS = {
@@ -35,6 +40,41 @@ TIMEOUTS = {
     },
     "amqp": {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS},
 }
+# What Celery calls the states of a worker that is on its way out.
+ENDING_STATES = ("closing", "terminating")
+
+
+class Shutdown:
+    """Knows, in each process and thread of a pool, that its worker is to end."""
+
+    def __init__(self) -> None:
+        self.worker: Any = None
+        # Memory that the processes of a prefork pool share: nobody tells them.
+        self.flag = mmap.mmap(-1, 1)
+
+    def note_start(self, sender: Any = None, **kwargs: Any) -> None:
+        # A process may run one worker after another, as in tests.
+        self.worker = sender
+        self.flag[0] = 0
+
+    def note_end(self, **kwargs: Any) -> None:
+        self.flag[0] = 1
+
+    def is_ending(self) -> bool:
+        return self.flag[0] == 1 or self.has_failed()
+
+    def has_failed(self) -> bool:
+        # Celery cannot cancel what runs in a pool of threads. Told to end at
+        # once, it fails before it has sent its signal, and waits for them.
+        blueprint: Any = getattr(self.worker, "blueprint", None)
+        return blueprint is not None and blueprint.human_state() in ENDING_STATES
+
+
+shutdown = Shutdown()
+worker_init.connect(shutdown.note_start, dispatch_uid="django_button_orders.note_start")
+worker_shutting_down.connect(
+    shutdown.note_end, dispatch_uid="django_button_orders.note_end"
+)
 
 
 class QueuedTask(TaskBase):
@@ -49,6 +89,23 @@ class QueuedTask(TaskBase):
         return super().apply_async(*args, **options)
 
 
+def call_for_help() -> None:
+    """
+    Have another process sweep, too, and go on when this one's time is up.
+
+    A broker that hangs must not keep the calls from being written down.
+    """
+    app = get_current_app()
+    threading.Thread(
+        target=publish_sweep, args=(app,), name="button-orders-help", daemon=True
+    ).start()
+
+
+SHIFT = sweep.Shift(
+    seconds=SWEEP_SECONDS, is_stopped=shutdown.is_ending, on_backlog=call_for_help
+)
+
+
 @shared_task(bind=True, base=QueuedTask, name=REPORT_ORDER, ignore_result=True)
 def report_order(
     self: Task[Any, Any],
@@ -57,8 +114,18 @@ def report_order(
     trigger: str = "save",
     user_id: str | None = None,
 ) -> None:
-    """Make one attempt at one row."""
-    delay = sweep.report(pk, using=using, trigger=trigger, user_id=user_id)
+    """Make one attempt at one row, and report what else is due."""
+    if not is_worker(self):
+        # Somebody waits for this row, and for no other.
+        delay = sweep.report(pk, using=using, trigger=trigger, user_id=user_id)
+    else:
+        delay = sweep.report_with_others(
+            pk,
+            using=using,
+            trigger=trigger,
+            user_id=user_id,
+            shift=SHIFT,
+        )
     if delay is not None and delay <= LONGEST_COUNTDOWN_SECONDS:
         ring_later(self, Ring(pk, using), delay)
 
@@ -70,18 +137,34 @@ def ring_later(task: Task[Any, Any], ring: Ring, delay: float) -> None:
         logger.warning("The broker did not take a message (%s).", type(exc).__name__)
 
 
-@shared_task(base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
-def report_due_orders() -> None:
+@shared_task(bind=True, base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
+def report_due_orders(self: Task[Any, Any]) -> None:
     """Sweep: report whatever is due, wherever it is."""
-    for alias in sweep.database_aliases():
-        sweep.report_due_safely(using=alias, seconds=SWEEP_SECONDS)
+    shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=lambda: None)
+    databases.in_each_database(lambda alias: sweep.report_due(using=alias, shift=shift))
+
+
+def is_worker(task: Task[Any, Any]) -> bool:
+    """Return whether a worker runs the task, and not whoever has called it."""
+    return not (task.request.is_eager or task.request.called_directly)
+
+
+def publish_sweep(app: Celery[Any]) -> None:
+    try:
+        with connect(app) as connection, producer_over(app, connection) as producer:
+            # A call that nobody answers in time is dropped: a backlog must not
+            # fill the queue that the shop's other tasks are in.
+            app.tasks[REPORT_DUE_ORDERS].apply_async(
+                producer=producer, retry=False, expires=HELP_EXPIRES_SECONDS
+            )
+    except Exception as exc:  # noqa: BLE001 - the next sweep goes on all the same
+        logger.warning("The broker did not take a message (%s).", type(exc).__name__)
 
 
 @shared_task(base=QueuedTask, name=PRUNE_SUBMISSIONS, ignore_result=True)
 def prune_submissions() -> None:
     """Forget bodies first, and submissions later, as the settings say."""
-    for alias in sweep.database_aliases():
-        prune.prune_submissions(using=alias)
+    databases.in_each_database(lambda alias: prune.prune_submissions(using=alias))
 
 
 class CeleryPublisher(Publisher):
@@ -94,18 +177,19 @@ class CeleryPublisher(Publisher):
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
-        self.abandoned: list[Connection | None] = []
+        self.producer: Any = None
+        self.abandoned: list[Any] = []
         # Made where Django is set up, in the main thread.
         self.app: Celery[Any] = get_current_app()
 
-    def prepare(self) -> None:
+    def note_app(self) -> None:
         app = get_current_app()
         # In threads that know of none, Celery makes up one that is not current.
         if getattr(app, "set_as_current", True):
             self.app = app
 
     def is_eager(self) -> bool:
-        self.prepare()
+        self.note_app()
         return bool(self.app.conf.task_always_eager)
 
     def publish(self, ring: Ring) -> None:
@@ -127,25 +211,30 @@ class CeleryPublisher(Publisher):
     def send(self, app: Celery[Any], task: Task[Any, Any], ring: Ring) -> None:
         if self.connection is None:
             self.connection = connect(app)
-        with app.amqp.Producer(self.connection, auto_declare=False) as producer:
-            task.apply_async(
-                (ring.pk,), as_keywords(ring), producer=producer, retry=False
-            )
+            # Kept, too: to open a channel takes longer than to publish.
+            self.producer = producer_over(app, self.connection)
+        task.apply_async(
+            (ring.pk,), as_keywords(ring), producer=self.producer, retry=False
+        )
 
     def close(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self.producer = self.connection, None, None
         if connection is not None:
             connection.close()
 
     def forget(self) -> None:
         # Kept from being collected: that would shut the parent's socket down.
-        self.abandoned.append(self.connection)
-        self.connection = None
+        self.abandoned += [self.connection, self.producer]
+        self.connection = self.producer = None
 
 
 def as_keywords(ring: Ring) -> dict[str, Any]:
     keywords = {"using": ring.using, "trigger": ring.trigger}
     return keywords | ({"user_id": ring.user_id} if ring.user_id else {})
+
+
+def producer_over(app: Celery[Any], connection: Connection) -> Any:
+    return app.amqp.Producer(connection, auto_declare=False)
 
 
 def connect(app: Celery[Any]) -> Connection:

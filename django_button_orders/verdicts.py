@@ -46,6 +46,9 @@ class Outcome(Enum):
     RELEASE = "release"
 
 
+SUCCESSES = (Outcome.REPORTED, Outcome.CANCELLED)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """

@@ -1,4 +1,4 @@
-"""Settings of the tests. The environment may name another database."""
+"""Settings of the tests. The environment may name other databases and a broker."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 BUTTON_ORDERS = {"API_KEY": "sk-tests", "BASE_URL": "http://127.0.0.1:9"}
-CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")

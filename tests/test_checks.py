@@ -116,11 +116,11 @@ class BaseUrlTests(SimpleTestCase):
 
 class LeaseTests(SimpleTestCase):
     def test_enough(self):
-        assert ids(DEADLINE=30, LEASE_SECONDS=35) == []
+        assert ids(DEADLINE=30, LEASE_SECONDS=36) == []
 
     def test_too_short(self):
-        assert ids(DEADLINE=30, LEASE_SECONDS=34.9) == ["E005"]
-        assert ids(DEADLINE=116) == ["E005"]
+        assert ids(DEADLINE=30, LEASE_SECONDS=35.9) == ["E005"]
+        assert ids(DEADLINE=115) == ["E005"]
         assert ids(ACCOUNTS={"fr": {"DEADLINE": 116}}) == ["E005"]
 
 

@@ -363,6 +363,8 @@ class AnswerTests(WireTestCase):
 
                 assert found.status_code == 200
                 assert (found.body, found.data) == ("", None)
+                # It may say anything.
+                assert not found.is_ok
 
     def test_identity(self):
         for coding in ("identity", "IDENTITY", ""):
@@ -466,6 +468,12 @@ class LimitTests(WireTestCase):
                 assert len(found.body) == 1000
                 assert found.data is None
                 assert found.is_ok is (status == 200)
+
+    def test_cut_error(self):
+        """What there is of its envelope says that it is none."""
+        body = b'{"meta": {"id": "1", "status": "error"}, "error": "' + b"x" * 1000
+
+        assert self.send(answer(body, content_type="application/json")).is_ok is False
 
     def test_cut_html(self):
         found = self.send(answer(b"<html>" * 1000, content_type="text/plain"))
@@ -632,7 +640,7 @@ class DeadlineTests(WireTestCase):
     def test_no_tls_handshake(self):
         server = self.serve(reads=False)
 
-        self.late(server.url.replace("http:", "https:"))
+        assert type(self.late(server.url.replace("http:", "https:"))) is NotSentError
 
     def test_read_timeout_comes_first(self):
         server = self.serve(lambda sock, received: None)
@@ -646,6 +654,18 @@ class DeadlineTests(WireTestCase):
             client = self.button(url, timeout=(0.2, 5), deadline=30)
             with pytest.raises(NotSentError, match="Connecting to Button timed out"):
                 client.send(CREATE)
+
+    def test_nothing_is_sent_after_it(self):
+        """A process may have been frozen since it decided to call."""
+        for tls in (False, True):
+            with self.subTest(tls=tls), self_signed() as path, trusting(path):
+                server = self.serve(tls=tls)
+                client = self.button(server)
+
+                with pytest.raises(NotSentError, match="deadline passed before"):
+                    client.send(CREATE, since=time.monotonic() - client.deadline)
+
+                assert server.received == []
 
     def test_slow_answer_in_time(self):
         server = self.drip(iter([answer()[:50], answer()[50:]]))
@@ -990,7 +1010,7 @@ class EnvironmentTests(WireTestCase):
             server = self.serve()
             with patch.dict(os.environ, {**values, "NO_PROXY": "", "no_proxy": ""}):
                 self.button(server).send(CREATE)
-                with pytest.raises(NoAnswerError):
+                with pytest.raises(NotSentError):
                     self.button(server.url.replace("http:", "https:")).send(CREATE)
 
             assert proxy.connections == 0
@@ -1053,7 +1073,7 @@ class TLSTests(WireTestCase):
     def test_plain_server(self):
         server = self.serve()
 
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(NotSentError, match="Button could not be reached"):
             self.button(server.url.replace("http:", "https:")).send(CREATE)
 
         assert server.received == []
@@ -1069,6 +1089,18 @@ class TLSTests(WireTestCase):
 class KeepAliveTests(WireTestCase):
     def numbers(self, server):
         return [received.connection for received in server.received]
+
+    def test_answers_before_the_answer(self):
+        """What is not final would leave the answer to whoever asks next."""
+        for status in (100, 102, 103):
+            with self.subTest(status=status):
+                hint = f"HTTP/1.1 {status} Wait\r\nLink: </a>\r\n\r\n".encode()
+                server = self.serve(replies(hint * 2 + answer(), answer(status=404)))
+
+                found = [self.button(server).send(CREATE) for _ in range(2)]
+
+                assert [answer.status_code for answer in found] == [200, 404]
+                assert self.numbers(server) == [1, 1]
 
     def test_one_connection(self):
         server = self.serve()
@@ -1114,23 +1146,39 @@ class KeepAliveTests(WireTestCase):
         assert len(keys) == 2
 
     def test_threads_are_apart(self):
-        server = self.serve()
-        client = self.button(server)
         meeting = threading.Barrier(3)
 
+        def script(sock, received):
+            # Each answers once all three have asked.
+            meeting.wait(5)
+            sock.sendall(answer())
+
+        server = self.serve(script)
+        client = self.button(server)
+        self.send_from_threads(client, times=3, threads=3)
+
+        assert sorted(self.numbers(server)) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+    def test_connections_outlive_threads(self):
+        """A thread that makes one call shakes no hands for it."""
+        server = self.serve()
+        client = self.button(server)
+
+        for _ in range(3):
+            self.send_from_threads(client, times=1, threads=1)
+
+        assert self.numbers(server) == [1, 1, 1]
+
+    def send_from_threads(self, client, *, times, threads):
         def send():
-            for _ in range(3):
-                meeting.wait(5)
+            for _ in range(times):
                 client.send(CREATE)
 
-        threads = [threading.Thread(target=send) for _ in range(3)]
-        for thread in threads:
+        started = [threading.Thread(target=send) for _ in range(threads)]
+        for thread in started:
             thread.start()
-        for thread in threads:
+        for thread in started:
             thread.join(5)
-
-        numbers = self.numbers(server)
-        assert sorted(numbers) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
     def test_deadlines_of_threads_are_apart(self):
         slow = threading.Event()
@@ -1274,7 +1322,7 @@ class SecretTests(WireTestCase):
     def test_echoed_in_escaped_json(self):
         key = "sk-???"
         client = self.button(self.serve(), api_key=key)
-        basic = client.headers(None)["Authorization"]
+        basic = client.headers()["Authorization"]
         assert "/" in basic
         body = json.dumps({"error": {"message": f"Bad {basic}"}}).replace("/", r"\/")
 

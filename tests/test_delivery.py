@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime, timedelta
 
 import requests
@@ -15,6 +16,8 @@ from django_button_orders.delivery import Attempt, perform, prepare
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.record import record
 from django_button_orders.sweep import report
+from django_button_orders.verdicts import Outcome
+from tests import wire
 from tests.shop.button_orders import ShopOrderAdapter
 from tests.shop.models import Order, OrderLine, WebOrder
 from tests.utils import (
@@ -800,6 +803,18 @@ class HostOrderTests(DeliveryTestCase):
         assert self.state(row) == ("failed", "invalid")
         assert "gone" in row.last_error
 
+    def test_gone_after_a_call_that_was_not_answered(self):
+        order, row = self.create_order()
+        add_answer("POST", status=504)
+        self.report(row)
+        order.delete()
+        make_due()
+
+        self.report(row)
+
+        assert self.state(row) == ("failed", "invalid")
+        assert "Button may have it" in row.last_error
+
     def test_gone_after_it_was_reported(self):
         order, row = self.create_order()
         add_answer("POST")
@@ -1036,12 +1051,31 @@ class LeaseTests(DeliveryTestCase):
         add_answer("POST", ORDERS_URL, status=409)
         clock = iter([10, 90])
 
-        record(perform(attempt, clock=lambda: next(clock)), trigger="save")
+        record(perform(attempt, clock=lambda: next(clock)))
 
         row.refresh_from_db()
         assert calls() == ["POST /v1/order"]
         assert self.state(row) == RETRY
         assert (row.attempts, row.unanswered) == (1, 1)
+
+    def test_frozen_between_its_decision_and_the_call(self):
+        """Somebody else may have the row by now, and have sent what is newer."""
+        server = wire.Server(wire.replies(wire.answer()), tls=False, reads=True)
+        self.addCleanup(server.stop)
+        responses.add_passthru(server.url)
+        values = {"BASE_URL": server.url, "DEADLINE": 0.05}
+        with override_settings(BUTTON_ORDERS=button_settings(**values)):
+            create_row()
+            [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+            attempt = prepare(
+                Attempt(row=claimed, lease_ends=float("inf")), clock=lambda: 0
+            )
+
+            perform(attempt, is_stopped=lambda attempt: time.sleep(0.1))
+
+        assert server.received == []
+        assert attempt.verdict.outcome is Outcome.RETRY
+        assert attempt.verdict.is_definite
 
     def test_bug_while_sending(self):
         row = create_row()
@@ -1053,7 +1087,7 @@ class LeaseTests(DeliveryTestCase):
             raise RuntimeError("jane@shop.test")
 
         with self.assertLogs("django_button_orders", "ERROR") as logs:
-            record(perform(attempt, clock=broken_clock), trigger="save")
+            record(perform(attempt, clock=broken_clock))
 
         row.refresh_from_db()
         assert self.state(row) == ("failed", "invalid")

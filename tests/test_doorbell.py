@@ -71,6 +71,26 @@ class BellTests(SimpleTestCase):
         assert self.broker.rings == [ring()]
         assert self.broker.threads == {"button-orders-doorbell"}
 
+    def test_nobody_waits_while_the_connection_closes(self):
+        """It is closed when nothing has been rung for long, which may take long."""
+        closing, closed = threading.Event(), threading.Event()
+
+        def close():
+            closing.set()
+            assert closed.wait(30)
+
+        self.broker.close = close
+        self.addCleanup(closed.set)
+        bell = Bell(self.broker, idle_seconds=0)
+        bell.ring(ring(0))
+        assert closing.wait(30)
+        caller = threading.Thread(target=bell.ring, args=(ring(1),))
+
+        caller.start()
+        caller.join(5)
+
+        assert not caller.is_alive()
+
     def test_rings_for_one_row_are_one(self):
         self.broker.hanging.clear()
         self.bell.ring(ring(0))
@@ -81,6 +101,22 @@ class BellTests(SimpleTestCase):
         self.bell.wait(5)
 
         assert self.broker.rings == [ring(0), ring(1)]
+
+    def test_one_ring_for_all_saves_of_a_round(self):
+        """Whoever answers it looks for what else is due in that database."""
+        by_hand = Ring(5, "default", "admin", "1")
+        again_by_hand = Ring(6, "default", "admin", "1")
+        elsewhere = Ring(1, "archive")
+        self.broker.hanging.clear()
+        self.bell.ring(ring(0))
+        self.broker.started.wait(5)
+        for each in (ring(1), ring(2), by_hand, elsewhere, again_by_hand, ring(3)):
+            self.bell.ring(each)
+        self.broker.hanging.set()
+        self.bell.wait(5)
+
+        told = [ring(0), ring(1), by_hand, elsewhere, again_by_hand]
+        assert self.broker.rings == told
 
     def test_hanging_broker_costs_nothing(self):
         self.broker.hanging.clear()

@@ -47,9 +47,9 @@ class ExampleTests(SimpleTestCase):
 
 class ReadmeTests(SimpleTestCase):
     def test_make_knows_the_targets(self):
-        targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+        targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
         for readme in (ROOT / "README.rst", ROOT / "example_project" / "README.rst"):
-            named = set(re.findall(r"^ +make (\w+)", readme.read_text(), re.M))
+            named = set(re.findall(r"^ +make ([\w-]+)", readme.read_text(), re.M))
             assert {"demo"} <= named <= targets
 
     def test_every_promise_names_a_test_that_exists(self):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 
 import pytest
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders import (
@@ -15,11 +16,20 @@ from django_button_orders import (
     suppress_reporting,
 )
 from django_button_orders.adapters import register, unregister
+from django_button_orders.marks import tells_keys
 from django_button_orders.models import ButtonOrder
+from django_button_orders.savepoints import takes_many
 from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
 from tests.utils import button_settings, create_row
 
 rows = ButtonOrder.objects
+
+
+def write_in_a_transaction(*, of_a_change=False):
+    """Return how many queries a mark takes, with its savepoint."""
+    if takes_many("default"):
+        return 1
+    return 3 if tells_keys("default") or not of_a_change else 6
 
 
 class TypesInDefault:
@@ -66,6 +76,44 @@ class SaveTests(TestCase):
         line.delete()
 
         assert rows.get().revision == 3
+
+    def test_deleted_with_its_lines(self):
+        """Nobody knew of it, so there is nothing to tell."""
+        for delete in (Order.delete, lambda order: Order.objects.all().delete()):
+            with self.subTest(delete=delete):
+                with suppress_reporting():
+                    order = Order.objects.create(number="42")
+                    OrderLine.objects.create(order=order, sku="a", price=1)
+
+                delete(order)
+
+                assert not rows.exists()
+
+    def test_known_and_deleted_with_its_lines(self):
+        order = Order.objects.create(number="42")
+        OrderLine.objects.create(order=order, sku="a", price=1)
+        revision = rows.get().revision
+
+        order.delete()
+
+        assert rows.get().revision > revision
+
+    def test_numbers_that_are_nearly_the_same(self):
+        """Some databases would take the one for the other."""
+        numbers = ["aB1", "Ab1", "x", "x ", "e", "\u00e9"]
+        for number in numbers:
+            Order.objects.create(number=number)
+
+        assert sorted(row.order_id for row in rows.all()) == sorted(numbers)
+        assert set(rows.values_list("revision", flat=True)) == {1}
+
+    def test_other_models_are_deleted_as_fast_as_ever(self):
+        """Where somebody listens, Django loads what it deletes."""
+        for number in range(3):
+            Page.objects.create(title=f"{number}")
+
+        with self.assertNumQueries(1):
+            Page.objects.all().delete()
 
     def test_not_reportable(self):
         order = Order.objects.create(number="42", is_paid=False)
@@ -156,13 +204,125 @@ class SaveTests(TestCase):
         assert rows.exists()
 
     def test_cost_of_a_save(self):
-        order = Order.objects.create(number="42")
+        # Not what only the first order of a process does.
+        Order.objects.create(number="1")
 
-        with self.assertNumQueries(5) as queries:
+        with self.assertNumQueries(1 + write_in_a_transaction()):
+            order = Order.objects.create(number="42")
+
+        with self.assertNumQueries(1 + write_in_a_transaction(of_a_change=True)):
             order.save()
 
-        writes = [q["sql"] for q in queries if q["sql"].startswith("UPDATE")]
-        assert len(writes) == 2
+        with self.assertNumQueries(1 + write_in_a_transaction(of_a_change=True)):
+            OrderLine.objects.create(order=order, sku="a", price=1)
+
+    def test_cost_of_a_watched_save_that_has_to_look(self):
+        line = OrderLine.objects.create(
+            order=Order.objects.create(number="42"), sku="a", price=1
+        )
+        line = OrderLine.objects.get(pk=line.pk)
+
+        # With a savepoint for the look.
+        with self.assertNumQueries(4 + write_in_a_transaction(of_a_change=True)):
+            line.save()
+
+        assert rows.get().revision == 3
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class DeadlockTests(TransactionTestCase):
+    """A change that the database does not take at once is noted after the commit."""
+
+    databases = {"default", "archive"}
+
+    def refuse(self, *, times):
+        def execute_wrapper(execute, sql, params, many, context):
+            nonlocal times
+            if times and "UPDATE" in sql and "buttonorder" in sql:
+                times -= 1
+                raise OperationalError("deadlock detected")
+            return execute(sql, params, many, context)
+
+        return connection.execute_wrapper(execute_wrapper)
+
+    def test_in_a_transaction(self):
+        order = Order.objects.create(number="42")
+        rows.update(status="reported", next_attempt_at=None)
+
+        with self.refuse(times=1), self.assertLogs("django_button_orders", "WARNING"):
+            with transaction.atomic():
+                order.save()
+                assert rows.get().status == "reported"
+
+            assert (rows.get().status, rows.get().revision) == ("pending", 2)
+
+    def test_without_one(self):
+        order = Order.objects.create(number="42")
+
+        with self.refuse(times=1), self.assertLogs("django_button_orders", "WARNING"):
+            order.save()
+
+        assert rows.get().revision == 2
+
+    def test_victim_whose_whole_transaction_is_undone(self):
+        """As MySQL does it. The shop must not take it for committed."""
+        order = Order.objects.create(number="42")
+
+        def undo(execute, sql, params, many, context):
+            if "UPDATE" in sql and "buttonorder" in sql:
+                connection.needs_rollback = True
+                raise OperationalError("deadlock detected")
+            if sql.startswith("ROLLBACK TO"):
+                raise OperationalError("There is no such savepoint any more.")
+            return execute(sql, params, many, context)
+
+        with (
+            pytest.raises(OperationalError),
+            transaction.atomic(),
+            connection.execute_wrapper(undo),
+        ):
+            order.save()
+
+        assert rows.get().revision == 1
+
+    def test_rolled_back(self):
+        order = Order.objects.create(number="42")
+
+        with (
+            self.refuse(times=1),
+            self.assertLogs("django_button_orders", "WARNING"),
+            suppress(ZeroDivisionError),
+            transaction.atomic(),
+        ):
+            order.save()
+            raise ZeroDivisionError
+
+        assert rows.get().revision == 1
+
+    def test_without_autocommit(self):
+        """There is no commit to wait for that Django would know of."""
+        order = Order.objects.create(number="42")
+        self.addCleanup(transaction.set_autocommit, True)
+        self.addCleanup(transaction.rollback)
+        transaction.set_autocommit(False)
+
+        with self.refuse(times=1), self.assertLogs("django_button_orders", "WARNING"):
+            order.save()
+
+        transaction.commit()
+        assert rows.get().revision == 2
+
+    def test_for_good(self):
+        order = Order.objects.create(number="42")
+
+        with (
+            self.refuse(times=2),
+            self.assertLogs("django_button_orders", "ERROR") as logs,
+        ):
+            order.save()
+
+        assert rows.get().revision == 1
+        assert f"{order.pk} is not noted" in logs.output[-1]
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -207,18 +367,19 @@ class SacredCheckoutTests(TestCase):
 
     def test_error_of_the_database(self):
         def refuse(execute, sql, params, many, context):
-            if "django_button_orders" in sql:
-                sql = "SELECT nonsense"
+            sql = sql.replace("django_button_orders_", "nonsense_")
             return execute(sql, params, many, context)
 
         with (
-            transaction.atomic(),
+            self.captureOnCommitCallbacks(execute=True),
             connection.execute_wrapper(refuse),
-            self.assertLogs("django_button_orders", "ERROR"),
+            self.assertLogs("django_button_orders") as logs,
+            transaction.atomic(),
         ):
-            Order.objects.create(number="42")
+            Order.objects.create(number="42", email="jane@shop.test")
 
         assert Order.objects.exists()
+        assert "jane" not in f"{logs.output}"
 
     @override_settings(BUTTON_ORDERS={"NONSENSE": 1})
     def test_wrong_settings(self):
@@ -273,12 +434,29 @@ class TransactionTests(TransactionTestCase):
 
         assert [row.order_id for row in rows.all()] == ["1"]
 
+    def test_cost_outside_a_transaction(self):
+        """One statement, which needs no transaction around it."""
+        Order.objects.create(number="1")
+
+        with self.assertNumQueries(2):
+            Order.objects.create(number="42")
+
+        assert rows.filter(order_id="42").exists()
+
+    def test_made_before_its_order(self):
+        create_row(order_id="42")
+
+        Order.objects.create(number="42")
+
+        assert rows.get().revision == 2
+
     def test_made_by_another_transaction_just_now(self):
-        order = Order(number="42")
+        with suppress_reporting():
+            order = Order.objects.create(number="42")
         stolen = []
 
         def steal(execute, sql, params, many, context):
-            if sql.startswith("SAVEPOINT") and not stolen:
+            if "INTO" in sql and "buttonorder" in sql and not stolen:
                 stolen.append(sql)
                 rows.bulk_create([ButtonOrder(order_id="42")])
             return execute(sql, params, many, context)
@@ -286,6 +464,7 @@ class TransactionTests(TransactionTestCase):
         with connection.execute_wrapper(steal):
             order.save()
 
+        assert stolen
         assert rows.get().revision == 2
 
 

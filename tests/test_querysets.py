@@ -4,6 +4,7 @@ import threading
 from uuid import uuid4
 
 from django.db import connection
+from django.db.models import F
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, PausedAccount
@@ -61,6 +62,13 @@ class StateTests(TestCase):
 
         assert abs(seconds_from_now(row.now)) < 5
         assert abs(seconds_from_now(row.next_attempt_at)) < 5
+
+    def test_instants_of_one_statement_are_equal(self):
+        create_row()
+        dated = rows.annotate(now=DatabaseNow(), then=from_now(0))
+
+        assert dated.filter(then=F("now")).exists()
+        assert dated.filter(next_attempt_at__lte=F("then")).exists()
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -181,6 +189,28 @@ class RaceTests(TransactionTestCase):
             thread.join()
 
         assert sorted(won) == sorted(f"{number}" for number in range(40))
+
+    def test_lost_race_is_run_again(self):
+        """Where nobody can skip what others have: the next rows are claimed."""
+        for number in range(6):
+            create_row(order_id=f"{number}")
+        lease = {"lease_token": uuid4(), "lease_expires_at": from_now(60)}
+        stolen: list[int] = []
+
+        def steal(execute, sql, params, many, context):
+            if sql.startswith("UPDATE") and not stolen:
+                stolen.extend(rows.order_by("pk").values_list("pk", flat=True)[:3])
+                rows.filter(pk__in=stolen).update(**lease)
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(steal):
+            pks = rows.order_by("pk").lease_in_a_race(
+                3, {**lease, "lease_token": uuid4()}
+            )
+
+        assert len(pks) == 3
+        assert not {*pks} & {*stolen}
+        assert rows.in_flight().count() == 6
 
     def claim_in_between(self):
         row = create_row()

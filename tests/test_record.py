@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from unittest.mock import patch
 
 import responses
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import F
 from django.test import TestCase, override_settings
 from django.utils import timezone
@@ -13,6 +15,7 @@ from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.querysets import from_now
 from django_button_orders.signals import order_cancelled, order_failed, order_reported
 from django_button_orders.sweep import report, report_due
+from tests.shop.models import Order
 from tests.utils import (
     NOT_FOUND,
     OK,
@@ -160,6 +163,18 @@ class FenceTests(RecordTestCase):
         assert row.status == "reported"
         assert row.submissions.count() == 1
 
+    def test_late_success_shows_what_was_reported(self):
+        order = Order.objects.create(number="1994", total=70)
+        row = ButtonOrder.objects.get()
+
+        self.report(
+            row,
+            lambda: ButtonOrder.objects.update(lease_token=None, lease_expires_at=None),
+        )
+
+        assert (row.order_id, row.status) == (order.number, "reported")
+        assert (row.total, row.currency) == (7000, "USD")
+
     def test_late_success_while_another_works(self):
         row = create_row()
 
@@ -279,6 +294,24 @@ class SignalTests(RecordTestCase):
         assert row.status == "reported"
 
 
+class DeletionTests(RecordTestCase):
+    def test_deleted_just_after_it_is_written(self):
+        """Nobody is told of it, and the others go on."""
+        rows = [create_row(order_id=f"{number}") for number in range(3)]
+        add_answer("POST", status=503)
+
+        def delete(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith("INSERT") and "submission" in sql and rows:
+                ButtonOrder.objects.filter(pk=rows.pop().pk).delete()
+            return result
+
+        with connection.execute_wrapper(delete):
+            outcomes = report_due(using="default")
+
+        assert outcomes == {"retry": 3}
+
+
 class PauseTests(RecordTestCase):
     def create_paused(self):
         row = create_row()
@@ -315,6 +348,25 @@ class PauseTests(RecordTestCase):
         assert row.status == "reported"
         assert PausedAccount.objects.exists()
 
+    def test_order_that_button_has_is_not_forgotten(self):
+        """It said so before it refused the key: a cancellation has to be sent."""
+        row = create_row()
+        responses.add("POST", ORDERS_URL, status=409)
+        responses.add("POST", order_url(), status=401)
+        report(row.pk, using="default")
+        assert calls() == ["POST /v1/order", "POST /v1/order/1994"]
+        PausedAccount.objects.all().delete()
+        row.refresh_from_db()
+        row.cancel()
+        add_answer("DELETE", order_url())
+        make_due()
+
+        report(row.pk, using="default")
+
+        row.refresh_from_db()
+        assert row.status == "cancelled"
+        assert calls()[2:] == ["DELETE /v1/order/1994"]
+
     def test_waits_five_minutes(self):
         row = self.create_paused()
 
@@ -334,6 +386,17 @@ class PauseTests(RecordTestCase):
         assert len(calls()) == 1
         assert list(ButtonOrder.objects.values_list("attempts")) == [(0,), (0,)]
         assert PausedAccount.objects.exists()
+
+    def test_many_that_wait_are_due_at_once(self):
+        for number in range(5):
+            create_row(order_id=f"{number}")
+        waiting = ButtonOrder.objects.all()
+        waiting.update(next_attempt_at=from_now(200))
+
+        with patch("django_button_orders.querysets.MANY", 2):
+            assert waiting.waiting().make_due() == 5
+
+        assert waiting.due().count() == 5
 
     def test_probe_lifts_the_pause(self):
         row = self.create_paused()

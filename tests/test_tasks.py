@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import responses
+from celery.bootsteps import Blueprint
+from celery.signals import worker_shutting_down
 from django.test import TestCase, TransactionTestCase, override_settings
 from kombu.exceptions import OperationalError
 
@@ -21,7 +24,9 @@ from django_button_orders.tasks import (
     prune_submissions,
     report_due_orders,
     report_order,
+    shutdown,
 )
+from tests import celery
 from tests.celery import app
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
@@ -38,20 +43,66 @@ from tests.utils import (
 
 def take_messages(queue="celery"):
     """Return the arguments of the messages in a queue, and empty it."""
-    taken = []
-    with app.connection_for_read() as connection:
-        simple = connection.SimpleQueue(queue)
-        while simple.qsize():
-            message = simple.get(block=False)
-            taken.append((message.headers["task"], *message.payload[:2]))
-            message.ack()
-        simple.close()
-    return taken
+    return [
+        (message.headers["task"], *message.payload[:2])
+        for message in celery.take_messages(queue)
+    ]
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class EndingTests(TestCase):
+    """A worker that is told to end starts no more calls."""
+
+    def test_sweep(self):
+        row = create_row()
+        self.addCleanup(shutdown.note_start)
+
+        worker_shutting_down.send(sender="celery@host", sig="SIGTERM", how="Warm")
+        report_due_orders()
+
+        row.refresh_from_db()
+        assert (row.status, row.attempts) == ("pending", 0)
+
+    def test_next_worker_of_the_process(self):
+        self.addCleanup(shutdown.note_start)
+
+        worker_shutting_down.send(sender="celery@host", sig="SIGTERM", how="Warm")
+        # Sent as a signal, it would have Celery set its worker up.
+        shutdown.note_start()
+
+        assert not shutdown.is_ending()
+
+    def test_worker_that_fails_as_it_is_told_to_end(self):
+        """So does Celery's pool of threads at SIGQUIT: no signal is sent."""
+        self.addCleanup(shutdown.note_start)
+        worker = SimpleNamespace(steps=[])
+        shutdown.note_start(sender=worker)
+        assert not shutdown.is_ending()
+        worker.blueprint = Blueprint()
+        worker.blueprint.start(worker)
+        assert not shutdown.is_ending()
+
+        worker.blueprint.stop(worker)
+
+        assert shutdown.is_ending()
+
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_processes_of_the_pool_know(self):
+        self.addCleanup(shutdown.note_start)
+        pid = os.fork()
+        if pid == 0:
+            shutdown.note_end()
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+        assert shutdown.is_ending()
 
 
 class QueueTestCase(TransactionTestCase):
     def setUp(self):
         super().setUp()
+        # Also what other tests have rung for, and what is not published yet.
+        doorbell.flush()
         take_messages()
         responses.start()
         self.addCleanup(responses.reset)
@@ -76,11 +127,12 @@ class PublisherTests(QueueTestCase):
         """Celery's current app is that of one thread: others would make one up."""
         publisher = CeleryPublisher()
         thread = threading.Thread(
-            target=lambda: (publisher.prepare(), publisher.publish(Ring(1, "default")))
+            target=lambda: (publisher.is_eager(), publisher.publish(Ring(1, "default")))
         )
 
         thread.start()
         thread.join()
+        publisher.close()
 
         assert len(take_messages()) == 1
 
@@ -120,10 +172,112 @@ class PublisherTests(QueueTestCase):
         publisher = CeleryPublisher()
 
         publisher.publish(Ring(1, "default"))
+        publisher.close()
         report_due_orders.delay()
 
         assert take_messages() == []
         assert len(take_messages("button")) == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings(BATCH_SIZE=4))
+class WorkerTests(QueueTestCase):
+    """What a worker does with the tasks."""
+
+    def setUp(self):
+        super().setUp()
+        add_answer("POST")
+        self.addCleanup(shutdown.note_start)
+
+    def run_task(self, task, *args, **kwargs):
+        task.push_request(called_directly=False)
+        try:
+            task.run(*args, **kwargs)
+        finally:
+            task.pop_request()
+
+    def statuses(self):
+        rows = ButtonOrder.objects.order_by("pk")
+        return list(rows.values_list("status", flat=True))
+
+    def test_one_ring_stands_for_many_rows(self):
+        first = create_row(order_id="1")
+        for number in range(2, 4):
+            create_row(order_id=f"{number}")
+
+        self.run_task(report_order, first.pk)
+
+        assert self.statuses() == ["reported"] * 3
+        assert take_messages() == []
+
+    def test_what_a_person_asked_for_is_one_row(self):
+        asked = create_row(order_id="1")
+        other = create_row(order_id="2")
+
+        self.run_task(report_order, asked.pk, trigger="admin", user_id="7")
+
+        found = [
+            (submission.trigger, submission.user_id)
+            for row in (asked, other)
+            for submission in row.submissions.all()
+        ]
+        assert found == [("admin", 7), ("sweep", None)]
+
+    def test_ring_that_others_have_answered(self):
+        first = create_row(order_id="1")
+        self.run_task(report_order, first.pk)
+        create_row(order_id="2")
+
+        self.run_task(report_order, first.pk)
+
+        assert self.statuses() == ["reported"] * 2
+
+    def test_leaves_the_rest_to_those_who_are_busy(self):
+        for number in range(4):
+            create_row(order_id=f"busy {number}")
+        ButtonOrder.objects.claim(limit=4, lease_seconds=60)
+        mine = create_row(order_id="mine")
+        create_row(order_id="another")
+
+        self.run_task(report_order, mine.pk)
+
+        assert self.statuses() == ["pending"] * 4 + ["reported", "pending"]
+
+    def test_backlog_calls_for_help_once(self):
+        for number in range(14):
+            create_row(order_id=f"{number}")
+
+        self.run_task(report_due_orders)
+
+        assert self.statuses() == ["reported"] * 14
+        for thread in threading.enumerate():
+            if thread.name == "button-orders-help":
+                thread.join(10)
+        [message] = celery.take_messages()
+        assert message.headers["task"] == "django_button_orders.report_due_orders"
+        assert message.headers["expires"] is not None
+
+    def test_caller_who_is_no_worker(self):
+        """Nobody else is called, and no other order is waited for."""
+        rows = [create_row(order_id=f"{number}") for number in range(6)]
+
+        report_order(rows[0].pk)
+        assert self.statuses() == ["reported"] + ["pending"] * 5
+
+        report_due_orders()
+        assert self.statuses() == ["reported"] * 6
+        assert take_messages() == []
+
+    def test_broker_that_is_away_does_not_keep_a_backlog(self):
+        for number in range(14):
+            create_row(order_id=f"{number}")
+
+        with broken_broker(), self.assertLogs("django_button_orders", "WARNING"):
+            self.run_task(report_due_orders)
+            for thread in threading.enumerate():
+                if thread.name == "button-orders-help":
+                    thread.join(10)
+
+        assert self.statuses() == ["reported"] * 14
 
 
 class EagerTests(QueueTestCase):
@@ -147,8 +301,8 @@ class EagerTests(QueueTestCase):
     def test_is_not_muted_by_a_broker_that_failed(self):
         add_answer("POST")
         bell = doorbell._bells[0]
+        self.addCleanup(setattr, bell, "muted_until", bell.muted_until)
         bell.muted_until = float("inf")
-        self.addCleanup(bell.reset)
 
         Order.objects.create(number="42")
 

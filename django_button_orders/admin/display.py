@@ -58,7 +58,7 @@ def preformatted(value: Any) -> SafeString | None:
     """Return a value of a JSON field, indented."""
     if value is None:
         return None
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = indented(value)
     return format_html('<pre class="button-order-text">{}</pre>', clip(text))
 
 
@@ -67,9 +67,15 @@ def pretty(body: str) -> str:
     if len(body) > MAX_LENGTH_OF_JSON:
         return clip(body)
     try:
-        return clip(json.dumps(json.loads(body), ensure_ascii=False, indent=2))
+        return clip(indented(json.loads(body)))
     except (ValueError, RecursionError):
         return body
+
+
+def indented(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # Half of a pair of code units, which JSON may have, fits on no page.
+    return text.encode(errors="replace").decode()
 
 
 def clip(text: str) -> str:

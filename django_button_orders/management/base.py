@@ -10,6 +10,7 @@ from datetime import datetime, time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -21,6 +22,15 @@ class ButtonOrdersCommand(BaseCommand):
     """A command with examples in its help and a summary of one line at its end."""
 
     examples = ""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, InterfaceError) as exc:
+            raise CommandError(
+                f"The database does not answer, or not as it should: {exc} "
+                "What was done until then is kept. Run the command again."
+            ) from exc
 
     def create_parser(
         self, prog_name: str, subcommand: str, **kwargs: Any

@@ -3,13 +3,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 
 import responses
+from django.db import OperationalError, connection
 from django.test import TestCase, override_settings
 
+from django_button_orders.management.commands.button_orders_report import noting_signals
 from django_button_orders.models import ButtonOrder
 from tests.commands.utils import call
 from tests.utils import add_answer, button_settings, calls, create_row
+
+
+def away(execute, sql, params, many, context):
+    raise OperationalError("It went away.")
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -74,19 +81,54 @@ class ReportTests(TestCase):
 
         assert "1 will be tried again" in error
 
-    def test_loop_ends_with_a_signal(self):
-        before = {
-            number: signal.getsignal(number)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        for number, handler in before.items():
-            self.addCleanup(signal.signal, number, handler)
+    def test_database_that_is_away(self):
+        with connection.execute_wrapper(away):
+            out, _, error = self.report()
 
+        assert out == ""
+        assert error.startswith("The database does not answer")
+        assert "It went away" in error
+
+    def end_during_the_call(self):
         def answer(request):
             os.kill(os.getpid(), signal.SIGTERM)
             return 200, {}, ""
 
         responses.add_callback("POST", "https://button.test/v1/order", answer)
+
+    def test_loop_ends_with_a_signal(self):
+        before = signal.getsignal(signal.SIGTERM)
+        self.end_during_the_call()
         create_row()
 
         assert self.report("--loop", "--interval", "1") == ("1 reported.\n", "", "")
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    def test_run_ends_with_a_signal(self):
+        """What has begun is finished, the rest given back."""
+        self.end_during_the_call()
+        for number in range(60):
+            create_row(order_id=f"{number}")
+
+        out, _, error = self.report()
+
+        left = ButtonOrder.objects.due().filter(attempts=0).count()
+        assert left
+        assert f"{left} release" in out
+        assert error.startswith("0 failed and need a person")
+
+    def test_called_in_another_thread(self):
+        """Signals belong to the main one."""
+        found = []
+
+        def note():
+            with noting_signals(threading.Event()):
+                found.append(signal.getsignal(signal.SIGTERM))
+
+        before = signal.getsignal(signal.SIGTERM)
+        thread = threading.Thread(target=note)
+        thread.start()
+        thread.join()
+
+        assert found == [before]

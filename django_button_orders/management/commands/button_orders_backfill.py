@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from django_button_orders.adapters import OrderAdapter, get_adapter, registered
 from django_button_orders.backfill import Batch, backfill, select_orders
+from django_button_orders.claims import enabled_rows
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     fail_unless_done,
     moment,
     positive,
 )
-from django_button_orders.sweep import enabled_rows, report_due
+from django_button_orders.sweep import report_due
 
 SHOWN_ERRORS = 10
 

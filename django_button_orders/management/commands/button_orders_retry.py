@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.conf import account_names
+from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand
 from django_button_orders.models import ButtonOrder
 from django_button_orders.operations import retry_orders
 from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.sweep import database_aliases
 
 
 class Command(ButtonOrdersCommand):

@@ -1,0 +1,98 @@
+"""Taking due rows: which accounts are open, and whose turn it is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from django_button_orders.conf import account_names, get_settings
+from django_button_orders.delivery import Attempt
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.outcomes import PAUSE_SECONDS
+from django_button_orders.querysets import ButtonOrderQuerySet
+
+
+def enabled_rows(using: str) -> ButtonOrderQuerySet:
+    """Return the rows of accounts whose orders are sent at all."""
+    disabled = [name for name in account_names() if not get_settings(name).enabled]
+    rows = ButtonOrder.objects.using(using).all()
+    return rows.exclude(account__in=disabled) if disabled else rows
+
+
+# How often it is looked for accounts that were not there before, and for probes.
+ROUND_SECONDS = 1.0
+
+
+class Claims:
+    """
+    Claims of due rows, account by account in turn.
+
+    No account has to wait for the backlog of another. Of a paused account one
+    row is claimed, now and then, to probe it.
+    """
+
+    def __init__(self, rows: ButtonOrderQuerySet, *, trigger: str = "sweep") -> None:
+        self.rows = rows
+        self.trigger = trigger
+        self.paused = PausedAccount.objects.using(rows.db)
+        self.turns: deque[str] = deque()
+        self.round_ends = 0.0
+
+    def take(self, limit: int) -> list[Attempt]:
+        """Claim up to so many rows of one account; none when nothing is due."""
+        attempts: list[Attempt] = []
+        if time.monotonic() < self.round_ends:
+            attempts = self.take_turns(limit)
+        return attempts or self.begin_round() or self.take_turns(limit)
+
+    def begin_round(self) -> list[Attempt]:
+        """Look for accounts that were not there before, and claim probes."""
+        self.round_ends = time.monotonic() + ROUND_SECONDS
+        accounts = self.rows.pending().accounts()
+        self.turns.extend(name for name in accounts if name not in self.turns)
+        return self.take_probes()
+
+    def take_turns(self, limit: int) -> list[Attempt]:
+        while self.turns:
+            account = self.turns.popleft()
+            attempts = self.claim(self.open_rows().filter(account=account), limit)
+            if len(attempts) == limit:
+                self.turns.append(account)
+            if attempts:
+                return attempts
+        return []
+
+    def take_one(self) -> list[Attempt]:
+        """Claim the only row that this is about."""
+        return self.claim(self.open_rows(), 1) or self.take_probes()
+
+    def open_rows(self) -> ButtonOrderQuerySet:
+        return self.rows.exclude(account__in=self.paused.values("account"))
+
+    def take_probes(self) -> list[Attempt]:
+        attempts = []
+        for account in self.paused.probeable().values_list("account", flat=True):
+            rows = self.rows.filter(account=account)
+            is_due = rows.due().exists()
+            if is_due and self.paused.take_probe(account, seconds=PAUSE_SECONDS):
+                attempts += self.claim(rows, 1)
+        return attempts
+
+    def claim(self, rows: ButtonOrderQuerySet, limit: int) -> list[Attempt]:
+        lease_seconds = get_settings().lease_seconds
+        lease_ends = time.monotonic() + lease_seconds
+        claimed = rows.claim(limit=limit, lease_seconds=lease_seconds)
+        return [
+            Attempt(row=row, lease_ends=lease_ends, trigger=self.trigger)
+            for row in claimed
+        ]
+
+
+def claim_one(
+    pk: int, *, using: str, trigger: str, user_id: str | None = None
+) -> list[Attempt]:
+    """Claim one row, if it is due and nobody else's."""
+    attempts = Claims(enabled_rows(using).filter(pk=pk), trigger=trigger).take_one()
+    for attempt in attempts:
+        attempt.user_id = user_id
+    return attempts

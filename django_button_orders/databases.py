@@ -1,0 +1,59 @@
+"""Where rows live: in the databases of the shop's orders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from django.db import DatabaseError, connections, router
+
+from django_button_orders.failures import describe_for_log, is_time_limit
+from django_button_orders.models import ButtonOrder
+
+logger = logging.getLogger(__name__)
+
+
+def database_aliases() -> Iterator[str]:
+    """
+    Yield the databases that hold rows, those of the shop's orders.
+
+    A router that does not allow this app's migrations on a database, such as
+    a replica, leaves it out. Raises ``DatabaseError`` where one does not answer.
+    """
+    return filter(has_table, allowed_aliases())
+
+
+def allowed_aliases() -> list[str]:
+    return [
+        alias for alias in connections if router.allow_migrate_model(alias, ButtonOrder)
+    ]
+
+
+def has_table(alias: str) -> bool:
+    tables = connections[alias].introspection.table_names()
+    return ButtonOrder._meta.db_table in tables
+
+
+def in_each_database(action: Callable[[str], object]) -> None:
+    """Do something wherever there are rows, whatever happens in the other ones."""
+    for alias in filter(answers, allowed_aliases()):
+        try:
+            action(alias)
+        except DatabaseError as exc:
+            log_failure(alias, exc)
+
+
+def answers(alias: str) -> bool:
+    """Return whether a database is there, and has the table."""
+    try:
+        return has_table(alias)
+    except Exception as exc:
+        if is_time_limit(exc):
+            raise
+        log_failure(alias, exc)
+        return False
+
+
+def log_failure(alias: str, exc: Exception) -> None:
+    # Without a traceback, which may quote a customer's data.
+    logger.error("Database %s: %s", alias, describe_for_log(exc))

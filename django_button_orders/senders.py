@@ -1,0 +1,90 @@
+"""Threads that make the calls of attempts. They stay away from the database."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from django_button_orders.delivery import Attempt
+
+
+class Senders:
+    """
+    Up to ``count`` threads, started as they are needed.
+
+    One thread puts attempts in and takes them out again, in the order in which
+    they are done. On leaving the context, all that was put in is done.
+    """
+
+    def __init__(self, count: int, perform: Callable[[Attempt], object]) -> None:
+        self.count = count
+        self.perform = perform
+        self.todo: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[Attempt] = queue.SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.in_flight = 0
+        self.is_hungry = threading.Event()
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Senders:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.finish()
+
+    def put(self, attempt: Attempt) -> None:
+        self.in_flight += 1
+        if len(self.threads) < min(self.in_flight, self.count):
+            self.start_thread()
+        self.todo.put(attempt)
+
+    def start_thread(self) -> None:
+        name = f"button-orders-sender-{len(self.threads) + 1}"
+        thread = threading.Thread(target=self.run, name=name)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more of them. Those that there are can go on.
+            if not self.threads:
+                raise
+        else:
+            self.threads.append(thread)
+
+    def take(self, seconds: float) -> list[Attempt]:
+        """
+        Return what is done after so many seconds, or once more could be put in.
+
+        Raises what ended one of the calls.
+        """
+        self.is_hungry.wait(max(seconds, 0))
+        self.is_hungry.clear()
+        taken: list[Attempt] = []
+        while True:
+            try:
+                taken.append(self.done.get_nowait())
+            except queue.Empty:
+                break
+        self.in_flight -= len(taken)
+        if self.error is not None:
+            raise self.error
+        return taken
+
+    def finish(self) -> None:
+        """Wait until all that was put in is done."""
+        for _ in self.threads:
+            self.todo.put(None)
+        for thread in self.threads:
+            thread.join()
+        self.threads.clear()
+
+    def run(self) -> None:
+        while (attempt := self.todo.get()) is not None:
+            try:
+                self.perform(attempt)
+            except BaseException as exc:  # noqa: BLE001 - raised where it is taken
+                self.error = exc
+            self.done.put(attempt)
+            # Not at each end: the other thread has better things to do.
+            if self.todo.qsize() < self.count:
+                self.is_hungry.set()

@@ -1,0 +1,219 @@
+"""
+SQL that writes many rows at once, each with values of its own.
+
+Django's ``bulk_update()`` spends more on making its statement than all the rest
+of a report costs. See ``docs/performance.rst``. Statements are made first and
+run later, so that locks are held for no longer than the database needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.models import Expression, Model
+
+from django_button_orders.models import ButtonOrder, Submission
+
+# What a row must still be like to be written.
+FENCE = ("id", "lease_token", "revision")
+
+
+class Change(NamedTuple):
+    """The new values of a row, and what it must still be like."""
+
+    fence: Sequence[Any]
+    values: Mapping[str, Any]
+
+
+def statements_for(using: str) -> Statements:
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        return PostgreSQLStatements(using)
+    # Its JSON is there wherever this app's models are.
+    if (
+        connection.vendor == "sqlite"
+        and connection.features.can_return_columns_from_insert
+    ):
+        return SQLiteStatements(using)
+    return Statements(using)
+
+
+class Statements:
+    """For every database that Django knows."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.connection = connections[using]
+
+    def prepare_update(
+        self, changes: Sequence[Change], expressions: Mapping[str, Expression]
+    ) -> Callable[[], int]:
+        """
+        Return what writes rows that are as their fence says, and counts them.
+
+        The changes have values for the same fields. ``expressions`` are for
+        other fields, and the same for all rows.
+        """
+        names = list(changes[0].values)
+        values = [f"{column} = %s" for column in self.columns(ButtonOrder, names)]
+        fence = [f"{column} = %s" for column in self.columns(ButtonOrder, FENCE)]
+        assignments = ", ".join(values + self.assignments(expressions))
+        table, is_held = self.table(ButtonOrder), " AND ".join(fence)
+        parameters = [
+            self.parameters(
+                ButtonOrder,
+                (*names, *FENCE),
+                (*change.values.values(), *change.fence),
+            )
+            for change in changes
+        ]
+        sql = f"UPDATE {table} SET {assignments} WHERE {is_held}"  # noqa: S608
+
+        def update() -> int:
+            with self.connection.cursor() as cursor:
+                cursor.executemany(sql, parameters)
+                return int(cursor.rowcount)
+
+        return update
+
+    def prepare_insert(self, submissions: list[Submission]) -> Callable[[], object]:
+        """Return what adds submissions, with their keys where the database tells."""
+        rows = Submission.objects.using(self.using)
+        return lambda: rows.bulk_create(submissions)
+
+    def table(self, model: type[Model]) -> str:
+        return self.connection.ops.quote_name(model._meta.db_table)
+
+    def columns(self, model: type[Model], names: Iterable[str]) -> list[str]:
+        quote = self.connection.ops.quote_name
+        return [quote(FIELDS[model][name].column) for name in names]
+
+    def parameters(
+        self, model: type[Model], names: Iterable[str], values: Iterable[Any]
+    ) -> list[Any]:
+        fields = FIELDS[model]
+        return [
+            fields[name].get_db_prep_save(value, self.connection)
+            for name, value in zip(names, values, strict=True)
+        ]
+
+    def assignments(self, expressions: Mapping[str, Expression]) -> list[str]:
+        compiler = ButtonOrder.objects.using(self.using).query.get_compiler(self.using)
+        columns = self.columns(ButtonOrder, expressions)
+        # Expressions without parameters, such as the database's clock.
+        return [
+            f"{column} = {compiler.compile(expression)[0]}"
+            for column, expression in zip(columns, expressions.values(), strict=True)
+        ]
+
+
+class JSONStatements(Statements):
+    """One statement for all rows, and one parameter: they go there as JSON."""
+
+    def source(self, model: type[Model], names: Sequence[str]) -> str:
+        """Return the table that the parameter is, with the columns c0, c1, ..."""
+        raise NotImplementedError
+
+    def encode(
+        self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> str:
+        raise NotImplementedError
+
+    def prepare_update(
+        self, changes: Sequence[Change], expressions: Mapping[str, Expression]
+    ) -> Callable[[], int]:
+        names = (*changes[0].values, *FENCE)
+        rows = [(*change.values.values(), *change.fence) for change in changes]
+        table = self.table(ButtonOrder)
+        columns = self.columns(ButtonOrder, names)
+        pairs = [(column, f"new.c{at}") for at, column in enumerate(columns)]
+        end = len(pairs) - len(FENCE)
+        values = [f"{column} = {new}" for column, new in pairs[:end]]
+        fence = [f"{table}.{column} = {new}" for column, new in pairs[end:]]
+        sql = (
+            f"UPDATE {table} "  # noqa: S608
+            f"SET {', '.join(values + self.assignments(expressions))} "
+            f"FROM {self.source(ButtonOrder, names)} WHERE {' AND '.join(fence)}"
+        )
+        parameter = self.encode(ButtonOrder, names, rows)
+
+        def update() -> int:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql, [parameter])
+                return int(cursor.rowcount)
+
+        return update
+
+    def prepare_insert(self, submissions: list[Submission]) -> Callable[[], object]:
+        fields = Submission._meta.concrete_fields
+        names = [field.attname for field in fields if not field.primary_key]
+        rows = [[getattr(item, name) for name in names] for item in submissions]
+        sql = (
+            f"INSERT INTO {self.table(Submission)} "  # noqa: S608
+            f"({', '.join(self.columns(Submission, names))}) "
+            f"SELECT {', '.join(f'c{at}' for at in range(len(names)))} "
+            f"FROM {self.source(Submission, names)} RETURNING id"
+        )
+        parameter = self.encode(Submission, names, rows)
+
+        def insert() -> None:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql, [parameter])
+                keys = [key for (key,) in cursor.fetchall()]
+            for submission, key in zip(submissions, keys, strict=True):
+                submission.pk = key
+                submission._state.adding = False
+                submission._state.db = self.using
+
+        return insert
+
+
+class PostgreSQLStatements(JSONStatements):
+    """
+    Drivers spend more time on quoting dozens of parameters for each row than
+    PostgreSQL does on reading them.
+    """
+
+    def source(self, model: type[Model], names: Sequence[str]) -> str:
+        types = [FIELDS[model][name].db_type(self.connection) for name in names]
+        columns = ", ".join(f"c{at} {kind}" for at, kind in enumerate(types))
+        return f"jsonb_to_recordset(%s::jsonb) AS new ({columns})"
+
+    def encode(
+        self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> str:
+        objects = [{f"c{at}": value for at, value in enumerate(row)} for row in rows]
+        # Dates and keys as texts, which PostgreSQL reads.
+        return json.dumps(objects, default=str)
+
+
+class SQLiteStatements(JSONStatements):
+    """
+    Between the rows of ``executemany()``, each of the threads that are sending
+    may take its turn, and for so long nobody else can write.
+    """
+
+    def source(self, model: type[Model], names: Sequence[str]) -> str:
+        columns = [
+            f"json_extract(value, '$[{at}]') AS c{at}" for at in range(len(names))
+        ]
+        return f"(SELECT {', '.join(columns)} FROM json_each(%s)) AS new"  # noqa: S608
+
+    def encode(
+        self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> str:
+        # As they are stored: dates, keys and JSON as texts.
+        return json.dumps([self.parameters(model, names, row) for row in rows])
+
+
+FIELDS: dict[type[Model], dict[str, Any]] = {
+    model: {
+        name: field
+        for field in model._meta.concrete_fields
+        for name in (field.name, field.attname)
+    }
+    for model in (ButtonOrder, Submission)
+}

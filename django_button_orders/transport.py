@@ -1,0 +1,164 @@
+"""
+One kept connection beneath ``requests``.
+
+A stock session spends most of its time on what a call to Button never needs:
+looking for proxies, cookies, redirects and retries, and finding its one
+connection among many. Here urllib3 connects, as ever, with its rules for TLS,
+and the standard library writes the request and reads the answer. See
+``docs/performance.rst`` for what that saves.
+"""
+
+from __future__ import annotations
+
+import ssl
+from http.client import HTTPConnection as PlainConnection
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError, ProtocolError
+from urllib3.util import Timeout
+
+from django_button_orders.deadline import DeadlineResponse, refuse_if_late
+
+
+class Gathering:
+    """Sends the head and the body of a request together."""
+
+    response_class = DeadlineResponse
+    gathered = b""
+    sock: Any
+
+    def send(self, data: bytes) -> None:
+        self.gathered += data
+
+    def send_gathered(self) -> None:
+        data, self.gathered = self.gathered, b""
+        refuse_if_late()
+        self.sock.sendall(data)
+
+
+class KeptHTTPConnection(Gathering, HTTPConnection):  # type: ignore[misc]  # send()
+    """A connection of urllib3's."""
+
+
+class KeptHTTPSConnection(Gathering, HTTPSConnection):  # type: ignore[misc]  # send()
+    """A connection of urllib3's, with its rules for TLS."""
+
+
+class Body:
+    """The body of a response, which keeps its connection if it is read to the end."""
+
+    def __init__(
+        self, response: HTTPResponse, connection: HTTPConnection, pool: KeptPool
+    ) -> None:
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
+        self.response = response
+        self.connection = connection
+        self.pool = pool
+
+    def read(self, amt: int, *, decode_content: bool = False) -> bytes:
+        """Return at most so many bytes, as they came over the wire."""
+        try:
+            data = self.response.read(amt)
+        except HTTPException as exc:
+            raise ProtocolError("The answer was malformed.") from exc
+        if not data and self.response.length:
+            # The standard library takes the end of the connection for its end.
+            raise ProtocolError("The answer was cut.")
+        return data
+
+    def close(self) -> None:
+        if not self.response.isclosed():
+            # What is left of it would be taken for the next answer.
+            self.connection.close()
+            self.response.close()
+
+    def release_conn(self) -> None:
+        self.pool.put_back(self.connection)
+
+
+class KeptPool(HTTPConnectionPool):
+    """A pool of one connection, whose requests are made in few steps."""
+
+    ConnectionCls: Any = KeptHTTPConnection
+
+    def urlopen(  # type: ignore[override]  # only what HTTPAdapter.send() asks for
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Any,
+        *,
+        timeout: Timeout,
+        **unused: Any,
+    ) -> Body:
+        connection: Any = self._get_conn()
+        try:
+            if connection.sock is None:
+                connection.timeout = timeout.connect_timeout
+                connect(connection)
+            if connection.sock.gettimeout() != timeout.read_timeout:
+                connection.sock.settimeout(timeout.read_timeout)
+            PlainConnection.request(connection, method, url, body, headers)
+            connection.send_gathered()
+            response = PlainConnection.getresponse(connection)
+        except BaseException as exc:
+            connection.close()
+            connection.gathered = b""
+            self._put_conn(connection)
+            if isinstance(exc, HTTPException):
+                raise ProtocolError("No answer could be read.") from exc
+            raise
+        return Body(response, connection, self)
+
+    def put_back(self, connection: HTTPConnection) -> None:
+        self._put_conn(connection)
+
+
+def connect(connection: Any) -> None:
+    """Connect. Whatever goes wrong in that, nothing was sent."""
+    try:
+        connection.connect()
+    except ssl.SSLCertVerificationError:
+        raise
+    except OSError as exc:
+        raise NewConnectionError(connection, "No connection came about.") from exc
+
+
+class KeptTLSPool(KeptPool, HTTPSConnectionPool):
+    ConnectionCls = KeptHTTPSConnection
+
+
+class KeptAdapter(HTTPAdapter):
+    """
+    The stock adapter for one server, without the search for a connection.
+
+    ``send()`` is the stock one, which is also where tests put other answers.
+    """
+
+    pool: Any = None
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": KeptPool,
+            "https": KeptTLSPool,
+        }
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if self.pool is None:
+            self.pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self.pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return request.path_url
+
+    def close(self) -> None:
+        super().close()
+        self.pool = None

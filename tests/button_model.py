@@ -1,0 +1,134 @@
+"""A model of Button for one thread: what it holds, and how it may answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import requests
+import responses
+from urllib3.exceptions import NewConnectionError
+
+from tests.utils import ORDERS_URL
+
+ONE_ORDER = re.compile(re.escape(ORDERS_URL) + "/.+")
+Answer = tuple[int, dict[str, str], str]
+
+
+def error(status: int, **headers: str) -> Callable[[], Answer]:
+    body = json.dumps({"meta": {"status": "error"}, "error": {"message": "No."}})
+    return lambda: (status, headers, body)
+
+
+def raising(exc: Exception) -> Callable[[], Answer]:
+    def raise_it() -> Answer:
+        raise exc
+
+    return raise_it
+
+
+def html() -> Answer:
+    return 200, {"Content-Type": "text/html"}, "<html><body>A proxy</body></html>"
+
+
+NOT_SENT = requests.ConnectionError(NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+# What comes instead of the usual answer, and whether the call is applied.
+MOODS: dict[str, tuple[Callable[[], Answer], bool]] = {
+    "not sent": (raising(NOT_SENT), False),
+    "reset before": (raising(requests.ConnectionError("reset")), False),
+    "reset after": (raising(requests.ConnectionError("reset")), True),
+    "timeout before": (raising(requests.ReadTimeout()), False),
+    "timeout after": (raising(requests.ReadTimeout()), True),
+    "500": (error(500), False),
+    "500 after": (error(500), True),
+    "503 after": (error(503, **{"Retry-After": "9"}), True),
+    "408": (error(408), False),
+    "429": (error(429, **{"Retry-After": "50"}), False),
+    "400": (error(400), False),
+    "422": (error(422), False),
+    "401": (error(401), False),
+    "403": (error(403), False),
+    "302": (lambda: (302, {"Location": "https://elsewhere.test/"}, ""), False),
+    "error in 200": (error(200), False),
+    "page in 200": (html, False),
+    "page after": (html, True),
+    "202": (lambda: (202, {}, ""), True),
+    "204": (lambda: (204, {}, ""), True),
+    "text": (lambda: (200, {"Content-Type": "text/plain"}, "Accepted"), True),
+}
+# Not for questions: a success without an order has no meaning, and after one that
+# Button does not take, nothing but a create can tell whether it has the order.
+FOR_CHANGES = {"202", "204", "text", "400", "422", "302"}
+
+
+class Button:
+    """
+    Holds orders, and notes what it must never be asked for.
+
+    An exception would only look like a failure of the network to the caller.
+    """
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.held: dict[str, dict[str, Any]] = {}
+        self.moods: list[str] = []
+        for method in ("GET", "POST", "DELETE"):
+            responses.add_callback(method, ONE_ORDER, self.answer)
+        responses.add_callback("POST", ORDERS_URL, self.answer)
+
+    def is_open(self, order_id: str) -> bool:
+        return self.held.get(order_id, {}).get("status") == "open"
+
+    def total(self, order_id: str) -> int:
+        total: int = self.held[order_id]["total"]
+        return total
+
+    def answer(self, request: requests.PreparedRequest) -> Answer:
+        mood = self.moods.pop(0) if self.moods else ""
+        if mood in FOR_CHANGES and request.method == "GET":
+            mood = ""
+        if not mood:
+            return self.apply(request)
+        answer, is_applied = MOODS[mood]
+        if is_applied:
+            usual = self.apply(request)
+            if usual[0] != HTTPStatus.OK:
+                return usual
+        return answer()
+
+    def apply(self, request: requests.PreparedRequest) -> Answer:
+        path = (request.path_url or "").removeprefix("/v1/order").strip("/")
+        body = json.loads(request.body) if request.body else {}
+        if request.method == "POST" and not path:
+            return self.create(body)
+        order = self.held.get(path)
+        if order is None or (order["status"] == "deleted" and request.method != "GET"):
+            return error(404)()
+        if request.method == "DELETE":
+            order["status"] = "deleted"
+        elif request.method == "POST":
+            if "btn_ref" in body:
+                self.violations.append("A token belongs to the create alone.")
+            self.change(order, body)
+        return self.shown(order)
+
+    def create(self, body: dict[str, Any]) -> Answer:
+        order_id = body["order_id"]
+        if order_id in self.held:
+            self.violations.append(f"A second create of {order_id}.")
+            return error(409)()
+        self.held[order_id] = {"order_id": order_id, "status": "open", "total": 0}
+        self.change(self.held[order_id], body)
+        return self.shown(self.held[order_id])
+
+    def change(self, order: dict[str, Any], body: dict[str, Any]) -> None:
+        # Totals only grow in the shop of this test.
+        if body["total"] < order["total"]:
+            self.violations.append("An older state after a newer one.")
+        order["total"] = body["total"]
+
+    def shown(self, order: dict[str, Any]) -> Answer:
+        return 200, {}, json.dumps({"meta": {"status": "ok"}, "object": order})

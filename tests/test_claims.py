@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from django_button_orders.claims import Claims, claim_one, enabled_rows
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.querysets import from_now
+from tests.utils import LONG_AGO, button_settings, create_row
+
+ACCOUNTS = {"eu": {"API_KEY": "sk-eu"}, "us": {"API_KEY": "sk-us"}}
+
+
+def ids_of(attempts):
+    return [attempt.row.order_id for attempt in attempts]
+
+
+def accounts_of(attempts):
+    return {attempt.row.account for attempt in attempts}
+
+
+@override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
+class TurnTests(TestCase):
+    """No account has to wait for the backlog of another."""
+
+    def test_account_by_account(self):
+        for number in range(9):
+            create_row(order_id=f"{number}", account="eu")
+        for number in range(4):
+            create_row(order_id=f"{number}", account="us")
+        claims = Claims(enabled_rows("default"))
+
+        taken = [claims.take(3) for _ in range(6)]
+
+        names = [sorted(accounts_of(attempts)) for attempts in taken]
+        assert names == [["eu"], ["us"], ["eu"], ["us"], ["eu"], []]
+        assert [len(attempts) for attempts in taken] == [3, 3, 3, 1, 3, 0]
+
+    def test_accounts_that_come_later(self):
+        create_row(order_id="1", account="eu")
+        claims = Claims(enabled_rows("default"))
+        claims.take(3)
+        create_row(order_id="2", account="us")
+
+        assert ids_of(claims.take(3)) == ["2"]
+
+    def test_accounts_that_come_during_a_backlog(self):
+        """Also one that ran out of rows, and has new ones."""
+        for number in range(40):
+            create_row(order_id=f"{number}", account="eu")
+        claims = Claims(enabled_rows("default"))
+        claims.take(2)
+        claims.take(2)
+        create_row(order_id="fresh", account="us")
+        claims.round_ends = 0.0
+
+        taken = [ids_of(claims.take(2)) for _ in range(2)]
+
+        assert ["fresh"] in taken
+
+    def test_probe_during_the_backlog_of_another(self):
+        for number in range(40):
+            create_row(order_id=f"{number}", account="eu")
+        create_row(order_id="probe", account="us")
+        PausedAccount.objects.create(account="us", probe_at=from_now(60))
+        claims = Claims(enabled_rows("default"))
+        claims.take(2)
+        PausedAccount.objects.update(probe_at=from_now(-1))
+        claims.round_ends = 0.0
+
+        assert ids_of(claims.take(2)) == ["probe"]
+
+    def test_account_that_is_not_known(self):
+        """Its rows are to fail, and not to wait for ever."""
+        create_row(account="forgotten")
+
+        assert ids_of(Claims(enabled_rows("default")).take(3)) == ["1994"]
+
+    def test_paused_account(self):
+        for number in range(4):
+            create_row(order_id=f"{number}", account="eu")
+        create_row(order_id="9", account="us")
+        PausedAccount.objects.create(account="eu", probe_at=from_now(60))
+        claims = Claims(enabled_rows("default"))
+
+        assert ids_of(claims.take(3)) == ["9"]
+        assert claims.take(3) == []
+
+        PausedAccount.objects.update(probe_at=from_now(-1))
+        assert len(claims.take(3)) == 1
+        assert claims.take(3) == []
+
+    def test_one_row(self):
+        create_row(order_id="1")
+        row = create_row(order_id="2")
+
+        [attempt] = claim_one(row.pk, using="default", trigger="admin", user_id="7")
+
+        assert (attempt.row, attempt.trigger, attempt.user_id) == (row, "admin", "7")
+        assert claim_one(row.pk, using="default", trigger="save") == []
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_not_enabled(self):
+        row = create_row()
+
+        assert Claims(enabled_rows("default")).take(3) == []
+        assert claim_one(row.pk, using="default", trigger="save") == []
+
+
+class FreshOrderTests(TestCase):
+    """A backlog does not keep fresh orders waiting."""
+
+    def setUp(self):
+        for number in range(40):
+            create_row(order_id=f"old {number:02}")
+        for position, row in enumerate(ButtonOrder.objects.order_by("order_id")):
+            moment = LONG_AGO + timedelta(minutes=position)
+            ButtonOrder.objects.filter(pk=row.pk).update(next_attempt_at=moment)
+
+    def test_quarter_of_a_claim(self):
+        create_row(order_id="new")
+
+        claimed = {row.order_id for row in self.claim(8)}
+
+        old = {f"old {number:02}" for number in range(6)}
+        assert claimed == old | {"new", "old 39"}
+
+    def test_without_a_backlog(self):
+        assert len(self.claim(100)) == 40
+
+    def test_all_but_a_few(self):
+        assert len(self.claim(44)) == 40
+
+    def test_single_row(self):
+        assert [row.order_id for row in self.claim(1)] == ["old 00"]
+
+    def claim(self, limit):
+        return ButtonOrder.objects.claim(limit=limit, lease_seconds=60)
+
+
+class IndexTests(TransactionTestCase):
+    """Due rows are found by an index, however many finished ones there are."""
+
+    def setUp(self):
+        ButtonOrder.objects.bulk_create(
+            ButtonOrder(order_id=f"{number}", status="reported", next_attempt_at=None)
+            for number in range(3000)
+        )
+        for number in range(3):
+            create_row(order_id=f"due {number}")
+        with connection.cursor() as cursor:
+            table = ButtonOrder._meta.db_table
+            verb = {"mysql": "ANALYZE TABLE"}.get(connection.vendor, "ANALYZE")
+            cursor.execute(f"{verb} {table}")
+            cursor.fetchall() if cursor.description else None
+
+    def assert_indexed(self, rows, index="button_order_due"):
+        plan = rows.explain()
+        assert index in plan, plan
+
+    def test_claim(self):
+        due = ButtonOrder.objects.due().filter(account="default")
+        keys = due.values_list("pk", flat=True)
+
+        self.assert_indexed(keys.order_by("next_attempt_at", "pk")[:75])
+        self.assert_indexed(keys.order_by("-next_attempt_at", "-pk")[:25])
+
+    def test_accounts(self):
+        pending = ButtonOrder.objects.pending()
+        ordered = pending.order_by("account", "next_attempt_at", "pk")
+        names = ordered.values_list("account", flat=True)
+
+        self.assert_indexed(names[:1])
+        self.assert_indexed(names.filter(account__gt="default")[:1])
+
+    def test_lists(self):
+        self.assert_indexed(ButtonOrder.objects.failed().order_by("next_attempt_at"))
+        self.assert_indexed(ButtonOrder.objects.waiting().values("pk"))
+
+    def test_leases(self):
+        in_flight = ButtonOrder.objects.filter(lease_expires_at__gt=from_now(0))
+
+        self.assert_indexed(in_flight.values("pk")[:100], "button_order_lease")

@@ -1,0 +1,345 @@
+"""
+Any sequence of saves, crashes, answers and presses of a button, by Hypothesis.
+
+It drives the real code, step by step, against a model of Button, and checks
+after each step that the state of every row makes sense. Time is the database's,
+so that it passes by moving all moments that are stored into the past.
+
+``HYPOTHESIS_EXAMPLES=5000`` searches for longer and at random, and makes what it
+finds as short as it can.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from decimal import Decimal
+
+import responses
+from django.db.models import F
+from django.test import TestCase, override_settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from django_button_orders.claims import Claims, enabled_rows
+from django_button_orders.delivery import perform, prepare
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.operations import dismiss_orders, retry_orders
+from django_button_orders.record import record_all
+from django_button_orders.sweep import report_due
+from django_button_orders.verdicts import SUCCESSES, Outcome
+from tests.button_model import MOODS, Button
+from tests.shop.models import Order
+from tests.utils import PURCHASED, button_settings, create_row
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "0"))
+SCHEDULE = (5, 30)
+LEASE_SECONDS = 120
+HOST_ORDERS = ("host-1", "host-2")
+ORDERS = ("direct-1", "direct-2", "direct-3", "direct-4", *HOST_ORDERS)
+WORKERS = ("A", "B")
+FAILURES = {"invalid", "refused", "finalized", "exhausted"}
+REASONS = {
+    "pending": {"", "unavailable", "unauthorized"},
+    "reported": {""},
+    "cancelled": {""},
+    "failed": FAILURES,
+    # By an operator after a failure, or where there is nothing to report.
+    "dismissed": {"", *FAILURES},
+}
+
+orders = st.sampled_from(ORDERS)
+workers = st.sampled_from(WORKERS)
+moods = st.lists(st.sampled_from(sorted(MOODS)), max_size=3)
+
+
+class ShopMachine(RuleBasedStateMachine):
+    """Some orders, some workers, an operator, and the time."""
+
+    @initialize()
+    def start(self):
+        ButtonOrder.objects.all().delete()
+        Order.objects.all().delete()
+        PausedAccount.objects.all().delete()
+        responses.reset()
+        self.button = Button()
+        # Seconds, as time.monotonic() would give them to each worker.
+        self.now = 1000.0
+        self.saves = 0
+        self.totals = {}
+        self.cancelled = set()
+        # What each worker has in its hands, and how far it has come.
+        self.attempts = {}
+        for order_id in ORDERS:
+            self.save(order_id)
+
+    # The shop
+
+    def next_total(self):
+        """Totals only grow, so that an older state is known by its total."""
+        self.saves += 1
+        return 100 * self.saves
+
+    @rule(order_id=orders)
+    def save(self, order_id):
+        if order_id in self.cancelled:
+            return
+        # Once without a change, which may come at any time and means nothing.
+        if order_id in self.totals:
+            self.write(order_id, self.totals[order_id])
+        before = self.revision_of(order_id)
+        self.write(order_id, self.next_total())
+        assert self.revision_of(order_id) > before
+
+    def revision_of(self, order_id):
+        rows = ButtonOrder.objects.filter(order_id=order_id)
+        return rows.values_list("revision", flat=True).first() or 0
+
+    def write(self, order_id, total):
+        if order_id in HOST_ORDERS:
+            host, _ = Order.objects.get_or_create(
+                number=order_id, defaults={"placed_at": PURCHASED, "total": 0}
+            )
+            host.total = Decimal(total) / 100
+            host.save()
+        elif order_id in self.totals:
+            row = ButtonOrder.objects.get(order_id=order_id)
+            row.total = total
+            row.save()
+        else:
+            create_row(order_id=order_id, total=total)
+        self.totals[order_id] = total
+
+    # Seldom, because nothing follows it.
+    @rule(order_id=orders, seldom=st.sampled_from([True, False, False]))
+    def cancel(self, order_id, seldom):
+        if not seldom:
+            return
+        self.cancelled.add(order_id)
+        if order_id in HOST_ORDERS:
+            host = Order.objects.get(number=order_id)
+            host.is_cancelled = True
+            host.save()
+        else:
+            ButtonOrder.objects.get(order_id=order_id).cancel()
+
+    # Workers, step by step, so that anything can happen in between
+
+    @rule(
+        worker=workers,
+        limit=st.integers(1, 3),
+        steps=st.integers(0, 3),
+        wait=st.sampled_from([0, 0, 7, 40, 125, 301]),
+        moods=moods,
+    )
+    def claim(self, worker, limit, steps, wait=0, moods=()):
+        if worker in self.attempts:
+            return
+        self.pass_time(wait)
+        self.button.moods = list(moods)
+        before = dict(ButtonOrder.objects.values_list("pk", "attempts"))
+        claimed = Claims(enabled_rows("default")).take(limit)
+        for attempt in claimed:
+            attempt.lease_ends = self.now + LEASE_SECONDS
+            assert attempt.row.attempts == before[attempt.row.pk] + 1
+            assert attempt.row.pk not in self.leased()
+        if claimed:
+            self.attempts[worker] = (make_ready, claimed)
+            self.advance(worker, steps)
+
+    def advance(self, worker, steps):
+        """Let a worker prepare, call and record, as far as so many steps go."""
+        for _ in range(steps):
+            if worker in self.attempts:
+                step, attempts = self.attempts.pop(worker)
+                following = step(attempts, lambda: self.now)
+                if following:
+                    self.attempts[worker] = (following, attempts)
+
+    def leased(self):
+        """Return the rows that are in somebody's hands, by the time alone."""
+        return [
+            attempt.row.pk
+            for _, attempts in self.attempts.values()
+            for attempt in attempts
+            if attempt.lease_ends > self.now
+        ]
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), steps=st.integers(1, 3))
+    def go_on(self, data, steps):
+        worker = data.draw(st.sampled_from(sorted(self.attempts)))
+        self.advance(worker, steps)
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), steps=st.integers(1, 3))
+    def save_in_flight(self, data, steps):
+        worker = data.draw(st.sampled_from(sorted(self.attempts)))
+        _, attempts = self.attempts[worker]
+        self.save(attempts[0].row.order_id)
+        self.advance(worker, steps)
+
+    @precondition(lambda self: self.attempts)
+    @rule(
+        data=st.data(),
+        steps=st.integers(0, 3),
+        others=st.integers(1, 3),
+        is_changed=st.booleans(),
+    )
+    def freeze_and_wake(self, data, steps, others, is_changed):
+        """Meanwhile its leases expire, and somebody else takes over."""
+        worker = data.draw(st.sampled_from(sorted(self.attempts)))
+        frozen = self.attempts.pop(worker)
+        self.pass_time(LEASE_SECONDS + 1)
+        if is_changed:
+            self.save(frozen[1][0].row.order_id)
+        self.claim(worker="the other", limit=3, steps=others)
+        self.attempts.setdefault(worker, frozen)
+        self.advance(worker, steps)
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data())
+    def crash(self, data):
+        del self.attempts[data.draw(st.sampled_from(sorted(self.attempts)))]
+
+    @rule(moods=moods)
+    def sweep(self, moods):
+        self.button.moods = list(moods)
+        report_due(using="default")
+
+    # The world
+
+    def pass_time(self, seconds):
+        self.now += seconds
+        gone = timedelta(seconds=seconds)
+        ButtonOrder.objects.update(
+            next_attempt_at=F("next_attempt_at") - gone,
+            lease_expires_at=F("lease_expires_at") - gone,
+        )
+        PausedAccount.objects.update(probe_at=F("probe_at") - gone)
+
+    # The operator
+
+    @rule(order_id=orders, is_retry=st.booleans())
+    def press_a_button(self, order_id, is_retry):
+        rows = ButtonOrder.objects.filter(order_id=order_id)
+        if is_retry:
+            retry_orders(rows, trigger="admin")
+        else:
+            dismiss_orders(rows)
+
+    # What must be true at any time
+
+    @invariant()
+    def rows_make_sense(self):
+        for row in ButtonOrder.objects.all():
+            assert row.reason in REASONS[row.status], (row.status, row.reason)
+            assert (row.next_attempt_at is None) == (row.status != "pending")
+            assert (row.lease_token is None) == (row.lease_expires_at is None)
+            assert (row.reported_revision or 0) <= row.revision
+            self.check_settled(row)
+
+    def check_settled(self, row):
+        is_cancelled = row.order_id in self.cancelled
+        if row.status == "reported":
+            assert not is_cancelled
+            assert row.reported_revision == row.revision
+            assert self.button.is_open(row.order_id)
+            assert self.button.total(row.order_id) == self.totals[row.order_id]
+        if row.status == "cancelled":
+            assert is_cancelled
+            assert not self.button.is_open(row.order_id)
+
+    @invariant()
+    def button_was_asked_for_nothing_wrong(self):
+        assert self.button.violations == []
+
+    @invariant()
+    def one_live_lease(self):
+        leased = self.leased()
+        assert len(leased) == len(set(leased))
+
+    @invariant()
+    def every_order_has_a_row(self):
+        ids = set(ButtonOrder.objects.values_list("order_id", flat=True))
+        assert ids == set(self.totals)
+
+    def teardown(self):
+        """The faults stop: everything agrees in the end."""
+        self.attempts = {}
+        self.button.moods = []
+        for _ in range(12):
+            self.pass_time(400)
+            rows = ButtonOrder.objects.all()
+            retry_orders(rows, trigger="command")
+            report_due(using="default")
+            self.rows_make_sense()
+        for row in ButtonOrder.objects.all():
+            is_cancelled = row.order_id in self.cancelled
+            assert row.status == ("cancelled" if is_cancelled else "reported")
+
+
+def make_ready(attempts, clock):
+    for attempt in attempts:
+        prepare(attempt, clock=clock)
+    return call
+
+
+def call(attempts, clock):
+    for attempt in attempts:
+        perform(attempt, clock=clock)
+        # One that kills its workers comes to an end, too.
+        is_last = attempt.row.attempts > len(SCHEDULE) + 1
+        assert not (is_last and attempt.exchanges)
+    return write_down
+
+
+def write_down(attempts, clock):
+    def rows():
+        found = ButtonOrder.objects.filter(pk__in=[item.row.pk for item in attempts])
+        return {row["id"]: row for row in found.values()}
+
+    before = rows()
+    assert list(record_all(attempts)) == attempts
+    for pk, after in rows().items():
+        [attempt] = [item for item in attempts if item.row.pk == pk]
+        outcome = attempt.verdict.outcome
+        is_late = before[pk]["lease_token"] != attempt.row.lease_token
+        if is_late and outcome not in SUCCESSES:
+            # Unless another one of the batch has resumed its account.
+            assert after | {"next_attempt_at": None} == before[pk] | {
+                "next_attempt_at": None
+            }
+        elif outcome in (Outcome.PAUSE, Outcome.RELEASE):
+            assert after["attempts"] in (0, before[pk]["attempts"] - 1)
+
+
+@override_settings(
+    BUTTON_ORDERS=button_settings(
+        RETRY_SCHEDULE=SCHEDULE, LEASE_SECONDS=LEASE_SECONDS, CONCURRENCY=1
+    )
+)
+class StateMachineTests(TestCase):
+    @responses.activate
+    def test_any_sequence(self):
+        run_state_machine_as_test(
+            ShopMachine,
+            settings=settings(
+                max_examples=EXAMPLES or 60,
+                stateful_step_count=50,
+                deadline=None,
+                derandomize=not EXAMPLES,
+                database=None,
+                phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
