@@ -1,0 +1,386 @@
+"""Every text that is stored stays a text on every page of the admin."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, models
+from django.test import override_settings
+from django.urls import reverse
+
+from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from tests.admin.test_forms import order_data
+from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url
+from tests.shop.models import Order, Page
+from tests.utils import PURCHASED, button_settings, create_row
+
+MODELS = apps.get_app_config("django_button_orders").get_models()
+TEXTS = (models.CharField, models.TextField, models.JSONField)
+COLUMNS = [
+    field
+    for model in MODELS
+    for field in model._meta.concrete_fields
+    if isinstance(field, TEXTS)
+]
+# Ends an attribute, a text area and a script, and brings elements of its own.
+MARKUP = "\"'></textarea></script><script>alert(1)</script><img src=x onerror=a>"
+HARMLESS = re.sub(r"[^a-z0-9 ]", "~", MARKUP)
+PAUSED = "admin:django_button_orders_pausedaccount"
+TWO_ACCOUNTS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
+
+
+class Skeleton(HTMLParser):
+    """A page without its texts: its elements and their attributes' names."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, *sorted(name for name, _ in attrs)))
+        for name, value in attrs:
+            self.texts.append(value or "")
+            if name in ("href", "src", "action", "formaction", "data", "xlink:href"):
+                self.addresses.append(value or "")
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def name_of(field):
+    return f"{field.model.__name__}.{field.name}"
+
+
+def value_for(field, text):
+    """Return a text for a column, which says where it is from if there is room."""
+    value = f"{name_of(field)} {text}"
+    if isinstance(field, models.JSONField):
+        items = {"id": value, value: value}
+        return json.dumps([items] if field.name == "line_items" else items)
+    if has_room(field):
+        return value
+    # The shortest element there is. The admin's own pages have none of it.
+    return "abc" if text == HARMLESS else "<q>"
+
+
+def has_room(field):
+    return field.max_length is None or field.max_length >= 100
+
+
+def write(instance, values):
+    """Write into the columns of a row, past all that would refuse it."""
+    named = connection.ops.quote_name
+    assignments = ", ".join(f"{named(field.column)} = %s" for field in values)
+    table = named(instance._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # Of names of our own alone.
+            f"UPDATE {table} SET {assignments} WHERE id = %s",  # noqa: S608
+            [*values.values(), instance.pk],
+        )
+
+
+@override_settings(BUTTON_ORDERS=TWO_ACCOUNTS)
+class HtmlTestCase(AdminTestCase):
+    """Compares pages with harmless texts in the database and with hostile ones."""
+
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        cls.clerk = create_user(name="clerk")
+        cls.paused = PausedAccount.objects.create(account="eu", probe_at=PURCHASED)
+        cls.submission = Submission.objects.create(
+            button_order=cls.row,
+            user=cls.clerk,
+            revision=1,
+            started_at=PURCHASED,
+            duration_ms=1,
+        )
+        for instance in (cls.row, cls.paused):
+            LogEntry.objects.create(
+                user=cls.user,
+                content_type=ContentType.objects.get_for_model(type(instance)),
+                object_id=instance.pk,
+                action_flag=2,
+            )
+        cls.urls = {
+            "list": LIST_URL,
+            "page": page_url(cls.row),
+            "history": page_url(cls.row, "history"),
+            "accounts": reverse(f"{PAUSED}_changelist"),
+            "account": reverse(f"{PAUSED}_change", args=[cls.paused.pk]),
+            "history of the account": reverse(
+                f"{PAUSED}_history", args=[cls.paused.pk]
+            ),
+            "index": reverse("admin:index"),
+            "app": reverse("admin:app_list", args=["django_button_orders"]),
+        }
+
+    def plant(self, text, *, without=("status",), **values):
+        """Put a text into every column of text, and other values into some."""
+        for instance in (self.row, self.submission, self.paused):
+            write(
+                instance,
+                {
+                    field: value_for(field, text)
+                    for field in COLUMNS
+                    if field.model is type(instance) and field.name not in without
+                },
+            )
+        LogEntry.objects.update(object_repr=text, change_message=text)
+        User.objects.filter(pk=self.clerk.pk).update(username=text)
+        self.put(**values)
+
+    def skeleton(self, response):
+        assert response.status_code == 200
+        return Skeleton(response.content.decode())
+
+    def fetch(self, url):
+        return self.skeleton(self.client.get(url))
+
+    def check(self, harmless, hostile):
+        """The same elements with the same attributes, and no address that runs."""
+        assert hostile.elements == harmless.elements
+        assert not any(map(is_script, hostile.addresses))
+
+    def compare(self, url, **options):
+        """Return the columns whose hostile text is on the page."""
+        self.plant(HARMLESS, **options)
+        harmless = self.fetch(url)
+        self.plant(MARKUP, **options)
+        hostile = self.fetch(url)
+
+        self.check(harmless, hostile)
+        texts = "\n".join(hostile.texts)
+        return {name_of(field) for field in COLUMNS if name_of(field) in texts}
+
+
+def is_script(address):
+    plain = "".join(address.split()).lower()
+    return plain.startswith(("javascript:", "data:", "vbscript:"))
+
+
+class StoredTextTests(HtmlTestCase):
+    def test_every_page(self):
+        shown = set()
+        for name, url in self.urls.items():
+            with self.subTest(name=name):
+                shown |= self.compare(url)
+
+        # Else it would be no wonder that they do no harm.
+        assert shown == {name_of(field) for field in COLUMNS if has_room(field)}
+
+    def test_form(self):
+        """The texts of an order that can be edited are in fields of a form."""
+        without = ["status", "source_id"]
+
+        shown = self.compare(self.urls["page"], without=without)
+
+        assert "ButtonOrder.customer" in shown
+        assert "ButtonOrder.btn_ref" in shown
+
+    def test_every_standing(self):
+        states = [("failed", reason) for reason in ButtonOrder.Reason]
+        states += [(status, "") for status in ButtonOrder.Status]
+        for status, reason in states:
+            with self.subTest(status=status, reason=reason):
+                self.compare(self.urls["page"], status=status, reason=reason)
+
+    def test_every_source(self):
+        for model in (Order, Page, None):
+            kind = model and ContentType.objects.get_for_model(model)
+            with self.subTest(model=model):
+                shown = self.compare(self.urls["page"], source_type=kind)
+
+                assert "ButtonOrder.source_id" in shown
+
+    def test_status(self):
+        harmless = self.fetch(LIST_URL)
+        write(self.row, {ButtonOrder._meta.get_field("status"): "<q>"})
+
+        self.check(harmless, self.fetch(LIST_URL))
+
+    def test_every_filter(self):
+        filters = [
+            "status__exact=pending",
+            "reason__exact=",
+            "state=due",
+            "account=eu",
+            "o=1.2.-3",
+            "_popup=1",
+            "_to_field=id",
+        ]
+        for query in filters:
+            with self.subTest(query=query):
+                self.compare(f"{LIST_URL}?{query}")
+
+    def test_bodies_that_are_no_json(self):
+        bodies = ("{body}", '["{body}"', '{{"a": "{body}"}}', "{body}" + " " * 30_000)
+        for template in bodies:
+            pages = []
+            for text in (HARMLESS, MARKUP):
+                self.plant(HARMLESS)
+                body = template.format(body=text.replace('"', "'"))
+                Submission.objects.update(request_body=body, response_body=body)
+                pages.append(self.fetch(self.urls["page"]))
+
+            with self.subTest(template=template[:20]):
+                self.check(*pages)
+                assert "<script>alert(1)</script>" in "".join(pages[1].texts)
+
+    def test_page_of_deleting(self):
+        self.plant(MARKUP)
+
+        response = self.client.get(page_url(self.row, "delete"))
+
+        assert response.status_code == 403
+        assert b"alert(1)" not in response.content
+
+
+class AddressTests(HtmlTestCase):
+    def test_scripts(self):
+        scripts = ("javascript:alert(1)", " JaVa\tScript:a", "data:text/html,a")
+        for text in scripts:
+            for instance in (self.row, self.submission, self.paused):
+                write(
+                    instance,
+                    {
+                        field: json.dumps({"id": text})
+                        if isinstance(field, models.JSONField)
+                        else text
+                        for field in COLUMNS
+                        if field.model is type(instance) and has_room(field)
+                    },
+                )
+            for name, url in self.urls.items():
+                with self.subTest(text=text, name=name):
+                    page = self.fetch(url)
+
+                    assert not any(map(is_script, page.addresses))
+
+
+class ReflectedTextTests(HtmlTestCase):
+    def reflected(self, url, name):
+        """Return the page for a harmless value of a parameter, and a hostile one."""
+        return [
+            self.skeleton(self.client.get(url, {name: value}, follow=True))
+            for value in (HARMLESS, MARKUP)
+        ]
+
+    def test_list(self):
+        names = ("q", "account", "state", "status__exact", "o", "p", "e", "next", "<q>")
+        for name in names:
+            with self.subTest(name=name):
+                self.check(*self.reflected(LIST_URL, name))
+
+    def test_page(self):
+        for name in ("_changelist_filters", "_popup", "next"):
+            for url in (self.urls["page"], ADD_URL):
+                with self.subTest(name=name, url=url):
+                    self.check(*self.reflected(url, name))
+
+    def test_names_of_accounts(self):
+        for url in (LIST_URL, ADD_URL):
+            pages = []
+            for name in (HARMLESS, MARKUP):
+                accounts = button_settings(ACCOUNTS={name: {}})
+                with override_settings(BUTTON_ORDERS=accounts):
+                    pages.append(self.fetch(url))
+
+            with self.subTest(url=url):
+                self.check(*pages)
+                assert MARKUP in "".join(pages[1].texts)
+
+
+class MessageTests(HtmlTestCase):
+    """What the admin says about an order after something was done to it."""
+
+    def said(self, order_id, do):
+        """Return the page after doing something to an order of an id."""
+        self.row.delete()
+        self.row = create_row(order_id=order_id)
+        return self.skeleton(do(order_id))
+
+    def compare_said(self, do):
+        harmless, hostile = (self.said(text, do) for text in (HARMLESS, MARKUP))
+
+        self.check(harmless, hostile)
+        assert MARKUP in "".join(hostile.texts)
+
+    def test_added(self):
+        for name in ("_save", "_continue", "_addanother", "_popup"):
+
+            def add(order_id, name=name):
+                data = order_data(order_id=f"new {order_id}", **{name: "1"})
+                response = self.client.post(ADD_URL, data, follow=True)
+                assert ButtonOrder.objects.filter(order_id=f"new {order_id}").delete()
+                return response
+
+            with self.subTest(name=name):
+                self.compare_said(add)
+
+    def test_changed(self):
+        for name in ("_save", "_continue"):
+
+            def change(order_id, name=name):
+                data = order_data(total="1", **{name: "1"})
+                return self.client.post(page_url(self.row), data, follow=True)
+
+            with self.subTest(name=name):
+                self.compare_said(change)
+
+    def test_verbs(self):
+        for verb in ("retry", "dismiss", "cancel"):
+
+            def press(order_id, verb=verb):
+                self.put(status="failed")
+                return self.client.post(page_url(self.row, verb), follow=True)
+
+            def act(order_id, verb=verb):
+                self.put(status="failed")
+                data = {"action": f"{verb}_orders", "_selected_action": self.row.pk}
+                return self.client.post(LIST_URL, data, follow=True)
+
+            with self.subTest(verb=verb):
+                self.compare_said(press)
+                self.compare_said(act)
+
+    def test_page_that_is_not_there(self):
+        def ask(order_id):
+            url = reverse("admin:django_button_orders_buttonorder_change", args=["x"])
+            return self.client.get(url.replace("x", quote(order_id)), follow=True)
+
+        self.compare_said(ask)
+
+    def test_errors_of_the_form(self):
+        names = set(order_data()) | {"account"}
+        pages = [
+            self.skeleton(self.client.post(ADD_URL, dict.fromkeys(names, text)))
+            for text in (HARMLESS, MARKUP)
+        ]
+
+        self.check(*pages)
+        assert MARKUP in "".join(pages[1].texts)
+
+    def test_errors_about_keys(self):
+        pages = []
+        for text in (HARMLESS, MARKUP):
+            items = {"identifier": "a", "total": 1, text: 1, "attributes": {text: 1}}
+            data = order_data(
+                customer=json.dumps({text: text}), line_items=json.dumps([items])
+            )
+            pages.append(self.skeleton(self.client.post(ADD_URL, data)))
+
+        self.check(*pages)
+        assert f"Unknown keys: {MARKUP}" in "".join(pages[1].texts)
