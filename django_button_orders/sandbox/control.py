@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django_button_orders.sandbox.server import Sandbox
 
 PREFIX = "sandbox"
-VIEWS = ("", "orders", "requests")
+VIEWS = ("", "orders", "requests", "counts")
 ACTIONS = ("misbehave", "clear", "finalize", "reset")
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
@@ -75,6 +75,8 @@ def view(sandbox: Sandbox, request: Request, name: str) -> Answer:
         return as_json(sandbox.orders)
     if name == "requests":
         return as_json([as_values(item) for item in sandbox.requests])
+    if name == "counts":
+        return as_json(sandbox.counts)
     page = render_page(sandbox.url, sandbox.orders, sandbox.requests)
     return Answer(
         status=HTTPStatus.OK,

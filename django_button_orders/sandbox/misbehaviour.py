@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class Misbehaviour:
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    chance: float = 1.0
     drop: str = ""
     apply: bool | None = None
     method: str = ""
@@ -43,6 +45,7 @@ class Misbehaviour:
         headers = {"Content-Type": self.content_type}
         yield "times must be an integer from 0", not is_count(self.times)
         yield "delay must be seconds from 0 to a day", not is_duration(self.delay)
+        yield "chance must be from above 0 to 1", not is_chance(self.chance)
         yield "status must be from 200 to 599", not is_status(self.status)
         yield "drop must be 'before' or 'after'", self.drop not in DROPS
         yield "apply must be true or false", self.apply not in (None, True, False)
@@ -73,9 +76,12 @@ class Misbehaviour:
             return self.apply
         return self.status is None or is_success(self.status)
 
-    def answer(self, apply: Callable[[], Answer]) -> Answer | None:
-        """Return what to answer, or None to close the connection instead."""
-        usual = apply() if self.is_applied else None
+    def answer(self, usual: Answer | None) -> Answer | None:
+        """
+        Return what to answer, or None to close the connection instead.
+
+        ``usual`` is the answer where the request was applied.
+        """
         if self.drop:
             return None
         if usual is not None and self.status is None and self.body is None:
@@ -119,6 +125,10 @@ def is_duration(value: Any) -> bool:
     return is_number(value) and 0 <= value <= 86400
 
 
+def is_chance(value: Any) -> bool:
+    return is_number(value) and 0 < value <= 1
+
+
 def is_status(value: Any) -> bool:
     return value is None or (is_number(value) and value in range(200, 600))
 
@@ -135,10 +145,15 @@ def are_headers(headers: Any) -> bool:
 
 
 class Plan:
-    """The misbehaviours to come, in the order in which they were asked for."""
+    """
+    The misbehaviours to come, in the order in which they were asked for.
 
-    def __init__(self) -> None:
+    ``rng`` returns numbers from 0 to below 1, for those that come by chance.
+    """
+
+    def __init__(self, rng: Callable[[], float] = random.random) -> None:
         self.pending: list[Misbehaviour] = []
+        self.rng = rng
 
     def add(self, misbehaviour: Misbehaviour) -> None:
         if misbehaviour.times:
@@ -147,7 +162,7 @@ class Plan:
     def take(self, method: str, order_id: str) -> Misbehaviour:
         """Return how to treat a request: as usual, unless something is planned."""
         for item in self.pending:
-            if item.matches(method, order_id):
+            if item.matches(method, order_id) and self.rng() < item.chance:
                 item.times -= 1
                 if not item.times:
                     self.pending.remove(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +11,12 @@ from typing import Any
 from django_button_orders.sandbox.api import OrderAPI
 from django_button_orders.sandbox.control import answer_control, is_control
 from django_button_orders.sandbox.handler import Server
-from django_button_orders.sandbox.misbehaviour import Misbehaviour, Plan
+from django_button_orders.sandbox.misbehaviour import (
+    Misbehaviour,
+    Plan,
+    is_duration,
+    is_success,
+)
 from django_button_orders.sandbox.store import Store
 from django_button_orders.sandbox.wire import (
     JSON,
@@ -34,7 +40,9 @@ class Sandbox:
     Once it has started it keeps its port, so that stopping and starting it again
     is an outage for its clients. What it holds stays, too, until ``reset()``.
 
+    Every answer of the API takes ``latency`` seconds, as over a network.
     ``listener`` is called with every request to the API, before it is answered.
+    ``rng`` returns numbers from 0 to below 1, for what misbehaves by chance.
     """
 
     def __init__(
@@ -43,15 +51,21 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = "sk-sandbox",
+        latency: float = 0.0,
         listener: Listener = lambda request: None,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         # A colon would end the user name of Basic authentication.
         if not re.fullmatch(r"[!-9;-~]+", api_key):
             raise ValueError("api_key must be printable ASCII, without a colon")
+        if not is_duration(latency):
+            raise ValueError("latency must be seconds from 0 to a day")
         self.host = host
         self.port = port
+        self.latency = latency
         self.api_key = api_key
         self.listener = listener
+        self.rng = rng
         self.lock = threading.RLock()
         self.server: Server | None = None
         self.stopping = threading.Event()
@@ -102,6 +116,12 @@ class Sandbox:
         with self.lock:
             return list(self.received)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many orders and requests there are: cheap to ask again and again."""
+        with self.lock:
+            return {"orders": len(self.store.held), "requests": len(self.received)}
+
     def misbehave(  # noqa: PLR0913 - the ways in which a server can fail
         self,
         *,
@@ -111,6 +131,7 @@ class Sandbox:
         content_type: str = JSON,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        chance: float = 1.0,
         drop: str = "",
         apply: bool | None = None,
         method: str = "",
@@ -118,6 +139,8 @@ class Sandbox:
     ) -> None:
         """
         Let the next ``times`` requests fail in a certain way.
+
+        Of the matching requests, each is meant with the probability ``chance``.
 
         ``status``, ``body`` (of type ``content_type``) and ``headers`` are
         answered instead, after ``delay`` seconds. ``drop`` closes the connection
@@ -132,6 +155,7 @@ class Sandbox:
             content_type=content_type,
             headers={} if headers is None else headers,
             delay=delay,
+            chance=chance,
             drop=drop,
             apply=apply,
             method=method,
@@ -142,7 +166,7 @@ class Sandbox:
 
     def clear_misbehaviour(self) -> None:
         with self.lock:
-            self.plan = Plan()
+            self.plan = Plan(self.rng)
 
     def finalize(self, order_id: str) -> None:
         """Refuse changes from now on. Raises ``LookupError`` if no order is open."""
@@ -157,7 +181,7 @@ class Sandbox:
         with self.lock:
             self.store = Store()
             self.api = OrderAPI(self.store, self.api_key)
-            self.plan = Plan()
+            self.plan = Plan(self.rng)
             self.received: list[ReceivedRequest] = []
 
     def exchange(self, request: Request) -> Answer | None:
@@ -168,14 +192,22 @@ class Sandbox:
         with self.lock:
             order_id = self.api.order_id(request)
             misbehaviour = self.plan.take(request.method, order_id)
-        if misbehaviour.delay and stopping.wait(misbehaviour.delay):
+        # Half of the way there, and half of it back.
+        if stopping.wait(self.latency / 2 + misbehaviour.delay):
             return None
         with self.lock:
-            answer = misbehaviour.answer(lambda: self.api.answer(request))
-            self.record(request, order_id, answer)
-        return answer
+            usual = self.api.answer(request) if misbehaviour.is_applied else None
+            answer = misbehaviour.answer(usual)
+            self.record(request, order_id, usual, answer)
+        return None if stopping.wait(self.latency / 2) else answer
 
-    def record(self, request: Request, order_id: str, answer: Answer | None) -> None:
+    def record(
+        self,
+        request: Request,
+        order_id: str,
+        usual: Answer | None,
+        answer: Answer | None,
+    ) -> None:
         received = ReceivedRequest(
             method=request.method,
             path=request.path,
@@ -190,6 +222,7 @@ class Sandbox:
             at=request.at,
             order_id=order_id,
             answer="" if answer is None else answer.body,
+            is_applied=usual is not None and is_success(usual.status),
         )
         self.received.append(received)
         self.listener(received)

@@ -42,7 +42,8 @@ class ReceivedRequest:
     A request to the API, and what was answered.
 
     ``path`` is as it was sent, ``headers`` are without the credentials, and
-    ``status`` is None where the connection was dropped instead.
+    ``status`` is None where the connection was dropped instead. ``is_applied``
+    says whether the request had its effect, whatever was answered.
     """
 
     method: str
@@ -54,6 +55,7 @@ class ReceivedRequest:
     at: float
     order_id: str = ""
     answer: str = ""
+    is_applied: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

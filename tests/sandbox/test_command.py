@@ -40,10 +40,29 @@ class Terminal(io.StringIO):
         os.kill(os.getpid(), self.number)
 
 
+class Gambler(Terminal):
+    """Asks a sandbox that answers by chance."""
+
+    def use(self, url):
+        options = {"status": 503, "times": 99, "chance": 0.5}
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        for _ in range(20):
+            requests.get(f"{url}/v1/order/1", auth=("sk-XXX", ""), timeout=5)
+        os.kill(os.getpid(), self.number)
+
+
 class CommandTests(SimpleTestCase):
     def run_until(self, number):
-        terminal = Terminal(number)
-        call_command("button_orders_sandbox", port=0, api_key="sk-XXX", stdout=terminal)
+        return self.run_with(Terminal(number))
+
+    def run_with(self, terminal, **options):
+        call_command(
+            "button_orders_sandbox",
+            port=0,
+            api_key="sk-XXX",
+            stdout=terminal,
+            **options,
+        )
         return terminal.getvalue().splitlines()
 
     def test_output(self):
@@ -63,9 +82,19 @@ class CommandTests(SimpleTestCase):
                 names = {thread.name for thread in threading.enumerate()}
                 assert "button-sandbox" not in names
 
+    def test_seed(self):
+        first, second, other = (
+            self.run_with(Gambler(signal.SIGTERM), seed=seed)[2:-1]
+            for seed in (7, 7, 8)
+        )
+
+        assert {line.split()[2] for line in first} == {"404", "503"}
+        assert first == second != other
+
     def test_bad_options(self):
         for options, message in (
             ({"api_key": "a:b"}, "^--api-key"),
+            ({"latency": -1}, "^--latency"),
             ({"port": 99999}, "^Port 99999 cannot be used"),
             ({"port": -1}, "^Port -1 cannot be used"),
         ):

@@ -75,6 +75,15 @@ class ControlTests(SandboxTestCase):
         assert received[0]["order_id"] == "WEB-10042"
         assert len(self.sandbox.requests) == 1
 
+    def test_counts(self):
+        assert self.ask("GET", "/sandbox/counts").json() == {"orders": 0, "requests": 0}
+        self.create()
+        self.create()
+
+        counts = self.ask("GET", "/sandbox/counts").json()
+
+        assert counts == self.sandbox.counts == {"orders": 1, "requests": 2}
+
     def test_requests_that_json_cannot_hold(self):
         self.post_bytes(b'{"total": 1e400}')
         self.post_bytes(b'{"total": NaN}')
@@ -121,6 +130,8 @@ class ControlTests(SandboxTestCase):
             ("POST", "/sandbox/finalize/", {}, 404),
             ("POST", "/sandbox/finalize/a/b", {}, 404),
             ("GET", "/sandbox/orders/1", None, 404),
+            ("GET", "/sandbox/counts/1", None, 404),
+            ("POST", "/sandbox/counts", {}, 405),
             ("POST", "/sandbox/misbehave", [], 400),
             ("GET", "/sandbox/reset", None, 405),
             ("DELETE", "/sandbox/orders", None, 405),

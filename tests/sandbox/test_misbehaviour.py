@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 import requests
 
+from django_button_orders.sandbox.misbehaviour import Misbehaviour, Plan
 from tests.sandbox.utils import OK, ORDER, SandboxTestCase
 
 NONSENSE = (
@@ -13,6 +15,9 @@ NONSENSE = (
     {"times": 1.5},
     {"times": True},
     {"delay": -1},
+    {"chance": 0},
+    {"chance": 1.5},
+    {"chance": True},
     {"delay": "1"},
     {"delay": 10**9},
     {"status": 199},
@@ -196,6 +201,49 @@ class MisbehaviourTests(SandboxTestCase):
         self.sandbox.misbehave(status=429, times=0)
 
         assert [self.create().status_code for _ in range(2)] == [503, 200]
+
+    def test_a_part_of_the_requests(self):
+        numbers = iter([0.5, 0.1, 0.4, 0.39])
+        plan = Plan(rng=lambda: next(numbers))
+        plan.add(Misbehaviour(status=503, times=9, chance=0.4))
+
+        taken = [plan.take("POST", "1").status for _ in range(4)]
+
+        assert taken == [None, 503, None, 503]
+
+    def test_chances_of_a_sandbox(self):
+        numbers = iter([0.5, 0.1, 0.5])
+        self.sandbox.rng = lambda: next(numbers)
+        self.sandbox.clear_misbehaviour()
+        self.sandbox.misbehave(status=503, times=9, chance=0.4)
+
+        answers = [self.create().status_code for _ in range(3)]
+
+        assert answers == [200, 503, 409]
+
+    def test_what_was_applied(self):
+        for options, is_applied in (
+            ({}, True),
+            ({"status": 500}, False),
+            ({"status": 500, "apply": True}, True),
+            ({"status": 200, "apply": False}, False),
+            ({"drop": "before"}, False),
+            ({"drop": "after"}, True),
+        ):
+            with self.subTest(options=options):
+                self.sandbox.reset()
+                if options:
+                    self.sandbox.misbehave(**options)
+
+                with suppress(requests.ConnectionError):
+                    self.create()
+
+                assert self.sandbox.requests[-1].is_applied is is_applied
+
+    def test_what_is_refused_is_not_applied(self):
+        self.create(total=-1)
+
+        assert not self.sandbox.requests[-1].is_applied
 
     def test_cleared(self):
         self.sandbox.misbehave(status=503, times=9)

@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,6 +60,18 @@ class LifeTests(SandboxTestCase):
         assert self.sandbox.url == url
         assert self.create(order_id="2").status_code == 200
         assert len(self.sandbox.orders) == 2
+
+    def test_latency(self):
+        with Sandbox(latency=1) as sandbox:
+            start = time.monotonic()
+
+            requests.post(f"{sandbox.url}/v1/order", timeout=10)
+
+            assert time.monotonic() - start >= 1
+            start = time.monotonic()
+            # Its own pages are not Button's.
+            requests.get(f"{sandbox.url}/sandbox", timeout=10)
+            assert time.monotonic() - start < 1
 
     def test_started_twice(self):
         with pytest.raises(RuntimeError):

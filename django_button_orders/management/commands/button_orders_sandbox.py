@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -46,12 +47,32 @@ class Command(ButtonOrdersCommand):
             default="sk-sandbox",
             help="the only key that it accepts (default: %(default)s)",
         )
+        parser.add_argument(
+            "--latency",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="how long each answer takes (default: none)",
+        )
+        parser.add_argument(
+            "--seed",
+            type=int,
+            metavar="NUMBER",
+            help="what fails by chance does so as in another run with this number",
+        )
 
-    def handle(self, *, host: str, port: int, api_key: str, **options: Any) -> None:
+    def handle(self, *, host: str, port: int, **options: Any) -> None:
         try:
-            sandbox = Sandbox(host=host, port=port, api_key=api_key, listener=self.tell)
+            sandbox = Sandbox(
+                host=host,
+                port=port,
+                api_key=options["api_key"],
+                latency=options["latency"],
+                listener=self.tell,
+                rng=random.Random(options["seed"]).random,  # noqa: S311 - no secret
+            )
         except ValueError as exc:
-            raise CommandError(f"--api-key: {exc}.") from exc
+            raise CommandError(f"--{str(exc).replace('_', '-', 1)}.") from exc
         with interrupted_by_signals(), suppress(KeyboardInterrupt):
             self.start(sandbox)
             while True:
