@@ -7,14 +7,27 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 # Set it to run the demo with a Python that has the package already.
 DEMO_PYTHON ?=
 
-.PHONY: help demo serve test lint clean
+# A million steps, each of them a save, a crash, an answer or a button.
+SOAK_EXAMPLES ?= 20000
+
+.PHONY: help demo serve test test-services losses soak bench lint audit clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
 	@echo "make serve   the example shop, left running to click through"
 	@echo "make test    the whole test suite, without any server"
 	@echo "make lint    style, types, import contracts and migrations"
+	@echo "make audit   known vulnerabilities of what is installed, and of this code"
 	@echo "make clean   remove what the above have made"
+	@echo
+	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which they start by themselves"
+	@echo "unless DATABASE_URL and CELERY_BROKER_URL name some:"
+	@echo "make test-services   the test suite on each, and the fault tests"
+	@echo "make losses          the faults beside what shops write by hand"
+	@echo "make soak            20,000 orders and random faults, and a million steps"
+	@echo "                     of the state machine; SOAK_ORDERS=N SOAK_EXAMPLES=N"
+	@echo "make bench           how fast, beside what shops write by hand;"
+	@echo "                     BENCH=\"backlog --rounds 5\", or BENCH=--help"
 
 ifeq ($(DEMO_PYTHON),)
 demo serve: DEMO_PYTHON = $(VENV)/bin/python
@@ -30,6 +43,20 @@ serve:
 test: $(VENV)/has-test
 	$(VENV)/bin/python -m pytest $(TESTS)
 
+test-services: $(VENV)/has-test $(VENV)/has-services
+	$(VENV)/bin/python -m tests.faults.run
+
+losses: $(VENV)/has-test $(VENV)/has-services
+	$(VENV)/bin/python -m tests.faults.run --only -m losses
+
+soak: $(VENV)/has-test $(VENV)/has-services
+	HYPOTHESIS_EXAMPLES=$(SOAK_EXAMPLES) \
+	    $(VENV)/bin/python -m pytest tests/test_state_machine.py
+	$(VENV)/bin/python -m tests.faults.run --only -m soak -n 2
+
+bench: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
+	$(VENV)/bin/python -m benchmarks.run $(BENCH)
+
 lint: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -37,6 +64,11 @@ lint: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m django makemigrations --check --dry-run \
 	    --settings tests.settings django_button_orders
+
+# Ruff judges asserts, SQL, and strings that look like passwords, line by line.
+audit: $(VENV)/has-lint $(VENV)/has-test
+	$(VENV)/bin/bandit --quiet --recursive --skip B101,B105,B608 django_button_orders
+	$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
 
 # One environment for all; each extra is installed when it is first needed.
 $(VENV)/bin/python:

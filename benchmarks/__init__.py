@@ -1,0 +1,1 @@
+"""What this package is measured against, and how."""

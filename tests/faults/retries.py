@@ -1,0 +1,23 @@
+"""An operator who presses Retry again and again: python -m tests.faults.retries"""
+
+from __future__ import annotations
+
+import io
+import time
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+
+
+def main() -> None:
+    while True:
+        # What there is to retry is for the test to judge.
+        call_command("button_orders_retry", all=True, stdout=io.StringIO())
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()

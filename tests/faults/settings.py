@@ -1,0 +1,48 @@
+"""The example shop, with shorter times, and its parts chosen by the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from config.settings import *  # noqa: F403
+from config.settings import BUTTON_ORDERS, DATABASES, INSTALLED_APPS, MIDDLEWARE
+
+DEBUG = False
+# Each run has its queue, so that a broker may be shared.
+CELERY_TASK_DEFAULT_QUEUE = os.environ["FAULTS_QUEUE"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# As on servers: a connection that broke is noticed, and made anew.
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+
+BUTTON_ORDERS = {
+    **BUTTON_ORDERS,
+    # A Button that is starved of a processor must not look like one that hangs.
+    "TIMEOUT": (1, 5),
+    "DEADLINE": 6,
+    "LEASE_SECONDS": 15,
+    "RETRY_SCHEDULE": (1, 1, 2, 2, *[3] * 40),
+    **json.loads(os.environ.get("FAULTS_BUTTON_ORDERS", "{}")),
+}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}
+if os.environ.get("FAULTS_INTEGRATION") == "naive":
+    # What shops write by hand, in place of this package.
+    INSTALLED_APPS = [
+        "benchmarks.naive" if name == "django_button_orders" else name
+        for name in INSTALLED_APPS
+    ]
+    MIDDLEWARE = [
+        name for name in MIDDLEWARE if not name.startswith("django_button_orders")
+    ]
+    CELERY_BEAT_SCHEDULE = {}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # One writer at a time, on a machine that does much else.
+    DATABASES["default"]["OPTIONS"]["timeout"] = 60
