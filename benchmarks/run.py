@@ -1,0 +1,184 @@
+"""
+The benchmarks: python -m benchmarks.run [scenario ...]
+
+What shops write by hand and this package, side by side on private servers of this
+machine. It prints a table with ratios and whether each target is reached, and
+writes the same as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIOS = (
+    "backlog",
+    "burst",
+    "checkout",
+    "latency",
+    "wire",
+    "scale",
+    "lists",
+    "sqlite",
+)
+PACKAGES = (
+    *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
+    *("psycopg", "mysqlclient", "psutil", "uvloop"),
+)
+
+
+# All is on this machine, and private: what the environment names would be preferred.
+DISREGARDED = (
+    *("DATABASE_URL", "CELERY_BROKER_URL", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"),
+    *("all_proxy", "NETRC"),
+)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "scenarios",
+        nargs="*",
+        metavar="scenario",
+        help=f"all, unless some are named: {', '.join(SCENARIOS)}",
+    )
+    parser.add_argument(
+        "--orders", type=int, help="of the largest backlog; the others in proportion"
+    )
+    parser.add_argument("--rounds", type=int, help="of each scenario")
+    parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
+    parser.add_argument(
+        "--database", choices=("postgresql", "mariadb", "sqlite"), default="postgresql"
+    )
+    parser.add_argument("--tls", action="store_true", help="Button is reached over TLS")
+    parser.add_argument(
+        "--quick", action="store_true", help="see that all of it works; no figures"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write it here, too")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"There is no scenario {', '.join(sorted(unknown))}.")
+    return options
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.partition(": ")[2] for line in lines if "model name" in line]
+        model = next(iter(names), model)
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load before": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()}",
+        "commit": commit(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        **dict(versions()),
+    }
+
+
+def commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    done = subprocess.run(  # noqa: S603 - what is measured, with a + for changes
+        [git, "describe", "--always", "--dirty=+"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def versions() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            yield name, "none"
+
+
+def describe_machine(facts: dict[str, Any]) -> str:
+    shown = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return f"{shown}\n"
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    # So that what was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    facts, start = machine(), time.monotonic()
+    # The example's modules are imported by their own names.
+    sys.path[:0] = [str(ROOT), str(ROOT / "example_project")]
+    with ExitStack() as stack:
+        folder = prepare(stack)
+        bench = import_module("benchmarks.bench").Bench(options, folder, stack)
+        found = {
+            name: import_module(f"benchmarks.scenarios.{name}").measure(bench)
+            for name in options.scenarios or SCENARIOS
+        }
+        facts |= bench.servers.versions()
+    targets = [target for results in found.values() for target in results.targets]
+    seconds = time.monotonic() - start
+    show(facts, found, targets, seconds)
+    if options.json:
+        report = {
+            "machine": facts,
+            "options": {**vars(options), "json": None},
+            "seconds": seconds,
+            "scenarios": {name: item.as_dict() for name, item in found.items()},
+        }
+        options.json.write_text(f"{json.dumps(report, indent=2)}\n")
+    return 0
+
+
+def prepare(stack: ExitStack) -> Path:
+    """Set Django up for the process that measures, in a folder that will go."""
+    from tests.faults.servers import temporary_folder
+
+    folder = stack.enter_context(temporary_folder())
+    os.environ["VAR_DIR"] = str(folder)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+    for name in DISREGARDED:
+        os.environ.pop(name, None)
+    import django
+
+    django.setup()
+    return folder
+
+
+def show(
+    facts: dict[str, Any], found: dict[str, Any], targets: list[Any], seconds: float
+) -> None:
+    text = import_module("benchmarks.results")
+    lines = [describe_machine(facts)]
+    for results in found.values():
+        lines += [*text.describe(results), ""]
+    lines += [*text.describe_targets(targets), f"\n{seconds:.0f} seconds."]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,205 @@
+"""
+A backlog of due orders, drained by four processes.
+
+Rates are from the first arrival at Button to the last one, or to the last row
+that is recorded; the limit is the number of connections divided by a round trip.
+CPU is that of all worker processes; memory is that of the largest one.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from benchmarks import usage
+from benchmarks.bench import Bench
+from benchmarks.results import Results, divide
+from benchmarks.stock import stock_due, stock_orders
+from benchmarks.system import CONCURRENCY, Button, System
+
+ORDERS, NAIVE_ORDERS = 20_000, 1_000
+PROCESSES = 4
+RATE, RECORDED, CPU = "orders/s", "recorded/s", "CPU µs"
+SHARE = "of the limit"
+LIMIT = "limit: raw sockets 4 x 64"
+
+
+class Case(NamedTuple):
+    """How far away Button is, and how it is spoken to."""
+
+    name: str
+    latency: float = 0.0
+    tls: bool = False
+
+    def system(
+        self, bench: Bench, side: Side, database: str = ""
+    ) -> AbstractContextManager[System]:
+        certificate = self.certificate(bench)
+        return bench.system(
+            side.integration,
+            database=database,
+            latency=self.latency,
+            certificate=certificate,
+        )
+
+    def certificate(self, bench: Bench) -> str:
+        return bench.certificate if self.tls or bench.options.tls else ""
+
+
+NEAR, FAR = Case("0 ms"), Case("50 ms", 0.05)
+CASES = (NEAR, FAR, Case("0 ms, TLS", tls=True))
+
+
+class Side(NamedTuple):
+    """An integration, with the pool that it runs on."""
+
+    name: str
+    integration: str
+    orders: int
+    pool: str = "prefork"
+    concurrency: int = PROCESSES
+
+    @property
+    def is_ours(self) -> bool:
+        return self.integration == "ours"
+
+
+# Naive is as fast with few as with many, and takes long enough.
+OURS = Side("ours", "ours", ORDERS)
+PREFORK = Side("naive prefork 4", "naive", NAIVE_ORDERS)
+THREADS = Side("naive threads 32", "naive", NAIVE_ORDERS, "threads", 32)
+SIDES = (PREFORK, THREADS, OURS)
+
+
+def measure(bench: Bench) -> Results:
+    results = Results(
+        f"Backlog: {bench.orders(ORDERS):,} due orders ({bench.orders(NAIVE_ORDERS):,}"
+        " of naive), 4 processes; statements and the like for each order"
+    )
+    for _ in bench.rounds(3):
+        for case in CASES:
+            for side in (PREFORK, OURS) if case.tls else SIDES:
+                bench.say(f"backlog, {case.name}, {side.name}")
+                figures = drain(bench, side, bench.orders(side.orders), case)
+                results.add(case.name, side.name, **figures)
+    for case in CASES:
+        compare(results, case.name)
+        add_limits(bench, results, case)
+    set_targets(results)
+    return results
+
+
+def drain(
+    bench: Bench, side: Side, count: int, case: Case, *, database: str = ""
+) -> dict[str, float | None]:
+    """Drain a backlog, and return its figures."""
+    base = bench.base(side.integration, database)
+    pks: list[int] = []
+    if side.is_ours:
+        stock_due(base, count)
+    else:
+        pks = stock_orders(base, count)
+    with case.system(bench, side, database) as system:
+        round_trip = system.button.round_trip()
+        system.button.reset()
+        base.reset_statements()
+        messages = bench.messages()
+        # As they are in a backlog: published before anybody is there to take them.
+        system.publish(pks)
+        worker = system.start_worker(pool=side.pool, concurrency=side.concurrency)
+        cpu = system.cpu_seconds()
+        with usage.watched([worker.pid]) as memory:
+            system.sweep()
+            system.wait_for_orders(count)
+            system.wait_for_rows(count)
+        figures = figures_of(system, count, system.cpu_seconds() - cpu, round_trip)
+        published = messages.count()
+        statements, milliseconds = base.statements()
+    return {
+        **figures,
+        "peak MiB": memory.peak,
+        "statements": divide(statements, count),
+        "database ms": divide(milliseconds, count),
+        "messages": divide(published, count),
+    }
+
+
+def figures_of(
+    system: System, count: int, cpu: float, round_trip: float
+) -> dict[str, float | None]:
+    seen = system.button.counts()
+    rate = divide(seen["orders"] - 1, seen["last_new_at"] - seen["first_at"])
+    recorded_at = system.last_recorded_at()
+    recorded = recorded_at and divide(count, recorded_at - seen["first_at"])
+    return {
+        RATE: rate,
+        RECORDED: recorded,
+        CPU: cpu / count * 1e6,
+        SHARE: divide(rate, divide(seen["peak_open"], round_trip)),
+        "connections": seen["connections"],
+        "requests": seen["requests"] / count,
+    }
+
+
+def add_limits(bench: Bench, results: Results, case: Case) -> None:
+    """Measure what is there without a database, and what the fake Button can do."""
+    bench.say(f"backlog, {case.name}, without a database")
+    certificate, seconds = case.certificate(bench), str(bench.seconds(3))
+    button = Button(bench.folder, latency=case.latency, certificate=certificate)
+    shared = ("--url", button.url, "--certificate", certificate, "--seconds", seconds)
+    try:
+        for kind, name, connections in (
+            ("sessions", "bare sessions 4 x 1", 1),
+            ("sessions", f"bare sessions 4 x {CONCURRENCY}", CONCURRENCY),
+            ("raw", LIMIT, 64),
+        ):
+            found = load(bench, *shared, kind=kind, connections=connections)
+            figures = {RATE: found["rate"], CPU: found["cpu"] * 1e6}
+            results.add(case.name, name, **figures)
+    finally:
+        button.stop()
+    if not case.latency:
+        # How far the fake Button is from being what limits us.
+        results.add_pair(case.name, LIMIT, OURS.name)
+
+
+def load(bench: Bench, *shared: str, kind: str, connections: int) -> dict[str, Any]:
+    arguments = ("--kind", kind, "--connections", str(connections), *shared)
+    return bench.run("benchmarks.load", *arguments, "--processes", str(PROCESSES))
+
+
+def compare(results: Results, case: str) -> None:
+    results.add_pair(case, OURS.name, PREFORK.name)
+    results.add_pair(case, OURS.name, THREADS.name)
+
+
+def to_best_naive(results: Results, case: str) -> float | None:
+    """Return our rate, divided by that of the pool with which naive is faster."""
+    sides = (PREFORK, THREADS)
+    ratios = [results.ratio(case, OURS.name, side.name, RATE) for side in sides]
+    return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def to_cheapest_naive(results: Results, case: str) -> float | None:
+    """Return our CPU, divided by that of the pool with which naive needs less."""
+    sides = (PREFORK, THREADS)
+    ratios = [results.ratio(case, OURS.name, side.name, CPU) for side in sides]
+    return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def set_targets(results: Results) -> None:
+    results.at_least(
+        1,
+        "backlog, 50 ms: rate to naive prefork 4",
+        results.ratio("50 ms", OURS.name, PREFORK.name, RATE),
+        30,
+    )
+    best = to_best_naive(results, "50 ms")
+    results.at_least(1, "backlog, 50 ms: rate to naive's best pool", best, 10)
+    share = results.median("50 ms", OURS.name, SHARE)
+    results.at_least(1, "backlog, 50 ms: of connections/round trip", share, 0.9, "")
+    best = to_best_naive(results, "0 ms")
+    results.at_least(1, "backlog, 0 ms: rate to naive's best pool", best, 15)
+    for case in ("0 ms", "50 ms"):
+        what = f"backlog, {case}: CPU per order to naive's cheaper pool"
+        results.at_most(1, what, to_cheapest_naive(results, case), 1 / 8)
