@@ -559,7 +559,7 @@ class LimitTests(WireTestCase):
 
 class DeadlineTests(WireTestCase):
     def late(self, server, request=CREATE, **values):
-        client = self.button(server, deadline=0.3, **values)
+        client = self.button(server, deadline=0.5, **values)
         with self.within(1), pytest.raises(ButtonError) as caught:
             client.send(request)
         return caught.value
@@ -676,11 +676,11 @@ class DeadlineTests(WireTestCase):
         """On the same connection, the deadline of the last one is forgotten."""
 
         def script(sock, received):
-            server.stopped.wait(0.2)
+            server.stopped.wait(0.3)
             sock.sendall(answer())
 
         server = self.serve(script)
-        client = self.button(server, deadline=0.35)
+        client = self.button(server, deadline=0.8)
 
         assert all(client.send(CREATE).is_ok for _ in range(3))
         assert server.connections == 1
@@ -1194,8 +1194,8 @@ class KeepAliveTests(WireTestCase):
         thread = threading.Thread(target=lambda: found.append(patient.send(RETRIEVE)))
         thread.start()
 
-        assert self.button(server, deadline=0.3).send(CREATE).is_ok
-        slow.wait(0.4)
+        assert self.button(server, deadline=1).send(CREATE).is_ok
+        slow.wait(1.1)
         slow.set()
         thread.join(5)
         assert found[0].is_ok

@@ -174,18 +174,18 @@ class EndlessTests(HostileTestCase):
 
         server = self.serve()
 
-        self.check_not_answered(script, DEADLINE=0.3)
+        self.check_not_answered(script, DEADLINE=0.5)
 
     def test_drip_of_the_head(self):
         server = self.serve()
 
         self.check_not_answered(
             lambda sock, received: server.drip(sock, b"HTTP/1.1 200 OK".ljust(1000)),
-            DEADLINE=0.3,
+            DEADLINE=0.5,
         )
 
     def test_silence(self):
-        self.check_not_answered(lambda sock, received: True, DEADLINE=0.1)
+        self.check_not_answered(lambda sock, received: True, DEADLINE=0.5)
 
     def test_headers(self):
         def script(sock, received):

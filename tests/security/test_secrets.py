@@ -245,7 +245,7 @@ ACCOUNTS = {
     "eu": {"API_KEY": OTHER_KEY},
     "hasty": {"RETRY_SCHEDULE": ()},
     "unreachable": {"BASE_URL": "http://127.0.0.1:1"},
-    "impatient": {"DEADLINE": 0.05},
+    "impatient": {"DEADLINE": 0.4},
 }
 
 
