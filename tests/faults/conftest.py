@@ -20,6 +20,8 @@ from tests.faults.servers import Server
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
 BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
+# Also what is marked to run on one kind of database.
+EVERYWHERE = bool(os.environ.get("FAULTS_EVERYWHERE"))
 # Private servers by their kinds, started for all the processes that run tests.
 STARTED: dict[str, str] = json.loads(os.environ.get("FAULTS_SERVERS", "{}"))
 DRIVERS = {"redis": "redis", "amqp": "rabbitmq"}
@@ -34,6 +36,7 @@ LONGEST_FIRST = (
     "test_told_to_end_during_a_batch",
     "test_told_to_end_at_once",
     "test_sweeps_workers_and_an_operator",
+    "test_sweeps_workers_and_an_operator_on_sqlite",
     "test_restarts_under_a_loop",
     "test_network_to_it",
     "test_key_is_revoked_and_restored",
@@ -78,8 +81,14 @@ def kinds_given() -> list[Setting]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "setting" in metafunc.fixturenames:
-        metafunc.parametrize("setting", kinds_given(), ids=str)
+    if "setting" not in metafunc.fixturenames:
+        return
+    settings = kinds_given()
+    marker = metafunc.definition.get_closest_marker("once_on")
+    if marker and not EVERYWHERE:
+        [kind] = marker.args
+        settings = [item for item in settings if item.database == kind] or settings[:1]
+    metafunc.parametrize("setting", settings, ids=str)
 
 
 # After pytest-randomly, which shuffles, and leaves the others as it likes.

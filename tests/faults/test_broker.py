@@ -120,6 +120,7 @@ def redis_command(broker, *arguments):
     )
 
 
+@pytest.mark.once_on("mariadb")
 def test_delivers_everything_many_times(setting, make_lab, state):
     """Three messages come 1,000 times more each: nothing is sent for them."""
     lab = make_lab(setting)
@@ -150,6 +151,7 @@ def runs_of(lab, task):
     )
 
 
+@pytest.mark.once_on("postgresql")
 def test_without_any(setting, make_lab, state):
     """
     No broker, no worker, no beat: a command alone delivers.
@@ -172,6 +174,7 @@ def test_without_any(setting, make_lab, state):
     assert_agreement(lab, state)
 
 
+@pytest.mark.once_on("mariadb")
 def test_beat_is_dead(setting, make_lab, state):
     """The messages are lost and beat is dead: one run of the command delivers all."""
     lab = make_lab(setting, DOORBELL="none")

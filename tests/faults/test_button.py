@@ -71,6 +71,7 @@ def test_fails_for_a_random_tenth(setting, make_lab, state):
     assert_agreement(lab, state, ways=len(WAYS), failed=failed)
 
 
+@pytest.mark.once_on("postgresql")
 def test_fails_half_of_the_time(setting, make_lab, state):
     """Flapping, with a limit on top: all arrives while it still goes on."""
     lab = make_lab(setting)
@@ -108,6 +109,7 @@ def test_network_to_it(setting, make_lab, state):
     assert_agreement(lab, state, ways=3, unanswered=unanswered.count())
 
 
+@pytest.mark.once_on("mariadb")
 def test_freezes(setting, make_lab, state):
     """
     What lies in its sockets is read once it thaws, after its connections ended.

@@ -125,6 +125,7 @@ def test_restarts(setting, own, make_lab, state):
     assert_agreement(lab, state, restarts=2, saves_may_fail=True)
 
 
+@pytest.mark.once_on("postgresql")
 def test_restarts_under_a_loop(setting, own, make_lab, state):
     """The command that needs no worker survives it, too, and gives nothing up."""
     database = own(setting.database)
@@ -142,6 +143,7 @@ def test_restarts_under_a_loop(setting, own, make_lab, state):
     assert_agreement(lab, state, restarts=1, saves_may_fail=True)
 
 
+@pytest.mark.once_on("postgresql")
 def test_black_hole(setting, make_lab, state):
     """Its packets are lost for a while, then its connections are gone."""
     lab = make_lab(setting, gates=("database",))

@@ -10,11 +10,11 @@ pytestmark = pytest.mark.faults
 
 
 def test_killed_while_saving(setting, make_lab, state):
-    """30 processes that sell as fast as they can, killed at random moments."""
+    """20 processes that sell as fast as they can, killed at random moments."""
     lab = make_lab(setting)
     lab.open()
-    for _ in range(30):
+    for _ in range(20):
         lab.kill_a_seller()
     lab.wait_for_quiet()
 
-    assert_agreement(lab, state, kills=30)
+    assert_agreement(lab, state, kills=20)

@@ -43,6 +43,7 @@ def test_killed_again_and_again(setting, make_lab, state):
     assert_agreement(lab, state, kills=20, held=len(lab.held))
 
 
+@pytest.mark.once_on("postgresql")
 def test_killed_children(setting, make_lab, state):
     """The processes of a prefork pool die, as if memory had run out."""
     lab = make_lab(setting, pool="prefork")
@@ -121,7 +122,7 @@ def test_told_to_end_during_a_batch(setting, make_lab, state):
     """What is in flight is finished or given back: nothing waits for a lease."""
     lab = make_lab(setting, LEASE_SECONDS=600, latency=1)
     lab.open(workers=0, beat=False)
-    lab.start_seller(800)
+    lab.start_seller(500)
     lab.wait_for_sellers()
     lab.start_beat()
     ends = []
@@ -142,7 +143,7 @@ def test_told_to_end_at_once(setting, make_lab, state):
     """A cold shutdown cuts calls off, and the sweep gives the rest of it back."""
     lab = make_lab(setting, latency=1)
     lab.open(workers=0, beat=False)
-    lab.start_seller(800)
+    lab.start_seller(500)
     lab.wait_for_sellers()
     lab.start_beat()
     for _ in range(3):
@@ -225,6 +226,7 @@ def test_wrong_clock(setting, skew, make_lab, state):
     assert_agreement(lab, state, seconds_wrong=600)
 
 
+@pytest.mark.once_on("mariadb")
 def test_none_for_a_long_time_then_one(setting, make_lab, state):
     lab = make_lab(setting)
     lab.open(workers=0)
