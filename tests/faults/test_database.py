@@ -95,12 +95,12 @@ def restart(database, lab):
 
 
 def test_cuts_connections(setting, make_lab, state):
-    """20 times over 1,000 orders, in the middle of calls and of their record."""
+    """20 times over 500 orders, in the middle of calls and of their record."""
     lab = make_lab(setting)
     lab.open()
-    lab.start_seller(1000)
+    lab.start_seller(500)
     for cut in range(20):
-        lab.wait_for_sales(1 + 45 * cut)
+        lab.wait_for_sales(1 + 22 * cut)
         time.sleep(lab.rng.uniform(0, 0.5))
         cut_connections(setting, lab)
     assert lab.held

@@ -139,6 +139,7 @@ def test_told_to_end_during_a_batch(setting, make_lab, state):
     assert_agreement(lab, state, seconds_to_end=ends)
 
 
+@pytest.mark.once_on("mariadb")
 def test_told_to_end_at_once(setting, make_lab, state):
     """A cold shutdown cuts calls off, and the sweep gives the rest of it back."""
     lab = make_lab(setting, latency=1)
