@@ -76,6 +76,8 @@ class Claims:
             is_due = rows.due().exists()
             if is_due and self.paused.take_probe(account, seconds=PAUSE_SECONDS):
                 attempts += self.claim(rows, 1)
+        for attempt in attempts:
+            attempt.is_probe = True
         return attempts
 
     def claim(self, rows: ButtonOrderQuerySet, limit: int) -> list[Attempt]:

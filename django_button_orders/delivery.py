@@ -88,6 +88,8 @@ class Attempt:
     lease_ends: float
     trigger: str = "save"
     user_id: str | None = None
+    # Whether it is the one attempt that finds out if its account's key works again.
+    is_probe: bool = False
     settings: Settings = field(default_factory=get_settings)
     desired: Desired | None = None
     next_operation: str = ""

@@ -250,6 +250,9 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
                 [self.model(account=account, **values)], ignore_conflicts=True
             )
 
+    def probe_now(self, account: str) -> None:
+        self.filter(account=account).update(probe_at=DatabaseNow())
+
     def take_probe(self, account: str, *, seconds: float) -> bool:
         """Return whether the caller is the one who may probe the account now."""
         probe = self.probeable().filter(account=account)

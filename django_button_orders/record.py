@@ -179,6 +179,9 @@ def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bo
         error = words(attempt, verdict.error)
         paused.pause(account, seconds=PAUSE_SECONDS, error=error)
         return False
+    if attempt.is_probe and not attempt.exchanges:
+        # There was nothing to say to Button. The next row is the probe.
+        paused.probe_now(account)
     if not any(isinstance(item.answer, Answer) for item in attempt.exchanges):
         return False
     return bool(paused.filter(account=account).delete()[0])

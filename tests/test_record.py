@@ -387,6 +387,22 @@ class PauseTests(RecordTestCase):
         assert list(ButtonOrder.objects.values_list("attempts")) == [(0,), (0,)]
         assert PausedAccount.objects.exists()
 
+    def test_probe_that_has_nothing_to_say(self):
+        """Cancelled before it was ever sent: the next row is the probe."""
+        self.create_paused()
+        ButtonOrder.objects.all().delete()
+        create_row(order_id="1").cancel()
+        other = create_row(order_id="2")
+        self.probe_now()
+        ButtonOrder.objects.filter(pk=other.pk).update(next_attempt_at=from_now(-1))
+        add_answer("POST")
+
+        report_due(using="default")
+
+        other.refresh_from_db()
+        assert (other.status, calls()) == ("reported", ["POST /v1/order"])
+        assert not PausedAccount.objects.exists()
+
     def test_many_that_wait_are_due_at_once(self):
         for number in range(5):
             create_row(order_id=f"{number}")
