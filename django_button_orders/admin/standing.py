@@ -25,8 +25,7 @@ Reason = ButtonOrder.Reason
 MAX_ERROR_LENGTH = 300
 # What is due so long is not about to be reported.
 OVERDUE = timedelta(minutes=10)
-# The ends of sentences, also in Chinese, Japanese and Hindi.
-ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+ENDS = (".", "!", "?", "…", "。")
 
 
 class Standing(NamedTuple):
@@ -83,9 +82,7 @@ ALSO_PAUSED = _(
 )
 DUE = Texts(
     _("It is due, and a worker will report it shortly."),
-    _(
-        "If it stays like this, check that a Celery worker and Celery beat are running."
-    ),
+    _("If it stays like this, check that a Celery worker and Celery beat are running."),
 )
 CANCELLATION_DUE = Texts(
     _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
@@ -101,9 +98,7 @@ WAITING_BECAUSE: dict[str, Texts] = {
         _("It is tried again by itself %(next)s. There is nothing to do."),
     ),
     Reason.UNAUTHORIZED: Texts(
-        _(
-            "Button does not let the key of the account %(account)s do this: %(error)s"
-        ),
+        _("Button does not let the key of the account %(account)s do this: %(error)s"),
         _("Ask Button what the key may do; it is tried again by itself %(next)s."),
     ),
 }
