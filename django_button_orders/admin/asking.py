@@ -125,6 +125,14 @@ class View:
     is_outdated: bool
     lines: list[Line] = field(default_factory=list)
 
+    @property
+    def different(self) -> list[Line]:
+        return [line for line in self.lines if line.kind != "same"]
+
+    @property
+    def same(self) -> list[Line]:
+        return [line for line in self.lines if line.kind == "same"]
+
 
 def view_of_button(order: ButtonOrder, ours: Preview) -> View | None:
     """Return Button's view beside ours, or None if it was never asked for."""
