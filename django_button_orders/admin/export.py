@@ -62,8 +62,6 @@ FORMULA = re.compile(r"(^|[;\t\r\n])(?= *[=+@\-\t\r\uff1d\uff0b\uff0d\uff20])")
 class ExportAdmin(ModelAdminBase):
     """Whoever may view the list may have it as CSV."""
 
-    actions = ["export_orders"]
-
     @admin.action(description=_("Export selected orders as CSV"), permissions=["view"])
     def export_orders(
         self, request: HttpRequest, queryset: ButtonOrderQuerySet

@@ -33,7 +33,7 @@ FIELD_LOOKUPS = {"status__exact", "reason__exact"}
 
 
 class ListingAdmin(ManyAdmin, ExportAdmin):
-    actions = [*ManyAdmin.actions, *ExportAdmin.actions]
+    actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
     list_display = [
         "status_badge",
         "order_id",

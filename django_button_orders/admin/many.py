@@ -87,8 +87,6 @@ SKIPPED = {
 class ManyAdmin(ButtonsAdmin):
     """Each verb needs its own permission, and leaves a log entry for each order."""
 
-    actions = ["retry_orders", "dismiss_orders", "cancel_orders"]
-
     @admin.action(description=_("Retry selected orders"), permissions=["retry"])
     def retry_orders(
         self, request: HttpRequest, queryset: ButtonOrderQuerySet
