@@ -180,7 +180,7 @@ class ButtonOrder(models.Model):
             ),
         ]
         indexes = [
-            # The claim, and the lists by status.
+            # The claim, and what is due, waiting or stuck.
             models.Index(
                 fields=["status", "account", "next_attempt_at", "id"],
                 name="button_order_due",

@@ -87,10 +87,13 @@ class Mover:
     def move_batch(self, pks: Sequence[int]) -> int:
         """Return how many orders have moved: others were not what was asked for."""
         moved = self.move_free(pks)
-        left = self.move.applicable(self.rows(pks)).exclude(pk__in=moved)
-        # Somebody else holds these. One at a time, we hold nothing that they want.
-        for pk in list(left.order_by("pk").values_list("pk", flat=True)):
-            moved += self.move_free([pk], waits=True)
+        left = set(pks).difference(moved)
+        if left:
+            # Somebody else may hold one of these. One at a time, we hold nothing
+            # that they want.
+            waiting = self.move.applicable(self.rows([*left]))
+            for pk in list(waiting.order_by("pk").values_list("pk", flat=True)):
+                moved += self.move_free([pk], waits=True)
         return len(moved)
 
     def move_free(self, pks: Sequence[int], *, waits: bool = False) -> list[int]:

@@ -246,7 +246,7 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
         """
         found: list[Any] = []
         values = self.order_by(field, *others).values_list(field, flat=True)
-        value = values.exclude(**{f"{field}__isnull": True}).first()
+        value = values.filter(**{f"{field}__isnull": False}).first()
         while value is not None:
             found.append(value)
             value = values.filter(**{f"{field}__gt": value}).first()

@@ -58,9 +58,8 @@ class DateFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    @classmethod
-    def names(cls) -> list[str]:
-        return [f"{cls.parameter_name}_from", f"{cls.parameter_name}_to"]
+    def names(self) -> list[str]:
+        return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
 
     def expected_parameters(self) -> list[str | None]:
         return [*self.names()]
