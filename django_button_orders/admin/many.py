@@ -144,7 +144,7 @@ class ManyAdmin(ButtonsAdmin):
             "signed": sign(request, selection) if count else "",
             "consequences": CONSEQUENCES[verb.name],
             "skipped": [
-                (number, SKIPPED[verb.name][Status(status)])
+                (number, SKIPPED[verb.name].get(status, status))
                 for status, number in selection.skipped.items()
             ],
             "is_later": count > MOST_AT_ONCE,

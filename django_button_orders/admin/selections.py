@@ -62,9 +62,9 @@ class Selection:
 
     def describe_kinds(self) -> Iterator[tuple[int, str]]:
         """Yield how many eligible orders there are of each kind, most of all first."""
-        for (status, reason), count in self.kinds.most_common():
-            label = str(Status(status).label)
-            yield count, f"{label}: {Reason(reason).label}" if reason else label
+        labels = {**dict(Status.choices), **dict(Reason.choices)}
+        for kind, count in self.kinds.most_common():
+            yield count, ": ".join(str(labels.get(part, part)) for part in kind if part)
 
     def describe_amounts(self) -> list[str | None]:
         return [
