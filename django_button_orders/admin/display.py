@@ -63,7 +63,7 @@ def last_answer(order: ButtonOrder) -> str | None:
 
 
 def short_error(order: ButtonOrder) -> str:
-    return Truncator(order.last_error).chars(60)
+    return Truncator(order.last_error).chars(60) if order.last_error else ""
 
 
 def moment(value: datetime | None, text: str = "") -> SafeString | None:

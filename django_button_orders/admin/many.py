@@ -65,7 +65,7 @@ CONSEQUENCES = {
     ),
 }
 ASKED = _("Skipped because their cancellation was asked for before")
-SKIPPED = {
+SKIPPED: dict[str, dict[str, Any]] = {
     RETRY.name: {
         Status.PENDING: _("Skipped because they are sent by themselves"),
         Status.REPORTED: _("Skipped because Button knows them as they are"),
