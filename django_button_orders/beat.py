@@ -7,6 +7,7 @@ from typing import Any
 REPORT_ORDER = "django_button_orders.report_order"
 REPORT_DUE_ORDERS = "django_button_orders.report_due_orders"
 PRUNE_SUBMISSIONS = "django_button_orders.prune_submissions"
+MOVE_ORDERS = "django_button_orders.move_orders"
 
 DAY = 24 * 60 * 60
 

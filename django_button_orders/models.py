@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -179,16 +180,62 @@ class ButtonOrder(models.Model):
             ),
         ]
         indexes = [
-            # The claim, and the lists by status.
+            # The claim, and what is due, waiting or stuck.
             models.Index(
                 fields=["status", "account", "next_attempt_at", "id"],
                 name="button_order_due",
             ),
             # Who is working on what.
-            models.Index(fields=["lease_expires_at"], name="button_order_lease"),
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(lease_expires_at__isnull=False),
+                name="button_order_lease",
+            ),
             # From the shop's order to its row.
             models.Index(
                 fields=["source_type", "source_id"], name="button_order_source"
+            ),
+            # What follows is for the list in the admin: one index for each filter
+            # and search, with the key, so that the newest rows come first without
+            # sorting. PostgreSQL writes a row into each index that it belongs to,
+            # whatever has changed of it. Where it has conditions, reported rows
+            # stay out: they are found fast without, because most rows are like
+            # them. MySQL and MariaDB have no conditions, and write into an index
+            # only what has changed of it.
+            models.Index(
+                fields=["status", "id"],
+                condition=~Q(status="reported"),
+                name="button_order_status",
+            ),
+            models.Index(
+                fields=["reason", "id"],
+                condition=Q(reason__gt=""),
+                name="button_order_reason",
+            ),
+            models.Index(
+                fields=["last_status_code", "id"],
+                condition=Q(last_status_code__gte=300),
+                name="button_order_answer",
+            ),
+            models.Index(
+                fields=["currency", "id"],
+                condition=Q(currency__isnull=False),
+                name="button_order_currency",
+            ),
+            # These two are also what the list is sorted by.
+            models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
+            models.Index(fields=["created_at", "id"], name="button_order_created"),
+            # Also for rows without a token, where most have one.
+            models.Index(fields=["btn_ref", "id"], name="button_order_token"),
+            models.Index(
+                fields=["customer_order_id"],
+                condition=Q(customer_order_id__gt=""),
+                name="button_order_customer_id",
+            ),
+            models.Index(
+                fields=["button_order_id"],
+                condition=Q(button_order_id__gt=""),
+                name="button_order_button_id",
             ),
         ]
         permissions = [

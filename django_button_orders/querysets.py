@@ -50,6 +50,9 @@ def from_now(seconds: float) -> Any:
     return DatabaseNow() + timedelta(seconds=seconds)
 
 
+# What is due for longer than this is stuck.
+STUCK_SECONDS = 600
+
 # Lost races for due rows, until they are left to the winners.
 CLAIM_RACES = 20
 # Rows that are written in one transaction.
@@ -85,6 +88,11 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
 
     def waiting(self) -> ButtonOrderQuerySet:
         return self.pending().unleased().filter(next_attempt_at__gt=DatabaseNow())
+
+    def stuck(self) -> ButtonOrderQuerySet:
+        """Due rows that nobody has taken for long, or whose worker has died."""
+        is_overdue = Q(next_attempt_at__lte=from_now(-STUCK_SECONDS))
+        return self.due().filter(is_overdue | Q(lease_expires_at__isnull=False))
 
     def retryable(self) -> ButtonOrderQuerySet:
         return self.filter(
@@ -227,14 +235,21 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
 
     def accounts(self) -> list[str]:
         """Return the accounts of these rows, with one step in the index for each."""
-        found: list[str] = []
         # In the order of the index of due rows.
-        ordered = self.order_by("account", "next_attempt_at", "pk")
-        names = ordered.values_list("account", flat=True)
-        name = names.first()
-        while name is not None:
-            found.append(name)
-            name = names.filter(account__gt=name).first()
+        return self.values_in("account", "next_attempt_at", "pk")
+
+    def values_in(self, field: str, *others: str) -> list[Any]:
+        """
+        Return the values of a field, with one step in an index for each.
+
+        The index begins with the field and goes on with the others.
+        """
+        found: list[Any] = []
+        values = self.order_by(field, *others).values_list(field, flat=True)
+        value = values.filter(**{f"{field}__isnull": False}).first()
+        while value is not None:
+            found.append(value)
+            value = values.filter(**{f"{field}__gt": value}).first()
         return found
 
 

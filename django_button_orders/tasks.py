@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 import mmap
 import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, Task, shared_task
 from celery._state import get_current_app
 from celery.signals import worker_init, worker_shutting_down
+from django.db import OperationalError
 from kombu import Connection
 
-from django_button_orders import databases, prune, sweep
-from django_button_orders.beat import PRUNE_SUBMISSIONS, REPORT_DUE_ORDERS, REPORT_ORDER
+from django_button_orders import databases, moves, prune, sweep
+from django_button_orders.beat import (
+    MOVE_ORDERS,
+    PRUNE_SUBMISSIONS,
+    REPORT_DUE_ORDERS,
+    REPORT_ORDER,
+)
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
 from django_button_orders.pacing import AHEAD_SECONDS
@@ -186,6 +194,51 @@ def prune_submissions() -> None:
     databases.in_each_database(lambda alias: prune.prune_submissions(using=alias))
 
 
+@shared_task(
+    base=QueuedTask,
+    name=MOVE_ORDERS,
+    ignore_result=True,
+    # What was done is not done again, so a message may come twice, but not get lost.
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=(OperationalError,),
+    retry_backoff=True,
+)
+def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
+    """Retry, cancel or dismiss some of the many orders that somebody has chosen."""
+    moves.move_as_logged(verb, pks, using=using, entry_id=entry_id)
+
+
+def publish_moves(
+    verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
+) -> int:
+    """Return how many batches the broker took: all of them, unless it is away."""
+    app, taken = get_current_app(), 0
+    try:
+        with producer_of(app) as producer:
+            for pks in batches:
+                app.tasks[MOVE_ORDERS].apply_async(
+                    (verb, list(pks), using, entry_id), producer=producer, retry=False
+                )
+                taken += 1
+    except Exception as exc:  # noqa: BLE001 - whoever waits for it is told
+        logger.warning("The broker did not take a message (%s).", type(exc).__name__)
+    return taken
+
+
+@contextmanager
+def producer_of(app: Celery[Any]) -> Iterator[Any]:
+    """Give a producer whose broker says of each message whether it has it."""
+    if app.conf.task_always_eager:
+        # There may be no broker at all.
+        yield None
+        return
+    # RabbitMQ is silent about what it has no memory for, unless it is asked.
+    connection = connect(app, confirm_publish=True)
+    with connection, producer_over(app, connection) as producer:
+        yield producer
+
+
 class CeleryPublisher(Publisher):
     """
     Publishes rings over a connection of its own, with timeouts of its own.
@@ -256,10 +309,10 @@ def producer_over(app: Celery[Any], connection: Connection) -> Any:
     return app.amqp.Producer(connection, auto_declare=False)
 
 
-def connect(app: Celery[Any]) -> Connection:
+def connect(app: Celery[Any], **options: Any) -> Connection:
     connection = app.connection_for_write(connect_timeout=TIMEOUT_SECONDS)
-    timeouts = TIMEOUTS.get(connection.transport.driver_type, {})
-    connection.transport_options = {**timeouts, **(connection.transport_options or {})}
+    options |= TIMEOUTS.get(connection.transport.driver_type, {})
+    connection.transport_options = {**options, **(connection.transport_options or {})}
     # Nobody would answer the broker's heartbeats; idle connections are closed.
     connection.heartbeat = 0
     return connection.ensure_connection(max_retries=1, interval_start=0)

@@ -1,4 +1,4 @@
-"""Asking for something: actions on the list, and buttons on a page."""
+"""Asking for something: buttons on the page of an order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from django_button_orders.admin.box import Button, safe_next_url
@@ -34,26 +33,6 @@ BATCH_SIZE = 100
 
 class ButtonsAdmin(ModelAdminBase):
     """Each verb needs its own permission, and POST, and leaves a log entry."""
-
-    actions = ["retry_orders", "dismiss_orders", "cancel_orders"]
-
-    @admin.action(description=_("Retry selected orders"), permissions=["retry"])
-    def retry_orders(self, request: HttpRequest, queryset: ButtonOrderQuerySet) -> None:
-        self.move(request, queryset, RETRY)
-
-    @admin.action(description=_("Dismiss selected orders"), permissions=["dismiss"])
-    def dismiss_orders(
-        self, request: HttpRequest, queryset: ButtonOrderQuerySet
-    ) -> None:
-        self.move(request, queryset, DISMISS)
-
-    @admin.action(
-        description=_("Cancel selected orders at Button"), permissions=["cancel"]
-    )
-    def cancel_orders(
-        self, request: HttpRequest, queryset: ButtonOrderQuerySet
-    ) -> None:
-        self.move(request, queryset, CANCEL)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return self.may(request, RETRY)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.utils.formats import number_format
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.money import to_decimal
@@ -49,9 +53,62 @@ def amount(order: ButtonOrder) -> str | None:
 
 
 def last_answer(order: ButtonOrder) -> str | None:
-    if order.last_status_code:
-        return str(order.last_status_code)
-    return Truncator(order.last_error).chars(60) or None
+    """Return the status code of the last answer, what went wrong, or both."""
+    code, error = order.last_status_code, short_error(order)
+    if not code:
+        return error or None
+    if not error:
+        return str(code)
+    return format_html('{} <span class="button-order-quiet">{}</span>', code, error)
+
+
+def short_error(order: ButtonOrder) -> str:
+    return Truncator(order.last_error).chars(60) if order.last_error else ""
+
+
+def moment(value: datetime | None, text: str = "") -> SafeString | None:
+    """Return a moment as it is written, or a text with the moment behind it."""
+    if value is None:
+        return None
+    local = timezone.localtime(value) if timezone.is_aware(value) else value
+    written = date_format(local, "DATETIME_FORMAT")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        written,
+        text or written,
+    )
+
+
+def next_attempt(order: ButtonOrder) -> SafeString | None:
+    """Return when it is tried next, as a person says it."""
+    if order.status != ButtonOrder.Status.PENDING or order.next_attempt_at is None:
+        return None
+    now = timezone.now()
+    if order.lease_expires_at is not None and order.lease_expires_at > now:
+        return moment(order.next_attempt_at, _("running now"))
+    return moment(order.next_attempt_at, relative(order.next_attempt_at, now))
+
+
+def relative(then: datetime, now: datetime) -> str:
+    """Return how far away a moment is, in its largest unit."""
+    if abs(then - now) < timedelta(minutes=1):
+        return _("now") if then <= now else _("in less than a minute")
+    if then > now:
+        return _("in %(time)s") % {"time": timeuntil(then, now, depth=1)}
+    return _("due for %(time)s") % {"time": timesince(then, now, depth=1)}
+
+
+def source_name(order: ButtonOrder) -> str | None:
+    """Return what the shop's order is called, if there is one."""
+    if order.source_id is None:
+        return None
+    model = order.get_source_model()
+    return (
+        order.source_id
+        if model is None
+        else f"{model._meta.verbose_name} {order.source_id}"
+    )
 
 
 def preformatted(value: Any) -> SafeString | None:

@@ -1,4 +1,9 @@
-"""Filters that never read the whole table to find out what they offer."""
+"""
+Filters of the list.
+
+None reads the whole table: what they offer is known, or found with a few steps in
+an index, and what they narrow is in one, or is what most rows are like.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,54 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from django_button_orders.adapters import registered
 from django_button_orders.conf import account_names
+from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.querysets import ButtonOrderQuerySet
+
+Status = ButtonOrder.Status
 
 STATES: dict[str, tuple[Any, Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]]] = {
     "due": (_("Due now"), ButtonOrderQuerySet.due),
     "waiting": (_("Waiting"), ButtonOrderQuerySet.waiting),
     "in_flight": (_("In flight"), ButtonOrderQuerySet.in_flight),
+    "stuck": (_("Stuck"), ButtonOrderQuerySet.stuck),
 }
+ANSWERS = {
+    "2xx": (_("2xx: accepted"), Q(last_status_code__range=(200, 299))),
+    "3xx": (_("3xx: redirected"), Q(last_status_code__range=(300, 399))),
+    "4xx": (_("4xx: refused"), Q(last_status_code__range=(400, 499))),
+    "5xx": (_("5xx: failed at Button"), Q(last_status_code__range=(500, 599))),
+    # Not of reported rows: what they wait for has come, and they are most of all.
+    "none": (
+        _("No answer"),
+        Q(last_status_code__isnull=True) & ~Q(status=Status.REPORTED),
+    ),
+}
+DIRECT = "direct"
 
 
-class StateFilter(admin.SimpleListFilter):
+class LookupFilter(admin.SimpleListFilter):
+    """A choice of a few. What cannot be chosen matches nothing."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if not value:
+            return queryset
+        if value not in dict(self.lookup_choices):
+            return queryset.none()
+        return self.narrow(queryset, value)
+
+    def narrow(self, queryset: Any, value: str) -> Any:
+        raise NotImplementedError
+
+
+class StateFilter(LookupFilter):
     """Where a pending order stands."""
 
     title = _("state")
@@ -28,21 +67,90 @@ class StateFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
         return [(name, label) for name, (label, _narrow) in STATES.items()]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        state = STATES.get(self.value() or "")
-        return state[1](queryset) if state else queryset
+    def narrow(self, queryset: Any, value: str) -> Any:
+        return STATES[value][1](queryset)
 
 
 class AccountFilter(admin.SimpleListFilter):
-    """Shown only if there is more than one account to choose from."""
+    """Shown only if there is more than one account, or one is asked for."""
 
     title = _("account")
     parameter_name = "account"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
         names = account_names()
-        return [(name, name) for name in names] if len(names) > 1 else []
+        is_shown = len(names) > 1 or self.value()
+        return [(name, name) for name in names] if is_shown else []
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         account = self.value()
         return queryset.filter(account=account) if account else queryset
+
+
+class CurrencyFilter(LookupFilter):
+    """Shown only if there is more than one currency, or one is asked for."""
+
+    title = _("currency")
+    parameter_name = "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
+        orders: Any = model_admin.get_queryset(request)
+        names = [name for name in orders.values_in("currency", "pk") if name]
+        is_shown = len(names) > 1 or self.value()
+        return [(name, name) for name in names] if is_shown else []
+
+    def narrow(self, queryset: Any, value: str) -> Any:
+        return queryset.filter(currency=value)
+
+
+class AnswerFilter(LookupFilter):
+    """The class of the HTTP status that Button answered with last."""
+
+    title = _("last answer")
+    parameter_name = "answer"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
+        return [(name, label) for name, (label, _condition) in ANSWERS.items()]
+
+    def narrow(self, queryset: Any, value: str) -> Any:
+        return queryset.filter(ANSWERS[value][1])
+
+
+class TokenFilter(LookupFilter):
+    title = _("attribution token")
+    parameter_name = "token"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
+        return [("yes", _("With")), ("no", _("Without"))]
+
+    def narrow(self, queryset: Any, value: str) -> Any:
+        if value == "yes":
+            return queryset.filter(btn_ref__gt="")
+        return queryset.filter(Q(btn_ref="") | Q(btn_ref__isnull=True))
+
+
+class SourceFilter(LookupFilter):
+    """Shown only if there are orders of the shop's own models."""
+
+    title = _("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
+        models = [adapter.model for adapter in registered()]
+        if not models:
+            return []
+        choices = [
+            (m._meta.label_lower, capfirst(m._meta.verbose_name)) for m in models
+        ]
+        return [*choices, (DIRECT, _("Reported directly"))]
+
+    def narrow(self, queryset: Any, value: str) -> Any:
+        if value == DIRECT:
+            return queryset.filter(source_type__isnull=True)
+        kinds = content_types(queryset.db)
+        model = next(
+            adapter.model
+            for adapter in registered()
+            if adapter.model._meta.label_lower == value
+        )
+        return queryset.filter(source_type_id=kinds.get_for_model(model).pk)

@@ -1,4 +1,4 @@
-"""The list of orders, and the page of one."""
+"""The page of an order. The list of them is in listing.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.http import HttpRequest, HttpResponse
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
@@ -16,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.admin import display
 from django_button_orders.admin.asking import AskingAdmin, view_of_button
 from django_button_orders.admin.box import standing_context
-from django_button_orders.admin.filters import AccountFilter, StateFilter
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
+from django_button_orders.admin.listing import ListingAdmin
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.rights import may_view_bodies
 from django_button_orders.admin.sources import describe_source
@@ -63,25 +62,7 @@ INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]
 
 
 @admin.register(ButtonOrder)
-class ButtonOrderAdmin(AskingAdmin):
-    list_display = [
-        "status_badge",
-        "order_id",
-        "amount",
-        "attempts",
-        "next_attempt_at",
-        "last_answer",
-    ]
-    list_display_links = ["order_id"]
-    list_filter = ["status", "reason", StateFilter, AccountFilter]
-    search_fields = ["=order_id", "=customer_order_id", "=btn_ref", "=button_order_id"]
-    search_help_text = _(
-        "A whole order ID, customer order ID, attribution token, or Button's order ID."
-    )
-    ordering = ["-pk"]
-    # Counting what nobody asked for makes the list slow once there are millions.
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+class ButtonOrderAdmin(AskingAdmin, ListingAdmin):
     form = ButtonOrderForm
     formfield_overrides = {
         StrictJSONField: {"form_class": PrettyJSONField, "widget": AdminTextareaWidget}
@@ -111,37 +92,6 @@ class ButtonOrderAdmin(AskingAdmin):
     ) -> bool:
         # A row proves what was reported.
         return False
-
-    # The list
-
-    def get_list_display(self, request: HttpRequest) -> Any:
-        columns = super().get_list_display(request)
-        return [*columns, "account"] if self.has_accounts() else columns
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: Any, search_term: str
-    ) -> tuple[Any, bool]:
-        """Search for the term as it is: an order ID may have spaces."""
-        term = search_term.strip()
-        if term and term[0] not in "\"'":
-            escaped = term.replace("\\", "\\\\").replace('"', '\\"')
-            term = f'"{escaped}"'
-        return super().get_search_results(request, queryset, term)
-
-    def has_accounts(self) -> bool:
-        return len(account_names()) > 1
-
-    @admin.display(description=_("status"), ordering="status")
-    def status_badge(self, order: ButtonOrder) -> SafeString:
-        return display.badge_and_reason(order)
-
-    @admin.display(description=_("total"))
-    def amount(self, order: ButtonOrder) -> str:
-        return display.amount(order) or self.get_empty_value_display()
-
-    @admin.display(description=_("last answer"))
-    def last_answer(self, order: ButtonOrder) -> str | None:
-        return display.last_answer(order)
 
     # The page of one order
 

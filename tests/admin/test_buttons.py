@@ -5,8 +5,7 @@ from django.contrib.messages import get_messages
 from django.test import Client
 
 from django_button_orders.models import ButtonOrder
-from tests.admin.utils import LIST_URL, AdminTestCase, page_url
-from tests.utils import create_row
+from tests.admin.utils import AdminTestCase, page_url
 
 VERBS = ("retry", "dismiss", "cancel")
 MOVED = {"retry": "pending", "dismiss": "dismissed", "cancel": "pending"}
@@ -22,12 +21,6 @@ class VerbTestCase(AdminTestCase):
     def press(self, verb, **options):
         """Press a button of the row's page."""
         return self.client.post(page_url(self.row, verb), **options)
-
-    def act(self, verb, **values):
-        """Run an action on all rows of the list."""
-        pks = list(rows.values_list("pk", flat=True))
-        data = {"action": f"{verb}_orders", "_selected_action": pks, **values}
-        return self.client.post(LIST_URL, data)
 
     def status(self):
         return rows.get(pk=self.row.pk).status
@@ -217,107 +210,3 @@ class ShownButtonTests(VerbTestCase):
         self.log_in("view_buttonorder")
 
         assert self.shown() == set()
-
-
-class ActionTests(VerbTestCase):
-    def test_each_with_its_permission(self):
-        for verb in VERBS:
-            with self.subTest(verb=verb):
-                self.put(status="failed")
-                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
-
-                self.act(verb)
-
-                assert self.status() == MOVED[verb]
-
-    def test_view_is_not_enough(self):
-        self.log_in("view_buttonorder", "change_buttonorder")
-        for verb in VERBS:
-            with self.subTest(verb=verb):
-                self.act(verb)
-
-                assert self.status() == "failed"
-
-    def test_offered_by_permission(self):
-        for verb in VERBS:
-            with self.subTest(verb=verb):
-                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
-
-                form = self.client.get(LIST_URL).context["action_form"]
-
-                names = [name for name, _label in form.fields["action"].choices if name]
-                assert names == [f"{verb}_orders"]
-
-    def test_anonymous(self):
-        self.client.logout()
-
-        assert self.act("retry").status_code == 302
-        assert self.status() == "failed"
-
-    def test_csrf(self):
-        self.client = Client(enforce_csrf_checks=True)
-        self.client.force_login(self.user)
-
-        assert self.act("retry").status_code == 403
-        assert self.status() == "failed"
-
-    def test_no_deleting(self):
-        self.act("delete", action="delete_selected", post="yes")
-
-        assert rows.count() == 1
-
-    def test_counted(self):
-        create_row(order_id="1995")
-        rows.filter(order_id="1995").update(status="failed")
-        reported = create_row(order_id="1996")
-        rows.filter(pk=reported.pk).update(status="reported")
-
-        response = self.act("retry")
-
-        assert self.message(response) == (
-            "2 orders will be sent again. "
-            "1 was skipped: only failed and dismissed orders can be retried."
-        )
-        assert LogEntry.objects.count() == 2
-
-    def test_one(self):
-        done = {
-            "retry": "1 order will be sent again.",
-            "dismiss": "1 order was dismissed.",
-            "cancel": "1 order will be cancelled at Button.",
-        }
-        for verb, text in done.items():
-            with self.subTest(verb=verb):
-                self.put(status="failed")
-
-                assert self.message(self.act(verb)) == text
-
-    def test_all_skipped(self):
-        self.put(status="cancelled")
-        skipped = {
-            "retry": "1 was skipped: only failed and dismissed orders can be retried.",
-            "dismiss": "1 was skipped: only failed orders can be dismissed.",
-            "cancel": "1 was skipped: its cancellation was asked for before.",
-        }
-        for verb, text in skipped.items():
-            with self.subTest(verb=verb):
-                assert self.message(self.act(verb)) == text
-
-    def test_nothing_left_of_the_selection(self):
-        self.put(status="reported")
-        data = {"action": "retry_orders", "_selected_action": [self.row.pk]}
-
-        response = self.client.post(f"{LIST_URL}?status__exact=failed", data)
-
-        assert self.message(response) == "0 orders will be sent again."
-
-    def test_more_than_a_batch(self):
-        rows.bulk_create(
-            ButtonOrder(order_id=f"no {number}", status="failed")
-            for number in range(205)
-        )
-
-        self.act("dismiss", select_across="1")
-
-        assert rows.filter(status="dismissed").count() == 206
-        assert LogEntry.objects.count() == 206

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from tests.admin.test_forms import order_data
+from tests.admin.test_many import many_url, signed_in
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url
 from tests.shop.models import Order, Page
 from tests.utils import PURCHASED, button_settings, create_row
@@ -206,6 +207,8 @@ class StoredTextTests(HtmlTestCase):
                 assert "ButtonOrder.source_id" in shown
 
     def test_status(self):
+        # It is pending no more, and so has no next attempt.
+        self.put(next_attempt_at=None)
         harmless = self.fetch(LIST_URL)
         write(self.row, {ButtonOrder._meta.get_field("status"): "<q>"})
 
@@ -384,9 +387,14 @@ class MessageTests(HtmlTestCase):
                 data = {"action": f"{verb}_orders", "_selected_action": self.row.pk}
                 return self.client.post(LIST_URL, data, follow=True)
 
+            def confirm(order_id, verb=verb, act=act):
+                data = {"selection": signed_in(act(order_id)), "note": order_id}
+                return self.client.post(many_url(verb), data, follow=True)
+
             with self.subTest(verb=verb):
                 self.compare_said(press)
-                self.compare_said(act)
+                self.check(*(self.said(text, act) for text in (HARMLESS, MARKUP)))
+                self.compare_said(confirm)
 
     def test_page_that_is_not_there(self):
         def ask(order_id):

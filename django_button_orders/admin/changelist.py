@@ -1,0 +1,85 @@
+"""
+The list, which costs the same however many orders there are.
+
+It looks for as many keys as it is ready to list, and no further; whatever it says
+of more orders than that is that there are more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from django_button_orders.admin.dates import DateFilter
+from django_button_orders.admin.sources import link_to_sources
+from django_button_orders.models import ButtonOrder
+
+if TYPE_CHECKING:
+    PaginatorBase = Paginator[ButtonOrder]
+else:
+    PaginatorBase = Paginator
+
+# What can be leafed through. Nobody reads more, and all of it can be exported.
+MOST_LISTED = 1000
+# Large, and not on the list.
+UNSEEN = ("customer", "line_items")
+
+
+class CappedPaginator(PaginatorBase):
+    @cached_property
+    def found(self) -> list[int]:
+        keys: Any = self.object_list
+        return list(keys.values_list("pk", flat=True)[: MOST_LISTED + 1])
+
+    @cached_property
+    def count(self) -> int:
+        return min(len(self.found), MOST_LISTED)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there are more orders than can be leafed through."""
+        return len(self.found) > MOST_LISTED
+
+
+class OrderChangeList(ChangeList):
+    # It knows what can be sorted by.
+    model_admin: Any
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """Return an order that an index is in, whatever was asked for."""
+        if ORDER_VAR not in self.params:
+            for spec in self.filter_specs:
+                if isinstance(spec, DateFilter) and spec.is_active:
+                    return [f"-{spec.field_name}", "-pk"]
+        names: list[Any] = super().get_ordering(request, queryset)
+        return in_one_direction(list(filter(self.is_sortable, names)))
+
+    def is_sortable(self, name: str) -> bool:
+        return name.lstrip("-") in {
+            *self.model_admin.sortable_fields(self.params),
+            "pk",
+        }
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # Its keys are known by now: whatever it took to find them, once is enough.
+        keys = self.paginator.found[: self.paginator.count]
+        if self.multi_page and not (self.show_all and self.can_show_all):
+            start = (self.page_num - 1) * self.list_per_page
+            keys = keys[start : start + self.list_per_page]
+        rows = self.root_queryset.filter(pk__in=keys).defer(*UNSEEN)
+        self.result_list = rows.order_by(*self.queryset.query.order_by)
+        link_to_sources(request, self.model_admin.admin_site, self.result_list)
+
+
+def in_one_direction(names: list[str]) -> list[str]:
+    """Let the key, which comes last, run as the first one does: so does an index."""
+    sign = "-" if names[0].startswith("-") else ""
+    if names[0].lstrip("-") == "order_id":
+        # The index of both.
+        return [f"{sign}account", f"{sign}order_id"]
+    return [names[0], f"{sign}pk"] if names[0].lstrip("-") != "pk" else [names[0]]

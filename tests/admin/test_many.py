@@ -1,0 +1,530 @@
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from unittest import mock
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core import signing
+from django.db import OperationalError, connection
+from django.test import Client, TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from django_button_orders.admin.many import MOST_AT_ONCE
+from django_button_orders.models import ButtonOrder
+from tests import celery
+from tests.admin.test_buttons import MOVED, VERBS, VerbTestCase
+from tests.admin.utils import LIST_URL, create_user, text_of
+from tests.celery import app
+from tests.test_tasks import broken_broker
+from tests.utils import button_settings, create_row
+
+rows = ButtonOrder.objects
+
+
+@contextmanager
+def broker_for(count):
+    """Let Celery's broker go away after so many messages."""
+    send, sent = app.amqp.send_task_message, []
+
+    def send_some(*args, **options):
+        if len(sent) == count:
+            raise ConnectionResetError
+        sent.append(args)
+        return send(*args, **options)
+
+    with mock.patch.object(app.amqp, "send_task_message", send_some):
+        yield
+
+
+def many_url(verb):
+    return reverse(f"admin:django_button_orders_buttonorder_{verb}_many")
+
+
+def signed_in(response):
+    """Return the keys that a confirmation page carries, or None."""
+    match = re.search(r'name="selection" value="([^"]+)"', response.content.decode())
+    return match and match[1]
+
+
+class Asking:
+    """A browser that chooses orders, reads what it is asked, and says yes."""
+
+    def ask(self, verb, query="", **values):
+        """Run an action on all rows of the list, and return what it asks."""
+        pks = list(rows.values_list("pk", flat=True)[:100])
+        data = {"action": f"{verb}_orders", "_selected_action": pks, **values}
+        return self.client.post(f"{LIST_URL}{query}", data)
+
+    def say_yes(self, verb, page, **values):
+        data = {"selection": signed_in(page) or "", **values}
+        return self.client.post(many_url(verb), data)
+
+    def act(self, verb, **values):
+        return self.say_yes(verb, self.ask(verb), **values)
+
+
+class ConfirmationTests(Asking, VerbTestCase):
+    """The page that says what would be done changes nothing."""
+
+    def add(self, status, **values):
+        row = create_row(order_id=f"{rows.count()}-{status}")
+        rows.filter(pk=row.pk).update(status=status, **values)
+        return row
+
+    def test_changes_nothing(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                page = self.ask(verb)
+
+                assert page.status_code == 200
+                assert signed_in(page)
+                assert self.status() == "failed"
+                assert not LogEntry.objects.exists()
+
+    def test_counts_and_consequences(self):
+        self.add("failed", reason="refused", currency="JPY", total=500)
+        self.add("failed", reason="invalid")
+        self.add("reported")
+        self.add("pending")
+        said = {
+            "retry": (
+                "Retry 3 orders? ",
+                "2 · Failed: Button refused it 1 · Failed: No valid report could be ",
+                "1 · Skipped because Button knows them as they are ",
+                "1 · Skipped because they are sent by themselves ",
+                "500 JPY , 140.00 USD ",
+            ),
+            "dismiss": (
+                "Dismiss 3 orders? ",
+                "1 · Skipped because they have not failed, but are pending ",
+                "Nothing more is sent for them",
+            ),
+            "cancel": (
+                "Cancel 5 orders at Button? ",
+                "1 · Pending ",
+                "1 · Reported ",
+                "That cannot be undone",
+            ),
+        }
+        for verb, texts in said.items():
+            text = text_of(self.ask(verb))
+            for part in texts:
+                with self.subTest(verb=verb, part=part):
+                    assert part in text
+
+    def test_asked_for_before(self):
+        self.add("pending", cancel_requested_at=self.row.created_at)
+        self.add("cancelled")
+
+        text = text_of(self.ask("cancel"))
+
+        assert "Cancel 1 order at Button?" in text
+        assert "1 · Skipped because their cancellation was asked for before" in text
+        assert "1 · Skipped because they are cancelled already" in text
+
+    def test_nothing_to_do(self):
+        self.put(status="cancelled")
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                page = self.ask(verb)
+
+                assert signed_in(page) is None
+                assert "Nothing was changed." in text_of(page)
+
+    def test_nothing_left_of_the_selection(self):
+        self.put(status="reported")
+
+        page = self.ask("retry", "?status__exact=failed")
+
+        assert "Nothing was changed." in text_of(page)
+
+    def test_every_reason_to_skip(self):
+        """Whatever the status, there are words for why."""
+        for status in ButtonOrder.Status:
+            self.add(status)
+            self.add(status, cancel_requested_at=self.row.created_at)
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                assert self.ask(verb).status_code == 200
+
+    def test_only_the_selected(self):
+        other = self.add("failed")
+
+        page = self.ask("retry", _selected_action=[other.pk])
+
+        assert "Retry 1 order?" in text_of(page)
+
+    def test_all_that_match(self):
+        self.add("failed", reason="invalid")
+
+        page = self.ask(
+            "retry",
+            "?reason__exact=invalid",
+            _selected_action=[self.row.pk],
+            select_across="1",
+        )
+
+        assert "Retry 1 order?" in text_of(page)
+        assert "1 · Failed: No valid report could be built" in text_of(page)
+
+    def test_all_that_match_without_a_tick(self):
+        """As without JavaScript, where nothing ticks the boxes of the page."""
+        page = self.ask("retry", _selected_action=[], select_across=["0", "1"])
+
+        assert "Retry 1 order?" in text_of(page)
+
+    def test_way_back_keeps_the_filter(self):
+        page = self.ask("retry", "?reason__exact=refused")
+
+        html = page.content.decode()
+        assert f'href="{LIST_URL}?reason__exact=refused"' in html
+        assert "_changelist_filters=reason__exact%3Drefused" in html
+
+    @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10_000)
+    def test_more_than_a_form_can_carry(self):
+        page = self.ask("retry")
+
+        assert signed_in(page) is None
+        assert "These are more orders than one form can carry." in text_of(page)
+
+    @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None)
+    def test_forms_without_a_limit(self):
+        assert signed_in(self.ask("retry"))
+
+    def test_no_customer(self):
+        self.put(customer={"id": "u-77"}, customer_order_id="c-77", btn_ref="t-77")
+
+        assert b"-77" not in self.ask("retry").content
+
+    def test_note_is_asked_for_where_there_is_use_for_it(self):
+        assert "Note, for whoever" in text_of(self.ask("dismiss"))
+        assert "Note, for whoever" not in text_of(self.ask("cancel"))
+
+
+class ActionTests(Asking, VerbTestCase):
+    def test_each_with_its_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                response = self.act(verb)
+
+                assert response["Location"] == LIST_URL
+                assert self.status() == MOVED[verb]
+
+    def test_view_is_not_enough(self):
+        pages = {verb: self.ask(verb) for verb in VERBS}
+        self.log_in("view_buttonorder", "change_buttonorder")
+        for verb, page in pages.items():
+            with self.subTest(verb=verb):
+                assert self.ask(verb).status_code == 302
+                assert self.say_yes(verb, page).status_code == 403
+                assert self.status() == "failed"
+
+    def test_verb_without_view(self):
+        page = self.ask("retry")
+        self.log_in("retry_buttonorder")
+
+        assert self.say_yes("retry", page).status_code == 403
+        assert self.status() == "failed"
+
+    def test_offered_by_permission(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.log_in("view_buttonorder", f"{verb}_buttonorder", name=verb)
+
+                form = self.client.get(LIST_URL).context["action_form"]
+
+                names = [name for name, _label in form.fields["action"].choices if name]
+                assert names == [f"{verb}_orders", "export_orders"]
+
+    def test_anonymous(self):
+        page = self.ask("retry")
+        self.client.logout()
+
+        assert self.ask("retry").status_code == 302
+        assert self.say_yes("retry", page).status_code == 302
+        assert self.status() == "failed"
+
+    def test_get(self):
+        selection = signed_in(self.ask("retry"))
+
+        response = self.client.get(many_url("retry"), {"selection": selection})
+
+        assert response.status_code == 405
+        assert self.status() == "failed"
+
+    def test_csrf(self):
+        page = self.ask("retry")
+        self.client = Client(enforce_csrf_checks=True)
+        self.client.force_login(self.user)
+
+        assert self.ask("retry").status_code == 403
+        assert self.say_yes("retry", page).status_code == 403
+        assert self.status() == "failed"
+
+    def test_no_deleting(self):
+        self.ask("delete", action="delete_selected", post="yes")
+
+        assert rows.count() == 1
+
+    def test_counted(self):
+        create_row(order_id="1995")
+        rows.filter(order_id="1995").update(status="failed")
+        page = self.ask("retry")
+        self.put(status="reported")
+
+        response = self.say_yes("retry", page)
+
+        assert self.message(response) == (
+            "1 order will be sent again. "
+            "1 was skipped: only failed and dismissed orders can be retried."
+        )
+        assert LogEntry.objects.count() == 1
+
+    def test_what_came_later_is_not_touched(self):
+        """Whatever the filter would match by then."""
+        page = self.ask("retry", "?status__exact=failed", select_across="1")
+        create_row(order_id="1995")
+        rows.filter(order_id="1995").update(status="failed")
+
+        self.say_yes("retry", page)
+
+        assert rows.get(order_id="1995").status == "failed"
+        assert self.status() == "pending"
+
+    def test_one(self):
+        done = {
+            "retry": "1 order will be sent again.",
+            "dismiss": "1 order was dismissed.",
+            "cancel": "1 order will be cancelled at Button.",
+        }
+        for verb, text in done.items():
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+
+                assert self.message(self.act(verb)) == text
+
+    def test_logged(self):
+        logged = {"retry": "Retried.", "dismiss": "Dismissed."}
+        logged["cancel"] = "Cancellation asked for."
+        for verb, text in logged.items():
+            with self.subTest(verb=verb):
+                self.put(status="failed")
+
+                self.act(verb)
+
+                entry = LogEntry.objects.latest("pk")
+                assert entry.get_change_message() == text
+                assert entry.user == self.user
+                assert entry.get_edited_object() == self.row
+
+    def test_note(self):
+        self.act("dismiss", note="  Settled by phone. ")
+
+        assert rows.get().last_error == "Settled by phone."
+        message = LogEntry.objects.get().get_change_message()
+        assert message == "Dismissed. Note: Settled by phone."
+
+    def test_note_that_is_far_too_long(self):
+        self.act("dismiss", note="x" * 600)
+
+        assert rows.get().last_error == "x" * 500
+
+    def test_no_note_where_none_is_asked_for(self):
+        self.act("retry", note="Smuggled in.")
+
+        assert LogEntry.objects.get().get_change_message() == "Retried."
+
+    def test_filters_of_the_list_are_kept(self):
+        query = "?_changelist_filters=status__exact%3Dfailed"
+        data = {"selection": signed_in(self.ask("retry"))}
+
+        response = self.client.post(f"{many_url('retry')}{query}", data)
+
+        assert response["Location"] == f"{LIST_URL}?status__exact=failed"
+
+    def test_statements_do_not_grow_with_the_orders(self):
+        with CaptureQueriesContext(connection) as one:
+            self.act("dismiss")
+        rows.bulk_create(
+            ButtonOrder(order_id=f"no {number}", status="failed")
+            for number in range(100)
+        )
+        rows.filter(pk=self.row.pk).delete()
+
+        with self.assertNumQueries(len(one)):
+            self.act("dismiss")
+
+        assert rows.filter(status="dismissed").count() == 100
+        assert LogEntry.objects.count() == 101
+
+    def test_busy_database(self):
+        page = self.ask("retry")
+
+        def busy(execute, sql, *args):
+            if sql.startswith("UPDATE") and ButtonOrder._meta.db_table in sql:
+                raise OperationalError("Lock wait timeout exceeded")
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(busy):
+            response = self.say_yes("retry", page)
+
+        assert "so not all of it was done" in self.message(response)
+        assert self.status() == "failed"
+
+
+class SignatureTests(Asking, VerbTestCase):
+    """The second page does what the first one has counted, and nothing else."""
+
+    def check_refused(self, selection, text, verb="retry"):
+        response = self.client.post(many_url(verb), {"selection": selection})
+
+        assert text in self.message(response)
+        assert self.status() == "failed"
+
+    def test_none(self):
+        self.check_refused("", "select the orders on this list first")
+
+    def test_forged(self):
+        forged = signing.dumps([self.row.pk], salt="django_button_orders.retry")
+
+        self.check_refused(forged, "select the orders on this list first")
+
+    def test_that_of_another_verb(self):
+        selection = signed_in(self.ask("retry"))
+
+        self.check_refused(selection, "select the orders on this list first", "cancel")
+
+    def test_that_of_another_user(self):
+        selection = signed_in(self.ask("retry"))
+        self.log_in("view_buttonorder", "retry_buttonorder")
+
+        self.check_refused(selection, "select the orders on this list first")
+
+    def test_too_old(self):
+        salt = f"django_button_orders.retry.{self.user.pk}"
+        old = OldSigner(salt=salt).sign_object([self.row.pk], compress=True)
+
+        self.check_refused(old, "you were asked more than 60 minutes ago")
+
+
+class OldSigner(signing.TimestampSigner):
+    """Signs as it would have two hours ago."""
+
+    def timestamp(self):
+        return signing.b62_encode(signing.b62_decode(super().timestamp()) - 7200)
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class LargeSetTests(Asking, TransactionTestCase):
+    """More orders than somebody waits for are left to workers."""
+
+    count = MOST_AT_ONCE + 1
+
+    def setUp(self):
+        ContentType.objects.clear_cache()
+        self.user = create_user(name="root", is_superuser=True)
+        self.client.force_login(self.user)
+        rows.bulk_create(
+            ButtonOrder(order_id=f"no {number}", status="failed", reason="refused")
+            for number in range(self.count)
+        )
+        celery.take_messages()
+
+    @cached_property
+    def page(self):
+        return self.ask("dismiss", select_across="1")
+
+    def say_yes_and_read(self):
+        response = self.say_yes("dismiss", self.page, note="Not Ada's fault")
+        [message] = self.client.get(response["Location"]).context["messages"]
+        return str(message)
+
+    def dismissed(self):
+        return rows.filter(status="dismissed", last_error="Not Ada's fault").count()
+
+    def test_asked(self):
+        assert "Dismiss 1001 orders?" in text_of(self.page)
+        assert "workers see to them in the background" in text_of(self.page)
+
+    def test_left_to_workers(self):
+        message = self.say_yes_and_read()
+
+        assert message.startswith("1001 orders are being seen to in the background.")
+        assert self.dismissed() == 0
+        entry = LogEntry.objects.get()
+        assert (entry.user, entry.object_repr) == (self.user, "Dismiss: 1001 orders")
+        messages = celery.take_messages()
+        assert len(messages) == 3
+        self.check_keys_only(messages, entry)
+        self.work(messages)
+        assert self.dismissed() == self.count
+        assert LogEntry.objects.count() == self.count + 1
+        logged = LogEntry.objects.exclude(pk=entry.pk)
+        assert set(logged.values_list("user", "change_message")) == {
+            (self.user.pk, "Dismissed. Note: Not Ada's fault")
+        }
+
+    def check_keys_only(self, messages, entry):
+        taken = []
+        for message in messages:
+            (verb, pks, using, entry_id), keywords = message.payload[:2]
+            assert (verb, using, entry_id) == ("dismiss", "default", entry.pk)
+            assert keywords == {}
+            assert "Ada" not in f"{message.body}{message.headers}"
+            taken += pks
+        assert taken == sorted(rows.values_list("pk", flat=True))
+
+    def work(self, messages):
+        for message in messages:
+            app.tasks[message.headers["task"]](*message.payload[0])
+
+    def test_message_that_comes_twice(self):
+        self.say_yes_and_read()
+        messages = celery.take_messages()
+
+        self.work(messages * 2)
+
+        assert LogEntry.objects.count() == self.count + 1
+
+    def test_taken_back(self):
+        """Whatever the broker did take, without telling us."""
+        self.say_yes_and_read()
+        LogEntry.objects.all().delete()
+
+        self.work(celery.take_messages())
+
+        assert self.dismissed() == 0
+
+    def test_broker_that_is_away(self):
+        with broken_broker(), self.assertLogs("django_button_orders", "WARNING"):
+            message = self.say_yes_and_read()
+
+        assert message.startswith("Nothing was done: Celery's broker cannot be reached")
+        assert not LogEntry.objects.exists()
+        assert celery.take_messages() == []
+
+    def test_broker_that_goes_away_meanwhile(self):
+        with broker_for(2), self.assertLogs("django_button_orders", "WARNING"):
+            message = self.say_yes_and_read()
+
+        assert message.startswith(
+            "Only 1000 of 1001 orders are being seen to in the background."
+        )
+        self.work(celery.take_messages())
+        assert self.dismissed() == 1000
+
+    def test_eager(self):
+        """Without a broker, as in tests."""
+        app.conf.task_always_eager = True
+        self.addCleanup(setattr, app.conf, "task_always_eager", False)
+
+        self.say_yes_and_read()
+
+        assert self.dismissed() == self.count

@@ -1,0 +1,124 @@
+"""What the list looks for is in an index, however many other orders there are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test import TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from django_button_orders.models import ButtonOrder
+from django_button_orders.querysets import from_now
+from tests.admin.utils import LIST_URL, create_user
+from tests.test_claims import analyze
+from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
+
+MANY = 3000
+# SQLite looks into an index with a condition only where a query repeats it word for
+# word, or says that something is not null.
+PLAIN = {
+    "state=in_flight": {"lease", "due"},
+    "currency=JPY": {"currency"},
+    "bought_from=2019-01-01&bought_to=2021-01-01": {"bought"},
+    "bought_from=2019-01-01&bought_to=2021-01-01&o=4": {"bought"},
+    "created_to=2021-01-01": {"created"},
+    "o=4": {"bought"},
+    "o=-4": {"bought"},
+    "o=2": {"unique"},
+    "token=no": {"token"},
+}
+CONDITIONAL = {
+    # It takes every status for as frequent as any other.
+    "state=due": {"due", "status"},
+    "state=stuck": {"due", "status"},
+    "status__exact=failed": {"status", "due"},
+    "status__exact=pending": {"status", "due"},
+    "reason__exact=refused": {"reason"},
+    "answer=4xx": {"answer"},
+    "answer=5xx": {"answer"},
+    "answer=none": {"status", "due"},
+}
+SEARCHES = {"unique", "customer_id", "token", "button_id"}
+SQLITE_SEARCHES = {"unique", "token"}
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class PlanTests(TransactionTestCase):
+    def setUp(self):
+        ContentType.objects.clear_cache()
+        self.client.force_login(create_user(name="root", is_superuser=True))
+        ButtonOrder.objects.bulk_create(
+            ButtonOrder(
+                order_id=f"{number}",
+                status="reported",
+                next_attempt_at=None,
+                total=7000,
+                currency="USD",
+                btn_ref=f"srctok-{number}",
+                customer_order_id=f"c-{number}",
+                button_order_id=f"btnorder-{number}",
+                purchase_date=PURCHASED + timedelta(minutes=number),
+                created_at=PURCHASED + timedelta(minutes=number),
+                last_status_code=200,
+            )
+            for number in range(MANY)
+        )
+        for number, values in enumerate(
+            (
+                {"status": "failed", "reason": "refused", "last_status_code": 422},
+                {"next_attempt_at": LONG_AGO, "last_status_code": 503},
+                {"lease_expires_at": from_now(60), "btn_ref": ""},
+                {"currency": "JPY", "purchase_date": LONG_AGO, "created_at": LONG_AGO},
+            )
+        ):
+            row = create_row(order_id=f"rare {number}")
+            ButtonOrder.objects.filter(pk=row.pk).update(**values)
+        analyze()
+
+    @property
+    def is_sqlite(self):
+        return connection.vendor == "sqlite"
+
+    def test_filters_and_sorts(self):
+        queries = PLAIN if self.is_sqlite else PLAIN | CONDITIONAL
+        for query, names in queries.items():
+            with self.subTest(query=query):
+                plans = self.plans(f"?{query}", "LIMIT 1001")
+
+                assert len(plans) == 1
+                assert self.names_in(plans[0]) & names, plans[0]
+
+    def test_search(self):
+        plans = self.plans("?q=77", "LIMIT 1000")
+
+        assert len(plans) == 4
+        used = set().union(*map(self.names_in, plans))
+        assert used >= (SQLITE_SEARCHES if self.is_sqlite else SEARCHES), plans
+
+    def test_choices_of_the_filters(self):
+        plans = self.plans("", "ORDER BY 1 ASC")
+
+        assert plans
+        assert all("currency" in self.names_in(plan) for plan in plans), plans
+
+    def plans(self, query, part):
+        """Return how the database finds the statements with that part."""
+        with CaptureQueriesContext(connection) as queries:
+            assert self.client.get(f"{LIST_URL}{query}").status_code == 200
+        explain = {"sqlite": "EXPLAIN QUERY PLAN"}.get(connection.vendor, "EXPLAIN")
+        plans = []
+        for statement in queries.captured_queries:
+            if part in statement["sql"]:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"{explain} {statement['sql']}")
+                    plans.append("\n".join(map(str, cursor.fetchall())))
+        return plans
+
+    def names_in(self, plan):
+        names = {index.name for index in ButtonOrder._meta.indexes}
+        names |= {item.name for item in ButtonOrder._meta.constraints}
+        plan = plan.replace("sqlite_autoindex", "button_order_unique")
+        used = {name for name in names if name in plan}
+        return {name.removeprefix("button_order_") for name in used}
