@@ -22,6 +22,10 @@ from django_button_orders.fields import (
     StrictCharField,
     StrictJSONField,
 )
+from django_button_orders.observations import (  # noqa: F401 - models, too
+    Snapshot,
+    SubmissionHour,
+)
 from django_button_orders.querysets import (
     ButtonOrderQuerySet,
     DatabaseNow,
@@ -195,6 +199,7 @@ class ButtonOrder(models.Model):
             ("retry_buttonorder", _("Can retry Button orders")),
             ("cancel_buttonorder", _("Can cancel orders at Button")),
             ("dismiss_buttonorder", _("Can dismiss failed Button orders")),
+            ("ask_buttonorder", _("Can ask Button about orders")),
         ]
 
     def __str__(self) -> str:
@@ -462,8 +467,14 @@ class Submission(models.Model):
         verbose_name = _("submission")
         verbose_name_plural = _("submissions")
         indexes = [
-            # Pruning, and what happened lately.
-            models.Index(fields=["started_at"], name="button_submission_started"),
+            # Pruning, and what happened lately, which it answers alone.
+            models.Index(
+                fields=["started_at", "outcome", "duration_ms"],
+                name="button_submission_lately",
+            ),
+        ]
+        permissions = [
+            ("view_bodies_submission", _("Can view what was sent and answered")),
         ]
 
     def __str__(self) -> str:
@@ -483,6 +494,9 @@ class PausedAccount(models.Model):
     class Meta:
         verbose_name = _("paused account")
         verbose_name_plural = _("paused accounts")
+        permissions = [
+            ("resume_pausedaccount", _("Can resume paused accounts")),
+        ]
 
     def __str__(self) -> str:
         return str(self.account)

@@ -17,6 +17,7 @@ from django_button_orders import databases, prune, sweep
 from django_button_orders.beat import PRUNE_SUBMISSIONS, REPORT_DUE_ORDERS, REPORT_ORDER
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
+from django_button_orders.statistics import snapshot
 
 if TYPE_CHECKING:
     TaskBase = Task[Any, Any]
@@ -142,6 +143,8 @@ def report_due_orders(self: Task[Any, Any]) -> None:
     """Sweep: report whatever is due, wherever it is."""
     shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=lambda: None)
     databases.in_each_database(lambda alias: sweep.report_due(using=alias, shift=shift))
+    if not shutdown.is_ending():
+        databases.in_each_database(snapshot.note_sweep)
 
 
 def is_worker(task: Task[Any, Any]) -> bool:

@@ -16,6 +16,7 @@ STATES: dict[str, tuple[Any, Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet
     "due": (_("Due now"), ButtonOrderQuerySet.due),
     "waiting": (_("Waiting"), ButtonOrderQuerySet.waiting),
     "in_flight": (_("In flight"), ButtonOrderQuerySet.in_flight),
+    "stuck": (_("Stuck"), ButtonOrderQuerySet.stuck),
 }
 
 

@@ -19,6 +19,7 @@ from django_button_orders.management.base import (
     positive,
 )
 from django_button_orders.models import ButtonOrder
+from django_button_orders.statistics.snapshot import note_sweep
 from django_button_orders.sweep import Progress, Shift, report_due
 
 
@@ -86,6 +87,8 @@ class Command(ButtonOrdersCommand):
         outcomes: Counter[str] = Counter()
         close_broken_connections()
         in_each_database(lambda alias: outcomes.update(self.report(alias, **options)))
+        if not (options["order_ids"] or options["account"]):
+            in_each_database(note_sweep)
         return outcomes
 
     def report_once(self, **options: Any) -> Counter[str]:

@@ -1,0 +1,112 @@
+"""What keeps orders from reaching Button although no order is at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from django_button_orders.conf import (
+    account_names,
+    find_problems,
+    get_settings,
+    is_loopback,
+)
+from django_button_orders.databases import allowed_aliases, has_table
+from django_button_orders.statistics.current import find_sweep_seconds
+from django_button_orders.statistics.snapshot import database_time
+
+# The sweep runs every half minute.
+SWEEP_MISSING_SECONDS = 600
+# Those of the sandbox and of Button's documentation.
+EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
+
+
+class Warning(NamedTuple):
+    """One thing that a person should see to."""
+
+    code: str
+    # The account or the database that it is about.
+    subject: str
+    message: str
+
+
+def find_warnings() -> list[Warning]:
+    return [*find_settings_warnings(), *find_sweep_warnings()]
+
+
+def find_settings_warnings() -> Iterator[Warning]:
+    problems = list(find_problems())
+    for problem in problems:
+        message = _("BUTTON_ORDERS cannot be read, and nothing is sent: %(problem)s")
+        yield Warning("settings", "", message % {"problem": problem.message})
+    if not problems:
+        for account in account_names():
+            yield from find_account_warnings(account)
+
+
+def find_account_warnings(account: str) -> Iterator[Warning]:
+    found = get_settings(account)
+    names = {"account": account, "url": found.base_url}
+    if not found.enabled:
+        message = _(
+            "ENABLED is false for the account %(account)s: its orders are recorded "
+            "and wait, and nothing is sent."
+        )
+        yield Warning("disabled", account, message % names)
+    elif not found.api_key:
+        message = _("The account %(account)s has no API_KEY: nothing can be sent.")
+        yield Warning("no_key", account, message % names)
+    if settings.DEBUG:
+        return
+    if is_sandbox(found.base_url):
+        message = _(
+            "The account %(account)s reports to %(url)s, which is not Button but a "
+            "sandbox, and DEBUG is false: Button does not get these orders."
+        )
+        yield Warning("sandbox_url", account, message % names)
+    if found.api_key in EXAMPLE_KEYS:
+        message = _(
+            "The API_KEY of the account %(account)s is that of an example, and DEBUG "
+            "is false: Button does not accept it."
+        )
+        yield Warning("example_key", account, message % names)
+
+
+def is_sandbox(base_url: str) -> bool:
+    return is_loopback(base_url) or "sandbox" in (urlsplit(base_url).hostname or "")
+
+
+def find_sweep_warnings() -> Iterator[Warning]:
+    for alias in allowed_aliases():
+        try:
+            if has_table(alias):
+                seconds = find_sweep_seconds(alias, database_time(alias))
+                yield from judge_sweep(alias, seconds)
+        except DatabaseError:
+            message = _("The database %(alias)s does not answer.")
+            yield Warning("database", alias, message % {"alias": alias})
+
+
+def judge_sweep(alias: str, seconds: float | None) -> Iterator[Warning]:
+    advice = _("Check that Celery beat and a Celery worker are running.")
+    if seconds is None:
+        message = _("No sweep has been seen in the database %(alias)s yet. %(advice)s")
+        names = {"alias": alias, "advice": advice}
+        yield Warning("no_sweep", alias, message % names)
+    elif seconds > SWEEP_MISSING_SECONDS:
+        minutes = int(seconds // 60)
+        message = ngettext(
+            "No sweep has been seen in the database %(alias)s for %(minutes)d minute. "
+            "%(advice)s",
+            "No sweep has been seen in the database %(alias)s for %(minutes)d minutes. "
+            "%(advice)s",
+            minutes,
+        )
+        names = {"alias": alias, "minutes": minutes, "advice": advice}
+        yield Warning("no_sweep", alias, message % names)
