@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from django_button_orders.conf import (
     account_names,
@@ -27,7 +26,7 @@ SWEEP_MISSING_SECONDS = 600
 EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
 
 
-class Warning(NamedTuple):
+class Alert(NamedTuple):
     """One thing that a person should see to."""
 
     code: str
@@ -36,21 +35,21 @@ class Warning(NamedTuple):
     message: str
 
 
-def find_warnings() -> list[Warning]:
-    return [*find_settings_warnings(), *find_sweep_warnings()]
+def find_alerts() -> list[Alert]:
+    return [*find_settings_alerts(), *find_sweep_alerts()]
 
 
-def find_settings_warnings() -> Iterator[Warning]:
+def find_settings_alerts() -> Iterator[Alert]:
     problems = list(find_problems())
     for problem in problems:
         message = _("BUTTON_ORDERS cannot be read, and nothing is sent: %(problem)s")
-        yield Warning("settings", "", message % {"problem": problem.message})
+        yield Alert("settings", "", message % {"problem": problem.message})
     if not problems:
         for account in account_names():
-            yield from find_account_warnings(account)
+            yield from find_account_alerts(account)
 
 
-def find_account_warnings(account: str) -> Iterator[Warning]:
+def find_account_alerts(account: str) -> Iterator[Alert]:
     found = get_settings(account)
     names = {"account": account, "url": found.base_url}
     if not found.enabled:
@@ -58,10 +57,10 @@ def find_account_warnings(account: str) -> Iterator[Warning]:
             "ENABLED is false for the account %(account)s: its orders are recorded "
             "and wait, and nothing is sent."
         )
-        yield Warning("disabled", account, message % names)
+        yield Alert("disabled", account, message % names)
     elif not found.api_key:
         message = _("The account %(account)s has no API_KEY: nothing can be sent.")
-        yield Warning("no_key", account, message % names)
+        yield Alert("no_key", account, message % names)
     if settings.DEBUG:
         return
     if is_sandbox(found.base_url):
@@ -69,20 +68,20 @@ def find_account_warnings(account: str) -> Iterator[Warning]:
             "The account %(account)s reports to %(url)s, which is not Button but a "
             "sandbox, and DEBUG is false: Button does not get these orders."
         )
-        yield Warning("sandbox_url", account, message % names)
+        yield Alert("sandbox_url", account, message % names)
     if found.api_key in EXAMPLE_KEYS:
         message = _(
             "The API_KEY of the account %(account)s is that of an example, and DEBUG "
             "is false: Button does not accept it."
         )
-        yield Warning("example_key", account, message % names)
+        yield Alert("example_key", account, message % names)
 
 
 def is_sandbox(base_url: str) -> bool:
     return is_loopback(base_url) or "sandbox" in (urlsplit(base_url).hostname or "")
 
 
-def find_sweep_warnings() -> Iterator[Warning]:
+def find_sweep_alerts() -> Iterator[Alert]:
     for alias in allowed_aliases():
         try:
             if has_table(alias):
@@ -90,23 +89,21 @@ def find_sweep_warnings() -> Iterator[Warning]:
                 yield from judge_sweep(alias, seconds)
         except DatabaseError:
             message = _("The database %(alias)s does not answer.")
-            yield Warning("database", alias, message % {"alias": alias})
+            yield Alert("database", alias, message % {"alias": alias})
 
 
-def judge_sweep(alias: str, seconds: float | None) -> Iterator[Warning]:
-    advice = _("Check that Celery beat and a Celery worker are running.")
+def judge_sweep(alias: str, seconds: float | None) -> Iterator[Alert]:
     if seconds is None:
-        message = _("No sweep has been seen in the database %(alias)s yet. %(advice)s")
-        names = {"alias": alias, "advice": advice}
-        yield Warning("no_sweep", alias, message % names)
-    elif seconds > SWEEP_MISSING_SECONDS:
-        minutes = int(seconds // 60)
-        message = ngettext(
-            "No sweep has been seen in the database %(alias)s for %(minutes)d minute. "
-            "%(advice)s",
-            "No sweep has been seen in the database %(alias)s for %(minutes)d minutes. "
-            "%(advice)s",
-            minutes,
+        message = _(
+            "No sweep has been seen in the database %(alias)s yet. Check that Celery "
+            "beat and a Celery worker are running."
         )
-        names = {"alias": alias, "minutes": minutes, "advice": advice}
-        yield Warning("no_sweep", alias, message % names)
+        yield Alert("no_sweep", alias, message % {"alias": alias})
+    elif seconds > SWEEP_MISSING_SECONDS:
+        # Never one minute, so there is no singular.
+        message = _(
+            "No sweep has been seen in the database %(alias)s for %(minutes)s "
+            "minutes. Check that Celery beat and a Celery worker are running."
+        )
+        names = {"alias": alias, "minutes": str(int(seconds // 60))}
+        yield Alert("no_sweep", alias, message % names)

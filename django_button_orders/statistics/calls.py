@@ -17,7 +17,8 @@ from django.db import connections
 from django.db.models import Count
 from django.db.models.functions import TruncHour
 
-from django_button_orders.models import Submission, SubmissionHour
+from django_button_orders.models import Submission
+from django_button_orders.observations import SubmissionHour
 from django_button_orders.statistics.durations import bucket_of, percentile
 
 HOUR = timedelta(hours=1)

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django_button_orders.models import ButtonOrder, PausedAccount, Snapshot
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.observations import Snapshot
 from django_button_orders.statistics.calls import (
     WEEK,
     Durations,
@@ -63,8 +64,9 @@ class Statistics:
         return add_up(self.hours.values())
 
 
-def find_statistics(using: str) -> Statistics:
-    now = database_time(using)
+def find_statistics(using: str, *, now: datetime | None = None) -> Statistics:
+    """Return the figures of a database, by its clock unless a time is given."""
+    now = now or database_time(using)
     figures, age = find_figures(using, now)
     return Statistics(
         using=using,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Q, Sum
 
@@ -101,11 +102,11 @@ def count_settled(using: str) -> Iterator[Group]:
 
 def count_unsettled(using: str) -> Iterator[Group]:
     is_pending = Q(status=Status.PENDING)
-    states = {
+    states: Any = {
         state: Count("pk", filter=is_pending & condition)
         for state, condition in STATES.items()
     }
-    counted: Iterable[dict[str, int]] = (
+    counted: Any = (
         ButtonOrder.objects.using(using)
         .filter(status__in=UNSETTLED)
         .values("status", "reason", "currency")

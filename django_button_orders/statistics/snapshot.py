@@ -8,7 +8,7 @@ the time. Where it takes none, the figures are counted anew whenever they are sh
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,7 @@ from typing import Any
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
-from django_button_orders.models import Snapshot
-from django_button_orders.observations import ONLY
+from django_button_orders.observations import ONLY, Snapshot
 from django_button_orders.querysets import DatabaseNow, from_now
 from django_button_orders.statistics import calls
 from django_button_orders.statistics.calls import Hours
@@ -65,12 +64,12 @@ def note_sweep(using: str) -> None:
         take_snapshot(using)
 
 
-def take_snapshot(using: str) -> None:
-    began, now = time.monotonic(), database_time(using)
+def take_snapshot(using: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    began, now = clock(), database_time(using)
     calls.keep_hours(using, now)
-    start = time.monotonic()
+    start = clock()
     figures = count_figures(using, now)
-    ended = time.monotonic()
+    ended = clock()
     interval = max(SHORTEST_INTERVAL, SHARE * (ended - began))
     Snapshot.objects.using(using).filter(pk=ONLY).update(
         figures=figures.as_json(),

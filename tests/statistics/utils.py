@@ -1,42 +1,30 @@
 from __future__ import annotations
 
-from django.db import connection
-from django.db.models import Value
-from django.utils import timezone
+from datetime import timedelta
 
 from django_button_orders.models import Submission
-from django_button_orders.observations import Snapshot
-from django_button_orders.querysets import from_now
-
-URL = "https://button.test/v1/order"
-HOUR = 3600
+from django_button_orders.statistics.snapshot import database_time
 
 
-def add_calls(row, *durations, outcome="succeeded", started_at=None, **values):
+def ago(*, using="default", **values):
+    """Return a moment before now, by the database's clock."""
+    return database_time(using) - timedelta(**values)
+
+
+def add_calls(row, *durations, started_at=None, outcome="succeeded"):
     """Add a submission of each duration, in milliseconds."""
-    made = Submission.objects.using(row._state.db).bulk_create(
+    using = row._state.db
+    Submission.objects.using(using).bulk_create(
         Submission(
             button_order=row,
             operation="create",
             trigger="sweep",
             revision=1,
-            started_at=started_at or timezone.now(),
+            started_at=started_at or database_time(using),
             duration_ms=duration,
             method="POST",
-            url=URL,
+            url="https://button.test/v1/order",
             outcome=outcome,
-            **values,
         )
         for duration in durations
     )
-    if started_at is None:
-        return made
-    return made
-
-
-def put_snapshot(**values):
-    """Have the only snapshot say something else."""
-    assert Snapshot.objects.update(**values) == 1
-
-
-__all__ = ["HOUR", "Value", "add_calls", "connection", "from_now", "put_snapshot"]
