@@ -17,6 +17,7 @@ from django_button_orders.admin.buttons import ButtonsAdmin
 from django_button_orders.admin.filters import AccountFilter, StateFilter
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
+from django_button_orders.admin.panel import PanelAdmin
 from django_button_orders.admin.sources import describe_source
 from django_button_orders.admin.standing import describe
 from django_button_orders.cleaners import CHANNELS
@@ -60,7 +61,7 @@ INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]
 
 
 @admin.register(ButtonOrder)
-class ButtonOrderAdmin(ButtonsAdmin):
+class ButtonOrderAdmin(PanelAdmin, ButtonsAdmin):
     list_display = [
         "status_badge",
         "order_id",

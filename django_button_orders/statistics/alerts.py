@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.conf import (
@@ -16,7 +15,6 @@ from django_button_orders.conf import (
     get_settings,
     is_loopback,
 )
-from django_button_orders.databases import allowed_aliases, has_table
 from django_button_orders.statistics.current import find_sweep_seconds
 from django_button_orders.statistics.snapshot import database_time
 
@@ -35,8 +33,9 @@ class Alert(NamedTuple):
     message: str
 
 
-def find_alerts() -> list[Alert]:
-    return [*find_settings_alerts(), *find_sweep_alerts()]
+def find_alerts(aliases: Iterable[str]) -> list[Alert]:
+    """Return what is wrong with the settings, and with the sweep of databases."""
+    return [*find_settings_alerts(), *find_sweep_alerts(aliases)]
 
 
 def find_settings_alerts() -> Iterator[Alert]:
@@ -81,15 +80,10 @@ def is_sandbox(base_url: str) -> bool:
     return is_loopback(base_url) or "sandbox" in (urlsplit(base_url).hostname or "")
 
 
-def find_sweep_alerts() -> Iterator[Alert]:
-    for alias in allowed_aliases():
-        try:
-            if has_table(alias):
-                seconds = find_sweep_seconds(alias, database_time(alias))
-                yield from judge_sweep(alias, seconds)
-        except DatabaseError:
-            message = _("The database %(alias)s does not answer.")
-            yield Alert("database", alias, message % {"alias": alias})
+def find_sweep_alerts(aliases: Iterable[str]) -> Iterator[Alert]:
+    for alias in aliases:
+        seconds = find_sweep_seconds(alias, database_time(alias))
+        yield from judge_sweep(alias, seconds)
 
 
 def judge_sweep(alias: str, seconds: float | None) -> Iterator[Alert]:

@@ -64,9 +64,8 @@ class ListTests(AdminTestCase):
         assert "ccount" not in self.text().partition("Action:")[2]
 
     def test_queries_do_not_grow(self):
-        with CaptureQueriesContext(
-            connection,
-        ) as one:
+        create_row(order_id="eu", account="eu")
+        with CaptureQueriesContext(connection) as one:
             self.list()
         for number in range(20):
             create_row(order_id=f"{number}", account="eu")
@@ -78,8 +77,9 @@ class ListTests(AdminTestCase):
         with CaptureQueriesContext(connection) as queries:
             self.list("?status__exact=failed")
 
+        # As the list and its pages count; the panel has its own way.
         counts = [
-            query for query in queries.captured_queries if "COUNT" in query["sql"]
+            query for query in queries.captured_queries if "__count" in query["sql"]
         ]
         assert len(counts) == 1
 
