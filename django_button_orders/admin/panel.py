@@ -57,7 +57,8 @@ class PanelAdmin(ModelAdminBase):
         statistics = find_statistics(self.get_queryset(request).db)
         list_url = self.list_url()
         return {
-            "sentences": list(summarize(statistics.orders)),
+            "has_orders": any(statistics.orders.statuses.values()),
+            "sentences": list(summarize(statistics.orders, list_url)),
             "alerts": find_alerts([statistics.using]),
             "paused": [
                 self.describe_paused(request, account) for account in statistics.paused
@@ -122,42 +123,35 @@ class Figure:
     parts: tuple[Figure, ...] = ()
 
 
-def summarize(orders: Orders) -> Iterator[str]:
+def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
     """Say in a sentence or two whether there is anything to do."""
-    counts, stuck = orders.statuses, orders.states["stuck"]
+    counts = orders.statuses
     failed, pending = counts[Status.FAILED], counts[Status.PENDING]
-    if not sum(counts.values()):
-        yield str(_("There are no orders yet."))
-        return
+    stuck = orders.states["stuck"]
     if failed:
-        yield counted(
-            ngettext(
-                "%(count)s order has failed and needs a person.",
-                "%(count)s orders have failed and need a person.",
-                failed,
-            ),
+        sentence = ngettext(
+            "%(count)s order has failed and needs a person.",
+            "%(count)s orders have failed and need a person.",
             failed,
         )
+        url = narrowed(list_url, status__exact=Status.FAILED.value)
+        yield Figure(name="", number=counted(sentence, failed), url=url)
     if stuck:
-        yield counted(
-            ngettext(
-                "%(count)s order is stuck: it should have been reported by now.",
-                "%(count)s orders are stuck: they should have been reported by now.",
-                stuck,
-            ),
+        sentence = ngettext(
+            "%(count)s order is stuck: it should have been reported by now.",
+            "%(count)s orders are stuck: they should have been reported by now.",
             stuck,
         )
-    if pending > stuck:
-        yield counted(
-            ngettext(
-                "%(count)s order is on its way.",
-                "%(count)s orders are on their way.",
-                pending - stuck,
-            ),
-            pending - stuck,
+        url = narrowed(list_url, state="stuck")
+        yield Figure(name="", number=counted(sentence, stuck), url=url)
+    if pending:
+        sentence = ngettext(
+            "%(count)s order is waiting to be reported.",
+            "%(count)s orders are waiting to be reported.",
+            pending,
         )
-    if not (failed or pending):
-        yield str(_("Everything is reported."))
+        url = narrowed(list_url, status__exact=Status.PENDING.value)
+        yield Figure(name="", number=counted(sentence, pending), url=url)
 
 
 def counted(sentence: str, count: int) -> str:
