@@ -101,14 +101,7 @@ class Attempt:
 
     @cached_property
     def client(self) -> ButtonClient:
-        return ButtonClient(
-            api_key=self.settings.api_key,
-            base_url=self.settings.base_url,
-            api_version=self.settings.api_version,
-            timeout=self.settings.timeout,
-            deadline=self.settings.deadline,
-            max_response_bytes=self.settings.max_response_bytes,
-        )
+        return client_for(self.settings)
 
     @property
     def known_order(self) -> dict[str, Any]:
@@ -117,6 +110,17 @@ class Attempt:
             if isinstance(exchange.answer, Answer) and exchange.answer.order:
                 return exchange.answer.order
         return {}
+
+
+def client_for(settings: Settings) -> ButtonClient:
+    return ButtonClient(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        api_version=settings.api_version,
+        timeout=settings.timeout,
+        deadline=settings.deadline,
+        max_response_bytes=settings.max_response_bytes,
+    )
 
 
 def prepare_all(

@@ -51,6 +51,7 @@ def measure(bench: Bench) -> Results:
         "benchmarks.desk",
         str(rounds),
         env={"DATABASE_URL": base.url, "BENCH_INTEGRATION": "ours"},
+        seconds=900,
     )
     return describe(found, orders)
 
@@ -99,7 +100,7 @@ def stock(base: Base, orders: int) -> None:
         reason=REASON,
         next_attempt_at=NEXT_ATTEMPT,
         currency=CURRENCY,
-        total="100 + n * 7919 % 90000",
+        total="100 + n::bigint * 7919 % 90000",
         purchase_date="now() - n % 525600 * interval '1 minute'",
         attempts="1 + n % 3",
     )
@@ -109,7 +110,7 @@ def stock(base: Base, orders: int) -> None:
         base,
         submission,
         count - 1,
-        button_order_id=f"{row.pk} + n * 7919::bigint % {orders}",
+        button_order_id=f"{row.pk} + n::bigint * 7919 % {orders}",
         started_at=f"now() - {DAYS} * interval '1 day' * n / {count}",
         duration_ms="20 + (exp(random() * 4) * 12)::int",
         outcome="""CASE WHEN n % 100 < 3 THEN 'will_retry'

@@ -15,9 +15,9 @@ from django.utils import translation
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.observations import Snapshot, SubmissionHour
 from django_button_orders.querysets import from_now
-from django_button_orders.statistics.snapshot import database_time, note_sweep
+from django_button_orders.statistics.snapshot import database_time
 from tests.admin.utils import LIST_URL, AdminTestCase, page_url, text_of
-from tests.statistics.utils import add_calls
+from tests.statistics.utils import add_calls, sweep
 from tests.utils import button_settings, create_row
 
 LINK = re.compile(r'<a href="([^"]+)"><span>([^<]+)</span> <strong>([^<]+)</strong>')
@@ -38,7 +38,7 @@ urlpatterns = [path("admin/", (with_resume, app_name, namespace))]
 class PanelTestCase(AdminTestCase):
     def setUp(self):
         super().setUp()
-        note_sweep("default")
+        sweep("default")
 
     def get(self, query=""):
         response = self.client.get(f"{LIST_URL}{query}")

@@ -5,7 +5,7 @@ from django.test import TestCase, override_settings
 from django_button_orders.observations import Snapshot
 from django_button_orders.querysets import from_now
 from django_button_orders.statistics.alerts import find_alerts
-from django_button_orders.statistics.snapshot import note_sweep
+from tests.statistics.utils import sweep
 from tests.utils import button_settings
 
 BOTH = ("default", "archive")
@@ -21,8 +21,8 @@ class AlertTests(TestCase):
     databases = {"default", "archive"}
 
     def setUp(self):
-        note_sweep("default")
-        note_sweep("archive")
+        sweep("default")
+        sweep("archive")
 
     def test_none(self):
         assert alerts() == []
@@ -69,7 +69,7 @@ class SweepAlertTests(TestCase):
     databases = {"default", "archive"}
 
     def test_never_seen(self):
-        note_sweep("archive")
+        sweep("archive")
 
         [alert] = find_alerts(BOTH)
 
@@ -77,8 +77,8 @@ class SweepAlertTests(TestCase):
         assert "No sweep has been seen in the database default yet." in alert.message
 
     def test_not_seen_lately(self):
-        note_sweep("default")
-        note_sweep("archive")
+        sweep("default")
+        sweep("archive")
         Snapshot.objects.using("archive").update(swept_at=from_now(-660))
 
         [alert] = find_alerts(BOTH)
@@ -86,13 +86,13 @@ class SweepAlertTests(TestCase):
         assert "in the database archive for 11 minutes." in alert.message
 
     def test_seen_ten_minutes_ago(self):
-        note_sweep("default")
-        note_sweep("archive")
+        sweep("default")
+        sweep("archive")
         Snapshot.objects.update(swept_at=from_now(-580))
 
         assert find_alerts(BOTH) == []
 
     def test_databases_that_nobody_asked_for(self):
-        note_sweep("default")
+        sweep("default")
 
         assert find_alerts(["default"]) == []

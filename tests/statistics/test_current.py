@@ -12,8 +12,8 @@ from django_button_orders.observations import Snapshot, SubmissionHour
 from django_button_orders.querysets import from_now
 from django_button_orders.statistics.calls import HOUR
 from django_button_orders.statistics.current import find_statistics
-from django_button_orders.statistics.snapshot import database_time, note_sweep
-from tests.statistics.utils import add_calls
+from django_button_orders.statistics.snapshot import database_time
+from tests.statistics.utils import add_calls, sweep
 from tests.utils import button_settings, create_row
 
 
@@ -53,13 +53,13 @@ class StatisticsTests(TestCase):
                 assert day.counts == {"succeeded": 1, "will_retry": 0, "failed": 1}
                 assert week.counts == {"succeeded": 3, "will_retry": 0, "failed": 1}
                 assert (day.p95, week.p95) == (20, 40)
-            note_sweep("default")
+            sweep("default")
 
     def test_hour_that_is_kept_since_the_snapshot(self):
         latest = list(self.find().hours)[-1]
         hour = latest - 3 * HOUR
         add_calls(self.row, 10, started_at=hour)
-        note_sweep("default")
+        sweep("default")
         # As it was before the hour was over.
         figures = Snapshot.objects.get().figures
         figures["hours"][hour.isoformat()] = {"succeeded": {"10": 1}}
@@ -101,14 +101,14 @@ class StatisticsTests(TestCase):
     def test_sweep(self):
         assert self.find().sweep_seconds is None
 
-        note_sweep("default")
+        sweep("default")
         assert self.find().sweep_seconds == 0
         Snapshot.objects.update(swept_at=from_now(-700))
 
         assert 600 < self.find().sweep_seconds <= 700
 
     def test_snapshot_spares_the_large_tables(self):
-        note_sweep("default")
+        sweep("default")
         Snapshot.objects.update(seconds=1)
         assert SubmissionHour.objects.exists()
 
