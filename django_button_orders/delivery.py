@@ -50,6 +50,7 @@ from django_button_orders.failures import (
 from django_button_orders.hosts import HostOrders, dismiss_stand_ins
 from django_button_orders.models import ButtonOrder
 from django_button_orders.report import with_decimals, without_btn_ref
+from django_button_orders.signals import call_ended
 from django_button_orders.verdicts import Outcome, Verdict, judge
 
 logger = logging.getLogger(__name__)
@@ -378,6 +379,12 @@ def call(attempt: Attempt, operation: str, began: float) -> Exchange:
             answer=answer,
         )
         attempt.exchanges.append(exchange)
+        call_ended.send_robust(
+            sender=ButtonOrder,
+            order_id=attempt.row.order_id,
+            account=attempt.row.account,
+            exchange=exchange,
+        )
         return exchange
 
     attempt.has_begun = True

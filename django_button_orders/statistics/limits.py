@@ -39,7 +39,7 @@ class Limits:
     def passed_by_time(self, statistics: Statistics) -> Iterator[str]:
         oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
         if oldest is not None and reaches(oldest.seconds, self.oldest_due):
-            yield f"Order {oldest.order} is due for {oldest.seconds:.0f} seconds."
+            yield f"An order has been due for {oldest.seconds:.0f} seconds."
         if self.no_sweep is not None and sweep is None:
             yield "No sweep was ever seen."
         if sweep is not None and reaches(sweep, self.no_sweep):

@@ -128,7 +128,7 @@ class LimitTests(StatusTestCase):
         PausedAccount.objects.pause("eu", seconds=60, error="401")
         add_calls(self.row, 20, outcome="failed")
         for arguments, sentence in {
-            ("--fail-if-oldest-due", "15m"): "Order 1994 is due for",
+            ("--fail-if-oldest-due", "15m"): "An order has been due for 100",
             ("--fail-if-due", "1"): "Orders that are due: 1.",
             ("--fail-if-stuck", "1"): "Orders that are stuck: 1.",
             ("--fail-if-success-below", "99.5"): "0.0 % succeeded",
