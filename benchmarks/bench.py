@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -104,11 +105,19 @@ class Bench:
                 file.write(Path(f"{path}.crt").read_bytes())
         return self.made_certificate
 
-    def run(self, module: str, *arguments: str, seconds: float = 300) -> dict[str, Any]:
+    def run(
+        self,
+        module: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        seconds: float = 300,
+    ) -> dict[str, Any]:
         """Run one of our modules that prints JSON, in a process of its own."""
+        paths = [str(ROOT), str(ROOT / "example_project")]
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
             capture_output=True,
             text=True,
             timeout=seconds,

@@ -36,6 +36,8 @@ SCENARIOS = (
     "lists",
     "sqlite",
 )
+# They take long, and are run where they are named.
+ON_REQUEST = ("admin",)
 PACKAGES = (
     *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
     *("psycopg", "mysqlclient", "psutil", "uvloop"),
@@ -58,7 +60,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="scenario",
-        help=f"all, unless some are named: {', '.join(SCENARIOS)}",
+        help=f"all, unless some are named: {', '.join(SCENARIOS)}; or "
+        f"{', '.join(ON_REQUEST)}",
     )
     parser.add_argument(
         "--orders", type=int, help="of the largest backlog; the others in proportion"
@@ -74,7 +77,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write it here, too")
     options = parser.parse_args(arguments)
-    if unknown := set(options.scenarios) - set(SCENARIOS):
+    if unknown := set(options.scenarios) - {*SCENARIOS, *ON_REQUEST}:
         parser.error(f"There is no scenario {', '.join(sorted(unknown))}.")
     return options
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.db import DatabaseError, connections, router
 
@@ -52,6 +53,22 @@ def answers(alias: str) -> bool:
             raise
         log_failure(alias, exc)
         return False
+
+
+@contextmanager
+def borrowed_connection(alias: str) -> Iterator[None]:
+    """
+    Close a database's connection afterwards, unless it was open before.
+
+    For threads of others, in which nobody else would.
+    """
+    connection = connections[alias]
+    is_open = connection.connection is not None
+    try:
+        yield
+    finally:
+        if not is_open:
+            connection.close()
 
 
 def log_failure(alias: str, exc: Exception) -> None:

@@ -50,6 +50,7 @@ from django_button_orders.failures import (
 from django_button_orders.hosts import HostOrders, dismiss_stand_ins
 from django_button_orders.models import ButtonOrder
 from django_button_orders.report import with_decimals, without_btn_ref
+from django_button_orders.signals import call_ended
 from django_button_orders.verdicts import Outcome, Verdict, judge
 
 logger = logging.getLogger(__name__)
@@ -103,14 +104,7 @@ class Attempt:
 
     @cached_property
     def client(self) -> ButtonClient:
-        return ButtonClient(
-            api_key=self.settings.api_key,
-            base_url=self.settings.base_url,
-            api_version=self.settings.api_version,
-            timeout=self.settings.timeout,
-            deadline=self.settings.deadline,
-            max_response_bytes=self.settings.max_response_bytes,
-        )
+        return client_for(self.settings)
 
     @property
     def known_order(self) -> dict[str, Any]:
@@ -119,6 +113,17 @@ class Attempt:
             if isinstance(exchange.answer, Answer) and exchange.answer.order:
                 return exchange.answer.order
         return {}
+
+
+def client_for(settings: Settings) -> ButtonClient:
+    return ButtonClient(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        api_version=settings.api_version,
+        timeout=settings.timeout,
+        deadline=settings.deadline,
+        max_response_bytes=settings.max_response_bytes,
+    )
 
 
 def prepare_all(
@@ -382,6 +387,12 @@ def call(attempt: Attempt, operation: str, began: float) -> Exchange:
             answer=answer,
         )
         attempt.exchanges.append(exchange)
+        call_ended.send_robust(
+            sender=ButtonOrder,
+            order_id=attempt.row.order_id,
+            account=attempt.row.account,
+            exchange=exchange,
+        )
         return exchange
 
     attempt.has_begun = True

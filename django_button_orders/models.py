@@ -23,6 +23,10 @@ from django_button_orders.fields import (
     StrictCharField,
     StrictJSONField,
 )
+from django_button_orders.observations import (  # noqa: F401 - models, too
+    Snapshot,
+    SubmissionHour,
+)
 from django_button_orders.querysets import (
     ButtonOrderQuerySet,
     DatabaseNow,
@@ -510,8 +514,11 @@ class Submission(models.Model):
         verbose_name = _("submission")
         verbose_name_plural = _("submissions")
         indexes = [
-            # Pruning, and what happened lately.
-            models.Index(fields=["started_at"], name="button_submission_started"),
+            # Pruning, and what happened lately, which it answers alone.
+            models.Index(
+                fields=["started_at", "outcome", "duration_ms"],
+                name="button_submission_lately",
+            ),
         ]
         permissions = [
             (

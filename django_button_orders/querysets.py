@@ -53,6 +53,22 @@ def from_now(seconds: float) -> Any:
 # What is due for longer than this is stuck.
 STUCK_SECONDS = 600
 
+# Where a pending row stands. "stuck" are some of those that are "due": for whatever
+# reason, nobody has taken them for a while, or who took them has died.
+LEASED = Q(lease_expires_at__gt=DatabaseNow())
+FREE = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
+DUE = FREE & Q(next_attempt_at__lte=DatabaseNow())
+STATES = {
+    "due": DUE,
+    "waiting": FREE & Q(next_attempt_at__gt=DatabaseNow()),
+    "in_flight": LEASED,
+    "stuck": DUE
+    & (
+        Q(next_attempt_at__lte=from_now(-STUCK_SECONDS))
+        | Q(lease_expires_at__isnull=False)
+    ),
+}
+
 # Lost races for due rows, until they are left to the winners.
 CLAIM_RACES = 20
 # Rows that are written in one transaction.
@@ -77,22 +93,20 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
         return self.filter(status=self.model.Status.FAILED)
 
     def in_flight(self) -> ButtonOrderQuerySet:
-        return self.pending().filter(lease_expires_at__gt=DatabaseNow())
+        return self.pending().filter(STATES["in_flight"])
 
     def unleased(self) -> ButtonOrderQuerySet:
-        free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
-        return self.filter(free)
+        return self.filter(FREE)
 
     def due(self) -> ButtonOrderQuerySet:
-        return self.pending().unleased().filter(next_attempt_at__lte=DatabaseNow())
+        return self.pending().filter(STATES["due"])
 
     def waiting(self) -> ButtonOrderQuerySet:
-        return self.pending().unleased().filter(next_attempt_at__gt=DatabaseNow())
+        return self.pending().filter(STATES["waiting"])
 
     def stuck(self) -> ButtonOrderQuerySet:
-        """Due rows that nobody has taken for long, or whose worker has died."""
-        is_overdue = Q(next_attempt_at__lte=from_now(-STUCK_SECONDS))
-        return self.due().filter(is_overdue | Q(lease_expires_at__isnull=False))
+        """Due rows that should have been reported long ago."""
+        return self.pending().filter(STATES["stuck"])
 
     def retryable(self) -> ButtonOrderQuerySet:
         return self.filter(

@@ -13,6 +13,11 @@ and get two arguments:
 ``order_reported``: Button has acknowledged what it should know.
 ``order_cancelled``: the order is cancelled at Button, or never was there.
 ``order_failed``: a person has to look at it; ``button_order.reason`` says why.
+
+``call_ended`` is another one: a call to Button has just ended, and nothing is written
+down yet. It is sent in the thread that made the call, which must not touch the
+database, with ``order_id``, ``account`` and ``exchange``, which has ``operation``,
+``method``, ``url``, ``started_at``, ``duration_ms``, ``status_code`` and ``answer``.
 """
 
 from __future__ import annotations
@@ -22,3 +27,4 @@ from django.dispatch import Signal
 order_reported = Signal()
 order_cancelled = Signal()
 order_failed = Signal()
+call_ended = Signal()

@@ -26,6 +26,7 @@ from django_button_orders.beat import (
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
 from django_button_orders.pacing import AHEAD_SECONDS
+from django_button_orders.statistics import snapshot
 
 if TYPE_CHECKING:
     TaskBase = Task[Any, Any]
@@ -162,6 +163,8 @@ def report_due_orders(self: Task[Any, Any]) -> None:
     """Sweep: report whatever is due, wherever it is."""
     shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=do_nothing)
     databases.in_each_database(lambda alias: sweep.report_due(using=alias, shift=shift))
+    if not shutdown.is_ending():
+        databases.in_each_database(snapshot.note_sweep)
 
 
 def do_nothing() -> None:

@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from django_button_orders import doorbell
 from django_button_orders.doorbell import Ring
 from django_button_orders.models import ButtonOrder
+from django_button_orders.observations import Snapshot
 from django_button_orders.tasks import (
     CeleryPublisher,
     prune_submissions,
@@ -62,6 +63,7 @@ class EndingTests(TestCase):
 
         row.refresh_from_db()
         assert (row.status, row.attempts) == ("pending", 0)
+        assert not Snapshot.objects.exists()
 
     def test_next_worker_of_the_process(self):
         self.addCleanup(shutdown.note_start)
@@ -420,6 +422,12 @@ class SweepTaskTests(QueueTestCase):
         archived = ButtonOrder.objects.using("archive").get()
         assert archived.status == "reported"
         assert archived.submissions.get().trigger == "sweep"
+
+    def test_it_is_noted_everywhere(self):
+        report_due_orders()
+
+        assert Snapshot.objects.exists()
+        assert Snapshot.objects.using("archive").exists()
 
     def test_bulk_created_rows(self):
         add_answer("POST")

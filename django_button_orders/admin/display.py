@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.money import to_decimal
@@ -21,6 +22,9 @@ from django_button_orders.money import to_decimal
 # Longer texts are cut, and longer JSON is not indented.
 MAX_LENGTH = 100_000
 MAX_LENGTH_OF_JSON = 20_000
+SECONDS_OF_A_MINUTE = 60
+# Where there is nothing to show, as Django's admin does it.
+NONE = "-"
 
 
 def badge(order: ButtonOrder) -> SafeString:
@@ -45,11 +49,48 @@ def amount(order: ButtonOrder) -> str | None:
     """Return the total with its currency, in minor units if that is unknown."""
     if order.total is None:
         return None
+    return money(order.total, order.currency, grouped=False)
+
+
+def money(minor_units: int, currency: str | None, *, grouped: bool = True) -> str:
+    """Return an amount with its currency, in minor units if that is unknown."""
     try:
-        total = to_decimal(order.total, order.currency or "")
+        amount = to_decimal(minor_units, currency or "")
     except ValidationError:
-        return f"{order.total} {order.currency or '?'}"
-    return f"{number_format(total)} {order.currency}"
+        return f"{minor_units} {currency or '?'}"
+    return f"{number_format(amount, force_grouping=grouped)} {currency}"
+
+
+def count(number: int) -> str:
+    return number_format(number, force_grouping=True)
+
+
+def percentage(share: float | None) -> str:
+    """
+    Return a share with one decimal, or a dash if there is none.
+
+    Only all is 100 per cent: one failure of many must not round away.
+    """
+    if share is None:
+        return NONE
+    tenths = 1000 if share == 1 else min(round(share * 1000), 999)
+    return _("%(percentage)s %%") % {"percentage": number_format(tenths / 10, 1)}
+
+
+def milliseconds(duration: float | None) -> str:
+    if duration is None:
+        return NONE
+    return _("%(ms)s ms") % {"ms": count(round(duration))}
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: "40 seconds", "2 hours, 5 minutes"."""
+    if seconds < SECONDS_OF_A_MINUTE:
+        whole = int(seconds)
+        sentence = ngettext("%(count)d second", "%(count)d seconds", whole)
+        return sentence % {"count": whole}
+    now = timezone.now()
+    return timesince(now - timedelta(seconds=seconds), now)
 
 
 def last_answer(order: ButtonOrder) -> str | None:

@@ -18,6 +18,7 @@ from django_button_orders.admin.box import standing_context
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
 from django_button_orders.admin.listing import ListingAdmin
+from django_button_orders.admin.panel import PanelAdmin
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.rights import may_view_bodies
 from django_button_orders.admin.sources import describe_source
@@ -62,7 +63,7 @@ INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]
 
 
 @admin.register(ButtonOrder)
-class ButtonOrderAdmin(AskingAdmin, ListingAdmin):
+class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     form = ButtonOrderForm
     formfield_overrides = {
         StrictJSONField: {"form_class": PrettyJSONField, "widget": AdminTextareaWidget}

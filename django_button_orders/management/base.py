@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, time
@@ -14,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
 
@@ -77,6 +79,16 @@ def moment(text: str) -> datetime:
             f"'{text}' is not a date such as 2026-11-23 or 2026-11-23T08:00Z"
         )
     return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed
+
+
+def seconds(text: str) -> float:
+    """Parse a length of time such as 90, 90s, 15m, 2h or 1d."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a time such as 90s, 15m, 2h or 1d"
+        )
+    return int(match[1]) * UNITS[match[2]]
 
 
 def positive(text: str) -> int:

@@ -6,11 +6,12 @@ import signal
 import threading
 
 import responses
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.test import TestCase, override_settings
 
 from django_button_orders.management.commands.button_orders_report import noting_signals
 from django_button_orders.models import ButtonOrder
+from django_button_orders.observations import Snapshot
 from tests.commands.utils import call
 from tests.utils import add_answer, button_settings, calls, create_row
 
@@ -43,6 +44,33 @@ class ReportTests(TestCase):
 
     def test_nothing_due(self):
         assert self.report() == ("Nothing to do.\n", "", "")
+
+    def test_sweep_is_noted(self):
+        self.report("--account", "default")
+        assert not Snapshot.objects.exists()
+
+        self.report()
+
+        assert Snapshot.objects.exists()
+        assert Snapshot.objects.using("archive").exists()
+
+    def test_sweep_that_cannot_be_noted(self):
+        def refuse(execute, sql, *arguments):
+            if Snapshot._meta.db_table in sql:
+                raise ProgrammingError("There is no such table.")
+            return execute(sql, *arguments)
+
+        add_answer("POST")
+        create_row()
+
+        with (
+            connection.execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "ERROR") as logs,
+        ):
+            out, _, error = self.report()
+
+        assert (out, error) == ("1 reported.\n", "")
+        assert "Database default: ProgrammingError" in logs.output[0]
 
     def test_order_id(self):
         add_answer("POST")
@@ -102,6 +130,7 @@ class ReportTests(TestCase):
         create_row()
 
         assert self.report("--loop", "--interval", "1") == ("1 reported.\n", "", "")
+        assert Snapshot.objects.exists()
         assert signal.getsignal(signal.SIGTERM) is before
 
     @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))

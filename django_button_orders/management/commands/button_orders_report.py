@@ -19,7 +19,11 @@ from django_button_orders.management.base import (
     positive,
 )
 from django_button_orders.models import ButtonOrder
+from django_button_orders.statistics.snapshot import note_sweep
 from django_button_orders.sweep import Progress, Shift, report_due
+
+# A backlog must not keep the loop from being seen.
+ROUND_SECONDS = 60
 
 
 class Command(ButtonOrdersCommand):
@@ -74,7 +78,8 @@ class Command(ButtonOrdersCommand):
     def report_for_ever(self, interval: int, **options: Any) -> Counter[str]:
         outcomes: Counter[str] = Counter()
         while not self.stop.is_set():
-            done = self.report_safely(**options)
+            done = self.report_safely(seconds=ROUND_SECONDS, **options)
+            note_sweeps(**options)
             outcomes += done
             # What was only given back would be given back again.
             if done.keys() <= {"release"}:
@@ -95,6 +100,7 @@ class Command(ButtonOrdersCommand):
                 outcomes += self.report(
                     alias, progress=lambda outcome: bar.update(), **options
                 )
+        note_sweeps(**options)
         return outcomes
 
     def report(
@@ -103,6 +109,7 @@ class Command(ButtonOrdersCommand):
         *,
         order_ids: list[str],
         account: str | None,
+        seconds: float = float("inf"),
         progress: Progress = lambda outcome: None,
         **_: Any,
     ) -> Counter[str]:
@@ -116,7 +123,7 @@ class Command(ButtonOrdersCommand):
             rows=rows,
             trigger="command",
             progress=progress,
-            shift=Shift(is_stopped=self.stop.is_set),
+            shift=Shift(seconds=seconds, is_stopped=self.stop.is_set),
         )
 
     def refuse_unknown(self, order_ids: list[str]) -> None:
@@ -130,6 +137,12 @@ class Command(ButtonOrdersCommand):
                 f"There is no row for: {', '.join(sorted(unknown))}. "
                 "button_orders_backfill makes rows."
             )
+
+
+def note_sweeps(*, order_ids: list[str], account: str | None, **_: Any) -> None:
+    """Note that a sweep was here, unless it has left orders out."""
+    if not (order_ids or account):
+        in_each_database(note_sweep)
 
 
 @contextmanager

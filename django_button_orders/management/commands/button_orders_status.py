@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
+
+from django_button_orders.conf import account_names
+from django_button_orders.databases import database_aliases
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    positive,
+    seconds,
+)
+from django_button_orders.management.status import as_dict, describe
+from django_button_orders.ping import Ping, ping
+from django_button_orders.statistics.alerts import Alert, find_alerts
+from django_button_orders.statistics.current import Statistics, find_statistics
+from django_button_orders.statistics.limits import Limits
+from django_button_orders.statistics.metrics import (
+    PING,
+    Sample,
+    as_prometheus,
+    samples_of,
+)
+
+PASSED, UNKNOWN = 1, 2
+
+
+class Command(ButtonOrdersCommand):
+    help = (
+        "Shows how the reporting goes: the backlog, the oldest due order, the "
+        "calls of a day and a week, paused accounts, and when a sweep was last "
+        "seen. Exit status: 0 when all is within the limits that were given, 1 "
+        "when one is passed or a ping has failed, 2 when that could not be found "
+        "out."
+    )
+    examples = """\
+  manage.py button_orders_status
+  manage.py button_orders_status --ping
+  manage.py button_orders_status --fail-if-oldest-due 15m --fail-if-failed 10
+  manage.py button_orders_status --fail-if-no-sweep 10m --format json
+  manage.py button_orders_status --format prometheus > button_orders.prom
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--format",
+            choices=["text", "json", "prometheus"],
+            default="text",
+            help="how to print it (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--ping",
+            action="store_true",
+            help="ask Button, with the key of each account, for an order that "
+            "cannot exist; nothing is created",
+        )
+        limits = parser.add_argument_group("limits, which are passed from there on")
+        limits.add_argument(
+            "--fail-if-oldest-due",
+            type=seconds,
+            dest="oldest_due",
+            metavar="TIME",
+            help="an order has been due for so long, such as 90s, 15m, 2h or 1d",
+        )
+        limits.add_argument(
+            "--fail-if-no-sweep",
+            type=seconds,
+            dest="no_sweep",
+            metavar="TIME",
+            help="no sweep was seen for so long",
+        )
+        for name in ("due", "stuck", "failed"):
+            limits.add_argument(
+                f"--fail-if-{name}",
+                type=positive,
+                dest=name,
+                metavar="N",
+                help=f"so many orders, or more, are {name}",
+            )
+        limits.add_argument(
+            "--fail-if-success-below",
+            type=percent,
+            dest="success_below",
+            metavar="PERCENT",
+            help="fewer of the calls of 24 hours have succeeded",
+        )
+        limits.add_argument(
+            "--fail-if-paused",
+            action="store_true",
+            dest="paused",
+            help="an account is paused",
+        )
+        limits.add_argument(
+            "--fail-if-warned",
+            action="store_true",
+            dest="warned",
+            help="there is a warning about the configuration or the sweep",
+        )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (DatabaseError, ImproperlyConfigured) as exc:
+            raise CommandError(str(exc), returncode=UNKNOWN) from exc
+        except CommandError as exc:
+            if isinstance(exc.__cause__, DatabaseError):
+                exc.returncode = UNKNOWN
+            raise
+
+    def handle(self, *, format: str, warned: bool, **options: Any) -> None:
+        limits = Limits(**{item.name: options[item.name] for item in fields(Limits)})
+        state = State(
+            databases=[find_statistics(alias) for alias in database_aliases()],
+            pings=[ping(name) for name in account_names() if options["ping"]],
+        )
+        passed = [
+            *state.passed(limits),
+            *(alert.message for alert in state.alerts if warned),
+        ]
+        if format == "json":
+            self.stdout.write(json.dumps({**state.as_dict(), "passed": passed}))
+        elif format == "prometheus":
+            self.stdout.write("\n".join(state.as_prometheus()))
+        else:
+            self.stdout.write("\n".join(state.as_text()))
+        if passed:
+            raise CommandError(" ".join(passed), returncode=PASSED)
+        if format == "text":
+            self.stdout.write("All is within the limits that were given.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What was found out, in the formats in which it can be printed."""
+
+    databases: list[Statistics]
+    pings: list[Ping]
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        return find_alerts(item.using for item in self.databases)
+
+    def passed(self, limits: Limits) -> Iterator[str]:
+        """Yield what is beyond a limit, and which ping has failed."""
+        for statistics in self.databases:
+            yield from limits.passed(statistics)
+        for item in self.pings:
+            if not item.is_ok:
+                yield f"Ping of {item.account}: {item.message}"
+
+    def as_text(self) -> Iterator[str]:
+        for statistics in self.databases:
+            if len(self.databases) > 1:
+                yield f"Database: {statistics.using}"
+            yield from describe(statistics)
+        for item in self.pings:
+            duration = "" if item.seconds is None else f" {1000 * item.seconds:.0f} ms."
+            yield f"Ping of {item.account}: {item.message}{duration}"
+        for alert in self.alerts:
+            yield f"Warning: {alert.message}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "databases": [as_dict(statistics) for statistics in self.databases],
+            "pings": [asdict(item) for item in self.pings],
+            "warnings": [alert._asdict() for alert in self.alerts],
+        }
+
+    def as_prometheus(self) -> Iterator[str]:
+        samples = [
+            sample for statistics in self.databases for sample in samples_of(statistics)
+        ]
+        samples += [
+            Sample(PING, {"account": item.account}, int(item.is_ok))
+            for item in self.pings
+        ]
+        return as_prometheus(samples)
+
+
+def percent(text: str) -> float:
+    """Parse a number from 0 to 100."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) is None or float(text) > 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 100")
+    return float(text)

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+from django.contrib import admin
+from django.db import connection
+from django.http import HttpResponse
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import path
+from django.utils import translation
+
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.observations import Snapshot, SubmissionHour
+from django_button_orders.querysets import from_now
+from django_button_orders.statistics.snapshot import database_time
+from tests.admin.utils import LIST_URL, AdminTestCase, page_url, text_of
+from tests.statistics.utils import add_calls, sweep
+from tests.utils import button_settings, create_row
+
+LINK = re.compile(r'<a href="([^"]+)"><span>([^<]+)</span> <strong>([^<]+)</strong>')
+
+
+def answer(request, pk):
+    return HttpResponse()
+
+
+# The admin, with a page that resumes an account.
+NAME = "django_button_orders_pausedaccount_resume"
+RESUME = "django_button_orders/pausedaccount/<int:pk>/resume/"
+pages, app_name, namespace = admin.site.urls
+with_resume = [path(RESUME, answer, name=NAME), *pages]
+urlpatterns = [path("admin/", (with_resume, app_name, namespace))]
+
+
+class PanelTestCase(AdminTestCase):
+    def setUp(self):
+        super().setUp()
+        sweep("default")
+
+    def get(self, query=""):
+        response = self.client.get(f"{LIST_URL}{query}")
+        assert response.status_code == 200
+        return response
+
+    def panel(self, query=""):
+        """Return the markup of the panel."""
+        html = self.get(query).content.decode()
+        start = html.index('<section class="button-order-panel"')
+        return html[start : html.index("</section>", start)]
+
+    def text(self, query=""):
+        """Return what the panel says, without its markup."""
+        text = text_of(self.get(query))
+        return text[text.index("Reporting to Button") : text.index("counted")]
+
+    def links(self):
+        """Return the figures that are links: address and number by name."""
+        found = LINK.findall(self.panel())
+        return {name: (unescape(url), number) for url, name, number in found}
+
+    def add(self, count, *, prefix="more", **values):
+        for number in range(count):
+            row = create_row(order_id=f"{prefix}-{number}")
+            ButtonOrder.objects.filter(pk=row.pk).update(**values)
+
+
+class SummaryTests(PanelTestCase):
+    def test_no_orders(self):
+        self.row.delete()
+
+        assert "There are no orders yet." in self.text()
+
+    def test_all_is_well(self):
+        self.put(status="reported")
+
+        assert "Everything is reported." in self.text()
+
+    def test_one(self):
+        assert "1 order is waiting to be reported." in self.text()
+
+    def test_what_needs_a_person_comes_first(self):
+        self.put(status="failed")
+        self.add(2, next_attempt_at=from_now(-700))
+
+        assert (
+            "1 order has failed and needs a person. "
+            "2 orders are stuck: they should have been reported by now. "
+            "2 orders are waiting to be reported."
+        ) in self.text()
+
+    def test_sentences_are_links(self):
+        self.put(next_attempt_at=from_now(-700))
+
+        panel = self.panel()
+
+        for query in ("state=stuck", "status__exact=pending"):
+            assert f'<a href="{LIST_URL}?{query}">1 order is ' in panel
+
+
+class FigureTests(PanelTestCase):
+    def test_each_leads_to_the_list_of_what_it_has_counted(self):
+        self.add(2, prefix="failed", status="failed", reason="refused")
+        self.add(1, prefix="invalid", status="failed", reason="invalid")
+        self.add(3, prefix="waiting", next_attempt_at=from_now(60))
+        self.add(1, prefix="stuck", next_attempt_at=from_now(-700))
+        self.add(2, prefix="in flight", lease_expires_at=from_now(60))
+        self.add(4, prefix="done", status="reported")
+
+        links = self.links()
+
+        for name, number in {
+            "Pending": "7",
+            "Due now": "2",
+            "Waiting to retry": "3",
+            "In flight": "2",
+            "Stuck: due for over 10 minutes": "1",
+            "Reported": "4",
+            "Cancelled": "0",
+            "Failed": "3",
+            "Button refused it": "2",
+            "No valid report could be built": "1",
+            "Dismissed": "0",
+        }.items():
+            with self.subTest(name=name):
+                url, shown = links[name] if name != "Failed" else self.failed()
+                assert shown == number
+                assert len(self.list(url.removeprefix(LIST_URL))) == int(number)
+
+    def failed(self):
+        """Return the link of the status: there is one of the amount as well."""
+        found = [item for item in LINK.findall(self.panel()) if item[1] == "Failed"]
+        return unescape(found[0][0]), found[0][2]
+
+    def test_amounts(self):
+        self.add(2, status="failed", total=1234567, currency="JPY")
+        self.add(1, prefix="new", total=None, currency=None)
+
+        amounts = [
+            (name, number, self.list(unescape(url).removeprefix(LIST_URL)))
+            for url, name, number in LINK.findall(self.panel())[-3:]
+        ]
+
+        assert amounts == [
+            ("Waiting", "70.00 USD", ["1994"]),
+            ("Waiting", "1 order of an unknown amount", ["new-0"]),
+            ("Failed", "2,469,134 JPY", ["more-1", "more-0"]),
+        ]
+
+    def test_no_amounts(self):
+        self.put(status="reported")
+
+        assert "Money that Button does not know of None." in self.text()
+
+    def test_large_numbers_are_grouped(self):
+        Snapshot.objects.update(
+            taken_at=database_time("default"),
+            seconds=1,
+            figures={
+                "groups": [{"status": "reported", "orders": 1234567}],
+                "hours": {},
+            },
+        )
+
+        assert "Reported 1,234,567 " in self.text()
+
+    def test_oldest(self):
+        self.put(next_attempt_at=from_now(-7300))
+
+        assert f'<a href="{page_url(self.row)}">1994</a> due for 2\xa0hours' in (
+            self.panel()
+        )
+
+    def test_nothing_due(self):
+        self.put(next_attempt_at=from_now(60))
+
+        assert "None is due." in self.text()
+
+
+class CallTests(PanelTestCase):
+    def test_none(self):
+        text = self.text()
+
+        assert "Calls 0 0 Succeeded - - Median duration - - 95th percentile - -" in text
+        assert "No calls." in text
+        assert "<svg" not in self.panel()
+
+    def test_periods(self):
+        add_calls(self.row, *[20] * 18, 40)
+        add_calls(self.row, 1500, outcome="failed")
+        days_ago = database_time("default") - timedelta(days=3)
+        add_calls(self.row, *[10] * 1980, started_at=days_ago)
+        # So long ago has been counted by now, of which there was nothing.
+        SubmissionHour.objects.all().delete()
+
+        assert (
+            "Calls 20 2,000 Succeeded 95.0 % 99.9 % "
+            "Median duration 20 ms 10 ms 95th percentile 40 ms 10 ms"
+        ) in self.text()
+
+    def test_chart(self):
+        add_calls(self.row, 10, 10, 10)
+        add_calls(self.row, 10, outcome="failed")
+
+        panel = self.panel()
+
+        assert '<rect class="button-order-bar-succeeded"' in panel
+        assert '<rect class="button-order-bar-failed"' in panel
+        assert panel.count("<g>") == 1
+        assert "4 calls, at most 4 in an hour." in panel
+        assert ": 3, 0, 1</title>" in panel
+
+    def test_table_beside_the_chart(self):
+        add_calls(self.row, 10, 10)
+
+        table = self.panel().partition("As a table")[2]
+
+        assert table.count('<th scope="row">') == 24
+        assert table.count("<td>2</td>") == 1
+
+    def test_chart_in_another_language(self):
+        # Numbers with commas are none in SVG.
+        add_calls(self.row, 10, 10, 10)
+        add_calls(self.row, 10, outcome="failed")
+
+        with translation.override("de"), override_settings(LANGUAGE_CODE="de"):
+            panel = self.panel()
+
+        assert not re.findall(r' (?:x|y|width|height)="[^"]*,', panel)
+        assert re.findall(r' y="[0-9.]+"', panel)
+
+
+class PausedTests(PanelTestCase):
+    def setUp(self):
+        super().setUp()
+        PausedAccount.objects.pause("eu", seconds=60, error="No <b>such</b> key.")
+        self.paused = PausedAccount.objects.get()
+
+    def test_reason(self):
+        panel = self.panel()
+
+        assert "<strong>eu</strong> is paused since " in panel
+        assert "No &lt;b&gt;such&lt;/b&gt; key." in panel
+
+    def test_none(self):
+        self.paused.delete()
+
+        assert "Paused accounts" not in self.text()
+
+    @override_settings(ROOT_URLCONF=__name__)
+    def test_resume(self):
+        form = self.form()
+
+        url = f"/admin/django_button_orders/pausedaccount/{self.paused.pk}/resume/"
+        assert f'<form method="post" action="{url}">' in form
+        assert "csrfmiddlewaretoken" in form
+        assert '<button type="submit" class="button">Resume eu</button>' in form
+
+    @override_settings(ROOT_URLCONF=__name__)
+    def test_resume_is_for_those_who_may(self):
+        self.log_in("view_buttonorder")
+        assert not self.form()
+
+        self.log_in("view_buttonorder", "resume_pausedaccount", name="eve")
+        assert self.form()
+
+    def form(self):
+        panel = self.panel()
+        return panel[panel.index("<form") :] if "<form" in panel else ""
+
+
+class AlertTests(PanelTestCase):
+    def test_none(self):
+        assert "Warning" not in self.text()
+
+    def test_sweep(self):
+        Snapshot.objects.update(swept_at=from_now(-1500))
+
+        text = self.text()
+
+        assert "Warning: No sweep has been seen in the database default for 25 " in text
+        assert "Last sweep 25 minutes ago" in text
+
+    @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
+    def test_settings(self):
+        assert "Warning: The account default has no API_KEY" in self.text()
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_off(self):
+        assert "Warning: ENABLED is false for the account default" in self.text()
+
+
+class SnapshotTests(PanelTestCase):
+    def test_age(self):
+        Snapshot.objects.update(
+            seconds=1, taken_at=database_time("default") - timedelta(seconds=200)
+        )
+
+        assert "counted 3\xa0minutes ago." in self.panel()
+
+    def test_now(self):
+        assert "Orders and calls were counted just now." in self.panel()
+
+    def test_large_tables_are_left_alone(self):
+        Snapshot.objects.update(seconds=1)
+
+        with CaptureQueriesContext(connection) as queries:
+            self.get("?status__exact=failed")
+
+        counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+        assert all("__count" in sql for sql in counts)
+
+    def test_not_where_nobody_sees_it(self):
+        with CaptureQueriesContext(connection) as queries:
+            data = {"action": "retry_orders", "_selected_action": [self.row.pk]}
+            response = self.client.post(LIST_URL, data)
+
+        assert response.status_code == 302
+        assert not any("GROUP BY" in query["sql"] for query in queries)
+
+    def test_popup(self):
+        assert "Reporting to Button" not in text_of(self.get("?_popup=1"))
+
+
+class FoldTests(PanelTestCase):
+    def test_open_above_the_whole_list(self):
+        assert "<details open>" in self.panel()
+
+    def test_folded_where_something_is_looked_for(self):
+        for query in ("?q=1994", "?state=due"):
+            with self.subTest(query=query):
+                assert "<details open>" not in self.panel(query)
+
+
+class PermissionTests(PanelTestCase):
+    def test_view(self):
+        self.log_in("view_buttonorder")
+
+        assert "1 order is waiting" in self.text()
