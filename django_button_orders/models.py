@@ -1,4 +1,4 @@
-"""What is remembered: orders, what was sent about them, and paused accounts."""
+"""What is remembered: orders, what was sent about them, and what was left off."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from django_button_orders.fields import (
 )
 from django_button_orders.querysets import (
     ButtonOrderQuerySet,
+    CheckpointQuerySet,
     DatabaseNow,
     PausedAccountQuerySet,
 )
@@ -486,3 +487,35 @@ class PausedAccount(models.Model):
 
     def __str__(self) -> str:
         return str(self.account)
+
+
+class Checkpoint(models.Model):
+    """
+    How far a command has come that goes through a shop's orders.
+
+    It is written in the transaction of what was done until there, so a command
+    that is killed goes on where the database says that it was.
+    """
+
+    # Which command, and through which orders.
+    name = ExactCharField(_("name"), max_length=255, unique=True)
+    # The key of the last order that is done, as text; empty at the start.
+    position = models.TextField(_("position"), blank=True)
+    counts = models.JSONField(_("counts"), default=dict)
+    errors = models.JSONField(_("errors"), default=list)
+    started_at = models.DateTimeField(_("started"), db_default=DatabaseNow())
+    updated_at = models.DateTimeField(_("updated"), db_default=DatabaseNow())
+
+    objects = CheckpointQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("checkpoint")
+        verbose_name_plural = _("checkpoints")
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def advance(self, **values: Any) -> None:
+        """Write down how far it has come, in the transaction of what was done."""
+        rows = type(self)._default_manager.using(self._state.db)
+        rows.filter(pk=self.pk).update(updated_at=DatabaseNow(), **values)
