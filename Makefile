@@ -10,7 +10,7 @@ DEMO_PYTHON ?=
 # A million steps, each of them a save, a crash, an answer or a button.
 SOAK_EXAMPLES ?= 20000
 
-.PHONY: help demo serve test test-services losses soak bench lint audit clean
+.PHONY: help demo serve test test-services losses soak bench bench-commands lint audit clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
@@ -28,6 +28,8 @@ help:
 	@echo "                     of the state machine; SOAK_ORDERS=N SOAK_EXAMPLES=N"
 	@echo "make bench           how fast, beside what shops write by hand;"
 	@echo "                     BENCH=\"backlog --rounds 5\", or BENCH=--help"
+	@echo "make bench-commands  the commands with a million orders;"
+	@echo "                     BENCH=--quick to see that all of it works"
 
 ifeq ($(DEMO_PYTHON),)
 demo serve: DEMO_PYTHON = $(VENV)/bin/python
@@ -56,6 +58,9 @@ soak: $(VENV)/has-test $(VENV)/has-services
 
 bench: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
 	$(VENV)/bin/python -m benchmarks.run $(BENCH)
+
+bench-commands: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
+	$(VENV)/bin/python -m benchmarks.run --commands $(BENCH)
 
 lint: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/ruff check .

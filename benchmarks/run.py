@@ -36,6 +36,8 @@ SCENARIOS = (
     "lists",
     "sqlite",
 )
+# The commands, at the size of a shop's history: what --commands measures.
+COMMANDS = ("backfill",)
 PACKAGES = (
     *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
     *("psycopg", "mysqlclient", "psutil", "uvloop"),
@@ -58,7 +60,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="scenario",
-        help=f"all, unless some are named: {', '.join(SCENARIOS)}",
+        help=f"all, unless some are named: {', '.join(SCENARIOS)}; or, of the "
+        f"commands, {', '.join(COMMANDS)}",
+    )
+    parser.add_argument(
+        "--commands", action="store_true", help="all of the commands, unless named"
     )
     parser.add_argument(
         "--orders", type=int, help="of the largest backlog; the others in proportion"
@@ -74,8 +80,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write it here, too")
     options = parser.parse_args(arguments)
-    if unknown := set(options.scenarios) - set(SCENARIOS):
+    if unknown := set(options.scenarios) - {*SCENARIOS, *COMMANDS}:
         parser.error(f"There is no scenario {', '.join(sorted(unknown))}.")
+    options.scenarios = options.scenarios or (
+        COMMANDS if options.commands else SCENARIOS
+    )
     return options
 
 
@@ -137,7 +146,7 @@ def main(arguments: list[str]) -> int:
         bench = import_module("benchmarks.bench").Bench(options, folder, stack)
         found = {
             name: import_module(f"benchmarks.scenarios.{name}").measure(bench)
-            for name in options.scenarios or SCENARIOS
+            for name in options.scenarios
         }
         facts |= bench.servers.versions()
     targets = [target for results in found.values() for target in results.targets]

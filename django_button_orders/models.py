@@ -521,14 +521,10 @@ class Checkpoint(models.Model):
     def __str__(self) -> str:
         return str(self.name)
 
-    def advance(self) -> None:
+    def advance(self, **values: Any) -> None:
         """Write down how far it has come, in the transaction of what was done."""
-        type(self)._default_manager.using(self._state.db).filter(pk=self.pk).update(
-            position=self.position,
-            counts=self.counts,
-            errors=self.errors,
-            updated_at=DatabaseNow(),
-        )
+        rows = type(self)._default_manager.using(self._state.db)
+        rows.filter(pk=self.pk).update(updated_at=DatabaseNow(), **values)
 
 
 class Difference(models.Model):

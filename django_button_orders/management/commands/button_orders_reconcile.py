@@ -157,8 +157,7 @@ class Command(ButtonOrdersCommand):
             for found, position in steps:
                 self.seen += found.done
                 checkpoint.counts = Counter(checkpoint.counts) + found.counts
-                checkpoint.position = position
-                checkpoint.advance()
+                checkpoint.advance(position=position, counts=checkpoint.counts)
                 bar.clear()
                 self.print_found(found)
                 bar.update(found.done)
@@ -168,7 +167,7 @@ class Command(ButtonOrdersCommand):
             self.ended.append(f"{comparison.label}: {found.ended}")
         elif not self.is_over(stop):
             checkpoint.position = END
-            checkpoint.advance()
+            checkpoint.advance(position=END)
 
     # What is printed
 
