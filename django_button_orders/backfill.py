@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, IntegerField, Model, QuerySet
 from django.utils.timezone import localtime
 
 from django_button_orders.adapters import OrderAdapter
-from django_button_orders.batches import Batch, as_parameter, kept
+from django_button_orders.batches import LOCK_WAITS, Batch, as_parameter, kept
 from django_button_orders.failures import describe_exception
 from django_button_orders.models import ButtonOrder, Checkpoint, content_types
 from django_button_orders.operations import Identity
@@ -87,6 +87,7 @@ class Backfill:
     batch_size: int = 1000
     dry_run: bool = False
     checkpoint: Checkpoint | None = None
+    lock_waits: Sequence[float] = LOCK_WAITS
 
     def __post_init__(self) -> None:
         self.wanted = set(self.order_ids)
@@ -192,7 +193,12 @@ class Backfill:
 
     def identify(self, page: list[Any]) -> tuple[Batch, Any]:
         """Return a batch of the orders that are wanted, and the last one looked at."""
-        batch = Batch(using=self.using, names=COLUMNS, shared=self.shared)
+        batch = Batch(
+            using=self.using,
+            names=COLUMNS,
+            shared=self.shared,
+            lock_waits=self.lock_waits,
+        )
         order = None
         with connections[self.using].execute_wrapper(self.note_query):
             for order in page:

@@ -38,6 +38,7 @@ class Batch:
     seen: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    lock_waits: Sequence[float] = LOCK_WAITS
 
     @property
     def order_ids(self) -> set[str]:
@@ -60,7 +61,7 @@ class Batch:
         What is done ``and_also`` is in the same transaction, and finds the counts.
         """
         counts = self.counts
-        for seconds in (*LOCK_WAITS, None):
+        for seconds in (*self.lock_waits, None):
             self.counts = counts.copy()
             try:
                 with transaction.atomic(using=self.using):

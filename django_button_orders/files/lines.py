@@ -42,6 +42,10 @@ class Line(NamedTuple):
         except UnicodeDecodeError as exc:
             raise ValidationError("The line is not valid UTF-8.", code="utf8") from exc
 
+    def close(self) -> None:
+        if self.rest is not None:
+            self.rest.close()
+
 
 @dataclass(kw_only=True)
 class Entry:
@@ -109,13 +113,16 @@ class Rejects:
         self.head = [] if head is None else [head]
 
     def add(self, lines: list[Line]) -> None:
-        if self.stream is None:
-            return
         for line in (*self.head, *lines):
-            self.stream.write(line.raw)
-            if line.rest is not None:
-                shutil.copyfileobj(line.rest, self.stream)
-            elif not line.raw.endswith(b"\n"):
-                # The last line of a file, which need not be the last one here.
-                self.stream.write(b"\n")
+            if self.stream is not None:
+                self.write(line, self.stream)
+            line.close()
         self.head = []
+
+    def write(self, line: Line, stream: BinaryIO) -> None:
+        stream.write(line.raw)
+        if line.rest is not None:
+            shutil.copyfileobj(line.rest, stream)
+        elif not line.raw.endswith(b"\n"):
+            # The last line of a file, which need not be the last one here.
+            stream.write(b"\n")

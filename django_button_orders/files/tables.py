@@ -205,7 +205,7 @@ class OrderIds:
             cursor.executemany(
                 "INSERT INTO seen VALUES (?, 1) "
                 "ON CONFLICT (id) DO UPDATE SET places = places + 1",
-                ((rows[0].order_id,) for rows in table.orders()),
+                ((order_id,) for order_id in ids_of(table)),
             )
 
     def is_scattered(self, order_id: str) -> bool:
@@ -215,3 +215,11 @@ class OrderIds:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def ids_of(table: Table) -> Iterator[str]:
+    for rows in table.orders():
+        yield rows[0].order_id
+        for row in rows:
+            for line in row.lines:
+                line.close()
