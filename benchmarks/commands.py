@@ -30,10 +30,17 @@ class Done(NamedTuple):
     peak_mib: float
 
 
-def run_command(base: Base, *arguments: str, stdin: Path | None = None) -> Done:
-    """Run a command that prints JSON. Raises ``RuntimeError`` where it fails."""
+def run_command(
+    base: Base, *arguments: str, stdin: Path | None = None, **button_orders: Any
+) -> Done:
+    """
+    Run a command that prints JSON. Raises ``RuntimeError`` where it fails.
+
+    ``button_orders`` are keys of the setting of that name.
+    """
     env = {
         **os.environ,
+        "BENCH_BUTTON_ORDERS": json.dumps(button_orders),
         "DATABASE_URL": base.url,
         "BENCH_INTEGRATION": "ours",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "example_project")]),

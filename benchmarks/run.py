@@ -37,7 +37,7 @@ SCENARIOS = (
     "sqlite",
 )
 # The commands, at the size of a shop's history: what --commands measures.
-COMMANDS = ("backfill",)
+COMMANDS = ("backfill", "reconcile")
 PACKAGES = (
     *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
     *("psycopg", "mysqlclient", "psutil", "uvloop"),

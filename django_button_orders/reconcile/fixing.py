@@ -7,6 +7,8 @@ from collections import defaultdict
 from django.db import connections, transaction
 
 from django_button_orders.adapters import get_adapter
+from django_button_orders.backfill import COLUMNS
+from django_button_orders.batches import Batch
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.operations import note_change
 from django_button_orders.reconcile.findings import FIXED, Finding, Found
@@ -36,23 +38,16 @@ def is_missing(finding: Finding) -> bool:
 
 
 def make_rows(findings: list[Finding], *, using: str) -> None:
-    """Make due rows; somebody else may just have made one of them."""
-    differences = sorted(
-        (finding.difference for finding in findings),
-        key=lambda item: (item.account, item.order_id),
-    )
-    ButtonOrder.objects.using(using).bulk_create(
-        [
-            ButtonOrder(
-                account=difference.account,
-                order_id=difference.order_id,
-                source_type_id=difference.source_type_id,
-                source_id=difference.source_id,
-            )
-            for difference in differences
-        ],
-        ignore_conflicts=True,
-    )
+    """Make due rows, as a backfill does; somebody may just have made one of them."""
+    if not findings:
+        return
+    # A page is of one model.
+    kind = findings[0].difference.source_type_id
+    rows = [
+        [getattr(finding.difference, name) for name in COLUMNS] for finding in findings
+    ]
+    shared = {"source_type_id": kind}
+    Batch(using=using, names=COLUMNS, shared=shared, rows=rows).write()
     for finding in findings:
         finding.is_fixed = True
 

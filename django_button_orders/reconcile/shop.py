@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db.models import QuerySet
 
 from django_button_orders.adapters import OrderAdapter, get_adapter
+from django_button_orders.backfill import refuse_long_account
 from django_button_orders.failures import describe_for_list, is_time_limit
 from django_button_orders.hosts import HostOrders, by_model
 from django_button_orders.models import ButtonOrder, Difference
@@ -90,6 +91,7 @@ class ShopOrders:
             try:
                 with LazySavepoint(self.using):
                     is_known = identity.find()
+                refuse_long_account(identity)
             except Exception as exc:
                 if is_time_limit(exc):
                     raise
