@@ -79,10 +79,9 @@ def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:
 
 
 def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
-    aliases: dict[str, None] = {}
-    for adapter in find_adapters(options.model):
+    adapters = find_adapters(options.model)
+    for adapter in adapters:
         alias = options.database or router.db_for_write(adapter.model)
-        aliases[alias] = None
         yield ShopOrders(
             adapter=adapter,
             orders=orders_of(adapter, alias, options),
@@ -94,7 +93,8 @@ def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
     if options.since or options.until:
         # An order that is gone has no date any more.
         return
-    for alias in aliases:
+    models = [adapter.model for adapter in adapters] if options.model else [ButtonOrder]
+    for alias in {options.database or router.db_for_write(model) for model in models}:
         yield ReportedRows(reported=select_rows(alias, options), using=alias)
 
 
@@ -126,7 +126,7 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
     pace = Pace(options.rate, wait=stop.wait)
     aliases = [options.database] if options.database else database_aliases()
     for alias in aliases:
-        for account in [options.account] if options.account else account_names():
+        for account in [options.account] if options.account else accounts_in(alias):
             yield AcknowledgedRows(
                 account=account,
                 rows=select_rows(alias, options),
@@ -138,6 +138,13 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
                     wait=stop.wait,
                 ),
             )
+
+
+def accounts_in(alias: str) -> list[str]:
+    """Return the accounts of the settings, and others that still have rows."""
+    rows = ButtonOrder.objects.using(alias)
+    reported = rows.filter(status=ButtonOrder.Status.REPORTED)
+    return list(dict.fromkeys([*account_names(), *reported.accounts()]))
 
 
 def select_rows(alias: str, options: Namespace) -> QuerySet[ButtonOrder]:

@@ -15,7 +15,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from django_button_orders.answers import Answer
-from django_button_orders.conf import Settings, get_settings, keeps_secrets
+from django_button_orders.conf import (
+    Settings,
+    account_names,
+    get_settings,
+    keeps_secrets,
+)
 from django_button_orders.delivery import Attempt
 from django_button_orders.desired import Desired
 from django_button_orders.failures import describe_for_list
@@ -95,6 +100,8 @@ class AcknowledgedRows:
 
     def obstacle(self) -> str:
         """Return what keeps us from asking Button about this account, if anything."""
+        if self.account not in account_names():
+            return "It is not an account of the settings any more."
         if not self.settings.enabled:
             return "ENABLED is false, so nothing is sent."
         if not self.settings.api_key:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -43,7 +45,7 @@ def make_rows(findings: list[Finding], *, using: str) -> None:
         return
     # A page is of one model.
     kind = findings[0].difference.source_type_id
-    rows = [
+    rows: list[Sequence[Any]] = [
         [getattr(finding.difference, name) for name in COLUMNS] for finding in findings
     ]
     shared = {"source_type_id": kind}

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
 import responses
 from django.db import OperationalError, connection
 from django.test import TestCase, override_settings
 
+from django_button_orders.adapters import register, registered, unregister
 from django_button_orders.models import (
     ButtonOrder,
     Checkpoint,
@@ -29,6 +31,19 @@ from tests.utils import (
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ACCOUNTS = {"eu": {"API_KEY": "sk-eu"}}
+
+
+@contextmanager
+def registered_only(models):
+    """Have no adapters but those of some models."""
+    adapters = {adapter.model: type(adapter) for adapter in registered()}
+    for model in adapters.keys() - set(models):
+        unregister(model)
+    try:
+        yield
+    finally:
+        for model, adapter in adapters.items():
+            register(model)(adapter)
 
 
 class ReconcileTestCase(TestCase):
@@ -199,6 +214,17 @@ class ShopTests(ReconcileTestCase):
         assert out.endswith("1 missing, 1 fixed.\n")
         assert ButtonOrder.objects.using("archive").due().get().order_id == "old"
         assert Difference.objects.using("archive").get().kind == "missing"
+
+    def test_direct_row(self):
+        create_row(order_id="direct")
+        self.report()
+        ButtonOrder.objects.update(total=6500)
+
+        for adapters, expected in (([Order], 1), ([], 1)):
+            with self.subTest(adapters=adapters), registered_only(adapters):
+                out, _, _ = self.reconcile("shop")
+
+                assert out.endswith(f"{expected} changed.\n")
 
     def test_gone(self):
         self.place(3)
@@ -418,6 +444,16 @@ class ButtonTests(ReconcileTestCase):
 
         assert error.startswith("default in default: ENABLED is false")
         assert calls() == []
+
+    def test_account_that_is_gone_from_the_settings(self):
+        row = create_row(account="gone")
+        ButtonOrder.objects.filter(pk=row.pk).update(
+            status="reported", reported_revision=1
+        )
+
+        _, _, error = self.reconcile("button")
+
+        assert error.startswith("gone in default: It is not an account")
 
     def test_unknown_order_id(self):
         _, _, error = self.reconcile("button", "--order-id", "4711")

@@ -30,6 +30,8 @@ from django_button_orders.reconcile.judging import FAILED, NOT_REPORTABLE, WAITI
 from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
 
 SHOWN_ERRORS = 10
+# How far it has come is written down at least that often.
+LONGEST_BATCH_SECONDS = 5
 # The position of a comparison that is through while others are not.
 END = "end"
 # What makes runs be about the same orders.
@@ -115,6 +117,13 @@ class Command(ButtonOrdersCommand):
         limit = self.options.limit
         return None if limit is None else limit - self.seen
 
+    @property
+    def batch_size(self) -> int:
+        """How many at once: no more than the rate allows in some seconds."""
+        rate = self.options.rate or float("inf")
+        enough = max(1.0, rate * LONGEST_BATCH_SECONDS)
+        return int(min(self.options.batch_size, enough))
+
     def is_over(self, stop: Stop) -> bool:
         return stop.is_set or self.left == 0
 
@@ -145,7 +154,7 @@ class Command(ButtonOrdersCommand):
         steps = compare(
             comparison,
             position=checkpoint.position,
-            batch_size=self.options.batch_size,
+            batch_size=self.batch_size,
             limit=self.left,
             fixes=self.options.fix,
             # The other one keeps a pace for its calls.
