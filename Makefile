@@ -10,7 +10,8 @@ DEMO_PYTHON ?=
 # A million steps, each of them a save, a crash, an answer or a button.
 SOAK_EXAMPLES ?= 20000
 
-.PHONY: help demo serve test test-services losses soak bench bench-admin lint audit clean
+.PHONY: help demo serve test test-services losses soak bench bench-admin \
+    bench-commands lint audit clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
@@ -30,6 +31,8 @@ help:
 	@echo "                     BENCH=\"backlog --rounds 5\", or BENCH=--help"
 	@echo "make bench-admin     how fast the admin is, with a million orders;"
 	@echo "                     BENCH=--quick to see that it works"
+	@echo "make bench-commands  the commands with a million orders;"
+	@echo "                     BENCH=--quick to see that all of it works"
 
 ifeq ($(DEMO_PYTHON),)
 demo serve: DEMO_PYTHON = $(VENV)/bin/python
@@ -61,6 +64,9 @@ bench: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
 
 bench-admin: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
 	$(VENV)/bin/python -m benchmarks.run admin $(BENCH)
+
+bench-commands: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
+	$(VENV)/bin/python -m benchmarks.run --commands $(BENCH)
 
 lint: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/ruff check .

@@ -38,6 +38,8 @@ SCENARIOS = (
 )
 # They take long, and are run where they are named.
 ON_REQUEST = ("admin",)
+# The commands, at the size of a shop's history: what --commands measures.
+COMMANDS = ("backfill", "reconcile")
 PACKAGES = (
     *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
     *("psycopg", "mysqlclient", "psutil", "uvloop"),
@@ -61,7 +63,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         nargs="*",
         metavar="scenario",
         help=f"all, unless some are named: {', '.join(SCENARIOS)}; or "
-        f"{', '.join(ON_REQUEST)}",
+        f"{', '.join(ON_REQUEST)}; or, of the commands, {', '.join(COMMANDS)}",
+    )
+    parser.add_argument(
+        "--commands", action="store_true", help="all of the commands, unless named"
     )
     parser.add_argument(
         "--orders", type=int, help="of the largest backlog; the others in proportion"
@@ -77,8 +82,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write it here, too")
     options = parser.parse_args(arguments)
-    if unknown := set(options.scenarios) - {*SCENARIOS, *ON_REQUEST}:
+    if unknown := set(options.scenarios) - {*SCENARIOS, *ON_REQUEST, *COMMANDS}:
         parser.error(f"There is no scenario {', '.join(sorted(unknown))}.")
+    options.scenarios = options.scenarios or (
+        COMMANDS if options.commands else SCENARIOS
+    )
     return options
 
 
@@ -140,7 +148,7 @@ def main(arguments: list[str]) -> int:
         bench = import_module("benchmarks.bench").Bench(options, folder, stack)
         found = {
             name: import_module(f"benchmarks.scenarios.{name}").measure(bench)
-            for name in options.scenarios or SCENARIOS
+            for name in options.scenarios
         }
         facts |= bench.servers.versions()
     targets = [target for results in found.values() for target in results.targets]

@@ -23,7 +23,8 @@ class OrderAdapter:
     the shop's save.
     """
 
-    #: The field that ``button_orders_backfill`` compares with its dates.
+    #: The field that the commands compare with their dates. With an index on it,
+    #: the latest orders are found without looking at all the others.
     date_field: ClassVar[str] = ""
     #: Related models whose changes change the order: ``{OrderLine: "order"}``.
     #: A path may follow relations: ``{Refund: "line__order"}``.

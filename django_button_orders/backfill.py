@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, Model, QuerySet
-from django.utils import timezone
+from django.db import OperationalError, connections
+from django.db.models import DateTimeField, IntegerField, Model, QuerySet
+from django.utils.timezone import localtime
 
 from django_button_orders.adapters import OrderAdapter
+from django_button_orders.batches import LOCK_WAITS, Batch, as_parameter, kept
 from django_button_orders.failures import describe_exception
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Checkpoint, content_types
 from django_button_orders.operations import Identity
-from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.savepoints import savepoint
+from django_button_orders.savepoints import LazySavepoint
 
-
-@dataclass(kw_only=True)
-class Batch:
-    """A batch of host orders and their rows, the new ones included."""
-
-    orders: list[Any]
-    rows: ButtonOrderQuerySet
-    counts: Counter[str] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)
+# Databases have their limits for one statement.
+LARGEST_BATCH = 10_000
+COLUMNS = ("account", "order_id", "source_id")
+ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0
 
 
 def select_orders(
@@ -59,95 +55,202 @@ def select_orders(
 
 
 def as_column(moment: datetime, is_moment: bool) -> Any:
-    return moment if is_moment else timezone.localtime(moment).date()
+    return moment if is_moment else localtime(moment).date()
 
 
-def backfill(
-    adapter: OrderAdapter,
-    orders: QuerySet[Any],
-    *,
-    using: str,
-    order_ids: Collection[str] = (),
-    limit: int | None = None,
-    batch_size: int = 500,
-    dry_run: bool = False,
-) -> Iterator[Batch]:
+def checkpoint_name(
+    adapter: OrderAdapter, since: datetime | None, until: datetime | None
+) -> str:
+    """Return what tells a run through some orders from one through others."""
+    words = ["backfill", adapter.model._meta.label]
+    for name, moment in (("since", since), ("until", until)):
+        if moment is not None:
+            words += [name, moment.astimezone(timezone.utc).isoformat()]
+    return " ".join(words)[:255]
+
+
+@dataclass(kw_only=True)
+class Backfill:
     """
-    Make due rows for orders that have none, and yield them batch by batch.
+    A run through a shop's orders, which makes due rows for those without one.
 
     An order that has a row is left alone, so it is safe to do this twice.
     ``order_ids`` and ``limit`` narrow the orders down. A dry run only counts.
+    With a ``checkpoint``, it goes on from there, and writes down how far it is.
     """
-    wanted = set(order_ids)
-    seen = 0
-    for page in pages(orders, batch_size):
-        batch = Batch(orders=[], rows=ButtonOrder.objects.using(using).none())
-        identities = []
-        for order in page:
-            identity = identify(adapter, order, batch)
-            if identity is None or (wanted and identity.order_id not in wanted):
-                continue
-            if limit is not None and seen >= limit:
-                break
-            seen += 1
-            batch.orders.append(order)
-            if identity.is_reportable:
-                identities.append(identity)
-            else:
-                batch.counts["not_reportable"] += 1
-        write_rows(identities, batch, using=using, dry_run=dry_run)
-        yield batch
-        if limit is not None and seen >= limit:
-            return
 
+    adapter: OrderAdapter
+    orders: QuerySet[Any]
+    using: str
+    order_ids: Collection[str] = ()
+    limit: int | None = None
+    batch_size: int = 1000
+    dry_run: bool = False
+    checkpoint: Checkpoint | None = None
+    lock_waits: Sequence[float] = LOCK_WAITS
 
-def pages(orders: QuerySet[Any], size: int) -> Iterator[list[Model]]:
-    """Yield the orders by key, so that the last page costs what the first does."""
-    ordered = orders.order_by("pk")
-    page = list(ordered[:size])
-    while page:
-        yield page
-        page = list(ordered.filter(pk__gt=page[-1].pk)[:size])
+    def __post_init__(self) -> None:
+        self.wanted = set(self.order_ids)
+        self.seen = 0
+        self.is_done = False
+        # Of the whole run, also of what was done before it was interrupted.
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self.start = ""
+        kind = content_types(self.using).get_for_model(self.adapter.model)
+        # By its key: it may live in another database than the row.
+        self.shared: dict[str, Any] = {"source_type_id": kind.pk}
+        if self.checkpoint is not None:
+            self.go_on_from(self.checkpoint)
+        # Without what build() needs, until the cheap hooks turn out to need it.
+        self.source = self.orders.prefetch_related(None)
 
-
-def identify(adapter: OrderAdapter, order: Any, batch: Batch) -> Identity | None:
-    identity = Identity(adapter, order)
-    try:
-        # A savepoint, for adapters that ask the database.
-        with savepoint(order._state.db):
-            if not identity.find():
-                batch.counts["not_reportable"] += 1
-                return None
-    except Exception as exc:  # noqa: BLE001 - counted and told; the rest goes on
-        batch.counts["invalid"] += 1
-        error = describe_exception(exc, identity.asking)
-        batch.errors.append(f"{identity.order_id}: {error}")
-        return None
-    return identity
-
-
-def write_rows(
-    identities: list[Identity], batch: Batch, *, using: str, dry_run: bool
-) -> None:
-    rows = ButtonOrder.objects.using(using)
-    ids = {identity.order_id for identity in identities}
-    here = rows.filter(order_id__in=ids)
-    known = set(here.values_list("account", "order_id"))
-    new = {
-        (identity.account, identity.order_id): identity
-        for identity in identities
-        if (identity.account, identity.order_id) not in known
-    }
-    batch.counts["created"] += len(new)
-    batch.counts["already_there"] += len(identities) - len(new)
-    batch.rows = here
-    if not dry_run:
-        rows.bulk_create(
-            [
-                ButtonOrder(
-                    account=account, order_id=order_id, **identity.source(using)
-                )
-                for (account, order_id), identity in new.items()
-            ],
-            ignore_conflicts=True,
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        self.counts.update(checkpoint.counts)
+        self.errors = list(checkpoint.errors)
+        self.start = checkpoint.position
+        # Due since the run began, its rows are older than those of new orders, and
+        # a part of each claim is for the newest.
+        self.shared["next_attempt_at"] = as_parameter(
+            "next_attempt_at", checkpoint.started_at, using=self.using
         )
+
+    def run(self) -> Iterator[Batch]:
+        """Do it, and yield what became of the orders, batch by batch."""
+        for page in self.pages(after=self.start):
+            yield self.do(page)
+            if self.is_enough:
+                return
+        if self.start and not keys_grow(self.adapter.model):
+            # Orders that came since the run began may have keys anywhere.
+            for page in self.pages(until=self.start):
+                yield self.do_again(page)
+                if self.is_enough:
+                    return
+        self.is_done = True
+
+    def total(self) -> int | None:
+        """Return how many orders there are to go through, for a progress bar."""
+        if self.wanted:
+            return None
+        orders = self.source
+        if self.start:
+            orders = orders.filter(pk__gt=self.key(self.start))
+        count = orders.count()
+        return count if self.limit is None else min(count, self.limit)
+
+    @property
+    def is_enough(self) -> bool:
+        return self.limit is not None and self.seen >= self.limit
+
+    def pages(self, *, after: str = "", until: str = "") -> Iterator[list[Any]]:
+        """Yield the orders by key, so that the last page costs what the first does."""
+        size = min(self.batch_size, LARGEST_BATCH)
+        bounds = {"pk__lte": self.key(until)} if until else {}
+        if after:
+            bounds["pk__gt"] = self.key(after)
+        while page := list(self.source.filter(**bounds).order_by("pk")[:size]):
+            yield page
+            bounds["pk__gt"] = page[-1].pk
+
+    def key(self, text: str) -> Any:
+        field: Any = self.adapter.model._meta.pk
+        return field.to_python(text)
+
+    def do(self, page: list[Any]) -> Batch:
+        batch, last = self.identify(page)
+        if self.dry_run:
+            batch.try_out()
+        else:
+            batch.write(and_also=lambda: self.note(batch, last))
+        self.add_up(batch)
+        return batch
+
+    def do_again(self, page: list[Any]) -> Batch:
+        """Do orders that were done before: what counts is what is new."""
+        batch, _ = self.identify(page)
+        batch.counts, batch.errors = Counter(), []
+        if self.dry_run:
+            batch.try_out()
+        else:
+            batch.write()
+        del batch.counts["already_there"]
+        self.add_up(batch)
+        return batch
+
+    def note(self, batch: Batch, last: Any) -> None:
+        """Write down how far this is, in the transaction of the batch."""
+        if self.checkpoint is not None:
+            self.checkpoint.advance(
+                position=key_of(last),
+                counts=self.counts + batch.counts,
+                errors=kept(self.errors + batch.errors),
+            )
+
+    def add_up(self, batch: Batch) -> None:
+        self.counts += batch.counts
+        self.errors = kept(self.errors + batch.errors)
+
+    def identify(self, page: list[Any]) -> tuple[Batch, Any]:
+        """Return a batch of the orders that are wanted, and the last one looked at."""
+        batch = Batch(
+            using=self.using,
+            names=COLUMNS,
+            shared=self.shared,
+            lock_waits=self.lock_waits,
+        )
+        order = None
+        with connections[self.using].execute_wrapper(self.note_query):
+            for order in page:
+                self.identify_one(order, batch)
+                if self.is_enough:
+                    break
+        return batch, order
+
+    def note_query(self, execute: Any, *args: Any) -> Any:
+        # One query for each relation, rather than one for each order.
+        self.source = self.orders
+        return execute(*args)
+
+    def identify_one(self, order: Any, batch: Batch) -> None:
+        identity, error, is_known = Identity(self.adapter, order), "", False
+        try:
+            # For adapters that ask the database.
+            with LazySavepoint(self.using):
+                is_known = identity.find()
+            refuse_long_account(identity)
+        except OperationalError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - counted and told; the rest goes on
+            error = describe_exception(exc, identity.asking)
+        if self.wanted and identity.order_id not in self.wanted:
+            return
+        self.seen += 1
+        batch.seen += 1
+        if error:
+            batch.refuse(f"{identity.order_id}: {error}")
+        elif is_known and identity.is_reportable:
+            batch.rows.append((identity.account, identity.order_id, str(order.pk)))
+        else:
+            batch.counts["not_reportable"] += 1
+
+
+def keys_grow(model: type[Model]) -> bool:
+    """Return whether a new order has a greater key than those before it."""
+    key: Any = model._meta.pk
+    while key.remote_field:
+        key = key.target_field
+    return isinstance(key, IntegerField)
+
+
+def key_of(order: Model) -> str:
+    """Return the key of an order as text, for its field's ``to_python()``."""
+    key: Any = order._meta.pk
+    return str(key.value_to_string(order))
+
+
+def refuse_long_account(identity: Identity) -> None:
+    """Raise ``ValidationError``: one row must not spoil its batch."""
+    if len(identity.account) > ACCOUNT_LENGTH:
+        identity.asking = f"{identity.adapter.name}.get_account"
+        raise ValidationError(f"Enter at most {ACCOUNT_LENGTH} characters.")

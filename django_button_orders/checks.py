@@ -120,7 +120,8 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
     if not adapter.date_field:
         yield Warning(
             f"{adapter.name}.date_field is not set.",
-            hint="Without it, button_orders_backfill cannot take --since and --until.",
+            hint="Without it, the commands cannot take --since and --until, and the "
+            "task reconcile_orders goes through all orders to find the latest.",
             obj=adapter.model,
             id="django_button_orders.W001",
         )

@@ -40,6 +40,10 @@ def is_positive_integer(value: object) -> bool:
     return isinstance(value, int) and is_positive(value)
 
 
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and is_number(value) and value >= 0
+
+
 def is_pair(value: object) -> bool:
     return (
         isinstance(value, tuple | list)
@@ -162,6 +166,7 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
+    reconcile_days: int = setting(3, is_count, "be an integer from 0 on")
     # Holds the keys of other organisations.
     accounts: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,
@@ -178,6 +183,7 @@ PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
     "KEEP_BODIES_DAYS",
     "KEEP_SUBMISSIONS_DAYS",
     "LEASE_SECONDS",
+    "RECONCILE_DAYS",
 }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import DatabaseError, connections, router
 
 from django_button_orders.failures import describe_for_log, is_time_limit
 from django_button_orders.models import ButtonOrder
+from django_button_orders.querysets import DatabaseNow
 
 logger = logging.getLogger(__name__)
 
@@ -74,3 +76,15 @@ def borrowed_connection(alias: str) -> Iterator[None]:
 def log_failure(alias: str, exc: Exception) -> None:
     # Without a traceback, which may quote a customer's data.
     logger.error("Database %s: %s", alias, describe_for_log(exc))
+
+
+def now_of(alias: str) -> Any:
+    """Return what a database's clock shows, as that database writes it down."""
+    connection = connections[alias]
+    compiler = ButtonOrder.objects.using(alias).query.get_compiler(alias)
+    sql, parameters = compiler.compile(DatabaseNow())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {sql}{connection.features.bare_select_suffix}", parameters
+        )
+        return cursor.fetchone()[0]

@@ -33,7 +33,7 @@ def words_of(exc: Exception) -> str:
     return f": {words}" if words else ""
 
 
-def describe_for_log(exc: Exception) -> str:
+def describe_for_log(exc: BaseException) -> str:
     """
     Return what was raised and where, for a log.
 
@@ -42,7 +42,19 @@ def describe_for_log(exc: Exception) -> str:
     return f"{type(exc).__name__}{where(exc)}"
 
 
-def where(exc: Exception) -> str:
+def describe_for_list(exc: BaseException, doing: str = "") -> str:
+    """
+    Return what was raised and where, or which fields are not valid, and no values.
+
+    For lists that more people look at than at an order.
+    """
+    words = [f"{doing}:"] if doing else []
+    if isinstance(exc, ValidationError) and hasattr(exc, "error_dict"):
+        return clip(" ".join([*words, "not valid:", ", ".join(exc.error_dict)]))
+    return clip(" ".join([*words, describe_for_log(exc)]))
+
+
+def where(exc: BaseException) -> str:
     frames = traceback.extract_tb(exc.__traceback__)
     if not frames:
         return ""

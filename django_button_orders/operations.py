@@ -8,7 +8,6 @@ and return the rows they moved. Nothing here waits for a network.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, router, transaction
 from django.db.models import Model, QuerySet
 
-from django_button_orders import doorbell, marks, tasks
+from django_button_orders import doorbell, marks
 from django_button_orders.adapters import (
     OrderAdapter,
     find_adapter,
@@ -33,7 +32,6 @@ from django_button_orders.models import (
     content_types,
     stand_in_id,
 )
-from django_button_orders.moves import Mover, in_batches, log
 from django_button_orders.querysets import ButtonOrderQuerySet, PausedAccountQuerySet
 from django_button_orders.record import make_waiting_due
 from django_button_orders.savepoints import LazySavepoint
@@ -42,10 +40,6 @@ logger = logging.getLogger(__name__)
 
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
-
-# An operator who waits holds the locks of so many orders at a time: the shop may be
-# saving one of them.
-BATCH_SIZE = 100
 
 
 def mark_changed(host_order: Model, *, using: str | None = None) -> None:
@@ -313,47 +307,6 @@ def cancel_orders(
 def dismiss_orders(orders: ButtonOrderQuerySet, *, note: str = "") -> list[ButtonOrder]:
     """Take failed orders off the list of what needs a person."""
     return [order for order in orders.failed() if order.row().dismiss(note)]
-
-
-def move_many(
-    verb: str,
-    pks: Sequence[int],
-    *,
-    using: str,
-    user_id: Any,
-    note: str = "",
-) -> int:
-    """
-    Retry, cancel or dismiss orders now, in batches, and log it for each.
-
-    Return how many there were that it applied to.
-    """
-    mover = Mover(verb, using=using, user_id=user_id, note=note)
-    return sum(map(mover.move_batch, in_batches(pks, BATCH_SIZE)))
-
-
-def move_later(
-    verb: str,
-    pks: Sequence[int],
-    *,
-    using: str,
-    user_id: Any,
-    what: str,
-    note: str = "",
-) -> int:
-    """
-    Have workers retry, cancel or dismiss orders, and log it for each.
-
-    Return how many orders they were told of. Those are all, unless the broker is
-    away: then the others stay as they are. One more log entry says who has asked
-    for ``what``, and with which note, so that messages carry keys alone.
-    """
-    [entry] = log(user_id, [(None, what)], note)
-    batches = in_batches(pks)
-    taken = tasks.publish_moves(verb, batches, using=using, entry_id=entry.pk)
-    if not taken:
-        entry.delete()
-    return sum(map(len, batches[:taken]))
 
 
 def move(

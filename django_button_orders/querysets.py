@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from django_button_orders.models import (
         ButtonOrder,
+        Checkpoint,
         PausedAccount,  # noqa: F401 - in a string below
     )
 
@@ -286,3 +287,15 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
         """Return whether the caller is the one who may probe the account now."""
         probe = self.probeable().filter(account=account)
         return probe.update(probe_at=from_now(seconds)) == 1
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    def begin(self, name: str) -> Checkpoint:
+        """Return a checkpoint at the start, in place of one that there may be."""
+        values = {"position": "", "counts": {}, "errors": []}
+        moments = {"started_at": DatabaseNow(), "updated_at": DatabaseNow()}
+        checkpoint, _ = self.update_or_create(
+            name=name, defaults={**values, **moments}, create_defaults=values
+        )
+        checkpoint.refresh_from_db(using=self.db)
+        return checkpoint

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import Expression, Model
+from django.db.models import NOT_PROVIDED, Expression, Model
+from django.db.models.constants import OnConflict
 
 from django_button_orders.models import ButtonOrder, Submission
 
@@ -83,6 +84,45 @@ class Statements:
         """Return what adds submissions, with their keys where the database tells."""
         rows = Submission.objects.using(self.using)
         return lambda: rows.bulk_create(submissions)
+
+    def add_orders(
+        self,
+        names: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        shared: Mapping[str, Any],
+    ) -> int:
+        """
+        Make rows of orders that have none, leave the others, and count the new ones.
+
+        ``names`` begin with account and order id. ``shared`` are values that all
+        rows have, as the database takes them.
+        """
+        known = set(
+            ButtonOrder.objects.using(self.using)
+            .filter(order_id__in={row[1] for row in rows})
+            .values_list("account", "order_id")
+        )
+        # For those alone: INSERT IGNORE waits for rows that a worker has locked.
+        new = [row for row in rows if (row[0], row[1]) not in known]
+        if not new:
+            return 0
+        shared = {**defaults_beside(names, self.connection), **shared}
+        columns = self.columns(ButtonOrder, (*names, *shared))
+        sql = (
+            f"{self.insert_new} ({', '.join(columns)}) "
+            f"VALUES ({', '.join(['%s'] * len(columns))})"
+        )
+        parameters = [
+            (*self.parameters(ButtonOrder, names, row), *shared.values()) for row in new
+        ]
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, parameters)
+            return int(cursor.rowcount)
+
+    @property
+    def insert_new(self) -> str:
+        insert = self.connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
+        return f"{insert} {self.table(ButtonOrder)}"
 
     def table(self, model: type[Model]) -> str:
         return self.connection.ops.quote_name(model._meta.db_table)
@@ -170,6 +210,31 @@ class JSONStatements(Statements):
 
         return insert
 
+    def add_orders(
+        self,
+        names: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        shared: Mapping[str, Any],
+    ) -> int:
+        shared = {**defaults_beside(names, self.connection), **shared}
+        columns = self.columns(ButtonOrder, (*names, *shared))
+        values = [f"new.c{at}" for at in range(len(names))] + ["%s"] * len(shared)
+        account, order_id = self.columns(ButtonOrder, names[:2])
+        ignore = OnConflict.IGNORE
+        # What is there is left out before it comes to a conflict, which would
+        # wait for a row that a worker has locked.
+        sql = (
+            f"{self.insert_new} ({', '.join(columns)}) "  # noqa: S608
+            f"SELECT {', '.join(values)} FROM {self.source(ButtonOrder, names)} "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self.table(ButtonOrder)} AS old "
+            f"WHERE old.{account} = new.c0 AND old.{order_id} = new.c1) "
+            f"{self.connection.ops.on_conflict_suffix_sql((), ignore, (), ())}"
+        )
+        parameters = [*shared.values(), self.encode(ButtonOrder, names, rows)]
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return int(cursor.rowcount)
+
 
 class PostgreSQLStatements(JSONStatements):
     """
@@ -207,6 +272,18 @@ class SQLiteStatements(JSONStatements):
     ) -> str:
         # As they are stored: dates, keys and JSON as texts.
         return json.dumps([self.parameters(model, names, row) for row in rows])
+
+
+def defaults_beside(names: Sequence[str], connection: Any) -> dict[str, Any]:
+    """Return what a new row has, apart from some columns and the database's own."""
+    return {
+        field.attname: field.get_db_prep_save(field.get_default(), connection)
+        for field in ButtonOrder._meta.concrete_fields
+        if field.attname not in names
+        and not field.primary_key
+        and field.db_default is NOT_PROVIDED
+        and field.get_default() is not None
+    }
 
 
 FIELDS: dict[type[Model], dict[str, Any]] = {

@@ -20,12 +20,15 @@ from django_button_orders import databases, moves, prune, sweep
 from django_button_orders.beat import (
     MOVE_ORDERS,
     PRUNE_SUBMISSIONS,
+    RECONCILE_ORDERS,
     REPORT_DUE_ORDERS,
     REPORT_ORDER,
 )
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
 from django_button_orders.pacing import AHEAD_SECONDS
+from django_button_orders.reconcile.findings import prune_differences
+from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.statistics import snapshot
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ logger = logging.getLogger(__name__)
 LONGEST_COUNTDOWN_SECONDS = 300
 # A sweep that has more to do after this time makes room for other tasks.
 SWEEP_SECONDS = 10
+# So does a comparison, which goes on where it has stopped.
+RECONCILE_SECONDS = 10
 HELP_EXPIRES_SECONDS = 30
 # What a broker may take for one step, by the names that its transport knows.
 TIMEOUT_SECONDS = 5
@@ -193,8 +198,19 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 
 @shared_task(base=QueuedTask, name=PRUNE_SUBMISSIONS, ignore_result=True)
 def prune_submissions() -> None:
-    """Forget bodies first, and submissions later, as the settings say."""
+    """Forget bodies first, submissions and differences later, as the settings say."""
     databases.in_each_database(lambda alias: prune.prune_submissions(using=alias))
+    databases.in_each_database(lambda alias: prune_differences(using=alias))
+
+
+@shared_task(base=QueuedTask, name=RECONCILE_ORDERS, ignore_result=True)
+def reconcile_orders() -> None:
+    """Find orders of the last days that were written without a signal."""
+    databases.in_each_database(
+        lambda alias: compare_recent(
+            using=alias, seconds=RECONCILE_SECONDS, is_stopped=shutdown.is_ending
+        )
+    )
 
 
 @shared_task(

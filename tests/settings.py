@@ -48,5 +48,9 @@ TEMPLATES = [
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-BUTTON_ORDERS = {"API_KEY": "sk-tests", "BASE_URL": "http://127.0.0.1:9"}
+BUTTON_ORDERS = {
+    "API_KEY": "sk-tests",
+    # For processes that tests start.
+    "BASE_URL": env.str("TESTS_BUTTON_URL", default="http://127.0.0.1:9"),
+}
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")

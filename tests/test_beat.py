@@ -3,7 +3,11 @@ from __future__ import annotations
 from django.test import SimpleTestCase
 
 from django_button_orders import beat_schedule
-from django_button_orders.tasks import prune_submissions, report_due_orders
+from django_button_orders.tasks import (
+    prune_submissions,
+    reconcile_orders,
+    report_due_orders,
+)
 from tests.celery import app
 
 DAY = 86400.0
@@ -16,6 +20,11 @@ class BeatScheduleTests(SimpleTestCase):
                 "task": "django_button_orders.report_due_orders",
                 "schedule": 30.0,
                 "options": {"expires": 30.0},
+            },
+            "button-orders-reconcile": {
+                "task": "django_button_orders.reconcile_orders",
+                "schedule": 300.0,
+                "options": {"expires": 300.0},
             },
             "button-orders-prune": {
                 "task": "django_button_orders.prune_submissions",
@@ -34,7 +43,11 @@ class BeatScheduleTests(SimpleTestCase):
     def test_tasks_exist(self):
         names = [entry["task"] for entry in beat_schedule().values()]
 
-        assert names == [report_due_orders.name, prune_submissions.name]
+        assert names == [
+            report_due_orders.name,
+            reconcile_orders.name,
+            prune_submissions.name,
+        ]
         assert all(name in app.tasks for name in names)
 
     def test_entries_are_not_shared(self):

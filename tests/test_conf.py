@@ -44,6 +44,7 @@ DEFAULTS = {
     "TOTAL_AS_DECIMAL": False,
     "KEEP_BODIES_DAYS": 30,
     "KEEP_SUBMISSIONS_DAYS": 365,
+    "RECONCILE_DAYS": 3,
     "ACCOUNTS": {},
 }
 GOOD = {
@@ -66,6 +67,7 @@ GOOD = {
     "TOTAL_AS_DECIMAL": [True, False],
     "KEEP_BODIES_DAYS": [1, 10_000],
     "KEEP_SUBMISSIONS_DAYS": [1, 10_000],
+    "RECONCILE_DAYS": [0, 1, 10_000],
     "ACCOUNTS": [{}, {"fr": {}}, {"fr": {"API_KEY": SECRET}}],
 }
 BAD = {
@@ -96,6 +98,7 @@ BAD = {
     "TOTAL_AS_DECIMAL": NO_BOOLEANS,
     "KEEP_BODIES_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
     "KEEP_SUBMISSIONS_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
+    "RECONCILE_DAYS": [*NO_NUMBERS, -1, 1.5],
     "ACCOUNTS": [None, [], "fr", {"fr": None}, {"fr": SECRET}, {"": {}}, {1: {}}],
 }
 ONE_FOR_ALL = [
@@ -107,6 +110,7 @@ ONE_FOR_ALL = [
     "KEEP_SUBMISSIONS_DAYS",
     "LEASE_SECONDS",
     "QUEUE",
+    "RECONCILE_DAYS",
 ]
 
 

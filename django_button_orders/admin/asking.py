@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from django_button_orders.admin.box import Button
 from django_button_orders.admin.buttons import ButtonsAdmin
-from django_button_orders.admin.differences import Line, compare
+from django_button_orders.admin.comparing import Line, compare
 from django_button_orders.admin.moments import ago
 from django_button_orders.admin.preview import Preview
 from django_button_orders.admin.rights import may_ask

@@ -1,110 +1,112 @@
-"""What differs between two views of an order, field by field."""
+"""What comparisons have found, to look at and to search."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from django.utils.dateparse import parse_datetime
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
 
-SEPARATOR = " / "
-# An order's attributes are at the fourth level. Whatever is deeper stays whole.
-MAX_DEPTH = 6
-MAX_LENGTH = 1000
+from django_button_orders.admin.sources import source_url
+from django_button_orders.models import ButtonOrder, Difference
 
-
-class Line(NamedTuple):
-    """A field as one side has it and as the other has it; None where one has not."""
-
-    name: str
-    before: str | None
-    after: str | None
-    is_same: bool
-
-    @property
-    def kind(self) -> str:
-        if self.before is None:
-            return "added"
-        if self.after is None:
-            return "removed"
-        return "same" if self.is_same else "changed"
+if TYPE_CHECKING:
+    ModelAdminBase = admin.ModelAdmin[Difference]
+else:
+    ModelAdminBase = admin.ModelAdmin
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
-    """Return a line for each field of either side, in the order of ``after``."""
-    old, new = dict(flatten(before)), dict(flatten(after))
-    return [
-        Line(
-            name=name,
-            before=as_text(old[name]) if name in old else None,
-            after=as_text(new[name]) if name in new else None,
-            is_same=name in old and name in new and is_same(old[name], new[name]),
-        )
-        for name in [*new, *(name for name in old if name not in new)]
-    ]
+@admin.register(Difference)
+class DifferenceAdmin(ModelAdminBase):
+    list_display = ["order_id", "kind", "short_values", "row_link", "found_at", "fixed"]
+    list_filter = ["kind", ("fixed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=order_id"]
+    search_help_text = _("A whole order ID.")
+    ordering = ["-pk"]
+    # Counting what nobody asked for makes the list slow once there are millions.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    fields = (
+        "order_id",
+        "account",
+        "kind",
+        "all_values",
+        "error",
+        "row_link",
+        "source_link",
+        "found_at",
+        "fixed_at",
+    )
+    readonly_fields = fields
 
-
-def flatten(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the fields in a value with their names; absent and empty are alike."""
-    if value in (None, "", [], {}):
-        return
-    items = None if depth == MAX_DEPTH else items_of(value)
-    if items is None:
-        yield name, value
-        return
-    for key, item in items:
-        inner = f"{name}{SEPARATOR}{key}" if name else str(key)
-        yield from flatten(item, inner, depth + 1)
-
-
-def items_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return what an object or a list of objects is made of, or None for others."""
-    if isinstance(value, Mapping):
-        return value.items()
-    if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
-        return named_items(value)
-    return None
-
-
-def named_items(items: list[Any]) -> Iterator[tuple[Any, Any]]:
-    """
-    Yield the lines of an order with what they are called.
-
-    By their identifiers, so that a line which is gone does not move the others.
-    """
-    names = [item.get("identifier") for item in items]
-    is_unique = len({str(name) for name in names}) == len(names)
-    for number, (name, item) in enumerate(zip(names, items, strict=True), start=1):
-        yield (name if name and is_unique else number), item
-
-
-def is_same(one: Any, other: Any) -> bool:
-    if isinstance(one, bool) != isinstance(other, bool):
-        # For Python, true is 1.
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
-    if one == other:
-        return True
-    moment = as_moment(one)
-    return moment is not None and moment == as_moment(other)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Difference]:
+        differences = super().get_queryset(request)
+        rows = ButtonOrder.objects.using(differences.db).filter(
+            account=OuterRef("account"), order_id=OuterRef("order_id")
+        )
+        return differences.annotate(row_pk=Subquery(rows.values("pk")[:1]))
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Difference | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            # For the link, which depends on who looks.
+            found.request = request  # type: ignore[attr-defined]
+        return found
+
+    @admin.display(description=_("fixed"), ordering="fixed_at", empty_value="")
+    def fixed(self, difference: Difference) -> Any:
+        return difference.fixed_at
+
+    @admin.display(description=_("values"))
+    def short_values(self, difference: Difference) -> str:
+        names = ", ".join(difference.values) or difference.error
+        return Truncator(names).chars(80)
+
+    @admin.display(description=_("values: here, and there"))
+    def all_values(self, difference: Difference) -> SafeString | str:
+        lines = [
+            (name, as_text(ours), as_text(theirs))
+            for name, (ours, theirs) in difference.values.items()
+        ]
+        return (
+            format_html_join("", "<div><b>{}</b>: {}, {}</div>", lines)
+            or self.get_empty_value_display()
+        )
+
+    @admin.display(description=_("Button order"))
+    def row_link(self, difference: Any) -> SafeString | None:
+        if difference.row_pk is None:
+            return None
+        name = "admin:django_button_orders_buttonorder_change"
+        url = reverse(name, args=[difference.row_pk], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', url, difference.order_id)
+
+    @admin.display(description=_("shop's order"))
+    def source_link(self, difference: Any) -> SafeString | str | None:
+        model, key = difference.get_source_model(), difference.source_id
+        if model is None or key is None:
+            return str(key) if key else None
+        name = f"{model._meta.verbose_name} {key}"
+        url = source_url(difference.request, self.admin_site, model, key)
+        return format_html('<a href="{}">{}</a>', url, name) if url else name
 
 
-def as_moment(value: Any) -> datetime | None:
-    """Return the moment that a text stands for: there is more than one spelling."""
-    try:
-        moment = parse_datetime(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo else None
-
-
-def as_text(value: Any) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except RecursionError:
-        return "…"
-    if len(text) > MAX_LENGTH:
-        text = f"{text[:MAX_LENGTH]} …"
-    # Half of a pair of code units, which JSON may have, fits on no page.
-    return text.encode(errors="replace").decode()
+def as_text(value: Any) -> Any:
+    return _("nothing") if value is None else str(value)

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 from django.views.decorators.http import require_POST
 
-from django_button_orders import operations
+from django_button_orders import bulk_moves
 from django_button_orders.admin.buttons import ButtonsAdmin
 from django_button_orders.admin.selections import VALID_SECONDS, Selection, read, sign
 from django_button_orders.admin.verbs import CANCEL, DISMISS, RETRY, VERBS, Verb
@@ -188,11 +188,11 @@ class ManyAdmin(ButtonsAdmin):
                 "%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", len(pks)
             )
             options["what"] = what % {"verb": verb.label, "count": len(pks)}
-            told = operations.move_later(verb.name, pks, **options)
+            told = bulk_moves.move_later(verb.name, pks, **options)
             self.message_user(request, *describe_told(told, len(pks)))
             return
         try:
-            moved = operations.move_many(verb.name, pks, **options)
+            moved = bulk_moves.move_many(verb.name, pks, **options)
         except DatabaseError:
             text = _(
                 "The database is busy, so not all of it was done. Look at the list, "

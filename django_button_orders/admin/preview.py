@@ -10,8 +10,8 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import verdicts
+from django_button_orders.admin.comparing import Line, compare
 from django_button_orders.admin.curl import as_curl
-from django_button_orders.admin.differences import Line, compare
 from django_button_orders.admin.display import clip, indented
 from django_button_orders.answers import parse_object
 from django_button_orders.conf import get_settings

@@ -98,6 +98,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def rate(text: str) -> float:
+    """Parse a number per second above 0, such as 20 or 0.5."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
 def fail_unless_done(outcomes: Counter[str]) -> None:
     """Raise ``CommandError`` when some orders were not settled."""
     failed = outcomes["failed"]

@@ -1,93 +1,107 @@
 from __future__ import annotations
 
-from django.test import SimpleTestCase
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
 
-from django_button_orders.admin.differences import compare
+from django_button_orders.models import Difference
+from tests.admin.utils import AdminTestCase, page_url, text_of
+from tests.shop.models import Order
+
+LIST_URL = reverse("admin:django_button_orders_difference_changelist")
+ADD_URL = reverse("admin:django_button_orders_difference_add")
 
 
-def found(before, after):
-    return [
-        (line.name, line.before, line.after, line.kind)
-        for line in compare(before, after)
-    ]
+class DifferenceTests(AdminTestCase):
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        cls.order = Order.objects.bulk_create([Order(number="1995")])[0]
+        cls.changed = Difference.objects.create(
+            side="button",
+            kind="different",
+            order_id=cls.row.order_id,
+            values={"total": [7000, "<b>0</b>"], "btn_ref": ["hash 12", None]},
+            fixed_at=timezone.now(),
+        )
+        cls.missing = Difference.objects.create(
+            side="shop",
+            kind="missing",
+            order_id="1995",
+            source_type=ContentType.objects.get_for_model(Order),
+            source_id=str(cls.order.pk),
+        )
 
+    def url(self, difference, view="change"):
+        name = f"admin:django_button_orders_difference_{view}"
+        return reverse(name, args=[difference.pk])
 
-class CompareTests(SimpleTestCase):
-    def test_kinds(self):
-        before = {"total": 7000, "currency": "USD", "channel": "app"}
-        after = {"currency": "USD", "total": 6500, "btn_ref": "srctok-1"}
+    def found(self, query=""):
+        response = self.client.get(f"{LIST_URL}{query}")
+        assert response.status_code == 200
+        return [item.order_id for item in response.context["cl"].result_list]
 
-        assert found(before, after) == [
-            ("currency", '"USD"', '"USD"', "same"),
-            ("total", "7000", "6500", "changed"),
-            ("btn_ref", None, '"srctok-1"', "added"),
-            ("channel", '"app"', None, "removed"),
-        ]
+    def test_list(self):
+        response = self.client.get(LIST_URL)
 
-    def test_absent_and_empty(self):
-        assert found({"a": None, "b": [], "c": {}, "d": ""}, {}) == []
+        text = text_of(response)
+        assert "Button has other values" in text
+        assert "The order has no row" in text
+        assert " total, btn_ref " in text
+        assert page_url(self.row) in response.content.decode()
 
-    def test_zero_and_false(self):
-        assert found({"a": 0}, {"a": False}) == [("a", "0", "false", "changed")]
+    def test_search_by_order_id(self):
+        assert self.found("?q=1995") == ["1995"]
+        assert self.found("?q=199") == []
 
-    def test_types(self):
-        assert found({"a": 7000}, {"a": "7000"}) == [("a", "7000", '"7000"', "changed")]
+    def test_filters(self):
+        assert self.found("?kind=missing") == ["1995"]
+        assert self.found("?fixed_at__isempty=1") == ["1995"]
+        assert self.found("?fixed_at__isempty=0") == ["1994"]
 
-    def test_numbers(self):
-        assert found({"a": 70}, {"a": 70.0}) == [("a", "70", "70.0", "same")]
+    def test_as_many_queries_for_many_as_for_few(self):
+        counts = []
+        for count in (3, 30):
+            Difference.objects.bulk_create(
+                Difference(side="shop", kind="missing", order_id=f"{count}-{at}")
+                for at in range(count)
+            )
+            with CaptureQueriesContext(connection) as queries:
+                self.client.get(LIST_URL)
+            counts.append(len(queries))
 
-    def test_moments(self):
-        utc, chicago = "2026-11-01T12:00:00Z", "2026-11-01T06:00:00-06:00"
-        [line] = compare({"a": utc}, {"a": chicago})
-        assert line.kind == "same"
-        for other in (
-            "2026-11-01T12:00:01Z",
-            "2026-11-01T12:00:00",
-            "2026-99-01T12:00Z",
-        ):
-            with self.subTest(other=other):
-                [line] = compare({"a": utc}, {"a": other})
+        assert counts[0] == counts[1]
 
-                assert line.kind == "changed"
+    def test_page(self):
+        response = self.client.get(self.url(self.changed))
 
-    def test_nested(self):
-        before = {"customer": {"id": "1", "is_new": True}}
-        after = {"customer": {"id": "1", "is_new": False}}
+        assert "total : 7000, <b>0</b> btn_ref : hash 12, nothing" in text_of(response)
+        assert b"<b>0</b>" not in response.content
+        assert page_url(self.row) in response.content.decode()
 
-        assert found(before, after) == [
-            ("customer / id", '"1"', '"1"', "same"),
-            ("customer / is_new", "true", "false", "changed"),
-        ]
+    def test_page_of_an_order_without_a_row(self):
+        response = self.client.get(self.url(self.missing))
 
-    def test_lines_by_identifier(self):
-        pot = {"identifier": "pot", "total": 1}
-        mug = {"identifier": "mug", "total": 2}
+        url = reverse("admin:shop_order_change", args=[self.order.pk])
+        assert f'<a href="{url}">order {self.order.pk}</a>' in response.content.decode()
 
-        lines = found({"line_items": [pot, mug]}, {"line_items": [mug]})
+    def test_no_link_to_what_the_user_may_not_see(self):
+        self.log_in("view_difference")
 
-        assert [line[3] for line in lines] == ["same", "same", "removed", "removed"]
-        assert lines[2][0] == "line_items / pot / identifier"
+        response = self.client.get(self.url(self.missing))
 
-    def test_lines_by_number(self):
-        for lines in ([{"total": 1}], [{"identifier": "a"}, {"identifier": "a"}]):
-            with self.subTest(lines=lines):
-                names = [line[0] for line in found({}, {"line_items": lines})]
+        assert f"order {self.order.pk}" in text_of(response)
+        assert "/shop/order/" not in response.content.decode()
 
-                assert names[0].startswith("line_items / 1 / ")
-                assert len(names) == len(set(names))
+    def test_needs_permission(self):
+        self.log_in("view_buttonorder")
 
-    def test_lists(self):
-        [line] = compare({"category": ["a", "b"]}, {"category": ["b", "a"]})
+        assert self.client.get(LIST_URL).status_code == 403
 
-        assert (line.before, line.kind) == ('["a", "b"]', "changed")
-
-    def test_what_fits_on_no_page(self):
-        deep: dict[str, object] = {}
-        for _ in range(900):
-            deep = {"a": deep, "b": 1}
-        [line] = compare({}, {"a": "x" * 5000})
-        assert line.after == f'"{"x" * 999} …'
-        [line] = compare({}, {"a": "\ud800"})
-        assert line.after == '"?"'
-
-        assert len(compare({}, deep)) == 7
+    def test_read_only(self):
+        assert self.client.get(ADD_URL).status_code == 403
+        assert self.client.post(self.url(self.changed), {}).status_code == 403
+        assert self.client.post(self.url(self.changed, "delete")).status_code == 403
+        assert Difference.objects.count() == 2

@@ -128,7 +128,7 @@ class BackfillTests(TestCase):
 
         out, _, error = self.backfill()
 
-        assert (out, error) == ("2 not reportable, 8 created.\n", "")
+        assert (out, error) == ("8 created, 2 not reportable.\n", "")
 
     def test_hook_that_raises(self):
         Order.objects.filter(number="1").update(trouble="is_reportable")

@@ -1,133 +1,128 @@
 from __future__ import annotations
 
+import argparse
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections, router
+from django.db import router
 from django.db.models import QuerySet
-from tqdm import tqdm
 
 from django_button_orders.adapters import OrderAdapter, get_adapter, registered
-from django_button_orders.backfill import Batch, backfill, select_orders
+from django_button_orders.backfill import Backfill, checkpoint_name, select_orders
+from django_button_orders.batches import Batch, kept
 from django_button_orders.claims import enabled_rows
+from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.file_backfill import FileBackfill
+from django_button_orders.files.lines import UnreadableFileError
+from django_button_orders.management.backfill_options import (
+    add_file,
+    add_manner,
+    add_selection,
+    refuse_contradictions,
+)
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     fail_unless_done,
-    moment,
-    positive,
 )
-from django_button_orders.sweep import report_due
+from django_button_orders.management.files import open_input, open_rejects
+from django_button_orders.management.interrupts import Interruption, Pace
+from django_button_orders.management.progress import progress_bar
+from django_button_orders.models import ButtonOrder, Checkpoint
+from django_button_orders.sweep import Shift, report_due
 
-SHOWN_ERRORS = 10
+# Always told, also when there are none.
+COUNTS = ("created", "already_there", "not_reportable", "invalid")
 
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Makes rows for orders of the registered models that have none, so that "
-        "the workers report them. Orders that have a row are left alone: running "
-        "it twice changes nothing."
+        "Makes rows for orders of the registered models, or of a file, that have "
+        "none, so that the workers report them. Orders that have a row are left "
+        "alone: running it twice changes nothing."
     )
     examples = """\
   manage.py button_orders_backfill --dry-run
   manage.py button_orders_backfill --since 2026-01-01 --until 2026-02-01
   manage.py button_orders_backfill --model shop.Order --limit 100 --now
   manage.py button_orders_backfill --order-id 1994 --order-id 1995 --now
+  manage.py button_orders_backfill --noinput --rate 50 --resume
+  manage.py button_orders_backfill --from-file orders.csv --rejects rejects.csv
+  zcat orders.jsonl.gz | manage.py button_orders_backfill --from-file -
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--model",
-            metavar="APP.MODEL",
-            help="only this registered model (default: all of them)",
-        )
-        parser.add_argument(
-            "--since", type=moment, help="only orders from this date or time on"
-        )
-        parser.add_argument(
-            "--until", type=moment, help="only orders before this date or time"
-        )
-        parser.add_argument(
-            "--order-id",
-            action="append",
-            default=[],
-            dest="order_ids",
-            metavar="ID",
-            help="only the order with this id; can be given more than once",
-        )
-        parser.add_argument("--limit", type=positive, help="at most so many orders")
-        parser.add_argument(
-            "--batch-size",
-            type=positive,
-            default=500,
-            help="orders read and rows written at once (default: %(default)s)",
-        )
-        parser.add_argument(
-            "--database",
-            help="the database of the orders (default: the one of their model)",
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="only count, change nothing"
-        )
-        parser.add_argument(
-            "--now",
-            action="store_true",
-            help="report the orders in this process instead of leaving them to "
-            "the workers",
-        )
+        add_selection(parser)
+        add_file(parser)
+        add_manner(parser)
         self.add_format(parser)
 
-    def handle(
-        self,
-        *,
-        model: str | None,
-        order_ids: list[str],
-        limit: int | None,
-        dry_run: bool,
-        now: bool,
-        **options: Any,
-    ) -> None:
-        if dry_run and now:
-            raise CommandError("Choose one of --dry-run and --now.")
+    def handle(self, **options: Any) -> None:
+        refuse_contradictions(options)
+        self.options = argparse.Namespace(**options)
+        self.seen = 0
         self.counts: Counter[str] = Counter()
-        self.outcomes: Counter[str] = Counter()
         self.errors: list[str] = []
-        self.missing = set(order_ids)
-        for adapter in self.find_adapters(model):
-            left = None if limit is None else limit - self.seen
-            if left == 0:
-                break
-            alias = self.find_alias(adapter, options["database"])
-            orders = self.select(adapter, alias, **options)
-            batches = backfill(
-                adapter,
-                orders,
-                using=alias,
-                order_ids=order_ids,
-                limit=left,
-                batch_size=options["batch_size"],
-                dry_run=dry_run,
-            )
-            total = None if order_ids else min(orders.count(), left or sys.maxsize)
-            with tqdm(
-                desc=adapter.model._meta.label,
-                total=total,
-                unit=" orders",
-                disable=None,
-                file=self.stderr,
-            ) as bar:
-                self.work(batches, alias, bar, now=now)
-        self.finish(dry_run=dry_run, now=now, format_=options["format"])
+        self.outcomes: Counter[str] = Counter()
+        self.missing = set(self.options.order_ids)
+        self.interruption = Interruption()
+        self.pace = Pace(self.options.rate, self.interruption)
+        with self.interruption:
+            if self.options.from_file:
+                self.work_through_file()
+            else:
+                self.work_through_models()
+        self.finish()
 
     @property
-    def seen(self) -> int:
-        return sum(self.counts.values()) - self.counts["invalid"]
+    def batch_size(self) -> int:
+        """How many orders at once: with a rate, those of a second."""
+        size: int = self.options.batch_size
+        rate: float | None = self.options.rate
+        return size if rate is None else max(1, min(size, int(rate)))
 
-    def find_adapters(self, label: str | None) -> list[OrderAdapter]:
+    @property
+    def left(self) -> int | None:
+        limit = self.options.limit
+        return None if limit is None else limit - self.seen
+
+    # Orders of models
+
+    def work_through_models(self) -> None:
+        selections = [self.select(adapter) for adapter in self.find_adapters()]
+        self.confirm(selections)
+        checkpoints = []
+        for adapter, orders in selections:
+            if self.left == 0 or self.interruption.is_set():
+                return
+            checkpoint = self.find_checkpoint(adapter, orders.db)
+            backfill = Backfill(
+                adapter=adapter,
+                orders=orders,
+                using=orders.db,
+                order_ids=self.options.order_ids,
+                limit=self.left,
+                batch_size=self.batch_size,
+                dry_run=self.options.dry_run,
+                checkpoint=checkpoint,
+            )
+            total = backfill.total() if self.stderr.isatty() else None
+            self.work(backfill, adapter.model._meta.label, total)
+            checkpoints.append(checkpoint)
+            if not backfill.is_done:
+                return
+        # All models are done, and not only the first of them.
+        for checkpoint in filter(None, checkpoints):
+            if not self.options.dry_run:
+                checkpoint.delete()
+
+    def find_adapters(self) -> list[OrderAdapter]:
+        label = self.options.model
         if label is None:
             if not registered():
                 raise CommandError(
@@ -142,44 +137,141 @@ class Command(ButtonOrdersCommand):
                 f"'{label}' is not a registered model. Known are: {known}."
             ) from exc
 
-    def find_alias(self, adapter: OrderAdapter, alias: str | None) -> str:
-        if alias is not None and alias not in connections:
-            raise CommandError(f"'{alias}' is not a database of the settings.")
-        return alias or router.db_for_write(adapter.model)
-
-    def select(
-        self, adapter: OrderAdapter, alias: str, *, since: Any, until: Any, **_: Any
-    ) -> QuerySet[Any]:
+    def select(self, adapter: OrderAdapter) -> tuple[OrderAdapter, QuerySet[Any]]:
+        alias = self.options.database or router.db_for_write(adapter.model)
+        since, until = self.options.since, self.options.until
         try:
-            return select_orders(adapter, using=alias, since=since, until=until)
+            orders = select_orders(adapter, using=alias, since=since, until=until)
         except ValidationError as exc:
             raise CommandError(" ".join(exc.messages)) from exc
+        return adapter, orders
+
+    def confirm(self, selections: list[tuple[OrderAdapter, QuerySet[Any]]]) -> None:
+        """Ask somebody who sits at a terminal: what was reported stays so."""
+        options = self.options
+        if not options.interactive or options.dry_run or options.order_ids:
+            return
+        if not sys.stdin.isatty():
+            return
+        count = sum(orders.count() for _, orders in selections)
+        count = min(count, options.limit or count)
+        self.stderr.write(
+            f"Up to {count:,} orders will be reported to Button. Go on? [y/N] ",
+            ending="",
+        )
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.")
+
+    def find_checkpoint(self, adapter: OrderAdapter, alias: str) -> Checkpoint | None:
+        options = self.options
+        if options.order_ids:
+            return None
+        name = checkpoint_name(adapter, options.since, options.until)
+        checkpoints = Checkpoint.objects.using(alias)
+        found = checkpoints.filter(name=name).first()
+        if options.resume and found is not None:
+            return found
+        if found is not None:
+            self.stderr.write(
+                f"This starts anew. A run of {found.started_at:%Y-%m-%d %H:%M} (UTC) "
+                "was interrupted; --resume would have gone on from there."
+            )
+        return None if options.dry_run else checkpoints.begin(name)
+
+    # Orders of a file
+
+    def work_through_file(self) -> None:
+        options = self.options
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(open_input(options.from_file))
+                rejects = open_rejects(options.rejects, stream, stack)
+                backfill = FileBackfill(
+                    stream=stream,
+                    using=options.database or router.db_for_write(ButtonOrder),
+                    format=options.input_format,
+                    names=dict(options.map),
+                    ignore_unknown=options.ignore_unknown,
+                    rejects=rejects,
+                    complain=self.complain,
+                    account=options.account or DEFAULT_ACCOUNT,
+                    limit=options.limit,
+                    batch_size=self.batch_size,
+                    dry_run=options.dry_run,
+                )
+                self.work(backfill, "file", None)
+            except (OSError, UnreadableFileError) as exc:
+                raise CommandError(str(exc)) from exc
+
+    # Both
 
     def work(
-        self, batches: Iterator[Batch], alias: str, bar: tqdm[Any], *, now: bool
+        self, backfill: Backfill | FileBackfill, title: str, total: int | None
     ) -> None:
-        for batch in batches:
-            self.counts += batch.counts
-            self.errors += batch.errors[: SHOWN_ERRORS - len(self.errors)]
-            self.missing -= set(batch.rows.values_list("order_id", flat=True))
-            if now:
-                due = enabled_rows(alias).filter(pk__in=batch.rows.values("pk"))
-                self.outcomes += report_due(using=alias, rows=due, trigger="backfill")
-            bar.update(len(batch.orders))
+        with progress_bar(self.stderr, title, total) as self.bar:
+            began = time.monotonic()
+            for batch in backfill.run():
+                self.seen += batch.seen
+                self.missing -= batch.order_ids
+                done = (
+                    self.report(batch) if self.options.now else batch.counts["created"]
+                )
+                self.bar.update(batch.seen)
+                if self.interruption.is_set():
+                    break
+                self.pace.keep(done, seconds=time.monotonic() - began)
+                began = time.monotonic()
+        self.counts += backfill.counts
+        self.errors = kept(self.errors + backfill.errors)
 
-    def finish(self, *, dry_run: bool, now: bool, format_: str) -> None:
-        for error in self.errors:
-            self.stderr.write(error)
-        summary = {"dry_run": dry_run, **self.counts, **self.outcomes}
-        if format_ == "text" and dry_run:
+    def report(self, batch: Batch) -> int:
+        rows = batch.queryset().values("pk")
+        outcomes = report_due(
+            using=batch.using,
+            rows=enabled_rows(batch.using).filter(pk__in=rows),
+            trigger="backfill",
+            shift=Shift(is_stopped=self.interruption.is_set),
+        )
+        self.outcomes += outcomes
+        return sum(outcomes.values())
+
+    def complain(self, error: str) -> None:
+        self.bar.clear()
+        self.stderr.write(error)
+
+    def finish(self) -> None:
+        options = self.options
+        if not options.from_file:
+            for error in self.errors:
+                self.stderr.write(error)
+        counts = {name: self.counts[name] for name in COUNTS}
+        summary: dict[str, Any] = {
+            "dry_run": options.dry_run,
+            **counts,
+            **self.outcomes,
+        }
+        if options.format == "json":
+            interrupted = self.interruption.is_set()
+            summary |= {"interrupted": interrupted, "errors": self.errors}
+        elif options.dry_run:
             self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
-        self.summarize(summary, format_)
-        if self.counts["invalid"]:
+        self.summarize(summary, options.format)
+        self.fail()
+
+    def fail(self) -> None:
+        """Raise ``CommandError`` unless all went well."""
+        if self.interruption.is_set():
+            how = "Run it again" if self.options.from_file else "--resume"
             raise CommandError(
-                f"{self.counts['invalid']} orders could not be identified."
+                f"Interrupted after {self.seen:,} orders. {how} to go on.",
+                returncode=self.interruption.exit_status,
             )
-        if self.missing and not dry_run:
+        if self.counts["invalid"]:
+            what = "read" if self.options.from_file else "identified"
+            raise CommandError(f"{self.counts['invalid']} orders could not be {what}.")
+        if self.missing:
             missing = ", ".join(sorted(self.missing))
             raise CommandError(f"No order to report has the id: {missing}.")
-        if now:
+        if self.options.now:
             fail_unless_done(self.outcomes)

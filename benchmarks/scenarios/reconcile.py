@@ -1,0 +1,114 @@
+"""
+The shop, the rows and Button, compared with each other.
+
+The issue gives no figures for it, but that it is flat in memory: five times as
+many orders may take a tenth more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.bases import Base
+from benchmarks.bench import Bench
+from benchmarks.commands import Done, run_command
+from benchmarks.results import Results, divide
+from benchmarks.stock import PAYLOAD, stock_orders
+from benchmarks.system import Button
+from django_button_orders.desired import find_desired
+from django_button_orders.hosts import HostOrders
+from django_button_orders.models import ButtonOrder
+from django_button_orders.reconcile.pages import Keyset
+from django_button_orders.record import FIELDS
+
+ORDERS, QUICK_ORDERS = 100_000, 1_000
+ASKED, LATENCY_SECONDS = 10_000, 0.05
+COMMAND = "button_orders_reconcile"
+RATE, SECONDS, CPU, PEAK = "orders/s", "seconds", "CPU seconds", "peak MiB"
+MISSING, AGREEING, FEW, BUTTON = "missing", "agreeing", "a fifth", "Button"
+PAGE = 1_000
+
+
+def measure(bench: Bench) -> Results:
+    count = bench.orders(ORDERS, quick=QUICK_ORDERS)
+    results = Results(f"Reconcile: {count:,} orders")
+    for kind in ("postgresql", "sqlite"):
+        base = bench.base("ours", kind)
+        for case, orders in ((FEW, count // 5), (AGREEING, count)):
+            bench.say(f"reconcile, {kind}: {orders:,} orders are made")
+            stock_orders(base, orders)
+            bench.say(f"reconcile, {kind}, {MISSING}")
+            done = run_command(base, COMMAND, "shop", "--fix")
+            expect(done, fixed=orders)
+            if case != FEW:
+                add(results, MISSING, kind, done, orders)
+            settle(base)
+            bench.say(f"reconcile, {kind}, {case}")
+            done = run_command(base, COMMAND, "shop")
+            expect(done, agree=orders)
+            add(results, case, kind, done, orders)
+        ratio = divide(
+            results.median(AGREEING, kind, PEAK), results.median(FEW, kind, PEAK)
+        )
+        results.at_most(1, f"reconcile, {kind}: memory, five times as many", ratio, 1.1)
+        with_button(bench, base, kind, results)
+    return results
+
+
+def with_button(bench: Bench, base: Base, kind: str, results: Results) -> None:
+    """Ask a Button that answers each question in some milliseconds."""
+    count = bench.orders(ASKED, quick=QUICK_ORDERS // 2)
+    base.clear()
+    # As the fake one knows them: without lines.
+    known = {**PAYLOAD, "line_items": []}
+    state = {"status": "reported", "reported_revision": 1, "next_attempt_at": None}
+    base.fill(
+        ButtonOrder(order_id=f"ASKED-{at}", **known, **state) for at in range(count)
+    )
+    button = Button(bench.folder, latency=LATENCY_SECONDS, certificate="")
+    try:
+        bench.say(f"reconcile, {kind}, {BUTTON}")
+        done = run_command(base, COMMAND, "button", BASE_URL=button.url)
+    finally:
+        button.stop()
+    expect(done, agree=count)
+    add(results, f"{count:,} at {BUTTON}", kind, done, count)
+
+
+def settle(base: Base) -> None:
+    """Let all rows be as they are once Button has acknowledged them."""
+    keyset, position = Keyset(objects=ButtonOrder.objects.using(base.alias)), ""
+    names: set[str] = set()
+    while rows := keyset.page(position, PAGE):
+        hosts = HostOrders(rows)
+        for row in rows:
+            desired = find_desired(row, hosts)
+            values: dict[str, Any] = {
+                **desired.fields,
+                "status": "reported",
+                "reported_revision": row.revision,
+                "reported_digest": desired.digest,
+                "next_attempt_at": None,
+            }
+            for name, value in values.items():
+                setattr(row, name, value)
+            names = {name for name in values if name in FIELDS}
+        ButtonOrder.objects.using(base.alias).bulk_update(rows, names, PAGE)
+        position = keyset.position_of(rows[-1])
+    base.analyze()
+
+
+def expect(done: Done, **counts: int) -> None:
+    found = {name: done.summary[name] for name in counts}
+    if found != counts:
+        raise RuntimeError(f"{COMMAND} found {found}, and not {counts}.")
+
+
+def add(results: Results, case: str, kind: str, done: Done, count: int) -> None:
+    figures = {
+        RATE: divide(count, done.seconds),
+        SECONDS: done.seconds,
+        CPU: done.cpu_seconds,
+        PEAK: done.peak_mib,
+    }
+    results.add(case, kind, **figures)

@@ -1,0 +1,1 @@
+"""Orders from files: lines become reports, and lines that cannot come back."""

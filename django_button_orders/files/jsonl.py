@@ -1,0 +1,54 @@
+"""JSON lines: an object with Button's field names on each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from django_button_orders.files.lines import Entry, Lines
+from django_button_orders.files.orders import build_report
+
+
+def read_jsonl(lines: Lines) -> Iterator[Entry]:
+    for line in lines:
+        if not line.raw.strip():
+            continue
+        entry = Entry(lines=[line])
+        try:
+            entry.report = build_report(parse(line.as_text()))
+        except ValidationError as exc:
+            entry.refuse(line.number, exc)
+        yield entry
+
+
+def parse(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(
+            text,
+            parse_float=Decimal,
+            parse_constant=refuse_constant,
+            object_pairs_hook=without_doubles,
+        )
+    except json.JSONDecodeError as exc:
+        raise ValidationError(f"This is not JSON: {exc.msg}, at {exc.colno}.") from exc
+    # What is nested too deep, and numbers of thousands of digits.
+    except (ValueError, RecursionError, ArithmeticError) as exc:
+        raise ValidationError("This is not JSON that can be read.") from exc
+    if not isinstance(values, dict):
+        raise ValidationError("Enter an object, with Button's names of the fields.")
+    return values
+
+
+def refuse_constant(name: str) -> Any:
+    raise ValidationError(f"{name} is not JSON.")
+
+
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValidationError("A name stands twice in the same object.")
+    return values

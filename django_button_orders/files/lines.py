@@ -1,0 +1,128 @@
+"""The lines of a file as they are, one at a time, and those that come back."""
+
+from __future__ import annotations
+
+import codecs
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
+
+from django.core.exceptions import ValidationError
+
+from django_button_orders.cleaners import as_line
+from django_button_orders.failures import clip
+from django_button_orders.report import OrderReport
+
+# Longer ones are no orders, and are not held in memory.
+LONGEST_LINE = 1 << 20
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class UnreadableFileError(Exception):
+    """None of the file can be used. The message says why, and what to do."""
+
+
+class Line(NamedTuple):
+    number: int
+    raw: bytes
+    # What follows in a line that is too long.
+    rest: BinaryIO | None = None
+
+    def as_text(self) -> str:
+        """Return the line without its end. Raises ``ValidationError``."""
+        if self.rest is not None:
+            raise ValidationError("The line is longer than a mebibyte.", code="long")
+        if b"\0" in self.raw:
+            raise ValidationError("The line has a null character.", code="null")
+        try:
+            return self.raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError as exc:
+            raise ValidationError("The line is not valid UTF-8.", code="utf8") from exc
+
+    def close(self) -> None:
+        if self.rest is not None:
+            self.rest.close()
+
+
+@dataclass(kw_only=True)
+class Entry:
+    """What a file says about one order: a report, or what is wrong with it."""
+
+    lines: list[Line]
+    report: OrderReport | None = None
+    # With the numbers of their lines.
+    errors: list[str] = field(default_factory=list)
+
+    def refuse(self, number: int, error: ValidationError | str) -> None:
+        text = as_line(error) if isinstance(error, ValidationError) else error
+        self.errors.append(clip(f"line {number}: {text}"))
+
+
+class Lines:
+    """The lines of a binary stream, of which no more is held than is asked for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.number = 0
+        self.waiting: deque[Line] = deque()
+
+    def __iter__(self) -> Iterator[Line]:
+        return self
+
+    def __next__(self) -> Line:
+        if self.waiting:
+            return self.waiting.popleft()
+        raw = self.stream.readline(LONGEST_LINE)
+        if not raw:
+            raise StopIteration
+        self.number += 1
+        is_whole = len(raw) < LONGEST_LINE or raw.endswith(b"\n")
+        rest = None if is_whole else self.put_rest_aside()
+        return Line(self.number, without_mark(raw) if self.number == 1 else raw, rest)
+
+    def put_back(self, lines: list[Line]) -> None:
+        self.waiting.extendleft(reversed(lines))
+
+    def put_rest_aside(self) -> BinaryIO:
+        """Keep the rest of a long line on disk, as it must come back whole."""
+        rest: BinaryIO = TemporaryFile()  # noqa: SIM115 - goes with the line
+        piece = b"-"
+        while piece and not piece.endswith(b"\n"):
+            piece = self.stream.readline(LONGEST_LINE)
+            rest.write(piece)
+        rest.seek(0)
+        return rest
+
+
+def without_mark(raw: bytes) -> bytes:
+    """Return the beginning of a file without what some programs put before it."""
+    if raw.startswith(UTF16):
+        raise UnreadableFileError("The file is UTF-16. Save it as UTF-8.")
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+class Rejects:
+    """Where the lines of refused orders go, byte by byte, to be mended."""
+
+    def __init__(self, stream: BinaryIO | None, head: Line | None = None) -> None:
+        self.stream = stream
+        # The header of a table, without which its rows are of no use.
+        self.head = [] if head is None else [head]
+
+    def add(self, lines: list[Line]) -> None:
+        for line in (*self.head, *lines):
+            if self.stream is not None:
+                self.write(line, self.stream)
+            line.close()
+        self.head = []
+
+    def write(self, line: Line, stream: BinaryIO) -> None:
+        stream.write(line.raw)
+        if line.rest is not None:
+            shutil.copyfileobj(line.rest, stream)
+        elif not line.raw.endswith(b"\n"):
+            # The last line of a file, which need not be the last one here.
+            stream.write(b"\n")

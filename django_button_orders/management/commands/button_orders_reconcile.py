@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections import Counter
+from hashlib import sha256
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_button_orders.databases import database_aliases
+from django_button_orders.management.base import ButtonOrdersCommand, positive, rate
+from django_button_orders.management.comparisons import (
+    add_selection,
+    find_comparisons,
+    refuse_unknown,
+)
+from django_button_orders.management.progress import progress_bar
+from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.models import ButtonOrder, Checkpoint, Difference
+from django_button_orders.reconcile.asking import Pace
+from django_button_orders.reconcile.findings import (
+    AGREE,
+    FIXED,
+    NOT_COMPARED,
+    Finding,
+    Found,
+)
+from django_button_orders.reconcile.judging import FAILED, NOT_REPORTABLE, WAITING
+from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
+
+SHOWN_ERRORS = 10
+# How far it has come is written down at least that often.
+LONGEST_BATCH_SECONDS = 5
+# The position of a comparison that is through while others are not.
+END = "end"
+# What makes runs be about the same orders.
+SELECTION = ("side", "model", "since", "until", "account", "order_ids", "database")
+KINDS = Difference.Kind.values
+COUNTS = (AGREE, WAITING, FAILED, NOT_REPORTABLE, *KINDS, FIXED, NOT_COMPARED)
+THERE = {"shop": "in the shop", "button": "at Button"}
+
+
+class Command(ButtonOrdersCommand):
+    help = (
+        "Compares what should be known with what is. 'shop' compares the shop's "
+        "orders with our rows, and finds those that were written without a signal: "
+        "bulk_create(), update(), SQL. 'button' asks Button about each order that "
+        "it has acknowledged, a call for each. Differences are printed, and listed "
+        "in the admin. With --fix they are marked due; without it, nothing is sent "
+        "or changed. The exit status is 1 if some were not fixed, or not all could "
+        "be compared, and 0 if all agree or will be reported."
+    )
+    examples = """\
+  manage.py button_orders_reconcile shop
+  manage.py button_orders_reconcile shop --since 2026-11-20 --until 2026-11-22 --fix
+  manage.py button_orders_reconcile button --rate 20
+  manage.py button_orders_reconcile button --rate 20 --resume
+  manage.py button_orders_reconcile button --order-id 1994 --format json
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "side",
+            choices=Difference.Side.values,
+            help="what to compare our rows with: the shop's orders, or Button's",
+        )
+        add_selection(parser)
+        group = parser.add_argument_group("how")
+        group.add_argument(
+            "--fix", action="store_true", help="mark what differs due, to be reported"
+        )
+        group.add_argument(
+            "--rate",
+            type=rate,
+            metavar="N",
+            help="at most so many calls, or orders of the shop, per second",
+        )
+        group.add_argument("--limit", type=positive, help="at most so many orders")
+        group.add_argument(
+            "--batch-size",
+            type=positive,
+            default=200,
+            help="orders compared at once (default: %(default)s)",
+        )
+        group.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on where the last run about the same orders was interrupted",
+        )
+        self.add_format(parser)
+
+    def handle(self, **options: Any) -> None:
+        self.options = Namespace(**options)
+        refuse_unknown(self.options)
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self.ended: list[str] = []
+        self.missing = set(self.options.order_ids)
+        self.seen = self.printed = 0
+        with noting_signals() as stop:
+            comparisons = find_comparisons(self.options, stop)
+            if self.is_json:
+                self.stdout.write('{"differences": [')
+            try:
+                self.compare_all(comparisons, stop)
+            finally:
+                self.print_summary()
+        self.fail_unless_all_agree(stop)
+
+    @property
+    def is_json(self) -> bool:
+        return bool(self.options.format == "json")
+
+    @property
+    def left(self) -> int | None:
+        limit = self.options.limit
+        return None if limit is None else limit - self.seen
+
+    @property
+    def batch_size(self) -> int:
+        """How many at once: no more than the rate allows in some seconds."""
+        rate = self.options.rate or float("inf")
+        enough = max(1.0, rate * LONGEST_BATCH_SECONDS)
+        return int(min(self.options.batch_size, enough))
+
+    def is_over(self, stop: Stop) -> bool:
+        return stop.is_set or self.left == 0
+
+    def compare_all(self, comparisons: list[Comparison], stop: Stop) -> None:
+        checkpoints = [self.checkpoint(comparison) for comparison in comparisons]
+        for comparison, checkpoint in zip(comparisons, checkpoints, strict=True):
+            if checkpoint.position != END and not self.is_over(stop):
+                self.compare(comparison, checkpoint, stop)
+            self.counts += Counter(checkpoint.counts)
+        if all(checkpoint.position == END for checkpoint in checkpoints):
+            # Now there is nothing to go on with.
+            for checkpoint in checkpoints:
+                checkpoint.delete()
+
+    def checkpoint(self, comparison: Comparison) -> Checkpoint:
+        """Return where a comparison begins. Each selection of orders has its own."""
+        checkpoints = Checkpoint.objects.using(comparison.using)
+        selection = [str(getattr(self.options, name)) for name in SELECTION]
+        digest = sha256(json.dumps(selection).encode()).hexdigest()[:16]
+        name = f"reconcile {digest} {comparison.label}"[:255]
+        known = checkpoints.filter(name=name).first() if self.options.resume else None
+        return known or checkpoints.begin(name)
+
+    def compare(
+        self, comparison: Comparison, checkpoint: Checkpoint, stop: Stop
+    ) -> None:
+        is_shop = self.options.side == Difference.Side.SHOP
+        steps = compare(
+            comparison,
+            position=checkpoint.position,
+            batch_size=self.batch_size,
+            limit=self.left,
+            fixes=self.options.fix,
+            # The other one keeps a pace for its calls.
+            pace=Pace(self.options.rate, wait=stop.wait) if is_shop else UNLIMITED,
+        )
+        total = comparison.keyset.objects.count() if self.stderr.isatty() else None
+        found = Found()
+        with progress_bar(self.stderr, comparison.label, total) as bar:
+            for found, position in steps:
+                self.seen += found.done
+                checkpoint.counts = Counter(checkpoint.counts) + found.counts
+                checkpoint.advance(position=position, counts=checkpoint.counts)
+                bar.clear()
+                self.print_found(found)
+                bar.update(found.done)
+                if self.is_over(stop):
+                    break
+        if found.ended:
+            self.ended.append(f"{comparison.label}: {found.ended}")
+        elif not self.is_over(stop):
+            checkpoint.position = END
+            checkpoint.advance(position=END)
+
+    # What is printed
+
+    def print_found(self, found: Found) -> None:
+        self.missing -= {finding.difference.order_id for finding in found.findings}
+        self.errors += found.errors[: SHOWN_ERRORS - len(self.errors)]
+        for finding in found.findings:
+            if self.is_json:
+                self.print_json(finding)
+            else:
+                self.stdout.write(as_line(finding, THERE[self.options.side]))
+
+    def print_json(self, finding: Finding) -> None:
+        """Print one of many, in a document that is never held as a whole."""
+        self.stdout.write(f"{',' if self.printed else ''}{as_json(finding)}")
+        self.printed += 1
+
+    def print_summary(self) -> None:
+        for error in self.errors:
+            self.stderr.write(printable(error))
+        summary = {name: self.counts[name] for name in COUNTS}
+        if self.is_json:
+            self.stdout.write(f"], {json.dumps(summary).removeprefix('{')}")
+        else:
+            self.summarize(summary, "text")
+
+    def fail_unless_all_agree(self, stop: Stop) -> None:
+        complaints = list(self.ended)
+        if stop.is_set:
+            complaints.append("Interrupted.")
+        if complaints:
+            complaints.append("With --resume, it goes on where it has stopped.")
+        unfixed = sum(self.counts[kind] for kind in KINDS) - self.counts[FIXED]
+        if unfixed:
+            complaints.append(f"{unfixed} differences are not fixed.")
+        if self.counts[NOT_COMPARED]:
+            complaints.append(f"{self.counts[NOT_COMPARED]} orders were not compared.")
+        if unknown := self.unknown_ids():
+            complaints.append(f"There is nothing to compare for: {unknown}.")
+        if complaints:
+            raise CommandError(" ".join(complaints))
+
+    def unknown_ids(self) -> str:
+        for alias in database_aliases() if self.missing else ():
+            rows = ButtonOrder.objects.using(alias).filter(order_id__in=self.missing)
+            self.missing -= set(rows.values_list("order_id", flat=True))
+        return printable(", ".join(sorted(self.missing)))
+
+
+def as_json(finding: Finding) -> str:
+    difference = finding.difference
+    names = ("order_id", "account", "side", "kind", "source_id", "values", "error")
+    found = {name: getattr(difference, name) for name in names}
+    return json.dumps({**found, "is_fixed": finding.is_fixed})
+
+
+def as_line(finding: Finding, there: str) -> str:
+    difference = finding.difference
+    parts = [
+        f"{name} is {as_word(ours)} here and {as_word(theirs)} {there}"
+        for name, (ours, theirs) in difference.values.items()
+    ]
+    details = "; ".join([*parts, *filter(None, [difference.error])])
+    kind = Difference.Kind(difference.kind).label
+    state = " (due now)" if finding.is_fixed else ""
+    text = f"{difference.order_id}: {kind}{state}{': ' if details else '.'}{details}"
+    return printable(text)
+
+
+def as_word(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def printable(text: str) -> str:
+    """Return a text that can do nothing to a terminal: some of it came from afar."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

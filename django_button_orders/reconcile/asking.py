@@ -1,0 +1,167 @@
+"""Asking Button about many orders: in parallel, at a pace, and with patience."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from django_button_orders import verdicts
+from django_button_orders.answers import Answer
+from django_button_orders.delivery import Attempt, Exchange, call
+from django_button_orders.senders import Senders
+from django_button_orders.verdicts import Outcome, Verdict, judge
+
+# Seconds until those are asked about again that Button did not answer for.
+WAITS = (1.0, 5.0, 15.0, 30.0)
+# Where it has answered for others, it is up to the order.
+WAITS_FOR_ONE = WAITS[:2]
+# If Button asks for more, that is the end of it: it can go on another time.
+PATIENCE_SECONDS = 300.0
+# So many failures in a row are not the fault of the orders.
+MANY_FAILURES = 5
+POLL_SECONDS = 0.1
+
+Wait = Callable[[float], object]
+
+
+class Pace:
+    """Lets so many pass in a second, evenly. None is no limit."""
+
+    def __init__(
+        self,
+        rate: float | None,
+        *,
+        wait: Wait = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = rate
+        self.wait = wait
+        self.clock = clock
+        self.next_at = 0.0
+
+    def take(self, count: int = 1) -> None:
+        if self.rate is None:
+            return
+        now = self.clock()
+        if self.next_at > now:
+            self.wait(self.next_at - now)
+        # What was not used before is not made up for.
+        self.next_at = max(self.next_at, now) + count / self.rate
+
+
+@dataclass(kw_only=True)
+class Questions:
+    """Questions to one account at Button. ``ended`` says why there are no more."""
+
+    concurrency: int
+    pace: Pace
+    is_stopped: Callable[[], bool]
+    wait: Wait
+    ended: str = ""
+    failures_in_a_row: int = 0
+    asked_to_wait: float = 0.0
+    # Set when Button had better be left alone for a while.
+    is_enough: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, attempts: list[Attempt]) -> Iterator[list[Attempt]]:
+        """
+        Ask until Button has answered, or there is no use in it.
+
+        Yields what was asked, round by round. What Button did not answer for is
+        asked about again, once there has been some time.
+        """
+        waits, has_answered = iter(WAITS), False
+        while attempts:
+            asked = self.ask_once(attempts)
+            yield asked
+            failed = [afresh(attempt) for attempt in asked if is_unanswered(attempt)]
+            untried = [attempt for attempt in attempts if not attempt.has_begun]
+            if len(failed) < len(asked):
+                waits, has_answered = iter(WAITS_FOR_ONE), True
+            # One that fails each time must not keep the others waiting.
+            attempts = untried + failed
+            seconds = next(waits, None)
+            if seconds is None and not has_answered:
+                self.ended = self.ended or describe_failure(asked)
+            if not attempts or seconds is None or not self.may_go_on(seconds):
+                return
+
+    def may_go_on(self, seconds: float) -> bool:
+        seconds, self.asked_to_wait = max(seconds, self.asked_to_wait), 0.0
+        if seconds > PATIENCE_SECONDS and not self.ended:
+            self.ended = f"Button asks to come again in {seconds:.0f} seconds."
+        if not self.ended and not self.is_stopped():
+            self.wait(seconds)
+        return not self.ended and not self.is_stopped()
+
+    def ask_once(self, attempts: list[Attempt]) -> list[Attempt]:
+        self.is_enough.clear()
+        self.failures_in_a_row = 0
+        done: list[Attempt] = []
+        with Senders(self.concurrency, self.perform) as senders:
+            for attempt in attempts:
+                while senders.in_flight >= self.concurrency:
+                    done += senders.take(POLL_SECONDS)
+                if not self.is_over():
+                    self.pace.take()
+                if self.is_over():
+                    break
+                senders.put(attempt)
+            while senders.in_flight:
+                done += senders.take(POLL_SECONDS)
+        return [attempt for attempt in done if attempt.has_begun]
+
+    def is_over(self) -> bool:
+        return self.is_enough.is_set() or self.is_stopped()
+
+    def perform(self, attempt: Attempt) -> None:
+        """Ask one question. Threads do this."""
+        if not self.is_over():
+            exchange = call(attempt, verdicts.RETRIEVE, time.monotonic())
+            attempt.verdict = judge_question(exchange)
+            self.heed(attempt.verdict)
+
+    def heed(self, verdict: Verdict) -> None:
+        if verdict.outcome is Outcome.PAUSE:
+            self.ended = verdict.error
+            self.is_enough.set()
+        elif verdict.outcome is not Outcome.RETRY:
+            self.failures_in_a_row = 0
+        else:
+            self.failures_in_a_row += 1
+            self.asked_to_wait = max(self.asked_to_wait, verdict.retry_after or 0.0)
+            if self.asked_to_wait or self.failures_in_a_row >= MANY_FAILURES:
+                self.is_enough.set()
+
+
+def judge_question(exchange: Exchange) -> Verdict:
+    """Return how a question ended: that an order is not known is an answer, too."""
+    result = judge(verdicts.RETRIEVE, exchange.answer)
+    if isinstance(result, Verdict):
+        return result
+    if result == verdicts.UPDATE or exchange.status_code == 404:
+        return Verdict(outcome=Outcome.REPORTED)
+    answer = exchange.answer
+    error = (
+        verdicts.describe(verdicts.RETRIEVE, answer)
+        if isinstance(answer, Answer)
+        else str(answer)
+    )
+    return Verdict(outcome=Outcome.FAILED, reason=verdicts.REFUSED, error=error)
+
+
+def is_unanswered(attempt: Attempt) -> bool:
+    verdict = attempt.verdict
+    # A 403 is an answer about this one order: others are none of its business.
+    return verdict is not None and verdict.reason == verdicts.UNAVAILABLE
+
+
+def afresh(attempt: Attempt) -> Attempt:
+    return replace(attempt, verdict=None, has_begun=False, exchanges=[])
+
+
+def describe_failure(attempts: list[Attempt]) -> str:
+    errors = [item.verdict.error for item in attempts if item.verdict is not None]
+    return f"Button does not answer. The last error: {errors[-1]}"

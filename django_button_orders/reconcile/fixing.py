@@ -1,0 +1,77 @@
+"""Having what was found amiss reported again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, transaction
+
+from django_button_orders.adapters import get_adapter
+from django_button_orders.backfill import COLUMNS
+from django_button_orders.batches import Batch
+from django_button_orders.models import ButtonOrder, Difference
+from django_button_orders.operations import note_change
+from django_button_orders.reconcile.findings import FIXED, Finding, Found
+
+
+def fix(found: Found, *, using: str) -> None:
+    """
+    Mark what was found due. A worker compares again, and makes the call.
+
+    A row that somebody else has locked is left as it is: whoever saves or reports
+    it might wait for us. It is found again, if need be.
+    """
+    make_rows([item for item in found.findings if is_missing(item)], using=using)
+    marks: defaultdict[str | None, list[Finding]] = defaultdict(list)
+    for finding in found.findings:
+        if finding.row is not None:
+            marks[finding.known_digest].append(finding)
+        elif not is_missing(finding):
+            note_failure(finding, using=using)
+    for known_digest, findings in marks.items():
+        mark(findings, known_digest, using=using)
+    found.counts[FIXED] += sum(finding.is_fixed for finding in found.findings)
+
+
+def is_missing(finding: Finding) -> bool:
+    return finding.difference.kind == Difference.Kind.MISSING
+
+
+def make_rows(findings: list[Finding], *, using: str) -> None:
+    """Make due rows, as a backfill does; somebody may just have made one of them."""
+    if not findings:
+        return
+    # A page is of one model.
+    kind = findings[0].difference.source_type_id
+    rows: list[Sequence[Any]] = [
+        [getattr(finding.difference, name) for name in COLUMNS] for finding in findings
+    ]
+    shared = {"source_type_id": kind}
+    Batch(using=using, names=COLUMNS, shared=shared, rows=rows).write()
+    for finding in findings:
+        finding.is_fixed = True
+
+
+def note_failure(finding: Finding, *, using: str) -> None:
+    """Put what the adapter raises onto a row, as a save would."""
+    order = finding.host_order
+    note_change(get_adapter(type(order)), order, using=using)
+    finding.is_fixed = True
+
+
+def mark(findings: list[Finding], known_digest: str | None, *, using: str) -> None:
+    rows = ButtonOrder.objects.using(using)
+    pks = [finding.row.pk for finding in findings if finding.row is not None]
+    values = {} if known_digest is None else {"reported_digest": known_digest}
+    if connections[using].features.has_select_for_update_skip_locked:
+        with transaction.atomic(using=using):
+            free = rows.filter(pk__in=pks).select_for_update(skip_locked=True)
+            pks = list(free.values_list("pk", flat=True))
+            rows.filter(pk__in=pks).mark_changed(**values)
+    else:
+        rows.filter(pk__in=pks).mark_changed(**values)
+    marked = set(pks)
+    for finding in findings:
+        finding.is_fixed = finding.row is not None and finding.row.pk in marked

@@ -1,0 +1,110 @@
+"""
+The comparison that runs by itself: orders written behind Django's back arrive.
+
+It goes through the orders of the last days, in the order of the adapter's
+``date_field``, and begins again once it is through. Without a ``date_field`` it
+goes through all of them, the newest keys first.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import router
+from django.utils import timezone
+
+from django_button_orders.adapters import OrderAdapter, registered
+from django_button_orders.backfill import select_orders
+from django_button_orders.conf import get_settings
+from django_button_orders.models import Checkpoint
+from django_button_orders.querysets import DatabaseNow
+from django_button_orders.reconcile.findings import FIXED
+from django_button_orders.reconcile.run import compare
+from django_button_orders.reconcile.shop import ShopOrders
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 200
+
+IsOver = Callable[[], bool]
+
+
+def compare_recent(
+    *,
+    using: str,
+    seconds: float,
+    is_stopped: IsOver = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Counter[str]:
+    """
+    Compare orders with their rows, for about so many seconds, and mark what differs.
+
+    Where this has stopped, the next call goes on.
+    """
+    days = get_settings().reconcile_days
+    adapters = [
+        adapter
+        for adapter in registered()
+        if days and router.allow_migrate_model(using, adapter.model)
+    ]
+    counts: Counter[str] = Counter()
+    for adapter in adapters:
+        # Each has its share, whatever the others take.
+        ends = clock() + seconds / len(adapters)
+        counts += compare_model(
+            adapter,
+            days,
+            using=using,
+            is_over=lambda ends=ends: is_stopped() or clock() >= ends,  # type: ignore[misc]  # bound now
+        )
+    if counts[FIXED]:
+        logger.warning(
+            "Database %s: %d orders had changed, or come, without a signal. "
+            "They are due now; the admin lists them as differences.",
+            using,
+            counts[FIXED],
+        )
+    return counts
+
+
+def compare_model(
+    adapter: OrderAdapter, days: int, *, using: str, is_over: IsOver
+) -> Counter[str]:
+    checkpoints = Checkpoint.objects.using(using)
+    name = f"reconcile recent {adapter.model._meta.label}"
+    checkpoint, _ = checkpoints.get_or_create(name=name)
+    counts: Counter[str] = Counter()
+    steps = compare(
+        recent_orders(adapter, days, using=using),
+        position=checkpoint.position,
+        batch_size=BATCH_SIZE,
+        fixes=True,
+    )
+    for step in steps:
+        counts += step.found.counts
+        here = checkpoints.filter(name=name, position=checkpoint.position)
+        checkpoint.position = step.position
+        if not here.update(position=step.position, updated_at=DatabaseNow()):
+            # Another process is at it, too, and one is enough.
+            return counts
+        if is_over():
+            return counts
+    # It is through: the next one begins with the first page.
+    checkpoints.filter(name=name).update(position="", updated_at=DatabaseNow())
+    return counts
+
+
+def recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> ShopOrders:
+    name = adapter.date_field
+    if not name:
+        orders = adapter.get_queryset().using(using)
+        return ShopOrders(adapter=adapter, orders=orders, using=using, names=("-pk",))
+    since = timezone.now() - timedelta(days=days)
+    orders = select_orders(adapter, using=using, since=since)
+    # In the order of the index that dates usually have: by key alone, a database
+    # may go through all the orders there are to find the latest.
+    return ShopOrders(adapter=adapter, orders=orders, using=using, names=(name, "pk"))

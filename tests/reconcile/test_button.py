@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import threading
+
+import responses
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from django_button_orders import Customer
+from django_button_orders.models import (
+    ButtonOrder,
+    Difference,
+    PausedAccount,
+    Submission,
+)
+from django_button_orders.querysets import DatabaseNow
+from django_button_orders.reconcile.asking import Pace, Questions
+from django_button_orders.reconcile.button import AcknowledgedRows
+from django_button_orders.reconcile.run import compare
+from django_button_orders.sandbox import Sandbox
+from django_button_orders.sweep import report_due
+from tests.shop.models import Order, OrderLine
+from tests.utils import LONG_AGO, add_answer, button_settings, create_row, order_url
+
+
+class Waits:
+    """Stands for time: notes how long was waited for, and does something instead."""
+
+    def __init__(self, *actions):
+        self.seconds = []
+        self.actions = list(actions)
+
+    def __call__(self, seconds):
+        self.seconds.append(seconds)
+        if self.actions:
+            self.actions.pop(0)()
+
+
+def comparison_of(*, wait, is_stopped=lambda: False):
+    return AcknowledgedRows(
+        account="default",
+        rows=ButtonOrder.objects.all(),
+        using="default",
+        questions=Questions(
+            concurrency=2, pace=Pace(None), is_stopped=is_stopped, wait=wait
+        ),
+    )
+
+
+class ButtonTestCase(TestCase):
+    def setUp(self):
+        self.sandbox = Sandbox(api_key="sk-tests")
+        self.sandbox.start()
+        self.addCleanup(self.sandbox.stop)
+        self.settings(CONCURRENCY=2)
+        self.waits = Waits()
+        self.stopped = threading.Event()
+
+    def settings(self, **values):
+        settings = override_settings(
+            BUTTON_ORDERS=button_settings(BASE_URL=self.sandbox.url, **values)
+        )
+        settings.enable()
+        self.addCleanup(settings.disable)
+
+    def report(self, count=1, **values):
+        """Report rows, some time ago."""
+        for number in range(count):
+            create_row(order_id=f"{number}", **values)
+        self.report_due()
+
+    def report_due(self):
+        report_due(using="default")
+        ButtonOrder.objects.update(reported_at=LONG_AGO)
+
+    def tell(self, order_id="0", **values):
+        """Have Button know something else, as after a call that is not on record."""
+        with self.sandbox.lock:
+            known = self.sandbox.store.held[order_id]
+            self.sandbox.store.held[order_id] = {**known, **values}
+
+    def forget(self, order_id="0"):
+        with self.sandbox.lock:
+            del self.sandbox.store.held[order_id]
+
+    def compare(self, **options):
+        """Compare, and return how many there were of what, and why it has ended."""
+        comparison = comparison_of(wait=self.waits, is_stopped=self.stopped.is_set)
+        counts, self.ended, self.position = {}, "", options.get("position", "")
+        for step in compare(comparison, **options):
+            for name, count in step.found.counts.items():
+                counts[name] = counts.get(name, 0) + count
+            self.ended, self.position = step.found.ended, step.position
+        return counts
+
+    def asked(self):
+        return [item.order_id for item in self.sandbox.requests if item.method == "GET"]
+
+
+class AgreeingTests(ButtonTestCase):
+    def test_all_that_the_sandbox_holds(self):
+        order = Order.objects.create(number="1", email="ada@example.com")
+        OrderLine.objects.create(order=order, sku="a.b", price="12.50", quantity=3)
+        self.report(
+            customer=Customer(id="u-77", is_new=True),
+            customer_order_id="10042",
+            partner_order_channel="app",
+            line_items=[{"identifier": "x", "amount": 5, "category": ["Home"]}],
+        )
+
+        assert self.compare() == {"agree": 2}
+
+    def test_decimals(self):
+        """The sandbox returns minor units, as Button may, or may not."""
+        self.settings(TOTAL_AS_DECIMAL=True)
+        self.report()
+
+        assert self.compare() == {"agree": 1}
+        self.tell(total=70.0)
+        assert self.compare() == {"agree": 1}
+        self.tell(total=71.0)
+        assert self.compare() == {"different": 1}
+
+    def test_cancelled(self):
+        self.report(2)
+        for row in ButtonOrder.objects.all():
+            row.cancel()
+        self.report_due()
+        # Whether Button shows what is cancelled is not published.
+        self.forget("1")
+
+        assert self.compare() == {"agree": 2}
+
+    def test_cancelled_before_it_was_sent(self):
+        create_row().cancel()
+        self.report_due()
+
+        assert self.compare() == {}
+        assert self.asked() == []
+
+    def test_finalized(self):
+        self.report()
+        self.sandbox.finalize("0")
+
+        assert self.compare() == {"agree": 1}
+
+    def test_pending_and_failed_rows_are_not_asked_about(self):
+        self.report(2)
+        ButtonOrder.objects.filter(order_id="0").update(status="failed")
+        ButtonOrder.objects.get(order_id="1").retry()
+        ButtonOrder.objects.filter(order_id="1").mark_changed()
+
+        assert self.compare() == {}
+
+
+class DifferingTests(ButtonTestCase):
+    def test_values(self):
+        self.report(line_items=[{"identifier": "x", "total": 7000}])
+        self.tell(total=1, line_items=[], currency="EUR")
+
+        assert self.compare(fixes=True) == {"different": 1, "fixed": 1}
+        assert Difference.objects.get().values == {
+            "currency": ["USD", "EUR"],
+            "line_items": [1, 0],
+            "line_items.x": ["a line", None],
+            "total": [7000, 1],
+        }
+        self.report_due()
+        assert self.sandbox.orders["0"]["total"] == 7000
+        assert self.compare() == {"agree": 1}
+
+    def test_customer_is_not_shown(self):
+        self.report(customer=Customer(id="u-77"))
+        self.tell(customer={"id": "u-78"})
+
+        self.compare()
+
+        values = Difference.objects.get().values
+        assert list(values) == ["customer.id"]
+        assert "u-7" not in str(values)
+
+    def test_unknown_there(self):
+        self.report()
+        self.forget()
+
+        assert self.compare(fixes=True) == {"unknown": 1, "fixed": 1}
+        self.report_due()
+        assert self.sandbox.orders["0"]["total"] == 7000
+        assert self.compare() == {"agree": 1}
+
+    def test_active_there(self):
+        self.report()
+        ButtonOrder.objects.get().cancel()
+        self.report_due()
+        self.tell(status="open")
+
+        assert self.compare(fixes=True) == {"active": 1, "fixed": 1}
+        assert Difference.objects.get().values == {"status": ["cancelled", "open"]}
+        self.report_due()
+        assert self.sandbox.orders["0"]["status"] == "deleted"
+        assert ButtonOrder.objects.get().status == "cancelled"
+
+    def test_deleted_there(self):
+        """That cannot be undone, which the row says without another call."""
+        self.report()
+        self.tell(status="deleted")
+
+        assert self.compare(fixes=True) == {"deleted": 1, "fixed": 1}
+        requests = len(self.sandbox.requests)
+        self.report_due()
+        row = ButtonOrder.objects.get()
+        assert (row.status, row.reason) == ("failed", "finalized")
+        assert len(self.sandbox.requests) == requests
+        assert self.compare() == {}
+
+    def test_too_late(self):
+        self.report()
+        self.tell(total=1)
+        self.sandbox.finalize("0")
+
+        self.compare(fixes=True)
+
+        self.report_due()
+        row = ButtonOrder.objects.get()
+        assert (row.status, row.reason) == ("failed", "finalized")
+        assert self.compare() == {}
+
+    def test_reported_just_now(self):
+        """Button may have taken it in, and not show it yet."""
+        self.report()
+        self.forget()
+        ButtonOrder.objects.update(reported_at=DatabaseNow())
+
+        assert self.compare(fixes=True) == {"waiting": 1, "fixed": 0}
+
+    def test_answers_that_show_nothing(self):
+        self.report()
+        for answer in (
+            {"body": "accepted", "content_type": "text/plain"},
+            {"body": '{"meta": {"status": "ok"}, "object": null}'},
+            {"body": '{"meta": {"status": "ok"}, "object": [1]}'},
+        ):
+            with self.subTest(answer=answer):
+                self.sandbox.misbehave(status=200, **answer)
+
+                assert self.compare() == {"not_compared": 1}
+
+    def test_row_that_is_no_order(self):
+        self.report()
+        ButtonOrder.objects.update(currency="???")
+
+        assert self.compare() == {"not_compared": 1}
+        assert self.asked() == []
+
+
+class PatienceTests(ButtonTestCase):
+    def test_one_that_fails_once(self):
+        self.report(3)
+        self.sandbox.misbehave(status=500, order_id="1")
+
+        assert self.compare() == {"agree": 3}
+        assert self.waits.seconds == [1.0]
+        assert sorted(self.asked()) == ["0", "1", "1", "2"]
+        outcomes = Submission.objects.filter(operation="retrieve", trigger="reconcile")
+        assert sorted(outcomes.values_list("outcome", flat=True)) == [
+            "succeeded",
+            "succeeded",
+            "succeeded",
+            "will_retry",
+        ]
+
+    def test_one_that_always_fails(self):
+        self.report(3)
+        self.sandbox.misbehave(times=100, status=500, order_id="1")
+
+        assert self.compare() == {"agree": 2, "not_compared": 1}
+        assert self.ended == ""
+        assert len(self.asked()) == 5
+
+    def test_forbidden(self):
+        """It may be about this order alone, and time does not help."""
+        self.report(2)
+        self.sandbox.misbehave(times=100, status=403, order_id="1")
+
+        assert self.compare() == {"agree": 1, "not_compared": 1}
+        assert self.waits.seconds == []
+
+    def test_retry_after(self):
+        self.report(40)
+        self.sandbox.misbehave(status=429, headers={"Retry-After": "77"})
+
+        assert self.compare() == {"agree": 40}
+        assert self.waits.seconds == [77.0]
+
+    def test_nothing_is_sent_while_button_wants_to_be_left_alone(self):
+        self.report(40)
+        self.sandbox.misbehave(times=3, status=429, headers={"Retry-After": "77"})
+        asked = []
+        self.waits.actions = [lambda: asked.append(len(self.asked()))]
+
+        self.compare()
+
+        # What was on its way, and no more.
+        assert asked[0] <= 4
+
+    def test_asked_to_come_another_day(self):
+        self.report(3)
+        self.sandbox.misbehave(times=3, status=429, headers={"Retry-After": "7200"})
+
+        assert self.compare(batch_size=1) == {}
+        assert self.ended == "Button asks to come again in 7200 seconds."
+        assert self.waits.seconds == []
+
+    def test_away_and_back(self):
+        self.report(10)
+        self.sandbox.stop()
+        self.waits.actions = [lambda: None, self.sandbox.start]
+
+        assert self.compare() == {"agree": 10}
+        assert self.waits.seconds[:2] == [1.0, 5.0]
+
+    def test_away_for_long(self):
+        self.report(10)
+        assert self.compare(batch_size=5, limit=5) == {"agree": 5}
+        position = self.position
+        self.sandbox.stop()
+
+        assert self.compare(batch_size=5, position=position) == {}
+        assert self.waits.seconds == [1.0, 5.0, 15.0, 30.0]
+        assert self.ended.startswith("Button does not answer. The last error: Button ")
+        assert self.position == position
+
+        self.sandbox.start()
+        assert self.compare(batch_size=5, position=position) == {"agree": 5}
+        assert sorted(self.asked()) == sorted(f"{number}" for number in range(10))
+
+    def test_interrupted(self):
+        self.report(30)
+
+        def stop_at(request):
+            if request.method == "GET" and len(self.asked()) >= 9:
+                self.stopped.set()
+
+        self.sandbox.listener = stop_at
+        counts = self.compare()
+        done = counts["agree"]
+        assert 9 <= done < 30
+        self.stopped.clear()
+        self.sandbox.listener = lambda request: None
+
+        again = self.compare(position=self.position)
+
+        assert done + again["agree"] >= 30
+        assert set(self.asked()) == {f"{number}" for number in range(30)}
+
+    def test_key_that_is_refused(self):
+        self.report(20)
+        self.sandbox.misbehave(times=20, status=401)
+
+        assert self.compare() == {}
+        assert "401" in self.ended
+        assert self.position == ""
+        assert PausedAccount.objects.get().account == "default"
+        assert len(self.asked()) <= 4
+
+    def test_row_that_was_deleted_meanwhile(self):
+        self.report(2)
+        comparison = comparison_of(wait=self.waits)
+        page = comparison.keyset.page("", 10)
+        ButtonOrder.objects.filter(order_id="1").delete()
+
+        found = comparison.compare(page)
+
+        assert found.done == 2
+        assert Submission.objects.filter(operation="retrieve").count() == 1
+
+
+class PaceTests(TestCase):
+    def test_evenly(self):
+        now = [100.0]
+        waits = []
+
+        def wait(seconds):
+            waits.append(round(seconds, 3))
+            now[0] += seconds
+
+        pace = Pace(4, wait=wait, clock=lambda: now[0])
+        for _ in range(3):
+            pace.take()
+        assert waits == [0.25, 0.25]
+        # What was not used is not made up for.
+        now[0] += 10
+        pace.take()
+        pace.take(2)
+        pace.take()
+        assert waits == [0.25, 0.25, 0.25, 0.5]
+
+    def test_no_limit(self):
+        pace = Pace(None, wait=None)
+
+        pace.take()
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class RaceTests(TransactionTestCase):
+    """The shop goes on while Button is asked."""
+
+    def setUp(self):
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+
+    def test_change_while_button_is_asked(self):
+        add_answer("POST")
+        create_row()
+        report_due(using="default")
+        ButtonOrder.objects.update(reported_at=LONG_AGO)
+        waits = Waits(lambda: ButtonOrder.objects.all().mark_changed())
+        add_answer("GET", order_url(), status=503, json={})
+        body = {"meta": {"status": "ok"}, "object": {"total": 1}}
+        add_answer("GET", order_url(), json=body)
+
+        (step,) = compare(comparison_of(wait=waits), fixes=True)
+
+        assert +step.found.counts == {"waiting": 1}
+        assert ButtonOrder.objects.get().revision == 2
+        assert not Difference.objects.exists()

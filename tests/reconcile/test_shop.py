@@ -1,0 +1,491 @@
+from __future__ import annotations
+
+import pytest
+import responses
+from django.db import OperationalError, connection
+from django.test import TestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from django_button_orders.adapters import get_adapter
+from django_button_orders.models import ButtonOrder, Difference
+from django_button_orders.reconcile.fixing import fix
+from django_button_orders.reconcile.run import compare
+from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
+from django_button_orders.sweep import report_due
+from tests.shop.models import Order, OrderLine
+from tests.utils import (
+    add_answer,
+    button_settings,
+    calls,
+    create_row,
+    order_url,
+)
+
+
+def kinds():
+    """Return the differences that are open, by order id."""
+    return dict(
+        Difference.objects.filter(fixed_at=None).values_list("order_id", "kind")
+    )
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class ShopTestCase(TestCase):
+    def setUp(self):
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+        add_answer("POST")
+
+    def compare(self, **options):
+        """Compare all there is, and return how many there were of what."""
+        counts = {}
+        for comparison in self.comparisons():
+            for step in compare(comparison, **options):
+                for name, count in step.found.counts.items():
+                    counts[name] = counts.get(name, 0) + count
+        return counts
+
+    def comparisons(self):
+        orders = Order.objects.all()
+        rows = ButtonOrder.objects.all()
+        return [
+            ShopOrders(adapter=get_adapter(Order), orders=orders, using="default"),
+            ReportedRows(reported=rows, using="default"),
+        ]
+
+    def place(self, **values):
+        """Place an order that is noticed, and report it."""
+        order = Order.objects.create(**{"number": "1994", **values})
+        report_due(using="default")
+        responses.calls.reset()
+        return order
+
+    def write(self, order, **values):
+        """Write an order as SQL does: nobody notices."""
+        Order.objects.filter(pk=order.pk).update(**values)
+
+    def row(self):
+        return ButtonOrder.objects.get()
+
+    def report(self):
+        report_due(using="default")
+        return self.row().status
+
+
+class MissingTests(ShopTestCase):
+    def write_new(self, **values):
+        return Order.objects.bulk_create([Order(**{"number": "1994", **values})])[0]
+
+    def test_missing(self):
+        order = self.write_new()
+
+        assert self.compare(fixes=True) == {"missing": 1, "fixed": 1}
+        assert self.row().get_source() == order
+        assert self.report() == "reported"
+
+    def test_not_reportable(self):
+        self.write_new(is_paid=False)
+
+        assert self.compare(fixes=True) == {"not_reportable": 1, "fixed": 0}
+        assert not ButtonOrder.objects.exists()
+
+    def test_cancelled_before_it_was_ever_sent(self):
+        """Button knows nothing of it, as it should be."""
+        self.write_new(is_cancelled=True)
+
+        assert self.compare() == {"not_reportable": 1}
+
+    def test_adapter_that_cannot_tell_if_it_is_cancelled(self):
+        self.write_new(trouble="is_cancelled")
+
+        assert self.compare(fixes=True) == {"missing": 1, "fixed": 1}
+        with self.assertLogs("django_button_orders", "WARNING"):
+            assert self.report() == "failed"
+
+    def test_adapter_that_raises(self):
+        """It gets a row that says what is wrong with it, and one alone."""
+        self.write_new(trouble="get_order_id", email="ada@example.com")
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
+        row = self.row()
+        assert (row.status, row.reason) == ("failed", "invalid")
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+        assert self.row().revision == row.revision
+        difference = Difference.objects.get()
+        assert "get_order_id: TroubleError at " in difference.error
+        assert "No luck" not in difference.error
+
+    def test_other_row_with_its_id(self):
+        """One in another account is another order."""
+        create_row(account="eu")
+        self.write_new()
+
+        assert self.compare()["missing"] == 1
+
+
+class ChangedTests(ShopTestCase):
+    def test_changed(self):
+        order = self.place()
+        self.write(order, total=65)
+        add_answer("POST", order_url())
+
+        assert self.compare() == {"changed": 1}
+        assert Difference.objects.get().values == {"total": [7000, 6500]}
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+        assert calls() == ["POST /v1/order/1994"]
+        assert self.compare() == {"agree": 1}
+
+    def test_line(self):
+        order = self.place()
+        OrderLine.objects.bulk_create([OrderLine(order=order, sku="a", price=7)])
+
+        assert self.compare() == {"changed": 1}
+        assert "line_items.a" in Difference.objects.get().values
+
+    def test_customer_is_not_shown(self):
+        order = self.place(email="ada@example.com")
+        digest = self.row().customer["email_sha256"]
+        self.write(order, email="eve@example.com")
+
+        assert self.compare() == {"changed": 1}
+        values = Difference.objects.get().values
+        assert list(values) == ["customer.email_sha256"]
+        assert digest not in str(values)
+        assert "example.com" not in str(values)
+
+    def test_what_button_would_not_be_told(self):
+        """A token is tied to its order for ever: no update sends it."""
+        order = self.place()
+        self.write(order, btn_ref="srctok-2")
+
+        assert self.compare() == {"agree": 1}
+
+    def test_cancelled(self):
+        order = self.place()
+        self.write(order, is_cancelled=True)
+        add_answer("DELETE", order_url())
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert Difference.objects.get().values == {"status": ["open", "cancelled"]}
+        assert self.report() == "cancelled"
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+
+    def test_not_cancelled_any_more(self):
+        """That cannot be undone, which the row will say."""
+        order = self.place()
+        add_answer("DELETE", order_url())
+        order.is_cancelled = True
+        order.save()
+        self.report()
+        self.write(order, is_cancelled=False)
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert Difference.objects.get().values == {"status": ["cancelled", "open"]}
+        assert self.report() == "failed"
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+
+    def test_pending_rows_need_nothing(self):
+        order = Order.objects.create(number="1994")
+        self.write(order, total=65)
+
+        assert self.compare(fixes=True) == {"waiting": 1, "fixed": 0}
+        assert self.row().revision == 1
+
+    def test_no_report_can_be_built_any_more(self):
+        order = self.place()
+        self.write(order, trouble="build")
+
+        with self.assertLogs("django_button_orders", "WARNING"):
+            assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
+            assert self.report() == "failed"
+            assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+
+    def test_order_that_has_lost_its_id(self):
+        order = self.place()
+        self.write(order, trouble="get_order_id")
+
+        with self.assertLogs("django_button_orders", "WARNING"):
+            assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
+        # Its own row, and no other.
+        assert self.row().status == "pending"
+
+    def test_database_that_is_away(self):
+        self.place()
+
+        def go_away(execute, sql, params, many, context):
+            if "shop_orderline" in sql:
+                raise OperationalError("It went away.")
+            return execute(sql, params, many, context)
+
+        with (
+            connection.execute_wrapper(go_away),
+            pytest.raises(OperationalError),
+        ):
+            self.compare()
+        assert not Difference.objects.exists()
+
+    def test_as_many_queries_for_many_as_for_few(self):
+        counts = []
+        for number in range(30):
+            order = self.place(number=f"{number}")
+            self.write(order, total=65)
+            if number in (9, 29):
+                (comparison, _) = self.comparisons()
+                page = comparison.keyset.page("", 100)
+                # Lines are not prefetched by this adapter: each build asks once.
+                with CaptureQueriesContext(connection) as queries:
+                    comparison.compare(page)
+                counts.append(len(queries) - 2 * len(page))
+
+        assert counts[0] == counts[1]
+
+
+class FailedTests(ShopTestCase):
+    """Rows that need a person are left alone, unless their order has changed."""
+
+    def refuse(self):
+        responses.reset()
+        add_answer("POST", status=400)
+
+    def test_same_again(self):
+        self.refuse()
+        self.place()
+        before = ButtonOrder.objects.values().get()
+
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+        assert ButtonOrder.objects.values().get() == before
+
+    def test_changed_since(self):
+        self.refuse()
+        order = self.place()
+        self.write(order, total=65)
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+
+    def test_token_that_came_late(self):
+        with override_settings(
+            BUTTON_ORDERS=button_settings(REPORT_WITHOUT_TOKEN=False)
+        ):
+            order = self.place()
+            assert self.row().reason == "no_token"
+            assert self.compare() == {"agree": 1}
+            self.write(order, btn_ref="srctok-1")
+
+            assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+            assert self.report() == "reported"
+
+    def test_dismissed_by_a_person(self):
+        self.refuse()
+        order = self.place()
+        self.row().dismiss("Never mind.")
+
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+        self.write(order, total=65)
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+
+    def test_not_to_be_reported_any_more(self):
+        order = Order.objects.create(number="1994")
+        self.write(order, is_paid=False)
+        assert self.report() == "dismissed"
+
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+        self.write(order, is_paid=True)
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+
+    def test_cancellation_that_was_refused(self):
+        """It would be refused for ever: it is not asked for again and again."""
+        order = self.place()
+        add_answer("DELETE", order_url(), status=403)
+        self.write(order, is_cancelled=True)
+        self.compare(fixes=True)
+        assert self.report() == "failed"
+
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+
+    def test_cancelled_after_a_refusal(self):
+        self.refuse()
+        order = self.place()
+        self.write(order, is_cancelled=True)
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "cancelled"
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+
+    def test_repaired_adapter(self):
+        order = Order.objects.create(number="1994", trouble="build")
+        with self.assertLogs("django_button_orders", "WARNING"):
+            self.report()
+            assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+        self.write(order, trouble="")
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+
+
+class RowTests(ShopTestCase):
+    """What can be seen at the rows alone."""
+
+    def test_gone(self):
+        self.place()
+        Order.objects.all().delete()
+
+        assert self.compare(fixes=True) == {"gone": 1, "fixed": 1}
+        assert self.report() == "dismissed"
+        assert self.compare() == {}
+        assert calls() == []
+
+    def test_direct_row_that_was_updated(self):
+        create_row()
+        self.report()
+        ButtonOrder.objects.update(total=6500)
+        add_answer("POST", order_url())
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+
+    def test_direct_row_that_is_not_valid_any_more(self):
+        create_row()
+        self.report()
+        ButtonOrder.objects.update(currency="???")
+
+        assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
+        assert Difference.objects.get().error == "not valid: currency"
+        assert self.report() == "failed"
+
+
+class RememberTests(ShopTestCase):
+    def test_once_for_each_order(self):
+        order = self.place()
+        self.write(order, total=65)
+        self.compare()
+        first = Difference.objects.get()
+
+        self.compare()
+        assert Difference.objects.values().get() == vars_of(first)
+
+        self.write(order, total=60)
+        self.compare()
+        second = Difference.objects.get()
+        assert second.values == {"total": [7000, 6000]}
+        assert second.found_at > first.found_at
+
+    def test_over(self):
+        order = self.place()
+        self.write(order, total=65)
+        self.compare()
+        assert kinds() == {"1994": "changed"}
+
+        self.write(order, total=70)
+        self.compare()
+
+        assert kinds() == {}
+        assert Difference.objects.get().fixed_at is not None
+
+    def test_found_again(self):
+        order = self.place()
+        self.write(order, total=65)
+        self.compare(fixes=True)
+        assert kinds() == {}
+        add_answer("POST", order_url())
+        self.report()
+
+        self.write(order, total=60)
+        self.compare()
+
+        assert kinds() == {"1994": "changed"}
+
+    def test_while_it_waits_nothing_is_over(self):
+        order = self.place()
+        self.write(order, total=65)
+        self.compare()
+        order.save()
+
+        assert self.compare() == {"waiting": 1}
+        assert kinds() == {"1994": "changed"}
+
+
+def vars_of(instance):
+    return {
+        field.attname: getattr(instance, field.attname)
+        for field in instance._meta.concrete_fields
+    }
+
+
+class RaceTests(ShopTestCase):
+    """The shop saves and workers report while orders are compared."""
+
+    def meanwhile(self, table, action, times=1):
+        """Do something just before a table is asked, so many times."""
+        done = []
+
+        def execute(run, sql, *args):
+            if f'FROM "{table}"' in sql.replace("`", '"') and len(done) < times:
+                done.append(True)
+                action()
+            return run(sql, *args)
+
+        return connection.execute_wrapper(execute)
+
+    def save_and_report(self, order):
+        order.total = 60
+        order.save()
+        assert self.report() == "reported"
+
+    def test_saved_and_reported_after_the_order_was_read(self):
+        """What was read is older than what Button knows: nothing differs."""
+        order = self.place()
+        add_answer("POST", order_url())
+        with self.meanwhile(
+            "django_button_orders_buttonorder", lambda: self.save_and_report(order)
+        ):
+            assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+
+    def test_saved_once_it_was_looked_at_again(self):
+        """The row has moved on: it is not ours to judge."""
+        order = self.place()
+        self.write(order, total=65)
+        looks = []
+
+        def save_at_the_second_look():
+            looks.append(True)
+            if len(looks) == 2:
+                Order.objects.get().save()
+
+        with self.meanwhile("shop_orderline", save_at_the_second_look, times=2):
+            assert self.compare(fixes=True) == {"waiting": 1, "fixed": 0}
+
+        assert len(looks) == 2
+        assert self.row().revision == 2
+
+    def test_saved_before_it_is_marked(self):
+        """Both are one report of the latest state."""
+        order = self.place()
+        self.write(order, total=65)
+        comparison, _ = self.comparisons()
+        found = comparison.compare(comparison.keyset.page("", 10))
+        order.refresh_from_db()
+        order.total = 60
+        order.save()
+
+        fix(found, using="default")
+
+        add_answer("POST", order_url())
+        assert self.report() == "reported"
+        assert calls() == ["POST /v1/order/1994"]
+        assert self.row().total == 6000
+
+    def test_made_by_somebody_else_just_now(self):
+        Order.objects.bulk_create([Order(number="1994")])
+        comparison, _ = self.comparisons()
+        found = comparison.compare(comparison.keyset.page("", 10))
+        Order.objects.get().save()
+        before = ButtonOrder.objects.values().get()
+
+        fix(found, using="default")
+
+        assert ButtonOrder.objects.values().get() == before
