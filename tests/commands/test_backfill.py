@@ -7,7 +7,6 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import responses
-from django.db import connection
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, Checkpoint
