@@ -174,11 +174,7 @@ FIELDS: Mapping[str, Field[Any]] = {
     item.name.upper(): item for item in fields(Settings)
 }
 # One process serves all accounts, so these cannot differ between them.
-PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
-    "KEEP_BODIES_DAYS",
-    "KEEP_SUBMISSIONS_DAYS",
-    "LEASE_SECONDS",
-}
+PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE", "LEASE_SECONDS"}
 
 
 class Problem(NamedTuple):

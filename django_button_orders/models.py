@@ -457,6 +457,10 @@ class Submission(models.Model):
     response_body = models.TextField(_("response body"), blank=True)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     error = models.TextField(_("error"), blank=True)
+    # False once they are pruned, so that they are not looked for again.
+    has_bodies = models.BooleanField(
+        _("has bodies"), default=True, db_default=True, editable=False
+    )
 
     class Meta:
         verbose_name = _("submission")
@@ -464,6 +468,11 @@ class Submission(models.Model):
         indexes = [
             # Pruning, and what happened lately.
             models.Index(fields=["started_at"], name="button_submission_started"),
+            # Whose bodies are still to be pruned.
+            models.Index(
+                fields=["has_bodies", "started_at", "id"],
+                name="button_submission_bodies",
+            ),
         ]
 
     def __str__(self) -> str:
