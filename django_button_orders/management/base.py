@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -16,6 +18,9 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
+AGE = re.compile(r"([0-9]{1,9})([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+OLDEST = timedelta(days=36_500)
 
 
 class ButtonOrdersCommand(BaseCommand):
@@ -51,6 +56,22 @@ class ButtonOrdersCommand(BaseCommand):
             help="how to print the summary (default: %(default)s)",
         )
 
+    def add_noinput(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--noinput",
+            "--no-input",
+            action="store_false",
+            dest="interactive",
+            help="ask nothing, also on a terminal",
+        )
+
+    def confirm(self, question: str, *, interactive: bool) -> None:
+        """Ask on a terminal. Raise ``CommandError`` unless the answer is yes."""
+        if not interactive or not sys.stdin.isatty():
+            return
+        if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.")
+
     def summarize(self, summary: Mapping[str, Any], format_: str) -> None:
         if format_ == "json":
             self.stdout.write(json.dumps(summary))
@@ -77,6 +98,17 @@ def moment(text: str) -> datetime:
             f"'{text}' is not a date such as 2026-11-23 or 2026-11-23T08:00Z"
         )
     return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed
+
+
+def age(text: str) -> timedelta:
+    """Parse how long ago something was, such as 15m, 3h or 2d."""
+    match = AGE.fullmatch(text.strip())
+    found = timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
+    if not found or found > OLDEST:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not an age such as 45s, 15m, 3h, 2d or 1w"
+        )
+    return found
 
 
 def positive(text: str) -> int:
