@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from django_button_orders import columns
+
 SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
 # No call starts with less of the lease left than a call may take, plus this.
@@ -162,6 +164,15 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
+    batch_file_brand: str | None = setting(
+        None,
+        lambda value: value is None or columns.is_brand(value),
+        "be None or a string of letters, digits, '-' and '_'",
+    )
+    batch_file_columns: columns.Columns = field(
+        default_factory=dict,
+        metadata={"accepts": columns.is_columns, "must": columns.MUST},
+    )
     # Holds the keys of other organisations.
     accounts: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,

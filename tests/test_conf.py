@@ -44,6 +44,8 @@ DEFAULTS = {
     "TOTAL_AS_DECIMAL": False,
     "KEEP_BODIES_DAYS": 30,
     "KEEP_SUBMISSIONS_DAYS": 365,
+    "BATCH_FILE_BRAND": None,
+    "BATCH_FILE_COLUMNS": {},
     "ACCOUNTS": {},
 }
 GOOD = {
@@ -66,6 +68,12 @@ GOOD = {
     "TOTAL_AS_DECIMAL": [True, False],
     "KEEP_BODIES_DAYS": [1, 10_000],
     "KEEP_SUBMISSIONS_DAYS": [1, 10_000],
+    "BATCH_FILE_BRAND": [None, "SHOP", "my-shop_2"],
+    "BATCH_FILE_COLUMNS": [
+        {},
+        {"new": {"Order ID": "order_id"}},
+        {"changes": {"id": "order_id", "line": "line_item_identifier"}},
+    ],
     "ACCOUNTS": [{}, {"fr": {}}, {"fr": {"API_KEY": SECRET}}],
 }
 BAD = {
@@ -96,6 +104,19 @@ BAD = {
     "TOTAL_AS_DECIMAL": NO_BOOLEANS,
     "KEEP_BODIES_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
     "KEEP_SUBMISSIONS_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
+    "BATCH_FILE_BRAND": ["", 1, "../shop", ".shop", "a b", "shop\n", "é", b"shop"],
+    "BATCH_FILE_COLUMNS": [
+        None,
+        ["order_id"],
+        {"old": {"Order ID": "order_id"}},
+        {"new": ["order_id"]},
+        {"new": {}},
+        {"new": {"Total": "total"}},
+        {"new": {"Order ID": "order_id", "Mail": "email"}},
+        {"new": {"": "order_id"}},
+        {"new": {1: "order_id"}},
+        {"new": {"Order ID": ["order_id"]}},
+    ],
     "ACCOUNTS": [None, [], "fr", {"fr": None}, {"fr": SECRET}, {"": {}}, {1: {}}],
 }
 ONE_FOR_ALL = [
@@ -179,7 +200,7 @@ class ValueTests(SimpleTestCase):
 
     def test_value_is_not_shown(self):
         """It may be a key in the wrong place."""
-        for key in BAD.keys() - {"API_KEY", "API_VERSION", "QUEUE"}:
+        for key in BAD.keys() - {"API_KEY", "API_VERSION", "QUEUE", "BATCH_FILE_BRAND"}:
             with self.subTest(key=key), button_orders(**{key: SECRET}):
                 (problem,) = find_problems()
 

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -72,16 +77,23 @@ class ButtonOrdersCommand(BaseCommand):
         if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
 
-    def summarize(self, summary: Mapping[str, Any], format_: str) -> None:
+    def summarize(
+        self,
+        summary: Mapping[str, Any],
+        format_: str,
+        *,
+        stream: OutputWrapper | None = None,
+    ) -> None:
+        stream = stream or self.stdout
         if format_ == "json":
-            self.stdout.write(json.dumps(summary))
+            stream.write(json.dumps(summary), str)
             return
         counts = [
             f"{value} {name.replace('_', ' ')}"
             for name, value in summary.items()
             if isinstance(value, int) and not isinstance(value, bool) and value
         ]
-        self.stdout.write(f"{', '.join(counts) or 'Nothing to do'}.")
+        stream.write(f"{', '.join(counts) or 'Nothing to do'}.", str)
 
 
 def moment(text: str) -> datetime:
