@@ -297,10 +297,10 @@ def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
 
     One ring stands for all of them: whoever answers it reports what else is due.
     """
-    first = orders.retryable().first()
+    pk = orders.retryable().values_list("pk", flat=True).first()
     moved = orders.retry()
-    if moved and first is not None:
-        doorbell.ring(first.pk, using=orders.db, trigger=trigger)
+    if moved and pk is not None:
+        doorbell.ring(pk, using=orders.db, trigger=trigger)
     return moved
 
 

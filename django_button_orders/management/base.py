@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
-AGE = re.compile(r"([0-9]{1,9})([smhdw])")
+AGE = re.compile(r"([0-9]{1,8})([smhdw])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 OLDEST = timedelta(days=36_500)
 
@@ -70,11 +70,11 @@ class ButtonOrdersCommand(BaseCommand):
             help="ask nothing, also on a terminal",
         )
 
-    def confirm(self, question: str, *, interactive: bool) -> None:
+    def confirm(self, question: Callable[[], str], *, interactive: bool) -> None:
         """Ask on a terminal. Raise ``CommandError`` unless the answer is yes."""
         if not interactive or not sys.stdin.isatty():
             return
-        if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        if input(f"{question()} [y/N] ").strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
 
     def summarize(

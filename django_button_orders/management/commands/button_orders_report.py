@@ -83,7 +83,7 @@ class Command(ButtonOrdersCommand):
             return
         if self.everything:
             self.confirm(
-                f"Report all {self.count()} pending orders now?",
+                lambda: f"Report all {self.count()} pending orders now?",
                 interactive=options["interactive"],
             )
         failed = self.find_failed()

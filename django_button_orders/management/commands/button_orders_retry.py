@@ -55,7 +55,7 @@ class Command(ButtonOrdersCommand):
         else:
             if options["all"]:
                 self.confirm(
-                    f"Retry all {self.count(selection)} failed orders?",
+                    lambda: f"Retry all {self.count(selection)} failed orders?",
                     interactive=interactive,
                 )
             with noting_signals() as stop:
