@@ -311,6 +311,15 @@ class HostTests(BatchFileTestCase):
         assert self.ids("new") == []
         assert self.complaints == []
 
+    @settings_with()
+    def test_not_reportable_any_more_but_sent(self):
+        """Button may have it: there was no answer yet."""
+        order = self.create("1")
+        Order.objects.filter(pk=order.pk).update(is_paid=False)
+        ButtonOrder.objects.update(unanswered=1)
+
+        assert self.ids("new") == ["1"]
+
     @settings_with(STATE, ENABLED=False)
     def test_cancelled_and_never_built(self):
         """As with a shop that sends nothing but files."""
