@@ -83,7 +83,8 @@ class BatchFile:
         since, until = as_stored(self.since), as_stored(self.until)
         if self.kind == "new":
             bought = Q(purchase_date__gte=since, purchase_date__lt=until)
-            not_built = Q(purchase_date__isnull=True)
+            # Whatever was bought since then has been noted since then.
+            not_built = Q(purchase_date__isnull=True, updated_at__gte=since)
             return rows.filter(bought | not_built, cancel_requested_at__isnull=True)
         return rows.filter(updated_at__gte=since, updated_at__lt=until, revision__gt=1)
 

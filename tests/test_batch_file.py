@@ -268,6 +268,7 @@ class HostTests(BatchFileTestCase):
         OrderLine.objects.bulk_create(
             OrderLine(order=order, sku=sku, price=35) for sku in lines
         )
+        ButtonOrder.objects.update(updated_at=NOON)
         return order
 
     @settings_with(STATE)
@@ -302,6 +303,15 @@ class HostTests(BatchFileTestCase):
         [complaint] = self.complaints
         assert complaint.startswith("1: ShopOrderAdapter.build raised TroubleError")
         assert "jane" not in complaint
+
+    @settings_with()
+    def test_trouble_of_earlier_days(self):
+        """It is told of once, and not each day."""
+        self.create("1", trouble="build")
+        ButtonOrder.objects.update(updated_at=DAY - timedelta(seconds=1))
+
+        assert self.ids("new") == []
+        assert self.complaints == []
 
     @settings_with()
     def test_not_reportable_any_more(self):

@@ -137,6 +137,7 @@ class ExportTests(TestCase):
         """The others are in the file."""
         create_row(line_items=ITEMS)
         Order.objects.create(number="7", placed_at=PURCHASED, trouble="build")
+        ButtonOrder.objects.update(updated_at=PURCHASED)
 
         out, err, error = self.export(*DAY, str(self.directory))
 
