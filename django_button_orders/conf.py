@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from django_button_orders import columns
+
 SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
 # No call starts with less of the lease left than a call may take, plus this.
@@ -167,6 +169,15 @@ class Settings:
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
     reconcile_days: int = setting(3, is_count, "be an integer from 0 on")
+    batch_file_brand: str | None = setting(
+        None,
+        lambda value: value is None or columns.is_brand(value),
+        "be None or a string of letters, digits, '-' and '_'",
+    )
+    batch_file_columns: columns.Columns = field(
+        default_factory=dict,
+        metadata={"accepts": columns.is_columns, "must": columns.MUST},
+    )
     # Holds the keys of other organisations.
     accounts: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,
@@ -180,8 +191,6 @@ FIELDS: Mapping[str, Field[Any]] = {
 }
 # One process serves all accounts, so these cannot differ between them.
 PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
-    "KEEP_BODIES_DAYS",
-    "KEEP_SUBMISSIONS_DAYS",
     "LEASE_SECONDS",
     "RECONCILE_DAYS",
 }

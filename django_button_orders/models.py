@@ -516,15 +516,24 @@ class Submission(models.Model):
     response_body = models.TextField(_("response body"), blank=True)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     error = models.TextField(_("error"), blank=True)
+    # False once they are pruned, so that they are not looked for again.
+    has_bodies = models.BooleanField(
+        _("has bodies"), default=True, db_default=True, editable=False
+    )
 
     class Meta:
         verbose_name = _("submission")
         verbose_name_plural = _("submissions")
         indexes = [
-            # Pruning, and what happened lately, which it answers alone.
+            # What happened lately, which it answers alone, and pruning.
             models.Index(
                 fields=["started_at", "outcome", "duration_ms"],
                 name="button_submission_lately",
+            ),
+            # Whose bodies are still to be pruned.
+            models.Index(
+                fields=["has_bodies", "started_at", "id"],
+                name="button_submission_bodies",
             ),
         ]
         permissions = [

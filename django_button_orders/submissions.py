@@ -38,6 +38,7 @@ def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
 
 def facts_of(exchange: Exchange) -> Mapping[str, Any]:
     answer = exchange.answer
+    response_body = answer.body if isinstance(answer, Answer) else ""
     return {
         "started_at": as_stored(exchange.started_at),
         "duration_ms": exchange.duration_ms,
@@ -45,7 +46,8 @@ def facts_of(exchange: Exchange) -> Mapping[str, Any]:
         "url": exchange.url,
         "request_body": exchange.request_body,
         "status_code": exchange.status_code,
-        "response_body": answer.body if isinstance(answer, Answer) else "",
+        "response_body": response_body,
+        "has_bodies": bool(exchange.request_body or response_body),
     }
 
 

@@ -199,7 +199,11 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 @shared_task(base=QueuedTask, name=PRUNE_SUBMISSIONS, ignore_result=True)
 def prune_submissions() -> None:
     """Forget bodies first, submissions and differences later, as the settings say."""
-    databases.in_each_database(lambda alias: prune.prune_submissions(using=alias))
+    databases.in_each_database(
+        lambda alias: prune.prune_submissions(
+            using=alias, is_stopped=shutdown.is_ending
+        )
+    )
     databases.in_each_database(lambda alias: prune_differences(using=alias))
 
 

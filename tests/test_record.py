@@ -72,6 +72,19 @@ class SubmissionTests(RecordTestCase):
         assert submission.duration_ms >= 0
         assert abs(timezone.now() - submission.started_at) < timedelta(seconds=9)
 
+    def test_call_without_bodies(self):
+        """It is not looked at when bodies are pruned."""
+        row = create_row()
+        self.report(row)
+        row.cancel()
+        add_answer("DELETE", order_url(), status=204, body="")
+
+        report(row.pk, using="default")
+
+        creation, cancellation = row.submissions.order_by("pk")
+        assert creation.has_bodies is True
+        assert cancellation.has_bodies is False
+
     def test_no_answer(self):
         row = create_row()
         responses.add("POST", ORDERS_URL, body=ConnectionResetError())

@@ -5,19 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime, time
+from collections.abc import Callable, Mapping
+from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
+AGE = re.compile(r"([0-9]{1,8})([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+OLDEST = timedelta(days=36_500)
 
 
 class ButtonOrdersCommand(BaseCommand):
@@ -53,16 +61,42 @@ class ButtonOrdersCommand(BaseCommand):
             help="how to print the summary (default: %(default)s)",
         )
 
-    def summarize(self, summary: Mapping[str, Any], format_: str) -> None:
+    def add_noinput(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--noinput",
+            "--no-input",
+            action="store_false",
+            dest="interactive",
+            help="ask nothing, also on a terminal",
+        )
+
+    def confirm(self, question: Callable[[], str], *, interactive: bool) -> None:
+        """Ask on a terminal. Raise ``CommandError`` unless the answer is yes."""
+        if not interactive or not sys.stdin.isatty():
+            return
+        # Standard output is for what the command has to say to other programs.
+        self.stderr.write(f"{question()} [y/N] ", str, ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.")
+
+    def summarize(
+        self,
+        summary: Mapping[str, Any],
+        format_: str,
+        *,
+        stream: OutputWrapper | None = None,
+    ) -> None:
+        stream = stream or self.stdout
         if format_ == "json":
-            self.stdout.write(json.dumps(summary))
+            stream.write(json.dumps(summary), str)
             return
         counts = [
             f"{value} {name.replace('_', ' ')}"
             for name, value in summary.items()
             if isinstance(value, int) and not isinstance(value, bool) and value
         ]
-        self.stdout.write(f"{', '.join(counts) or 'Nothing to do'}.")
+        stream.write(f"{', '.join(counts) or 'Nothing to do'}.", str)
 
 
 def moment(text: str) -> datetime:
@@ -81,14 +115,20 @@ def moment(text: str) -> datetime:
     return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed
 
 
+def age(text: str) -> timedelta:
+    """Parse how long ago something was, such as 15m, 3h or 2d."""
+    match = AGE.fullmatch(text.strip())
+    found = timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
+    if not found or found > OLDEST:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not an age such as 45s, 15m, 3h, 2d or 1w"
+        )
+    return found
+
+
 def seconds(text: str) -> float:
     """Parse a length of time such as 90, 90s, 15m, 2h or 1d."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a time such as 90s, 15m, 2h or 1d"
-        )
-    return int(match[1]) * UNITS[match[2]]
+    return float(text) if text.isdecimal() else age(text).total_seconds()
 
 
 def positive(text: str) -> int:

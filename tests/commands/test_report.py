@@ -4,14 +4,17 @@ import json
 import os
 import signal
 import threading
+from datetime import timedelta
 
 import responses
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import TestCase, override_settings
+from django.utils import timezone
 
-from django_button_orders.management.commands.button_orders_report import noting_signals
+from django_button_orders.management.stopping import noting_signals
 from django_button_orders.models import ButtonOrder
 from django_button_orders.observations import Snapshot
+from tests.commands.sandboxed import ProcessTestCase
 from tests.commands.utils import call
 from tests.utils import add_answer, button_settings, calls, create_row
 
@@ -86,11 +89,113 @@ class ReportTests(TestCase):
 
         assert error.startswith("There is no row for: 4711.")
 
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {}}))
     def test_account(self):
         create_row()
 
         assert self.report("--account", "eu")[0] == "Nothing to do.\n"
         assert calls() == []
+
+    def test_unknown_account(self):
+        _, _, error = self.report("--account", "moon")
+
+        assert error == "'moon' is not an account. Known are: default."
+
+    def create_waiting(self):
+        """Create orders that wait, one that is due, and one that has failed."""
+        for order_id, code, hours in (("1", 503, 5), ("2", 503, 1), ("3", 429, 1)):
+            row = create_row(order_id=order_id)
+            ButtonOrder.objects.filter(pk=row.pk).update(
+                reason="unavailable",
+                last_status_code=code,
+                updated_at=timezone.now() - timedelta(hours=hours),
+                next_attempt_at=timezone.now() + timedelta(hours=1),
+            )
+        create_row(order_id="due")
+        failed = create_row(order_id="failed")
+        ButtonOrder.objects.filter(pk=failed.pk).update(status="failed")
+
+    def test_selections(self):
+        """What is selected is reported at once, also where it waits."""
+        add_answer("POST")
+        self.create_waiting()
+        selections = {
+            (): ["due"],
+            ("--limit", "1"): ["due"],
+            ("--order-id", "1"): ["1"],
+            ("--reason", "unavailable"): ["1", "2", "3"],
+            ("--reason", "unavailable", "--limit", "2"): ["1", "2"],
+            ("--status-code", "503"): ["1", "2"],
+            ("--status-code", "4xx"): ["3"],
+            ("--older-than", "3h"): ["1"],
+            ("--account", "default", "--newer-than", "2h"): ["2", "3", "due"],
+            ("--all",): ["1", "2", "3", "due"],
+        }
+        for arguments, expected in selections.items():
+            with self.subTest(arguments=arguments), transaction.atomic():
+                summary = f"{len(expected)} tried.\n"
+                out, _, _ = self.report(*arguments, "--dry-run")
+                assert out == f"Dry run, nothing was changed. Would be: {summary}"
+                assert calls() == []
+
+                out, err, error = self.report(*arguments)
+
+                assert (out, err, error) == (f"{len(expected)} reported.\n", "", "")
+                reported = ButtonOrder.objects.filter(status="reported")
+                ids = reported.order_by("order_id").values_list("order_id", flat=True)
+                assert list(ids) == expected
+                transaction.set_rollback(True)
+            responses.calls.reset()
+
+    def test_in_flight(self):
+        """Somebody else is at it."""
+        create_row()
+        ButtonOrder.objects.claim(limit=1, lease_seconds=60)
+
+        assert self.report("--all") == ("Nothing to do.\n", "", "")
+        assert calls() == []
+
+    def test_failed_ones_are_told(self):
+        add_answer("POST")
+        self.create_waiting()
+
+        out, _, error = self.report("--order-id", "1", "--order-id", "failed")
+
+        assert out == "1 reported.\n"
+        assert error.startswith("These orders have failed: failed.")
+
+    def test_what_fails_again_is_tried_once(self):
+        add_answer("POST", status=503)
+        self.create_waiting()
+
+        out, _, _ = self.report("--all")
+
+        assert out == "4 retry.\n"
+        assert len(calls()) == 4
+
+    def test_ambiguous(self):
+        for arguments, complaint in (
+            (["--all", "--order-id", "1"], "Choose one of --all and a selection."),
+            (["--loop", "--all"], "--loop reports what is due"),
+            (["--loop", "--order-id", "1"], "--loop reports what is due"),
+            (["--loop", "--limit", "1"], "--loop reports what is due"),
+            (["--loop", "--dry-run"], "--loop reports what is due"),
+            (["--order-id", ""], "--order-id needs an id."),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.report(*arguments)
+
+                assert error.startswith(complaint)
+                assert calls() == []
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {"API_KEY": "k"}}))
+    def test_loop_for_an_account(self):
+        self.end_during_the_call()
+        create_row(order_id="1")
+        create_row(order_id="2", account="eu")
+
+        assert self.report("--loop", "--account", "eu")[0] == "1 reported.\n"
+        assert ButtonOrder.objects.get(status="reported").account == "eu"
 
     def test_failure(self):
         add_answer("POST", status=400)
@@ -152,7 +257,7 @@ class ReportTests(TestCase):
         found = []
 
         def note():
-            with noting_signals(threading.Event()):
+            with noting_signals():
                 found.append(signal.getsignal(signal.SIGTERM))
 
         before = signal.getsignal(signal.SIGTERM)
@@ -161,3 +266,23 @@ class ReportTests(TestCase):
         thread.join()
 
         assert found == [before]
+
+
+class ReportProcessTests(ProcessTestCase):
+    def test_piped(self):
+        with override_settings(BUTTON_ORDERS=button_settings()):
+            for order_id in ("1", "2"):
+                create_row(order_id=order_id)
+        self.sandbox.misbehave(status=400, times=1)
+        self.publish()
+
+        done = self.run_command("button_orders_report", "--format", "json")
+
+        assert done.returncode == 1
+        assert json.loads(done.stdout) == {"reported": 1, "failed": 1}
+        # The log, and no bar: nobody would see it move.
+        assert done.stderr.splitlines()[1:] == [
+            "CommandError: 1 failed and need a person, 0 will be tried again. "
+            "The admin shows the reasons."
+        ]
+        assert self.run_command("button_orders_report").returncode == 0

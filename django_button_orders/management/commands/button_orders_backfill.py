@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -77,12 +76,12 @@ class Command(ButtonOrdersCommand):
         self.interruption = Interruption()
         self.pace = Pace(self.options.rate, self.interruption)
         if self.options.from_file:
-            self.confirm(lambda: f"The orders of {self.options.from_file}")
+            self.ask(lambda: f"The orders of {self.options.from_file}")
             with self.interruption:
                 self.work_through_file()
         else:
             selections = [self.select(adapter) for adapter in self.find_adapters()]
-            self.confirm(lambda: self.describe(selections))
+            self.ask(lambda: self.describe(selections))
             with self.interruption:
                 self.work_through_models(selections)
         self.finish()
@@ -199,17 +198,15 @@ class Command(ButtonOrdersCommand):
 
     # Both
 
-    def confirm(self, what: Callable[[], str]) -> None:
+    def ask(self, what: Callable[[], str]) -> None:
         """Ask somebody who sits at a terminal: Button does not forget an order."""
         options = self.options
-        is_asked = options.interactive and sys.stdin.isatty()
-        if not is_asked or options.dry_run or options.order_ids:
+        if options.dry_run or options.order_ids:
             return
-        question = f"{what()} will be reported to Button. Go on? [y/N] "
-        self.stderr.write(question, ending="")
-        self.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise CommandError("Nothing was changed.")
+        self.confirm(
+            lambda: f"{what()} will be reported to Button. Go on?",
+            interactive=options.interactive,
+        )
 
     def work(
         self, backfill: Backfill | FileBackfill, title: str, total: int | None

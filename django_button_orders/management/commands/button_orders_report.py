@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections
 from tqdm import tqdm
 
 from django_button_orders.claims import enabled_rows
@@ -18,36 +13,47 @@ from django_button_orders.management.base import (
     fail_unless_done,
     positive,
 )
+from django_button_orders.management.loop import Loop
+from django_button_orders.management.selection import (
+    Selection,
+    add_selection,
+    count,
+    pages,
+)
+from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
+from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.statistics.snapshot import note_sweep
 from django_button_orders.sweep import Progress, Shift, report_due
-
-# A backlog must not keep the loop from being seen.
-ROUND_SECONDS = 60
 
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Reports what is due, in this process and from the database alone: no "
-        "broker and no worker is needed. With --loop it goes on until it is "
-        "told to stop."
+        "Reports orders in this process and from the database alone: no broker and "
+        "no worker is needed. Without a selection, it reports what is due. Orders "
+        "that are selected, or --all that are pending, are reported at once, also "
+        "those that wait for their next attempt. With --loop it reports what is "
+        "due, and prunes once a day, until it is told to stop: first what has begun "
+        "is finished. A second signal ends it at once."
     )
     examples = """\
   manage.py button_orders_report
   manage.py button_orders_report --order-id 1994
+  manage.py button_orders_report --reason unavailable --older-than 3h --limit 100
+  manage.py button_orders_report --all --dry-run
   manage.py button_orders_report --loop --interval 10
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add_selection(parser)
         parser.add_argument(
-            "--order-id",
-            action="append",
-            default=[],
-            dest="order_ids",
-            metavar="ID",
-            help="only the order with this id; can be given more than once",
+            "--all",
+            action="store_true",
+            help="all that are pending, also those that wait for their next attempt",
         )
-        parser.add_argument("--account", help="only the orders of this account")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only count, change nothing"
+        )
         parser.add_argument(
             "--loop", action="store_true", help="go on until SIGTERM or Ctrl-C"
         )
@@ -56,116 +62,124 @@ class Command(ButtonOrdersCommand):
             type=positive,
             default=5,
             metavar="SECONDS",
-            help="how long to wait when nothing is due (default: %(default)s)",
+            help="how long --loop waits when nothing is due (default: %(default)s)",
         )
+        self.add_noinput(parser)
         self.add_format(parser)
 
-    def handle(self, *, loop: bool, interval: int, **options: Any) -> None:
-        self.stop = threading.Event()
-        self.refuse_unknown(options["order_ids"])
-        with noting_signals(self.stop):
-            if loop:
-                outcomes = self.report_for_ever(interval, **options)
-            else:
-                outcomes = self.report_once(**options)
-        self.summarize(outcomes, options["format"])
+    def handle(self, *, loop: bool, dry_run: bool, format: str, **options: Any) -> None:
+        self.selection = Selection.of(options)
+        self.everything: bool = options["all"]
+        if self.everything and not self.selection.is_empty:
+            raise CommandError("Choose one of --all and a selection.")
         if loop:
+            self.refuse_with_loop(dry_run=dry_run)
+            with noting_signals() as stop:
+                outcomes = self.report_for_ever(stop, options["interval"])
+            self.summarize(outcomes, format)
             return
+        self.selection.refuse_unknown_ids()
+        if dry_run:
+            self.tell_what_would_be(format)
+            return
+        if self.everything:
+            self.confirm(
+                lambda: f"Report all {self.count()} pending orders now?",
+                interactive=options["interactive"],
+            )
+        failed = self.find_failed()
+        with noting_signals() as stop:
+            outcomes = self.report_once(stop)
+        self.summarize(outcomes, format)
         fail_unless_done(outcomes)
-        if self.stop.is_set():
+        if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
-
-    def report_for_ever(self, interval: int, **options: Any) -> Counter[str]:
-        outcomes: Counter[str] = Counter()
-        while not self.stop.is_set():
-            done = self.report_safely(seconds=ROUND_SECONDS, **options)
-            note_sweeps(**options)
-            outcomes += done
-            # What was only given back would be given back again.
-            if done.keys() <= {"release"}:
-                self.stop.wait(interval)
-        return outcomes
-
-    def report_safely(self, **options: Any) -> Counter[str]:
-        """Report what is due in the databases that answer."""
-        outcomes: Counter[str] = Counter()
-        close_broken_connections()
-        in_each_database(lambda alias: outcomes.update(self.report(alias, **options)))
-        return outcomes
-
-    def report_once(self, **options: Any) -> Counter[str]:
-        outcomes: Counter[str] = Counter()
-        with tqdm(unit=" orders", disable=None, file=self.stderr) as bar:
-            for alias in database_aliases():
-                outcomes += self.report(
-                    alias, progress=lambda outcome: bar.update(), **options
-                )
-        note_sweeps(**options)
-        return outcomes
-
-    def report(
-        self,
-        alias: str,
-        *,
-        order_ids: list[str],
-        account: str | None,
-        seconds: float = float("inf"),
-        progress: Progress = lambda outcome: None,
-        **_: Any,
-    ) -> Counter[str]:
-        rows = enabled_rows(alias)
-        if order_ids:
-            rows = rows.filter(order_id__in=order_ids)
-        if account:
-            rows = rows.filter(account=account)
-        return report_due(
-            using=alias,
-            rows=rows,
-            trigger="command",
-            progress=progress,
-            shift=Shift(seconds=seconds, is_stopped=self.stop.is_set),
-        )
-
-    def refuse_unknown(self, order_ids: list[str]) -> None:
-        unknown = set(order_ids)
-        # Without any, a loop begins although a database is away.
-        for alias in database_aliases() if unknown else ():
-            rows = ButtonOrder.objects.using(alias).filter(order_id__in=order_ids)
-            unknown -= set(rows.values_list("order_id", flat=True))
-        if unknown:
+        if self.is_sweep:
+            in_each_database(note_sweep)
+        if failed:
             raise CommandError(
-                f"There is no row for: {', '.join(sorted(unknown))}. "
-                "button_orders_backfill makes rows."
+                f"These orders have failed: {', '.join(failed)}. "
+                "button_orders_retry makes them due."
             )
 
+    def refuse_with_loop(self, *, dry_run: bool) -> None:
+        others = (
+            value
+            for name, value in vars(self.selection).items()
+            if name not in ("account",)
+        )
+        if dry_run or self.everything or any(others):
+            raise CommandError(
+                "--loop reports what is due: of all orders, or of one --account."
+            )
 
-def note_sweeps(*, order_ids: list[str], account: str | None, **_: Any) -> None:
-    """Note that a sweep was here, unless it has left orders out."""
-    if not (order_ids or account):
-        in_each_database(note_sweep)
+    def report_for_ever(self, stop: Stop, interval: int) -> Counter[str]:
+        return Loop(
+            stop=stop,
+            interval=interval,
+            narrow=self.selection.narrow,
+            is_whole=self.selection.is_empty,
+        ).run()
+
+    def tell_what_would_be(self, format_: str) -> None:
+        if format_ == "text":
+            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
+        self.summarize({"dry_run": True, "tried": self.count()}, format_)
+
+    def count(self) -> int:
+        total = 0
+        for alias in database_aliases():
+            total += count(self.rows(alias), self.left(total))
+        return total
+
+    def find_failed(self) -> list[str]:
+        """Return those of the named orders that need a person first."""
+        found: set[str] = set()
+        for alias in database_aliases() if self.selection.order_ids else ():
+            rows = self.selection.narrow(ButtonOrder.objects.using(alias).failed())
+            found |= set(rows.values_list("order_id", flat=True))
+        return sorted(found)
+
+    def report_once(self, stop: Stop) -> Counter[str]:
+        outcomes: Counter[str] = Counter()
+        seen = 0
+        with tqdm(unit=" orders", disable=None, file=self.stderr) as bar:
+            for alias in database_aliases():
+                if self.is_sweep:
+                    outcomes += report_rows(enabled_rows(alias), stop, bar)
+                    continue
+                for pks in pages(self.rows(alias), self.left(seen)):
+                    if stop.is_set:
+                        break
+                    seen += len(pks)
+                    rows = enabled_rows(alias).filter(pk__in=pks)
+                    rows.waiting().make_due()
+                    outcomes += report_rows(rows, stop, bar)
+        return outcomes
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it is about what is due, whatever that is."""
+        is_limited = self.selection.limit is not None
+        return self.selection.is_empty and not self.everything and not is_limited
+
+    def rows(self, alias: str) -> ButtonOrderQuerySet:
+        rows = enabled_rows(alias)
+        if self.selection.is_empty and not self.everything:
+            return rows.due()
+        return self.selection.narrow(rows.pending().unleased())
+
+    def left(self, seen: int) -> int | None:
+        limit = self.selection.limit
+        return None if limit is None else max(limit - seen, 0)
 
 
-@contextmanager
-def noting_signals(stop: threading.Event) -> Iterator[None]:
-    """Set an event, instead of ending in the middle of a call."""
-    if threading.current_thread() is not threading.main_thread():
-        # Signals belong to another thread, and to whoever has called this.
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def close_broken_connections() -> None:
-    """Let them be made anew, as Django does it before each request."""
-    for connection in connections.all(initialized_only=True):
-        # Django would also close one that is in the middle of a transaction.
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+def report_rows(rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> Counter[str]:
+    progress: Progress = lambda outcome: bar.update()  # noqa: E731
+    return report_due(
+        using=rows.db,
+        rows=rows,
+        trigger="command",
+        progress=progress,
+        shift=Shift(is_stopped=lambda: stop.is_set),
+    )

@@ -4,91 +4,103 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.conf import account_names
 from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand
+from django_button_orders.management.selection import (
+    Selection,
+    add_selection,
+    count,
+    pages,
+)
+from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations import retry_orders
+from django_button_orders.operations import retry_many
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 
 class Command(ButtonOrdersCommand):
     help = (
         "Makes failed orders due again, with a fresh set of attempts. Dismissed "
-        "ones only when they are named. Others are left alone."
+        "ones only when they are named by --order-id. Others are left alone."
     )
     examples = """\
   manage.py button_orders_retry --order-id 1994
-  manage.py button_orders_retry --reason exhausted --dry-run
-  manage.py button_orders_retry --account eu --reason refused
-  manage.py button_orders_retry --all
+  manage.py button_orders_retry --reason exhausted --newer-than 2d --dry-run
+  manage.py button_orders_retry --account eu --status-code 5xx
+  manage.py button_orders_retry --reason refused --older-than 3h --limit 100
+  manage.py button_orders_retry --all --noinput
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--order-id",
-            action="append",
-            default=[],
-            dest="order_ids",
-            metavar="ID",
-            help="the order with this id; can be given more than once",
-        )
-        parser.add_argument(
-            "--reason",
-            choices=ButtonOrder.Reason.values,
-            help="only those that failed for this reason",
-        )
-        parser.add_argument("--account", help="only those of this account")
+        add_selection(parser)
         parser.add_argument("--all", action="store_true", help="all that have failed")
         parser.add_argument(
             "--dry-run", action="store_true", help="only count, change nothing"
         )
+        self.add_noinput(parser)
         self.add_format(parser)
 
-    def handle(self, *, dry_run: bool, format: str, **options: Any) -> None:
-        selected = [options[name] for name in ("order_ids", "reason", "account")]
-        if options["all"] == any(selected):
+    def handle(
+        self, *, dry_run: bool, format: str, interactive: bool, **options: Any
+    ) -> None:
+        selection = Selection.of(options)
+        if options["all"] != selection.is_empty:
             raise CommandError(
-                "Say what to retry: --order-id, --reason, --account, or --all "
-                "on its own."
+                "Say what to retry: --order-id, --reason, --account, --status-code, "
+                "--older-than, --newer-than, or --all on its own."
             )
-        if options["account"] and options["account"] not in account_names():
-            raise CommandError(
-                f"'{options['account']}' is not an account. "
-                f"Known are: {', '.join(account_names())}."
-            )
-        found = moved = 0
-        for alias in database_aliases():
-            orders = self.select(alias, **options)
-            found += orders.count()
-            if not dry_run:
-                moved += len(retry_orders(orders, trigger="command"))
+        missing = self.find_missing(selection)
+        if dry_run:
+            retried = self.count(selection)
+        else:
+            if options["all"]:
+                self.confirm(
+                    lambda: f"Retry all {self.count(selection)} failed orders?",
+                    interactive=interactive,
+                )
+            with noting_signals() as stop:
+                retried = self.retry(selection, stop)
         if format == "text" and dry_run:
             self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
-        self.summarize(
-            {"dry_run": dry_run, "retried": found if dry_run else moved}, format
-        )
-        if options["order_ids"] and found < len(set(options["order_ids"])):
+        self.summarize({"dry_run": dry_run, "retried": retried}, format)
+        if not dry_run and stop.is_set:
+            raise CommandError("Interrupted. Run it again for what is left.")
+        if missing:
             raise CommandError(
-                f"Only {found} of these orders can be retried. "
-                "The others are unknown, or have not failed."
+                f"These orders cannot be retried: {', '.join(sorted(missing))}. "
+                "They are unknown, or have not failed."
             )
 
-    def select(
-        self,
-        alias: str,
-        *,
-        order_ids: list[str],
-        reason: str | None,
-        account: str | None,
-        **_: Any,
-    ) -> ButtonOrderQuerySet:
-        orders = ButtonOrder.objects.using(alias).all()
-        orders = orders.retryable() if order_ids else orders.failed()
-        if order_ids:
-            orders = orders.filter(order_id__in=order_ids)
-        if reason:
-            orders = orders.filter(reason=reason)
-        if account:
-            orders = orders.filter(account=account)
-        return orders
+    def count(self, selection: Selection) -> int:
+        total = 0
+        for alias in database_aliases():
+            total += count(rows_of(selection, alias), left(selection, total))
+        return total
+
+    def retry(self, selection: Selection, stop: Stop) -> int:
+        seen = retried = 0
+        for alias in database_aliases():
+            orders = ButtonOrder.objects.using(alias)
+            for pks in pages(rows_of(selection, alias), left(selection, seen)):
+                if stop.is_set:
+                    return retried
+                seen += len(pks)
+                retried += retry_many(orders.filter(pk__in=pks), trigger="command")
+        return retried
+
+    def find_missing(self, selection: Selection) -> set[str]:
+        missing = set(selection.order_ids)
+        for alias in database_aliases() if missing else ():
+            rows = rows_of(selection, alias)
+            missing -= set(rows.values_list("order_id", flat=True))
+        return missing
+
+
+def rows_of(selection: Selection, alias: str) -> ButtonOrderQuerySet:
+    orders = ButtonOrder.objects.using(alias).all()
+    orders = orders.retryable() if selection.order_ids else orders.failed()
+    return selection.narrow(orders)
+
+
+def left(selection: Selection, seen: int) -> int | None:
+    return None if selection.limit is None else selection.limit - seen

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, time, timedelta, timezone
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone as django_timezone
+
+from django_button_orders import columns
+from django_button_orders.batch_file import BatchFile
+from django_button_orders.conf import DEFAULT_ACCOUNT, get_settings
+from django_button_orders.databases import database_aliases
+from django_button_orders.management.base import ButtonOrdersCommand, moment
+from django_button_orders.management.stopping import Stop, noting_signals
+
+STDOUT = "-"
+
+
+def utc_moment(text: str) -> datetime:
+    """Parse a date, or date and time: Button's guide counts days in UTC."""
+    with django_timezone.override(timezone.utc):
+        return moment(text)
+
+
+class Command(ButtonOrdersCommand):
+    help = (
+        "Writes a batch file for Button, its channel for when the API cannot be "
+        "used: CSV in UTF-8 with one row for each line item, of orders that were "
+        "bought in a time (new), or were bought before it and changed or cancelled "
+        "in it (changes). Without --since and --until it is yesterday, in UTC. "
+        "Button publishes only part of its columns: agree on them with Button "
+        "before you send a file, and set BUTTON_ORDERS['BATCH_FILE_COLUMNS']. "
+        "Orders that cannot be built are told, and the exit status is 1."
+    )
+    examples = """\
+  manage.py button_orders_export --kind new > new.csv
+  manage.py button_orders_export --kind new /srv/button/new
+  manage.py button_orders_export --kind changes --since 2026-11-01 /srv/button/changes
+  manage.py button_orders_export --kind new --since 2026-11-23T08:00Z \\
+      --until 2026-11-23T20:00Z --account eu --brand SHOP_EU .
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "output",
+            nargs="?",
+            default=STDOUT,
+            metavar="DIRECTORY",
+            help="where to put the file, which is named as in Button's guide, such "
+            "as BRAND_orders_2026-11-24.csv; - is the standard output (the default)",
+        )
+        parser.add_argument(
+            "--kind",
+            choices=columns.KINDS,
+            required=True,
+            help="new orders, or changes and cancellations of older ones",
+        )
+        parser.add_argument(
+            "--since", type=utc_moment, help="from this date or time on, in UTC"
+        )
+        parser.add_argument(
+            "--until",
+            type=utc_moment,
+            help="before this date or time, in UTC (default: now, with --since)",
+        )
+        parser.add_argument(
+            "--account",
+            default=DEFAULT_ACCOUNT,
+            help="the account whose orders these are (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--brand",
+            help="the beginning of the file's name "
+            "(default: BUTTON_ORDERS['BATCH_FILE_BRAND'])",
+        )
+        parser.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="replace a file of that name, when this one is complete",
+        )
+        self.add_format(parser)
+
+    def handle(self, *, output: str, account: str, format: str, **options: Any) -> None:
+        now = datetime.now(timezone.utc)
+        since, until = find_interval(options["since"], options["until"], now)
+        try:
+            batch_file = BatchFile(
+                account=account,
+                kind=options["kind"],
+                since=since,
+                until=until,
+                complain=self.stderr.write,
+            )
+        except ImproperlyConfigured as exc:
+            raise CommandError(str(exc)) from exc
+        with noting_signals() as stop:
+            if output == STDOUT:
+                self.write_to_stdout(batch_file, stop)
+            else:
+                path = find_path(output, options["brand"], account, now)
+                with new_file(path, overwrite=options["overwrite"]) as stream:
+                    write(batch_file, stream, stop)
+        self.finish(batch_file, None if output == STDOUT else path, format)
+
+    def write_to_stdout(self, batch_file: BatchFile, stop: Stop) -> None:
+        reconfigure = getattr(self.stdout, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", newline="")
+        try:
+            write(batch_file, self.stdout, stop)
+            self.stdout.flush()
+        except BrokenPipeError as exc:
+            # Or else Python complains of it once more, when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise CommandError("Nobody reads the output any more.") from exc
+
+    def finish(self, batch_file: BatchFile, path: Path | None, format_: str) -> None:
+        counts = batch_file.counts
+        summary = {name: counts[name] for name in ("orders", "rows", "failed")}
+        # Rather not among the rows.
+        stream = self.stderr if path is None else self.stdout
+        self.summarize(
+            {"file": str(path) if path else None, **summary}, format_, stream=stream
+        )
+        if counts["failed"]:
+            raise CommandError(
+                f"{counts['failed']} orders are not in the file: see above why."
+            )
+
+
+def find_interval(
+    since: datetime | None, until: datetime | None, now: datetime
+) -> tuple[datetime, datetime]:
+    if since is None and until is not None:
+        raise CommandError("--until needs --since.")
+    if since is None:
+        today = datetime.combine(now.date(), time.min, timezone.utc)
+        return today - timedelta(days=1), today
+    if until is not None and until <= since:
+        raise CommandError("--until must be later than --since.")
+    return since, until or now
+
+
+def find_path(directory: str, brand: str | None, account: str, now: datetime) -> Path:
+    brand = brand or get_settings(account).batch_file_brand
+    if brand is None:
+        raise CommandError(
+            "Say what the name of the file begins with, as agreed with Button: "
+            "--brand, or BUTTON_ORDERS['BATCH_FILE_BRAND']."
+        )
+    if not columns.is_brand(brand):
+        raise CommandError("--brand must be letters, digits, '-' and '_'.")
+    if not Path(directory).is_dir():
+        raise CommandError(f"'{directory}' is not a directory.")
+    return Path(directory) / f"{brand}_orders_{now.date().isoformat()}.csv"
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
+    """Open a file that is there, by its name, only once it is complete."""
+    if path.exists() and not overwrite:
+        raise CommandError(
+            f"'{path}' is there already. Move it away, or give --overwrite."
+        )
+    with NamedTemporaryFile(
+        "w",
+        encoding="utf-8",
+        newline="",
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        delete=False,
+    ) as stream:
+        try:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        except BaseException:
+            Path(stream.name).unlink()
+            raise
+    Path(stream.name).replace(path)
+
+
+def write(batch_file: BatchFile, stream: Any, stop: Stop) -> None:
+    writer = csv.writer(stream)
+    writer.writerow(batch_file.header)
+    for alias in database_aliases():
+        for rows in batch_file.pages(alias):
+            if stop.is_set:
+                raise CommandError("Interrupted: the file is not complete.")
+            writer.writerows(rows)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from tqdm import tqdm
+
+from django_button_orders.databases import database_aliases
+from django_button_orders.management.base import ButtonOrdersCommand, positive
+from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.prune import (
+    CHUNK,
+    Pruned,
+    Retention,
+    count_prunable,
+    find_retentions,
+    prune_submissions,
+)
+
+# More keys than that do not fit into a statement of every database.
+LARGEST_BATCH = 10_000
+
+
+def batch_size(text: str) -> int:
+    size = positive(text)
+    if size > LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"'{text}' is more than {LARGEST_BATCH}")
+    return size
+
+
+class Command(ButtonOrdersCommand):
+    help = (
+        "Forgets what was sent to Button and what it answered: the bodies after "
+        "KEEP_BODIES_DAYS, the submissions after KEEP_SUBMISSIONS_DAYS, as the "
+        "settings say for each account. Those of pending orders are kept. Works in "
+        "short transactions, beside a running shop; interrupted, it goes on when it "
+        "is run again. Celery beat does the same once a day."
+    )
+    examples = """\
+  manage.py button_orders_prune --dry-run
+  manage.py button_orders_prune
+  manage.py button_orders_prune --bodies-days 7 --batch-size 200
+  manage.py button_orders_prune --format json
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--bodies-days",
+            type=positive,
+            metavar="DAYS",
+            help="keep bodies for so many days, whatever the settings say",
+        )
+        parser.add_argument(
+            "--submissions-days",
+            type=positive,
+            metavar="DAYS",
+            help="keep submissions for so many days, whatever the settings say",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=batch_size,
+            default=CHUNK,
+            help="submissions changed in one transaction (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only count, change nothing"
+        )
+        self.add_format(parser)
+
+    def handle(
+        self,
+        *,
+        bodies_days: int | None,
+        submissions_days: int | None,
+        batch_size: int,
+        dry_run: bool,
+        **options: Any,
+    ) -> None:
+        retentions = find_retentions(
+            bodies_days=bodies_days, submissions_days=submissions_days
+        )
+        if dry_run:
+            pruned = count_all(retentions)
+        else:
+            with noting_signals() as stop:
+                pruned = self.prune(retentions, batch_size, stop)
+        if dry_run and options["format"] == "text":
+            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
+        counts = {
+            "bodies_emptied": pruned.bodies_emptied,
+            "submissions_deleted": pruned.submissions_deleted,
+        }
+        self.summarize({"dry_run": dry_run, **counts}, options["format"])
+        if not pruned.is_complete:
+            raise CommandError("Interrupted. Run it again for what is left.")
+
+    def prune(self, retentions: list[Retention], batch_size: int, stop: Stop) -> Pruned:
+        pruned = Pruned()
+        with tqdm(unit=" submissions", disable=None, file=self.stderr) as bar:
+            for alias in database_aliases():
+                pruned += prune_submissions(
+                    using=alias,
+                    retentions=retentions,
+                    batch_size=batch_size,
+                    is_stopped=lambda: stop.is_set,
+                    progress=bar.update,
+                )
+        return pruned
+
+
+def count_all(retentions: list[Retention]) -> Pruned:
+    pruned = Pruned()
+    for alias in database_aliases():
+        pruned += count_prunable(using=alias, retentions=retentions)
+    return pruned

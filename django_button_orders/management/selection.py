@@ -1,0 +1,167 @@
+"""Which orders a command is about, as its options say."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_button_orders.conf import account_names
+from django_button_orders.databases import database_aliases
+from django_button_orders.management.base import age, positive
+from django_button_orders.models import ButtonOrder
+from django_button_orders.querysets import ButtonOrderQuerySet, DatabaseNow
+
+PAGE = 500
+
+
+def status_codes(text: str) -> range:
+    """Parse a status of HTTP, or a class of them such as 5xx."""
+    first, rest = text[:1], text[1:].lower()
+    if first in tuple("12345") and rest == "xx":
+        return range(int(first) * 100, int(first) * 100 + 100)
+    if len(text) == 3 and first in tuple("12345") and rest.isdecimal():
+        return range(int(text), int(text) + 1)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a status such as 503 or 5xx")
+
+
+def add_selection(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--order-id",
+        action="append",
+        default=[],
+        dest="order_ids",
+        metavar="ID",
+        help="the order with this id; can be given more than once",
+    )
+    parser.add_argument(
+        "--reason",
+        choices=ButtonOrder.Reason.values,
+        help="only those that failed or wait for this reason",
+    )
+    parser.add_argument("--account", help="only those of this account")
+    parser.add_argument(
+        "--status-code",
+        type=status_codes,
+        metavar="STATUS",
+        help="only those that Button last answered with this status of HTTP, "
+        "such as 503, or with one of this class, such as 5xx",
+    )
+    parser.add_argument(
+        "--older-than",
+        type=age,
+        metavar="AGE",
+        help="only those to which nothing has happened for so long: 45s, 15m, 3h, 2d",
+    )
+    parser.add_argument(
+        "--newer-than",
+        type=age,
+        metavar="AGE",
+        help="only those to which something has happened since then: the order "
+        "changed, or was tried",
+    )
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="at most so many, the oldest first"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What the options of ``add_selection`` say. Refuses what cannot be meant."""
+
+    order_ids: list[str]
+    reason: str | None
+    account: str | None
+    status_code: range | None
+    older_than: timedelta | None
+    newer_than: timedelta | None
+    limit: int | None
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> Selection:
+        return cls(**{name: options[name] for name in cls.__dataclass_fields__})
+
+    def __post_init__(self) -> None:
+        if "" in self.order_ids:
+            raise CommandError("--order-id needs an id.")
+        if self.account is not None and self.account not in account_names():
+            raise CommandError(
+                f"'{self.account}' is not an account. "
+                f"Known are: {', '.join(account_names())}."
+            )
+        if (
+            self.older_than is not None
+            and self.newer_than is not None
+            and self.older_than >= self.newer_than
+        ):
+            raise CommandError(
+                "Nothing is older than --older-than and newer than --newer-than."
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing about which orders are meant."""
+        return not self.order_ids and all(
+            value is None
+            for value in (
+                self.reason,
+                self.account,
+                self.status_code,
+                self.older_than,
+                self.newer_than,
+            )
+        )
+
+    def narrow(self, rows: ButtonOrderQuerySet) -> ButtonOrderQuerySet:
+        if self.order_ids:
+            rows = rows.filter(order_id__in=self.order_ids)
+        if self.reason is not None:
+            rows = rows.filter(reason=self.reason)
+        if self.account is not None:
+            rows = rows.filter(account=self.account)
+        if self.status_code is not None:
+            first, last = self.status_code[0], self.status_code[-1]
+            rows = rows.filter(last_status_code__range=(first, last))
+        if self.older_than is not None:
+            rows = rows.filter(updated_at__lte=DatabaseNow() - self.older_than)
+        if self.newer_than is not None:
+            rows = rows.filter(updated_at__gt=DatabaseNow() - self.newer_than)
+        return rows
+
+    def refuse_unknown_ids(self) -> None:
+        unknown = set(self.order_ids)
+        for alias in database_aliases() if unknown else ():
+            rows = ButtonOrder.objects.using(alias).filter(order_id__in=self.order_ids)
+            unknown -= set(rows.values_list("order_id", flat=True))
+        if unknown:
+            raise CommandError(
+                f"There is no row for: {', '.join(sorted(unknown))}. "
+                "button_orders_backfill makes rows."
+            )
+
+
+def count(rows: ButtonOrderQuerySet, limit: int | None) -> int:
+    return rows.count() if limit is None else rows[:limit].count()
+
+
+def pages(rows: ButtonOrderQuerySet, limit: int | None) -> Iterator[list[int]]:
+    """
+    Yield the keys of rows, page by page, and each row once.
+
+    Rows that leave the selection while they are worked on change nothing.
+    """
+    keys = rows.order_by("pk").values_list("pk", flat=True)
+    page = list(keys[: page_size(limit)])
+    while page:
+        yield page
+        if limit is not None:
+            limit -= len(page)
+        page = list(keys.filter(pk__gt=page[-1])[: page_size(limit)])
+
+
+def page_size(limit: int | None) -> int:
+    return PAGE if limit is None else min(limit, PAGE)
