@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from tempfile import TemporaryDirectory
+
 import pytest
 import responses
 from django.db import OperationalError, connections
-from django.test import TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 
-from django_button_orders.databases import database_aliases, in_each_database
+from django_button_orders.databases import (
+    borrowed_connection,
+    database_aliases,
+    in_each_database,
+)
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import report_due_orders
+from tests.faults.lab import alias_for
 from tests.utils import add_answer, button_settings, create_row
 
 
@@ -85,3 +92,30 @@ class DatabaseTests(TestCase):
             report_due_orders()
 
         assert ButtonOrder.objects.using("archive").get().status == "reported"
+
+
+class BorrowedConnectionTests(SimpleTestCase):
+    def setUp(self):
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        alias = alias_for(f"sqlite:///{folder.name}/base.sqlite3", "borrowed")
+        self.addCleanup(alias.__exit__, None, None, None)
+        self.connection = connections[alias.__enter__()]
+
+    def is_open(self):
+        return self.connection.connection is not None
+
+    def test_closed_afterwards(self):
+        with borrowed_connection("borrowed"):
+            self.connection.ensure_connection()
+            assert self.is_open()
+
+        assert not self.is_open()
+
+    def test_left_open_where_it_was(self):
+        self.connection.ensure_connection()
+
+        with borrowed_connection("borrowed"):
+            pass
+
+        assert self.is_open()
