@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from tempfile import TemporaryDirectory
-
 import pytest
 import responses
 from django.db import OperationalError, connections
@@ -14,7 +12,6 @@ from django_button_orders.databases import (
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import report_due_orders
-from tests.faults.lab import alias_for
 from tests.utils import add_answer, button_settings, create_row
 
 
@@ -94,28 +91,40 @@ class DatabaseTests(TestCase):
         assert ButtonOrder.objects.using("archive").get().status == "reported"
 
 
+class Connection:
+    """As much of a connection as it takes to open and close one."""
+
+    connection = None
+
+    def connect(self):
+        self.connection = object()
+
+    def close(self):
+        self.connection = None
+
+
 class BorrowedConnectionTests(SimpleTestCase):
     def setUp(self):
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        alias = alias_for(f"sqlite:///{folder.name}/base.sqlite3", "borrowed")
-        self.addCleanup(alias.__exit__, None, None, None)
-        self.connection = connections[alias.__enter__()]
-
-    def is_open(self):
-        return self.connection.connection is not None
+        self.connection = connections["borrowed"] = Connection()
+        self.addCleanup(connections.__delitem__, "borrowed")
 
     def test_closed_afterwards(self):
         with borrowed_connection("borrowed"):
-            self.connection.ensure_connection()
-            assert self.is_open()
+            self.connection.connect()
 
-        assert not self.is_open()
+        assert self.connection.connection is None
+
+    def test_closed_after_an_error(self):
+        with pytest.raises(OperationalError), borrowed_connection("borrowed"):
+            self.connection.connect()
+            raise OperationalError
+
+        assert self.connection.connection is None
 
     def test_left_open_where_it_was(self):
-        self.connection.ensure_connection()
+        self.connection.connect()
 
         with borrowed_connection("borrowed"):
             pass
 
-        assert self.is_open()
+        assert self.connection.connection is not None
