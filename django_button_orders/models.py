@@ -195,6 +195,7 @@ class ButtonOrder(models.Model):
             ("retry_buttonorder", _("Can retry Button orders")),
             ("cancel_buttonorder", _("Can cancel orders at Button")),
             ("dismiss_buttonorder", _("Can dismiss failed Button orders")),
+            ("ask_buttonorder", _("Can ask Button about orders")),
         ]
 
     def __str__(self) -> str:
@@ -465,6 +466,12 @@ class Submission(models.Model):
             # Pruning, and what happened lately.
             models.Index(fields=["started_at"], name="button_submission_started"),
         ]
+        permissions = [
+            (
+                "view_bodies_submission",
+                _("Can view what was sent to Button and answered"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.operation} {self.status_code or self.outcome}"
@@ -483,6 +490,9 @@ class PausedAccount(models.Model):
     class Meta:
         verbose_name = _("paused account")
         verbose_name_plural = _("paused accounts")
+        permissions = [
+            ("resume_pausedaccount", _("Can resume paused accounts")),
+        ]
 
     def __str__(self) -> str:
         return str(self.account)

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, router, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, router, transaction
 from django.db.models import Model, QuerySet
 
 from django_button_orders import doorbell, marks
@@ -26,8 +26,14 @@ from django_button_orders.adapters import (
 from django_button_orders.cleaners import clean_short_text
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.failures import describe_exception, describe_for_log
-from django_button_orders.models import ButtonOrder, content_types, stand_in_id
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models import (
+    ButtonOrder,
+    PausedAccount,
+    content_types,
+    stand_in_id,
+)
+from django_button_orders.querysets import ButtonOrderQuerySet, PausedAccountQuerySet
+from django_button_orders.record import make_waiting_due
 from django_button_orders.savepoints import LazySavepoint
 
 logger = logging.getLogger(__name__)
@@ -315,3 +321,37 @@ def move(
             )
             moved.append(order)
     return moved
+
+
+def resume_accounts(
+    paused: PausedAccountQuerySet, *, trigger: str, user_id: str | None = None
+) -> list[PausedAccount]:
+    """
+    Let accounts go on whose key has been corrected, and return those resumed.
+
+    Once that is committed, what waited for the key is due. A key that is still
+    refused costs no attempt: the first answer pauses its account again.
+    """
+    resumed = []
+    for pause in paused:
+        # A worker may have found out just now that the key works again.
+        if paused.filter(pk=pause.pk).delete()[0]:
+            go_on_after_commit(pause, trigger=trigger, user_id=user_id)
+            resumed.append(pause)
+    return resumed
+
+
+def go_on_after_commit(
+    pause: PausedAccount, *, trigger: str, user_id: str | None
+) -> None:
+    using = pause._state.db or DEFAULT_DB_ALIAS
+
+    def go_on() -> None:
+        make_waiting_due(pause.account, using=using)
+        rows = ButtonOrder.objects.using(using).due().filter(account=pause.account)
+        due = rows.order_by("next_attempt_at", "pk").first()
+        if due is not None:
+            # Who answers a ring reports what else is due.
+            doorbell.ring(due.pk, using=using, trigger=trigger, user_id=user_id)
+
+    transaction.on_commit(go_on, using=using, robust=True)

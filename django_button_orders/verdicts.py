@@ -7,6 +7,7 @@ party; that 2xx may come without JSON is on Button's own page.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
@@ -144,8 +145,21 @@ def describe(operation: str, answer: Answer) -> str:
             f"A page of HTML came back with status {answer.status_code}: "
             "a proxy answered, not Button."
         )
-    message = answer.message or "without a message"
+    message = answer.message or WITHOUT_MESSAGE
     return f"Button answered {answer.status_code} to {operation}: {message}"
+
+
+WITHOUT_MESSAGE = "without a message"
+PREAMBLE = re.compile(
+    r"(Gave up after all attempts\. The last one: )?"
+    r"(Button answered [0-9]{3} to [a-z]+: )?"
+)
+
+
+def message_of(error: str) -> str:
+    """Return the words of Button's in what is kept of an answer, or all of it."""
+    message = PREAMBLE.sub("", error, count=1)
+    return "" if message == WITHOUT_MESSAGE else message
 
 
 def exhausted(verdict: Verdict) -> Verdict:

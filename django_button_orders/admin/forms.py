@@ -43,6 +43,12 @@ class PrettyJSONField(forms.JSONField):
         return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+class NoteForm(forms.Form):
+    """Why somebody did something, if they want to say it."""
+
+    note = forms.CharField(max_length=500, required=False)
+
+
 class ButtonOrderForm(ModelFormBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

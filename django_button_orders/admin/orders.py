@@ -13,12 +13,12 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
+from django_button_orders.admin.box import standing_context
 from django_button_orders.admin.buttons import ButtonsAdmin
 from django_button_orders.admin.filters import AccountFilter, StateFilter
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
 from django_button_orders.admin.sources import describe_source
-from django_button_orders.admin.standing import describe
 from django_button_orders.cleaners import CHANNELS
 from django_button_orders.conf import account_names
 from django_button_orders.fields import StrictJSONField
@@ -198,9 +198,7 @@ class ButtonOrderAdmin(ButtonsAdmin):
         order = context["original"]
         if order is not None:
             context.update(
-                standing=describe(order),
-                badge=display.badge(order),
-                verbs=self.applicable_verbs(request, order),
+                **standing_context(request, order, self.admin_site),
                 **describe_source(request, self.admin_site, order),
                 **history(order),
             )

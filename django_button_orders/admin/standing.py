@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.text import Truncator
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
+from django_button_orders.admin.moments import ago, ahead, written
 from django_button_orders.conf import get_settings
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.verdicts import message_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -18,111 +22,243 @@ if TYPE_CHECKING:
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
-IN_FLIGHT = _("A worker is at it right now. Load this page again in a moment.")
-DISABLED = _(
-    "Nothing is sent for the account %(account)s, because ENABLED is false in "
-    "BUTTON_ORDERS. The order waits until it is true."
+MAX_ERROR_LENGTH = 300
+# What is due so long is not about to be reported.
+OVERDUE = timedelta(minutes=10)
+# The ends of sentences, also in Chinese, Japanese and Hindi.
+ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+
+
+class Standing(NamedTuple):
+    """What has happened, and what to do about it."""
+
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.todo}".strip()
+
+
+class Texts(NamedTuple):
+    """The same before its placeholders are filled in."""
+
+    what: _StrPromise
+    todo: _StrPromise | str = ""
+
+
+NOTHING_TO_DO = _("There is nothing to do.")
+IN_FLIGHT = Texts(
+    _("A worker is at it right now."), _("Load this page again in a moment.")
 )
-PAUSED = _(
-    "Button does not accept the API key of the account %(account)s. Correct "
-    "API_KEY; until then the account is paused, and then the order goes out by "
-    "itself."
-)
-DUE = _(
-    "It is due, and a worker will report it shortly. If it stays like this, check "
-    "that a Celery worker and Celery beat are running."
-)
-CANCELLATION_DUE = _(
-    "Its cancellation is due, and a worker will see to it shortly. If it stays like "
-    "this, check that a Celery worker and Celery beat are running."
-)
-WAITING = _("It is tried again by itself on %(time)s. There is nothing to do.")
-WAITING_BECAUSE: dict[str, _StrPromise] = {
-    Reason.UNAVAILABLE: _(
-        "Button could not be reached, or could not take it. It is tried again by "
-        "itself on %(time)s. There is nothing to do."
+DISABLED = Texts(
+    _(
+        "Nothing is sent for the account %(account)s, because ENABLED is false in "
+        "BUTTON_ORDERS."
     ),
-    Reason.UNAUTHORIZED: _(
-        "Button does not let the key of the account %(account)s do this. Ask Button "
-        "what the key may do; it is tried again by itself on %(time)s."
+    _("The order waits until it is true."),
+)
+PAUSED = Texts(
+    _(
+        "Button refused the API key of the account %(account)s %(paused)s, so the "
+        "account is paused and this order waits."
+    ),
+    _(
+        "Correct API_KEY, restart the workers and resume the account; the order then "
+        "goes out by itself."
+    ),
+)
+PAUSE = Texts(
+    _(
+        "Button refused the API key of the account %(account)s %(paused)s, and "
+        "nothing of that account is sent."
+    ),
+    _(
+        "Correct API_KEY, restart the workers and resume the account. If nobody "
+        "does, one order tries the key again by itself %(next)s."
+    ),
+)
+ALSO_PAUSED = _(
+    "The account %(account)s is paused, because Button refused its API key "
+    "%(paused)s: whatever is to be sent for this order waits."
+)
+DUE = Texts(
+    _("It is due, and a worker will report it shortly."),
+    _(
+        "If it stays like this, check that a Celery worker and Celery beat are running."
+    ),
+)
+CANCELLATION_DUE = Texts(
+    _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
+)
+STUCK = Texts(
+    _("It fell due %(due)s, and no worker has taken it yet."),
+    _("Check that a Celery worker and Celery beat are running."),
+)
+WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
+WAITING_BECAUSE: dict[str, Texts] = {
+    Reason.UNAVAILABLE: Texts(
+        _("Button could not be reached or could not take this order: %(error)s"),
+        _("It is tried again by itself %(next)s. There is nothing to do."),
+    ),
+    Reason.UNAUTHORIZED: Texts(
+        _(
+            "Button does not let the key of the account %(account)s do this: %(error)s"
+        ),
+        _("Ask Button what the key may do; it is tried again by itself %(next)s."),
     ),
 }
-INVALID_DIRECT = _(
-    "No valid report could be built from the fields below. Correct them and save: "
-    "that reports it again."
+INVALID_DIRECT = Texts(
+    _("No valid report could be built %(when)s: %(error)s"),
+    _("Correct the fields below and save: that reports it again."),
 )
-SETTLED: dict[tuple[str, str], _StrPromise] = {
-    (Status.REPORTED, ""): _("Button knows the order as it is shown below."),
-    (Status.CANCELLED, ""): _(
-        "The order is cancelled, and Button will not count it. That cannot be undone."
+CANCELLATION_REFUSED = Texts(
+    _("Button refused to cancel this order %(when)s: %(error)s"),
+    _("Retry, or settle it with Button and dismiss it."),
+)
+CANCELLED_TOO_LATE = Texts(
+    _("It was too late to cancel this order at Button %(when)s: %(error)s"),
+    _("Settle it with Button, and dismiss it."),
+)
+DISMISSED_WITHOUT_NOTE = Texts(
+    _("It was dismissed %(when)s."),
+    _("Nothing more is sent. Retry it to report it after all."),
+)
+SETTLED: dict[tuple[str, str], Texts] = {
+    (Status.REPORTED, ""): Texts(
+        _("Button has this order: it was reported %(reported)s."), NOTHING_TO_DO
     ),
-    (Status.FAILED, Reason.INVALID): _(
-        "No valid report could be built from the shop's order. Correct the order or "
-        "its adapter, as the error says, and retry."
+    (Status.CANCELLED, ""): Texts(
+        _("The order was cancelled %(when)s, and Button will not count it."),
+        _("That cannot be undone."),
     ),
-    (Status.FAILED, Reason.REFUSED): _(
-        "Button refused it, and would refuse it again. Correct what its answer "
-        "complains about and retry, or dismiss it."
+    (Status.FAILED, Reason.INVALID): Texts(
+        _("No valid report could be built %(when)s: %(error)s"),
+        _("Correct the shop's order or its adapter, and retry."),
     ),
-    (Status.FAILED, Reason.FINALIZED): _(
-        "Button takes no more changes to this order. Dismiss it; if the difference "
-        "matters, settle it with Button."
+    (Status.FAILED, Reason.REFUSED): Texts(
+        _("Button refused this order %(when)s: %(error)s"),
+        _("Correct it and retry."),
     ),
-    (Status.FAILED, Reason.EXHAUSTED): _(
-        "All attempts are used up. The submissions below show what stood in the way; "
-        "once that is gone, retry."
+    (Status.FAILED, Reason.FINALIZED): Texts(
+        _("It was too late to change this order at Button %(when)s: %(error)s"),
+        _("Dismiss it; if the difference matters, settle it with Button."),
     ),
-    (Status.FAILED, Reason.UNAUTHORIZED): _(
-        "Button does not accept the API key of the account %(account)s. Correct "
-        "API_KEY and retry."
+    (Status.FAILED, Reason.EXHAUSTED): Texts(
+        _("All attempts were used up %(when)s. The last answer: %(error)s"),
+        _("Retry once what stood in the way is gone."),
     ),
-    (Status.FAILED, Reason.UNAVAILABLE): _("Button could not be reached. Retry."),
-    (Status.FAILED, ""): _(
-        "It failed. Correct what the error says and retry, or dismiss it."
+    (Status.FAILED, Reason.UNAUTHORIZED): Texts(
+        _(
+            "Button did not accept the API key of the account %(account)s %(when)s: "
+            "%(error)s"
+        ),
+        _("Correct API_KEY and retry."),
     ),
-    (Status.DISMISSED, Reason.NO_TOKEN): _(
-        "It has no attribution token, and REPORT_WITHOUT_TOKEN is false, so it was "
-        "not sent. A token that arrives later makes it due. There is nothing to do."
+    (Status.FAILED, Reason.UNAVAILABLE): Texts(
+        _("Button could not be reached %(when)s: %(error)s"), _("Retry.")
     ),
-    (Status.DISMISSED, ""): _(
-        "It was dismissed, and nothing more is sent. Retry it to report it after all."
+    (Status.FAILED, ""): Texts(
+        _("It failed %(when)s: %(error)s"),
+        _("Correct what the error says and retry, or dismiss it."),
+    ),
+    (Status.DISMISSED, Reason.NO_TOKEN): Texts(
+        _(
+            "It has no attribution token, and REPORT_WITHOUT_TOKEN is false, so it "
+            "was not sent."
+        ),
+        _("A token that arrives later makes it due. There is nothing to do."),
+    ),
+    (Status.DISMISSED, ""): Texts(
+        _("It was dismissed %(when)s: %(error)s"), DISMISSED_WITHOUT_NOTE.todo
     ),
 }
 
 
-def describe(order: ButtonOrder) -> str:
+def describe(order: ButtonOrder, pause: PausedAccount | None = None) -> Standing:
+    """
+    Say where an order stands.
+
+    ``pause`` is that of its account, as ``find_pause`` returns it.
+    """
     is_pending = order.status == Status.PENDING
-    sentence = pending(order) if is_pending else settled(order)
-    return sentence % {"account": order.account, "time": next_attempt(order)}
+    texts = pending(order, pause) if is_pending else settled(order)
+    values = values_of(order, pause)
+    what, todo = (str(text) % values for text in texts)
+    if pause is not None and not is_pending:
+        todo = f"{todo} {str(ALSO_PAUSED) % values}"
+    return Standing(what, todo)
 
 
-def next_attempt(order: ButtonOrder) -> str:
+def describe_pause(pause: PausedAccount) -> Standing:
+    values = {
+        "account": pause.account,
+        "paused": ago(pause.paused_at),
+        "next": ahead(pause.probe_at),
+    }
+    return Standing(*(str(text) % values for text in PAUSE))
+
+
+def find_pause(order: ButtonOrder) -> PausedAccount | None:
+    paused = PausedAccount.objects.using(order.write_db)
+    return paused.filter(account=order.account).first()
+
+
+def values_of(order: ButtonOrder, pause: PausedAccount | None) -> dict[str, Any]:
     moment = order.next_attempt_at
-    if moment is None:
-        return ""
-    if timezone.is_aware(moment):
-        moment = timezone.localtime(moment)
-    return date_format(moment, "DATETIME_FORMAT")
+    values = {
+        "account": order.account,
+        "error": as_sentence(message_of(order.last_error)),
+        "when": ago(order.updated_at),
+        "reported": ago(order.reported_at),
+        "paused": ago(pause.paused_at) if pause else "",
+        "due": ago(moment),
+        "next": "",
+    }
+    if moment is not None:
+        when = {"relative": ahead(moment), "absolute": written(moment)}
+        values["next"] = translate("%(relative)s (%(absolute)s)") % when
+    return values
 
 
-def settled(order: ButtonOrder) -> _StrPromise:
+def as_sentence(error: str) -> str:
+    """Return an error on one line, clipped, with a full stop."""
+    text = Truncator(" ".join(error.split())).chars(MAX_ERROR_LENGTH)
+    if not text:
+        return translate("it gave no reason.")
+    return text if text.endswith(ENDS) else f"{text}."
+
+
+def settled(order: ButtonOrder) -> Texts:
     key = (order.status, order.reason)
-    if key == (Status.FAILED, Reason.INVALID) and order.source_id is None:
+    if order.cancel_requested_at is not None and key in CANCELLATIONS:
+        return CANCELLATIONS[key]
+    if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
         return INVALID_DIRECT
-    return SETTLED.get(key) or SETTLED[order.status, ""]
+    if key not in SETTLED:
+        key = (order.status, "")
+    if key == (Status.DISMISSED, "") and not order.last_error:
+        return DISMISSED_WITHOUT_NOTE
+    return SETTLED[key]
 
 
-def pending(order: ButtonOrder) -> _StrPromise:
+CANCELLATIONS: dict[tuple[str, str], Texts] = {
+    (Status.FAILED, Reason.REFUSED): CANCELLATION_REFUSED,
+    (Status.FAILED, Reason.FINALIZED): CANCELLED_TOO_LATE,
+}
+
+
+def pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
     row = order.row()
     if row.in_flight().exists():
         return IN_FLIGHT
     if not is_enabled(order.account):
         return DISABLED
-    paused = PausedAccount.objects.using(row.db).filter(account=order.account)
-    if paused.exists():
+    if pause is not None:
         return PAUSED
     if row.waiting().exists():
         return WAITING_BECAUSE.get(order.reason, WAITING)
+    if order.next_attempt_at and timezone.now() - order.next_attempt_at > OVERDUE:
+        return STUCK
     return DUE if order.cancel_requested_at is None else CANCELLATION_DUE
 
 

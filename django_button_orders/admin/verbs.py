@@ -17,23 +17,32 @@ from django_button_orders.querysets import ButtonOrderQuerySet
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+NOTED = _("%(what)s Note: %(note)s")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """
-    ``operate`` takes orders and the user's key, and returns the orders moved.
+    ``operate`` takes orders, the user's key and maybe a note, and returns the
+    orders moved.
 
-    ``warning`` makes the button ask before it acts.
+    ``warning`` makes the button ask before it acts, and ``takes_note`` why.
     """
 
     name: str
     label: _StrPromise
     applicable: Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
-    operate: Callable[[ButtonOrderQuerySet, str], list[ButtonOrder]]
+    operate: Callable[..., list[ButtonOrder]]
     logged: _StrPromise
     done: Any
     skipped: Any
     warning: _StrPromise | str = ""
+    takes_note: bool = False
+
+    def log_message(self, note: str = "") -> str:
+        if not note:
+            return str(self.logged)
+        return NOTED % {"what": self.logged, "note": note}
 
     def describe(self, moved: int, *, skipped: int) -> tuple[str, int]:
         """Return a message with what was done and what was not, and its level."""
@@ -87,7 +96,9 @@ DISMISS = Verb(
     name="dismiss",
     label=_("Dismiss"),
     applicable=ButtonOrderQuerySet.failed,
-    operate=lambda orders, user_id: operations.dismiss_orders(orders),
+    operate=lambda orders, user_id, note="": operations.dismiss_orders(
+        orders, note=note
+    ),
     logged=_("Dismissed."),
     done=ngettext_lazy(
         "%(count)d order was dismissed.", "%(count)d orders were dismissed.", "count"
@@ -97,5 +108,6 @@ DISMISS = Verb(
         "%(count)d were skipped: only failed orders can be dismissed.",
         "count",
     ),
+    takes_note=True,
 )
 VERBS = (RETRY, DISMISS, CANCEL)
