@@ -83,9 +83,7 @@ ALSO_PAUSED = _(
 )
 DUE = Texts(
     _("It is due, and a worker will report it shortly."),
-    _(
-        "If it stays like this, check that a Celery worker and Celery beat are running."
-    ),
+    _("If it stays like this, check that a Celery worker and Celery beat are running."),
 )
 CANCELLATION_DUE = Texts(
     _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
@@ -101,9 +99,7 @@ WAITING_BECAUSE: dict[str, Texts] = {
         _("It is tried again by itself %(next)s. There is nothing to do."),
     ),
     Reason.UNAUTHORIZED: Texts(
-        _(
-            "Button does not let the key of the account %(account)s do this: %(error)s"
-        ),
+        _("Button does not let the key of the account %(account)s do this: %(error)s"),
         _("Ask Button what the key may do; it is tried again by itself %(next)s."),
     ),
 }

@@ -51,7 +51,7 @@ def test_an_order_is_refused_corrected_and_retried(new_page, button, way):
     operator.see(REFUSAL)
     operator.press("Retry")
     operator.see("1 order will be sent again.")
-    operator.see("Button knows the order as it is shown below.")
+    operator.see("Button has this order")
 
     assert button.orders()[number]["status"] == "open"
 
@@ -60,7 +60,7 @@ def test_an_order_arrives_with_its_token(customer, operator, button):
     number = customer.buy(token="fakesrctok-arrives", Mug=2)
 
     operator.open_order(number)
-    operator.see("Button knows the order as it is shown below.")
+    operator.see("Button has this order")
     operator.see("fakesrctok-arrives")
 
     assert button.orders()[number]["btn_ref"] == "fakesrctok-arrives"
@@ -70,10 +70,10 @@ def test_an_order_arrives_with_its_token(customer, operator, button):
 def test_an_order_is_cancelled(customer, operator, button):
     number = customer.buy()
     operator.open_order(number)
-    operator.see("Button knows the order")
+    operator.see("Button has this order")
 
     operator.press_and_confirm("Cancel at Button")
     operator.see("1 order will be cancelled at Button.")
-    operator.see("The order is cancelled")
+    operator.see("The order was cancelled")
 
     assert button.orders()[number]["status"] == "deleted"
