@@ -18,15 +18,23 @@ from tests.browser.conftest import PASSWORD, PATIENCE_MS
 LOOK_MS = 1_000
 # No page has so many things that take the focus.
 MAX_TABS = 300
-# How something looks, to see that it looks different with the focus.
-LOOKS = """node => {
-    const style = getComputedStyle(node);
-    return [
-        style.outline, style.boxShadow, style.borderColor, style.backgroundColor,
-        style.color, style.textDecoration,
-    ].join("; ");
-}"""
 HAS_FOCUS = "node => node === document.activeElement"
+# How something looks that has the focus, and how it looks without.
+SHOWS_FOCUS = """node => {
+    const looks = () => {
+        const style = getComputedStyle(node);
+        return [
+            style.outline, style.boxShadow, style.borderColor,
+            style.backgroundColor, style.color, style.textDecoration,
+        ].join("; ");
+    };
+    node.style.transition = "none";
+    const focused = looks();
+    node.blur();
+    const blurred = looks();
+    node.focus();
+    return focused !== blurred;
+}"""
 
 
 class Mouse:
@@ -58,14 +66,13 @@ class Keyboard:
         expect(field.get_by_role("option", name=option, exact=True)).to_be_checked()
 
     def reach(self, target: Locator) -> None:
-        before = target.evaluate(LOOKS)
         for _ in range(MAX_TABS):
             if target.evaluate(HAS_FOCUS):
                 break
             target.page.keyboard.press("Tab")
         else:
             raise AssertionError(f"{target} cannot be reached with the keyboard.")
-        assert target.evaluate(LOOKS) != before, f"{target} does not show its focus."
+        assert target.evaluate(SHOWS_FOCUS), f"{target} does not show its focus."
 
 
 class Person:
@@ -143,9 +150,11 @@ class Operator(Person):
         self.press("Search")
         self.follow(number)
 
-    def press_and_confirm(self, name: str) -> None:
-        """Press a button that asks before it acts."""
+    def press_and_confirm(self, name: str, *, note: str = "") -> None:
+        """Press a button that asks before it acts, and maybe why."""
         self.hands.press(self.page.get_by_text(f"{name}…", exact=True))
+        if note:
+            self.hands.write(self.page.get_by_label("Note"), note)
         self.press(name)
 
     def move_product(self, name: str, *, category: str) -> None:
