@@ -195,21 +195,27 @@ def decide(attempt: Attempt, hosts: HostOrders) -> None:
         attempt.verdict = choice
     elif is_without_token(attempt):
         attempt.verdict = Verdict(outcome=Outcome.DISMISSED, reason=verdicts.NO_TOKEN)
-    elif not attempt.settings.api_key:
-        attempt.verdict = Verdict(
+    else:
+        attempt.verdict = obstacle(attempt.settings)
+        attempt.next_operation = "" if attempt.verdict else choice
+
+
+def obstacle(settings: Settings) -> Verdict | None:
+    """Return what follows from settings with which nothing can be sent."""
+    if not settings.api_key:
+        return Verdict(
             outcome=Outcome.PAUSE,
             reason=verdicts.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
-    elif not keeps_secrets(attempt.settings.base_url):
+    if not keeps_secrets(settings.base_url):
         # Neither Celery nor a web server looks at what the checks say.
-        attempt.verdict = Verdict(
+        return Verdict(
             outcome=Outcome.RETRY,
             reason=verdicts.UNAVAILABLE,
             error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
         )
-    else:
-        attempt.next_operation = choice
+    return None
 
 
 def rename(row: ButtonOrder, order_id: str) -> None:

@@ -80,8 +80,13 @@ def words(attempt: Attempt, error: str) -> str:
     if not error:
         return ""
     error = attempt.client.redact(error)
-    fields = attempt.desired.fields if attempt.desired else {}
-    for value in (fields.get("customer") or {}).values():
+    for value in customer_of(attempt).values():
         if isinstance(value, str):
             error = redact_word(error, value, "[customer]")
     return clip(error)
+
+
+def customer_of(attempt: Attempt) -> Mapping[str, Any]:
+    fields = attempt.desired.fields if attempt.desired else {}
+    customer = fields.get("customer") or attempt.row.customer
+    return customer if isinstance(customer, Mapping) else {}

@@ -49,6 +49,7 @@ def standing_context(
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None or not model_admin.has_view_permission(request, order):
         return {}
+    page_url = model_admin.with_filters(request, model_admin.page_url(order))
     pause = find_pause(order)
     buttons = model_admin.buttons_for(request, order)
     if pause is not None:
@@ -58,7 +59,8 @@ def standing_context(
         "badge": badge(order),
         "standing": describe(order, pause),
         "buttons": buttons,
-        "next_url": next_url,
+        "page_url": page_url,
+        "next_url": next_url or page_url,
     }
 
 

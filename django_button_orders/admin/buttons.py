@@ -122,7 +122,7 @@ class ButtonsAdmin(ModelAdminBase):
         if verb.takes_note:
             form = NoteForm(request.POST)
             if not form.is_valid():
-                message = " ".join(form.errors["note"])
+                message = " ".join(map(str, form.errors["note"]))
                 self.message_user(request, message, messages.ERROR)
                 return self.go_back(request, order)
             values = {"note": form.cleaned_data["note"]}

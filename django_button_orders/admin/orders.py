@@ -10,14 +10,17 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
+from django_button_orders.admin.asking import AskingAdmin, view_of_button
 from django_button_orders.admin.box import standing_context
-from django_button_orders.admin.buttons import ButtonsAdmin
 from django_button_orders.admin.filters import AccountFilter, StateFilter
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
+from django_button_orders.admin.preview import preview
+from django_button_orders.admin.rights import may_view_bodies
 from django_button_orders.admin.sources import describe_source
 from django_button_orders.cleaners import CHANNELS
 from django_button_orders.conf import account_names
@@ -60,7 +63,7 @@ INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]
 
 
 @admin.register(ButtonOrder)
-class ButtonOrderAdmin(ButtonsAdmin):
+class ButtonOrderAdmin(AskingAdmin):
     list_display = [
         "status_badge",
         "order_id",
@@ -86,6 +89,7 @@ class ButtonOrderAdmin(ButtonsAdmin):
 
     class Media:
         css = {"all": ["django_button_orders/admin.css"]}
+        js = ["django_button_orders/copy.js"]
 
     # Permissions
 
@@ -146,8 +150,7 @@ class ButtonOrderAdmin(ButtonsAdmin):
     ) -> Any:
         if obj is None:
             return [(None, {"fields": ("account", "order_id", *PAYLOAD_FIELDS)})]
-        is_form = self.has_change_permission(request, obj)
-        payload = PAYLOAD_FIELDS if is_form else READ_ONLY_PAYLOAD
+        payload = self.shown_payload(request, obj)
         identity = ("account", "order_id") if self.has_accounts() else ("order_id",)
         return [
             (None, {"fields": (*identity, *payload)}),
@@ -160,8 +163,19 @@ class ButtonOrderAdmin(ButtonsAdmin):
     ) -> Any:
         if obj is None:
             return ()
-        payload = () if self.has_change_permission(request, obj) else READ_ONLY_PAYLOAD
+        payload = self.shown_payload(request, obj)
+        if self.has_change_permission(request, obj):
+            payload = [name for name in payload if name not in PAYLOAD_FIELDS]
         return ("account", "order_id", *payload, *OUTBOX_FIELDS, *INTERNAL_FIELDS)
+
+    def shown_payload(self, request: HttpRequest, order: ButtonOrder) -> list[str]:
+        """Return the fields of what Button should know, as a user may see them."""
+        is_form = self.has_change_permission(request, order)
+        names = PAYLOAD_FIELDS if is_form else READ_ONLY_PAYLOAD
+        if may_view_bodies(request):
+            return list(names)
+        customer = ("customer", "pretty_customer")
+        return ["hidden_customer" if name in customer else name for name in names]
 
     def formfield_for_dbfield(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -178,6 +192,10 @@ class ButtonOrderAdmin(ButtonsAdmin):
     @admin.display(description=_("customer"))
     def pretty_customer(self, order: ButtonOrder) -> str:
         return display.preformatted(order.customer) or self.get_empty_value_display()
+
+    @admin.display(description=_("customer"))
+    def hidden_customer(self, order: ButtonOrder) -> str:
+        return translate("You may not see the customer.")
 
     @admin.display(description=_("line items"))
     def pretty_line_items(self, order: ButtonOrder) -> str:
@@ -200,11 +218,23 @@ class ButtonOrderAdmin(ButtonsAdmin):
             context.update(
                 **standing_context(request, order, self.admin_site),
                 **describe_source(request, self.admin_site, order),
-                **history(order),
+                **self.exchange_context(request, order),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def exchange_context(
+        self, request: HttpRequest, order: ButtonOrder
+    ) -> dict[str, Any]:
+        """Return what was sent, what would be, and what Button says it has."""
+        if not may_view_bodies(request):
+            return history(request, order, with_bodies=False)
+        planned = preview(order)
+        return {
+            "preview": planned,
+            "view_of_button": view_of_button(order, planned),
+            **history(request, order, with_bodies=True),
+        }
+
 
 def is_editable(order: ButtonOrder) -> bool:
-    is_direct = order.source_type_id is None and order.source_id is None
-    return is_direct and order.cancel_requested_at is None
+    return order.is_direct and order.cancel_requested_at is None

@@ -12,5 +12,9 @@ def may_view_bodies(request: HttpRequest) -> bool:
     return request.user.has_perm(f"{APP}.view_bodies_submission")
 
 
+def may_ask(request: HttpRequest) -> bool:
+    return request.user.has_perm(f"{APP}.ask_buttonorder")
+
+
 def may_resume(request: HttpRequest) -> bool:
     return request.user.has_perm(f"{APP}.resume_pausedaccount")

@@ -25,8 +25,7 @@ Reason = ButtonOrder.Reason
 MAX_ERROR_LENGTH = 300
 # What is due so long is not about to be reported.
 OVERDUE = timedelta(minutes=10)
-# The ends of sentences, also in Chinese, Japanese and Hindi.
-ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+ENDS = (".", "!", "?", "…", "。")
 
 
 class Standing(NamedTuple):

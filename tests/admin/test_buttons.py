@@ -127,6 +127,46 @@ class ButtonTests(VerbTestCase):
                 assert entry.user == self.user
                 assert entry.get_edited_object() == self.row
 
+    def test_note(self):
+        response = self.press("dismiss", data={"note": " A test order. "})
+
+        assert self.message(response) == "1 order was dismissed."
+        assert rows.get(pk=self.row.pk).last_error == "A test order."
+        message = LogEntry.objects.get().get_change_message()
+        assert message == "Dismissed. Note: A test order."
+        assert "It was dismissed a moment ago: A test order." in self.page()
+
+    def test_no_note(self):
+        self.put(last_error="Because.")
+
+        self.press("dismiss", data={"note": " "})
+
+        assert rows.get(pk=self.row.pk).last_error == "Because."
+        assert LogEntry.objects.get().get_change_message() == "Dismissed."
+
+    def test_note_that_cannot_be_kept(self):
+        for note in ("x" * 501, "a\0b"):
+            with self.subTest(note=note[:3]):
+                response = self.press("dismiss", data={"note": note})
+
+                assert "characters" in self.message(response)
+                assert response["Location"] == page_url(self.row)
+                assert self.status() == "failed"
+
+    def test_note_is_for_dismissing(self):
+        self.press("retry", data={"note": "A test order."})
+
+        assert self.status() == "pending"
+        assert LogEntry.objects.get().get_change_message() == "Retried."
+
+    def test_next(self):
+        targets = {"/admin/shop/": "/admin/shop/", "//elsewhere.test": None}
+        for url, target in targets.items():
+            with self.subTest(url=url):
+                response = self.press("retry", data={"next": url})
+
+                assert response["Location"] == (target or page_url(self.row))
+
     def test_not_applicable(self):
         self.put(status="reported")
 

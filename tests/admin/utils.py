@@ -8,8 +8,8 @@ from django.test import TestCase, override_settings
 from django.urls import reverse
 from django.utils.html import strip_tags
 
-from django_button_orders.models import ButtonOrder
-from tests.utils import button_settings, create_row
+from django_button_orders.models import ButtonOrder, Submission
+from tests.utils import PURCHASED, button_settings, create_row
 
 LIST_URL = reverse("admin:django_button_orders_buttonorder_changelist")
 ADD_URL = reverse("admin:django_button_orders_buttonorder_add")
@@ -31,6 +31,23 @@ def text_of(response):
     html = response.content.decode()
     body = html[html.index("<body") :]
     return re.sub(r"\s+", " ", unescape(strip_tags(body.replace("<", " <"))))
+
+
+def create_submission(row, **values):
+    return Submission.objects.create(
+        **{
+            "button_order": row,
+            "operation": "create",
+            "trigger": "save",
+            "revision": 1,
+            "started_at": PURCHASED,
+            "duration_ms": 120,
+            "method": "POST",
+            "url": "https://button.test/v1/order",
+            "outcome": "succeeded",
+            **values,
+        }
+    )
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

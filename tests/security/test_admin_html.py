@@ -239,6 +239,38 @@ class StoredTextTests(HtmlTestCase):
                 self.check(*pages)
                 assert "<script>alert(1)</script>" in "".join(pages[1].texts)
 
+    def test_view_of_button(self):
+        pages = []
+        for text in (HARMLESS, MARKUP):
+            self.plant(HARMLESS)
+            order = {"status": text, text: text, "line_items": [{"identifier": text}]}
+            Submission.objects.update(
+                operation="retrieve",
+                outcome="succeeded",
+                status_code=200,
+                response_body=json.dumps({"object": order}),
+            )
+            pages.append(self.fetch(self.urls["page"]))
+
+        self.check(*pages)
+        table = "".join(pages[1].texts).partition("What differs")[2]
+        assert table.count("<script>alert(1)</script>") >= 5
+
+    def test_what_was_acknowledged(self):
+        pages = []
+        for text in (HARMLESS, MARKUP):
+            self.put(reported_revision=1)
+            Submission.objects.update(
+                operation="create",
+                outcome="succeeded",
+                request_body=json.dumps({text: text}),
+            )
+            pages.append(self.fetch(self.urls["page"]))
+
+        self.check(*pages)
+        section = "".join(pages[1].texts).partition("What would be sent")[2]
+        assert "<script>alert(1)</script>" in section.partition("Submissions")[0]
+
     def test_page_of_deleting(self):
         self.plant(MARKUP)
 

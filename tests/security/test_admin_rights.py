@@ -37,11 +37,13 @@ STATUSES = {
     "buttonorder_retry": (405, 405, 405),
     "buttonorder_dismiss": (405, 405, 405),
     "buttonorder_cancel": (405, 405, 405),
+    "buttonorder_ask": (405, 405, 405),
     "pausedaccount_changelist": (200, 403, 200),
     "pausedaccount_add": (403, 403, 403),
     "pausedaccount_history": (200, 403, 200),
     "pausedaccount_delete": (403, 403, 403),
     "pausedaccount_change": (200, 403, 200),
+    "pausedaccount_resume": (405, 405, 405),
     # From before Django 1.9: they lead on to the page, which asks for the right.
     "buttonorder": (302, 302, 302),
     "pausedaccount": (302, 302, 302),
@@ -49,8 +51,8 @@ STATUSES = {
 }
 # These do what they are asked for by a POST; all others can only show something.
 CHANGING = {
-    *(f"buttonorder_{view}" for view in ("add", "change", "delete", *VERBS)),
-    *(f"pausedaccount_{view}" for view in ("add", "change", "delete")),
+    *(f"buttonorder_{view}" for view in ("add", "change", "delete", "ask", *VERBS)),
+    *(f"pausedaccount_{view}" for view in ("add", "change", "delete", "resume")),
     "_saveasnew",
     "_continue",
     "_addanother",
@@ -84,6 +86,8 @@ def snapshot():
     ]
 
 
+# Button is not there, so that asking it fails, and that is on record.
+@override_settings(BUTTON_ORDERS=button_settings(BASE_URL="http://127.0.0.1:9"))
 class RightsTestCase(AdminTestCase):
     @classmethod
     def setUpTestData(cls):
@@ -136,6 +140,14 @@ class RightsTestCase(AdminTestCase):
             ),
             *((name, page, self.everything(**{name: "1"})) for name in names),
             *((name, listed, self.everything(action=name)) for name in actions),
+            (
+                "resume_accounts",
+                self.addresses["pausedaccount_changelist"],
+                {
+                    **self.everything(action="resume_accounts"),
+                    "_selected_action": PausedAccount.objects.get().pk,
+                },
+            ),
         ]
 
     def check_nothing_changed(self):
@@ -158,15 +170,22 @@ class AddressTests(RightsTestCase):
         names = {"buttonorder_add", *(f"{verb}_orders" for verb in VERBS)}
         names |= {f"buttonorder_{view}" for view in ("change", *VERBS)}
         names |= {"_saveasnew", "_continue", "_addanother", "_popup"}
+        names |= {"buttonorder_ask", "pausedaccount_resume", "resume_accounts"}
         changed = set()
         for name, url, data in self.requests():
             with transaction.atomic():
                 self.client.post(url, data)
                 if snapshot() != self.before:
                     changed.add(name)
+                    # Whatever is done leaves a trace of who has done it.
+                    entries = LogEntry.objects.exclude(pk__in=self.logged())
+                    assert {entry.user for entry in entries} == {self.user}, name
                 transaction.set_rollback(True)
 
         assert changed == names
+
+    def logged(self):
+        return [values["id"] for values in self.before[-1]]
 
 
 class AnonymousTests(RightsTestCase):
@@ -226,7 +245,7 @@ class StaffTests(RightsTestCase):
                 self.check_nothing_changed()
 
     def test_does_not_learn_which_orders_there_are(self):
-        for verb in VERBS:
+        for verb in (*VERBS, "ask"):
             with self.subTest(verb=verb):
                 url = page_url(self.row, verb)
                 here = self.client.post(url)

@@ -1,0 +1,153 @@
+"""Asking Button what it knows of an order, and showing that beside ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as translate
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from django_button_orders.admin.box import Button
+from django_button_orders.admin.buttons import ButtonsAdmin
+from django_button_orders.admin.differences import Line, compare
+from django_button_orders.admin.moments import ago
+from django_button_orders.admin.preview import Preview
+from django_button_orders.admin.rights import may_ask
+from django_button_orders.admin.standing import as_sentence
+from django_button_orders.answers import parse_object
+from django_button_orders.cleaners import as_line
+from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.retrieve import retrieve
+from django_button_orders.verdicts import message_of
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+STATUSES = {
+    "open": _("Button has this order, and it is open: it can be changed."),
+    "finalized": _("Button has this order, and it is finalized: it cannot change."),
+    "deleted": _("Button has this order as deleted: it was cancelled."),
+}
+HAS_ORDER = _("Button has this order.")
+UNREADABLE = _("Button has answered, but not with an order.")
+UNKNOWN = _("Button does not know this order.")
+REFUSED_KEY = _(
+    "Button refused the API key of the account %(account)s. Asking does not pause "
+    "the account: if the workers have the same key, their next call does."
+)
+NOT_ALLOWED = _("Button does not let the key of the account %(account)s ask: %(error)s")
+NO_ANSWER = _("Button did not say what it knows: %(error)s Ask again later.")
+REFUSALS: dict[int, _StrPromise] = {
+    HTTPStatus.UNAUTHORIZED: REFUSED_KEY,
+    HTTPStatus.FORBIDDEN: NOT_ALLOWED,
+}
+NOT_ASKED = _("Button was not asked: %(error)s")
+PRUNED = _("What Button answered was pruned. Ask again.")
+
+
+class AskingAdmin(ButtonsAdmin):
+    """A button that makes a call at once, while the user waits, and shows it."""
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        return may_ask(request)
+
+    def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
+        buttons = super().buttons_for(request, order)
+        if may_ask(request):
+            url = self.button_url(request, order, "ask")
+            buttons.append(Button(name="ask", label=_("Ask Button"), url=url))
+        return buttons
+
+    def get_urls(self) -> list[URLPattern]:
+        # No transaction may be open while Button takes its time.
+        view: Any = require_POST(self.ask_view)
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        ask = path(
+            "<path:object_id>/ask/",
+            self.admin_site.admin_view(view),
+            name=self.url_name("ask"),
+        )
+        return [ask, *super().get_urls()]
+
+    def ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        order = self.find_order(request, object_id, may=may_ask(request))
+        try:
+            submission = retrieve(order, trigger="admin", user_id=str(request.user.pk))
+        except (ImproperlyConfigured, ValidationError) as exc:
+            error = as_line(exc) if isinstance(exc, ValidationError) else str(exc)
+            text = NOT_ASKED % {"error": as_sentence(error)}
+            self.message_user(request, text, messages.ERROR)
+        else:
+            self.log_change(request, order, translate("Asked Button about it."))
+            self.message_user(request, *describe_answer(submission, order))
+        return self.go_back(request, order)
+
+
+def describe_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
+    """Return what Button has said in one sentence, and how good that is."""
+    if submission.status_code == HTTPStatus.NOT_FOUND:
+        return str(UNKNOWN), messages.WARNING
+    if submission.outcome == Submission.Outcome.SUCCEEDED:
+        found = order_in(submission)
+        status = found.get("status")
+        known = STATUSES.get(status) if isinstance(status, str) else None
+        text = (known or HAS_ORDER) if found else UNREADABLE
+        return str(text), messages.SUCCESS if found else messages.WARNING
+    text = REFUSALS.get(submission.status_code or 0, NO_ANSWER)
+    values = {
+        "account": order.account,
+        "error": as_sentence(message_of(submission.error)),
+    }
+    return str(text) % values, messages.ERROR
+
+
+def order_in(submission: Submission) -> dict[str, Any]:
+    """Return the order that an answer of Button shows, or an empty dict."""
+    found = (parse_object(submission.response_body) or {}).get("object")
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Button's view of an order, as it was when it was asked last."""
+
+    asked: str
+    sentence: str
+    is_outdated: bool
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def different(self) -> list[Line]:
+        return [line for line in self.lines if line.kind != "same"]
+
+    @property
+    def same(self) -> list[Line]:
+        return [line for line in self.lines if line.kind == "same"]
+
+
+def view_of_button(order: ButtonOrder, ours: Preview) -> View | None:
+    """Return Button's view beside ours, or None if it was never asked for."""
+    submissions = Submission.objects.using(order._state.db).filter(button_order=order)
+    latest = submissions.order_by("-started_at", "-pk")
+    asked = latest.filter(operation=Submission.Operation.RETRIEVE).first()
+    if asked is None:
+        return None
+    theirs = order_in(asked)
+    is_pruned = asked.status_code == HTTPStatus.OK and not asked.response_body
+    sentence = PRUNED if is_pruned else describe_answer(asked, order)[0]
+    known = ours.full_payload or ours.acknowledged.payload or {}
+    return View(
+        asked=ago(asked.started_at),
+        sentence=str(sentence),
+        is_outdated=latest.values_list("pk", flat=True).first() != asked.pk,
+        lines=compare(known, theirs) if theirs else [],
+    )

@@ -1,0 +1,181 @@
+"""What would be sent about an order now, and how that differs from before."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, InterfaceError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders import verdicts
+from django_button_orders.admin.curl import as_curl
+from django_button_orders.admin.differences import Line, compare
+from django_button_orders.admin.display import clip, indented
+from django_button_orders.answers import parse_object
+from django_button_orders.conf import get_settings
+from django_button_orders.delivery import Attempt, make_request, payload_of, prepare
+from django_button_orders.failures import describe_exception
+from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
+from django_button_orders.report import without_btn_ref
+from django_button_orders.submissions import words
+from django_button_orders.verdicts import Outcome
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+CALLS: dict[str, _StrPromise] = {
+    verdicts.CREATE: _("The order would be created at Button."),
+    verdicts.UPDATE: _("The order would be updated at Button, with its full state."),
+    verdicts.CANCEL: _("The order would be cancelled at Button."),
+    verdicts.RETRIEVE: _(
+        "A call was never answered, so Button would first be asked whether it has "
+        "this order. Then it would be created or updated, as far as that is needed."
+    ),
+}
+NO_CALLS: dict[Outcome, _StrPromise] = {
+    Outcome.REPORTED: _("Nothing would be sent: Button has acknowledged just this."),
+    Outcome.CANCELLED: _(
+        "Nothing would be sent: Button does not have the order, or has cancelled it."
+    ),
+    Outcome.FAILED: _("Nothing would be sent. The order would fail: %(error)s"),
+    Outcome.DISMISSED: _(
+        "Nothing would be sent. The order would be dismissed: %(error)s"
+    ),
+    Outcome.RETRY: _("Nothing would be sent. The order would wait: %(error)s"),
+    Outcome.PAUSE: _("Nothing would be sent. The account would be paused: %(error)s"),
+}
+NO_TOKEN = _(
+    "Nothing would be sent. The order would be dismissed: it has no attribution "
+    "token, and REPORT_WITHOUT_TOKEN is false."
+)
+NEVER = _("Button has not acknowledged anything of this order yet.")
+CANCELLED = _("Button has acknowledged that the order is cancelled.")
+NOT_ON_RECORD = _(
+    "What Button last acknowledged is not on record: it was found out by asking, or "
+    "the record of it was pruned."
+)
+PRUNED = _(
+    "What Button last acknowledged cannot be compared, because it was pruned: bodies "
+    "are kept for %(days)d days."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acknowledged:
+    """What Button last acknowledged, or why that cannot be shown."""
+
+    payload: dict[str, Any] | None = None
+    missing: str = ""
+
+
+@dataclass(kw_only=True)
+class Preview:
+    """
+    ``sentence`` says what would happen, and ``is_trouble`` whether somebody has
+    to do something about it. ``payload`` is what Button should know.
+    """
+
+    sentence: str
+    is_trouble: bool = False
+    payload: dict[str, Any] = field(default_factory=dict)
+    full_payload: dict[str, Any] = field(default_factory=dict)
+    call: str = ""
+    curl: str = ""
+    acknowledged: Acknowledged
+
+    @property
+    def text(self) -> str:
+        return clip(indented(self.payload)) if self.payload else ""
+
+    @property
+    def lines(self) -> list[Line]:
+        """What differs from what Button last acknowledged."""
+        before = self.acknowledged.payload
+        if before is None or not self.payload:
+            return []
+        # A token is sent once, when the order is created.
+        lines = compare(without_btn_ref(before), without_btn_ref(self.payload))
+        return [line for line in lines if line.kind != "same"]
+
+    @property
+    def is_comparable(self) -> bool:
+        return self.acknowledged.payload is not None and bool(self.payload)
+
+
+def preview(order: ButtonOrder) -> Preview:
+    """
+    Find out what an attempt would tell Button now, as a worker does.
+
+    Nothing is sent, and nothing changed: whatever an adapter or the attempt
+    itself writes is rolled back.
+    """
+    using = order.write_db
+    acknowledged = last_acknowledged(order)
+    try:
+        with transaction.atomic(using=using):
+            try:
+                attempt = prepare(rehearsal(order))
+            finally:
+                transaction.set_rollback(True, using=using)
+    except (DatabaseError, InterfaceError) as exc:
+        error = describe_exception(exc, "The database")
+        return Preview(sentence=error, is_trouble=True, acknowledged=acknowledged)
+    return describe(attempt, acknowledged)
+
+
+def rehearsal(order: ButtonOrder) -> Attempt:
+    """Return an attempt at the order as it is now, as if it had been claimed."""
+    row = order.row().first() or copy(order)
+    row.attempts = 1
+    if row.lease_token is None:
+        row.unanswered += 1
+    return Attempt(row=row, lease_ends=float("inf"), trigger="admin")
+
+
+def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
+    operation, verdict = attempt.next_operation, attempt.verdict
+    if verdict is None:
+        request = make_request(attempt, operation)
+        shown = verdicts.CREATE if operation == verdicts.RETRIEVE else operation
+        return Preview(
+            sentence=str(CALLS[operation]),
+            payload=payload_of(attempt, shown),
+            full_payload=payload_of(attempt, verdicts.CREATE),
+            call=f"{request.method} {attempt.client.url(request)}",
+            curl=as_curl(attempt.client, request),
+            acknowledged=acknowledged,
+        )
+    text = NO_CALLS[verdict.outcome]
+    if verdict.reason == verdicts.NO_TOKEN:
+        text = NO_TOKEN
+    return Preview(
+        sentence=str(text) % {"error": words(attempt, verdict.error)},
+        is_trouble=verdict.outcome not in verdicts.SUCCESSES,
+        payload=payload_of(attempt, verdicts.UPDATE),
+        full_payload=payload_of(attempt, verdicts.CREATE),
+        acknowledged=acknowledged,
+    )
+
+
+def last_acknowledged(order: ButtonOrder) -> Acknowledged:
+    """Return the body of the last create or update that succeeded."""
+    if not order.is_acknowledged:
+        return Acknowledged(missing=str(NEVER))
+    if order.reported_digest == CANCELLED_DIGEST:
+        return Acknowledged(missing=str(CANCELLED))
+    operations = (Submission.Operation.CREATE, Submission.Operation.UPDATE)
+    submissions = Submission.objects.using(order._state.db).filter(
+        button_order=order,
+        operation__in=operations,
+        outcome=Submission.Outcome.SUCCEEDED,
+    )
+    last = submissions.order_by("-started_at", "-pk").first()
+    if last is None:
+        return Acknowledged(missing=str(NOT_ON_RECORD))
+    if not last.request_body:
+        days = get_settings().keep_bodies_days
+        return Acknowledged(missing=str(PRUNED) % {"days": days})
+    payload = parse_object(last.request_body)
+    return Acknowledged(payload=payload or {})

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+
+import responses
+from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
+from django.db import connection
+from django.test import TransactionTestCase, override_settings
+
+from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from tests.admin.utils import (
+    AdminTestCase,
+    create_submission,
+    create_user,
+    page_url,
+)
+from tests.utils import (
+    LONG_AGO,
+    NOT_FOUND,
+    add_answer,
+    button_settings,
+    calls,
+    create_row,
+    order_url,
+)
+
+MINUS = "\N{MINUS SIGN}"
+THEIRS = {
+    "button_order_id": "btnorder-1",
+    "order_id": "1994",
+    "total": 6500,
+    "currency": "USD",
+    "btn_ref": None,
+    "line_items": [],
+    "status": "open",
+    # Another spelling of the same moment.
+    "purchase_date": "2026-11-01T13:00:00+01:00",
+}
+
+
+def order_answer(**values):
+    return {"json": {"meta": {"status": "ok"}, "object": {**THEIRS, **values}}}
+
+
+class AskingTestCase(AdminTestCase):
+    @responses.activate
+    def ask(self, **answer):
+        """Press the button; return what is said about that."""
+        add_answer("GET", order_url(), **answer)
+        response = self.client.post(page_url(self.row, "ask"))
+        assert response.status_code == 302
+        assert response["Location"] == page_url(self.row)
+        self.asked = calls()
+        return [str(message) for message in get_messages(response.wsgi_request)][-1]
+
+    def section(self):
+        page = self.page()
+        start = page.index("Button's view beside ours")
+        return page[start : page.index("Submissions", start)]
+
+
+class AskTests(AskingTestCase):
+    def test_answers(self):
+        unreadable = {"json": {"meta": {"status": "ok"}, "object": ["a"]}}
+        answers = [
+            (order_answer(), "Button has this order, and it is open"),
+            (order_answer(status="finalized"), "it is finalized: it cannot change."),
+            (order_answer(status="deleted"), "as deleted: it was cancelled."),
+            (order_answer(status="new"), "Button has this order."),
+            (order_answer(status=["open"]), "Button has this order."),
+            (unreadable, "Button has answered, but not with an order."),
+            ({"status": 404, "json": NOT_FOUND}, "Button does not know this order."),
+            ({"status": 401}, "Button refused the API key of the account default."),
+            (
+                {"status": 403, "json": NOT_FOUND},
+                "let the key of the account default ask: No such order.",
+            ),
+            (
+                {"status": 503, "json": NOT_FOUND},
+                "Button did not say what it knows: No such order. Ask again later.",
+            ),
+            ({"body": TimeoutError()}, "Button did not answer in time. Ask again"),
+        ]
+        for answer, said in answers:
+            with self.subTest(said=said):
+                Submission.objects.all().delete()
+
+                assert said in self.ask(**answer)
+                assert said in self.section()
+                assert self.asked == ["GET /v1/order/1994"]
+
+    def test_recorded(self):
+        self.ask(**order_answer())
+
+        submission = Submission.objects.get()
+        assert (submission.operation, submission.trigger) == ("retrieve", "admin")
+        assert submission.user == self.user
+        entry = LogEntry.objects.get()
+        assert entry.user == self.user
+        assert entry.get_change_message() == "Asked Button about it."
+        assert entry.get_edited_object() == self.row
+
+    def test_row_and_account_are_as_before(self):
+        before = list(ButtonOrder.objects.values())
+        for answer in (order_answer(total=1), {"status": 404}, {"status": 401}):
+            with self.subTest(**answer):
+                self.ask(**answer)
+
+                assert list(ButtonOrder.objects.values()) == before
+                assert not PausedAccount.objects.exists()
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_not_asked(self):
+        said = self.ask()
+
+        assert said == "Button was not asked: BUTTON_ORDERS['ENABLED'] is False."
+        assert self.asked == []
+        assert not LogEntry.objects.exists()
+
+    def test_strange_id(self):
+        self.put(order_id="btn-ref")
+
+        assert "Button was not asked: Enter another id" in self.ask()
+
+    def test_get(self):
+        assert self.client.get(page_url(self.row, "ask")).status_code == 405
+
+    def test_next(self):
+        targets = {
+            "/admin/shop/order/": "/admin/shop/order/",
+            "http://testserver/admin/": "http://testserver/admin/",
+            "https://elsewhere.test/": page_url(self.row),
+            "//elsewhere.test/": page_url(self.row),
+            "javascript:alert(1)": page_url(self.row),
+            "": page_url(self.row),
+        }
+        for url, target in targets.items():
+            with self.subTest(url=url), responses.RequestsMock() as mock:
+                mock.get(order_url(), json={})
+                response = self.client.post(page_url(self.row, "ask"), {"next": url})
+
+                assert response["Location"] == target
+
+
+class ViewTests(AskingTestCase):
+    def test_never_asked(self):
+        assert "Button was not asked about this order yet." in self.section()
+
+    def test_field_by_field(self):
+        self.ask(**order_answer())
+
+        section = self.section()
+
+        assert "Asked a moment ago." in section
+        assert "Something was sent since then." not in section
+        assert f"total {MINUS} 7000 + 6500 differs" in section
+        assert 'currency "USD" "USD" same' in section
+        assert '2026-11-01T12:00:00Z" "2026-11-01T13:00:00+01:00" same' in section
+        assert f'btn_ref {MINUS} "srctok-1" not shown by Button' in section
+        assert 'status + "open" only at Button' in section
+        assert "line_items" not in section
+
+    def test_sent_since_then(self):
+        self.ask(**order_answer())
+        create_submission(self.row, started_at=LONG_AGO.replace(year=3026))
+
+        assert "Something was sent since then." in self.section()
+
+    def test_pruned(self):
+        self.ask(**order_answer())
+        Submission.objects.update(response_body="")
+
+        assert "What Button answered was pruned. Ask again." in self.section()
+
+    def test_no_report_to_compare_with(self):
+        """Then it is beside what was acknowledged before."""
+        create_submission(self.row, request_body=json.dumps({"total": 5}))
+        self.put(currency="XXQ", reported_revision=1)
+
+        self.ask(**order_answer())
+
+        assert f"total {MINUS} 5 + 6500 differs" in self.section()
+
+    def test_worker_has_asked(self):
+        create_submission(
+            self.row,
+            operation="retrieve",
+            status_code=200,
+            response_body=json.dumps(order_answer()["json"]),
+        )
+
+        assert f"total {MINUS} 7000 + 6500 differs" in self.section()
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class TransactionTests(TransactionTestCase):
+    @responses.activate
+    def test_none_is_open_while_button_takes_its_time(self):
+        row = create_row()
+        self.client.force_login(create_user(name="root", is_superuser=True))
+        seen = []
+
+        def answer(request):
+            seen.append(connection.in_atomic_block)
+            return 404, {}, "{}"
+
+        responses.add_callback("GET", order_url(), answer)
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        self.addCleanup(connection.settings_dict.update, ATOMIC_REQUESTS=False)
+
+        self.client.post(page_url(row, "ask"))
+
+        assert seen == [False]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from django.test import SimpleTestCase, override_settings
+from django.utils import timezone as django_timezone
+
+from django_button_orders.admin.moments import ago, ahead, written
+from tests.utils import PURCHASED
+
+PHRASES = {
+    timedelta(seconds=-5): ("a moment ago", "in a moment"),
+    timedelta(seconds=59): ("a moment ago", "in a moment"),
+    timedelta(minutes=1): ("1 minute ago", "in 1 minute"),
+    timedelta(minutes=59): ("59 minutes ago", "in 59 minutes"),
+    timedelta(hours=1): ("1 hour ago", "in 1 hour"),
+    timedelta(hours=3, minutes=59): ("3 hours ago", "in 3 hours"),
+    timedelta(days=1): ("1 day ago", "in 1 day"),
+    timedelta(days=365): ("365 days ago", "in 365 days"),
+}
+# The clock goes on while a test runs.
+SLACK = timedelta(seconds=0.9)
+
+
+class RelativeTests(SimpleTestCase):
+    def test_phrases(self):
+        for distance, phrases in PHRASES.items():
+            with self.subTest(distance=distance):
+                now = datetime.now(timezone.utc)
+
+                assert ago(now - distance) == phrases[0]
+                assert ahead(now + distance + SLACK) == phrases[1]
+
+    @override_settings(USE_TZ=False)
+    def test_without_time_zones(self):
+        assert ago(django_timezone.now() - timedelta(hours=3)) == "3 hours ago"
+
+    def test_never(self):
+        assert ago(None) == "at an unknown time"
+
+
+class WrittenTests(SimpleTestCase):
+    def test_in_the_zone(self):
+        assert written(PURCHASED) == "Nov. 1, 2026, 6 a.m."
+
+    @override_settings(USE_TZ=False)
+    def test_without_time_zones(self):
+        assert written(datetime(2026, 11, 1, 12)) == "Nov. 1, 2026, noon"
