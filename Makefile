@@ -10,13 +10,15 @@ DEMO_PYTHON ?=
 # A million steps, each of them a save, a crash, an answer or a button.
 SOAK_EXAMPLES ?= 20000
 
-.PHONY: help demo serve test test-services losses soak bench bench-admin \
-    bench-commands lint audit clean
+.PHONY: help demo serve test test-browser test-services losses soak bench \
+    bench-admin bench-commands lint audit clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
 	@echo "make serve   the example shop, left running to click through"
 	@echo "make test    the whole test suite, without any server"
+	@echo "make test-browser    the example shop and the admin in a real browser;"
+	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities of what is installed, and of this code"
 	@echo "make clean   remove what the above have made"
@@ -47,6 +49,10 @@ serve:
 
 test: $(VENV)/has-test
 	$(VENV)/bin/python -m pytest $(TESTS)
+
+# SCREENSHOTS=1 renews those of the documentation.
+test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
+	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
 
 test-services: $(VENV)/has-test $(VENV)/has-services
 	$(VENV)/bin/python -m tests.faults.run

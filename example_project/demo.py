@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import requests
 from browser import Browser
+from button import Button
 from processes import DemoError, Processes, wait_for
 
 import django_button_orders
@@ -36,31 +37,6 @@ def say(text: str = "") -> None:
 
 def step(number: int, text: str) -> None:
     say(f"\n{number}. {text}")
-
-
-class Button:
-    """Button, as the sandbox plays it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = f"{url}/sandbox"
-
-    def orders(self) -> dict[str, dict[str, Any]]:
-        orders: dict[str, dict[str, Any]]
-        orders = requests.get(f"{self.url}/orders", timeout=10).json()
-        return orders
-
-    def has(self, *numbers: str) -> bool:
-        return set(numbers) <= self.orders().keys()
-
-    def misbehave(self, **options: Any) -> None:
-        self.tell("misbehave", options)
-
-    def behave(self) -> None:
-        self.tell("clear", {})
-
-    def tell(self, what: str, options: dict[str, Any]) -> None:
-        url = f"{self.url}/{what}"
-        requests.post(url, json=options, timeout=10).raise_for_status()
 
 
 class Day:

@@ -39,7 +39,8 @@ class Processes:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def start_all(self) -> None:
+    def start_all(self, seconds: float = 60) -> None:
+        """Start them, and wait for so many seconds at most for each to be ready."""
         port = self.sandbox_url.rpartition(":")[2]
         address = self.shop_url.removeprefix("http://")
         celery = ("-m", "celery", "--app", "config")
@@ -50,11 +51,12 @@ class Processes:
         self.start("worker", *celery, *worker, *quiet)
         pidfile = str(self.var_dir / "beat.pid")
         self.start("beat", *celery, "beat", "--pidfile", pidfile)
-        wait_for("the sandbox to answer", lambda: is_up(f"{self.sandbox_url}/sandbox"))
-        wait_for("the shop to answer", lambda: is_up(self.shop_url))
-        wait_for(
-            "the worker to be ready", lambda: " ready." in self.log_of("worker"), 60
-        )
+        for what, is_ready in (
+            ("the sandbox to answer", lambda: is_up(f"{self.sandbox_url}/sandbox")),
+            ("the shop to answer", lambda: is_up(self.shop_url)),
+            ("the worker to be ready", lambda: " ready." in self.log_of("worker")),
+        ):
+            wait_for(what, is_ready, seconds)
 
     def start(self, name: str, *arguments: str) -> None:
         with (self.var_dir / f"{name}.log").open("wb") as log:

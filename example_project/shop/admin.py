@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from django_button_orders.admin import ButtonOrderAdminMixin
 from shop.models import Order, OrderLine, Product
 
 
@@ -11,7 +12,7 @@ class OrderLineInline(admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(ButtonOrderAdminMixin, admin.ModelAdmin):
     list_display = ["number", "status", "total", "currency", "email", "placed_at"]
     list_filter = ["status"]
     search_fields = ["=number"]

@@ -1,0 +1,108 @@
+"""A day at the operator's desk, by what can be seen and pressed there."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.people import Customer, Keyboard, Mouse, Operator
+from tests.browser.trouble import REFUSAL, refuse, refuse_the_key
+
+pytestmark = pytest.mark.browser
+
+WAYS = {
+    "mouse": (Mouse(), {}),
+    "keyboard": (Keyboard(), {}),
+    "without_javascript": (Mouse(), {"java_script_enabled": False}),
+}
+
+
+@pytest.fixture
+def customer(new_page):
+    return Customer(new_page())
+
+
+@pytest.fixture
+def operator(new_page, clerk):
+    return Operator(new_page(storage_state=clerk))
+
+
+def test_an_order_arrives_with_its_token(customer, operator, button):
+    number = customer.buy(token="fakesrctok-arrives", Mug=2)
+
+    operator.open_order(number)
+    operator.see("Button has this order")
+    operator.see("fakesrctok-arrives")
+
+    held = button.orders()[number]
+    assert (held["btn_ref"], held["total"]) == ("fakesrctok-arrives", 3000)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_order_is_refused_corrected_retried_and_cancelled(new_page, button, way):
+    hands, options = WAYS[way]
+    operator = Operator(new_page(**options), hands)
+    refuse(button)
+
+    number = Customer(new_page(**options), hands).buy(Teapot=1)
+    operator.log_in()
+    operator.open_order(number)
+    operator.see(REFUSAL)
+    operator.move_product("Teapot", category=f"Tableware ({way})")
+    operator.open_order(number)
+    operator.press("Retry")
+    operator.see("1 order will be sent again.")
+    operator.see("Button has this order")
+
+    held = button.orders()[number]
+    assert held["line_items"][0]["category"] == [f"Tableware ({way})"]
+
+    operator.press_and_confirm("Cancel at Button")
+    operator.see("1 order will be cancelled at Button.")
+    operator.see("The order was cancelled")
+
+    assert button.orders()[number]["status"] == "deleted"
+
+
+def test_an_order_is_dismissed_with_a_note(customer, operator, button):
+    refuse(button)
+    number = customer.buy()
+    operator.open_order(number)
+    operator.see(REFUSAL)
+
+    operator.press_and_confirm("Dismiss", note="A test order of ours.")
+    operator.see("1 order was dismissed.")
+    operator.see("A test order of ours.")
+
+    assert not button.has(number)
+
+
+def test_a_paused_account_is_resumed(customer, operator, button):
+    refuse_the_key(button)
+    number = customer.buy()
+    operator.open_order(number)
+    operator.see("the account is paused")
+
+    operator.press("Resume the account default")
+    operator.see("The account default goes on")
+    operator.see("Button has this order")
+
+    assert button.has(number)
+
+
+def test_an_order_is_retried_on_the_page_of_the_shop(customer, operator, button):
+    refuse(button)
+    number = customer.buy()
+    operator.open_host_order(number)
+    operator.see(REFUSAL)
+    page = operator.page.url
+
+    operator.press("Retry")
+    operator.see("1 order will be sent again.")
+    assert operator.page.url == page
+    operator.see("Button has this order")
+    operator.follow("Everything about the report")
+
+    heading = operator.page.get_by_role("heading", name=number)
+    expect(heading).to_be_visible()
+    assert button.has(number)

@@ -1,0 +1,105 @@
+"""How the pages look, wide and narrow, light and dark, and to a screen reader."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from tests.browser.conftest import ROOT
+from tests.browser.looks import violations
+from tests.browser.people import Customer, Operator
+from tests.browser.trouble import REFUSAL, put_off, refuse
+
+pytestmark = pytest.mark.browser
+
+HEIGHT = 800
+# Those in the documentation, which SCREENSHOTS=1 renews.
+DOCUMENTED = {"list-1280-light", "order-1280-light", "host-1280-light", "host-400-dark"}
+
+
+@pytest.fixture(scope="module")
+def morning(open_window, clerk, sandbox):
+    """Return numbers of orders, of which one is in each state."""
+    customer = Customer(open_window())
+    operator = Operator(open_window(storage_state=clerk))
+    reported, cancelled = customer.buy(Mug=2), customer.buy(Mug=1)
+    operator.open_order(reported)
+    operator.see("Button has this order")
+    operator.open_order(cancelled)
+    operator.see("Button has this order")
+    operator.press_and_confirm("Cancel at Button")
+    operator.see("The order was cancelled")
+    put_off(sandbox)
+    waiting = customer.buy(Mug=3)
+    operator.open_order(waiting)
+    operator.see("It is tried again by itself")
+    refuse(sandbox)
+    dismissed = customer.buy(Teapot=2)
+    operator.open_order(dismissed)
+    operator.see(REFUSAL)
+    operator.press_and_confirm("Dismiss", note="A test order of ours.")
+    operator.see("It was dismissed")
+    refuse(sandbox)
+    refused = customer.buy(Teapot=1, Mug=1)
+    operator.open_order(refused)
+    operator.see(REFUSAL)
+    customer.page.context.close()
+    operator.page.context.close()
+    return SimpleNamespace(refused=refused)
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request):
+    return request.param
+
+
+@pytest.fixture(params=[1280, 400])
+def operator(request, new_page, clerk, scheme):
+    return Operator(
+        new_page(
+            storage_state=clerk,
+            color_scheme=scheme,
+            viewport={"width": request.param, "height": HEIGHT},
+        )
+    )
+
+
+@pytest.fixture
+def look(operator, pictures, scheme):
+    """Return a function that takes a picture of a page, and says what is wrong."""
+
+    def look(name):
+        page = operator.page
+        name = f"{name}-{page.viewport_size['width']}-{scheme}"
+        is_asked_for = os.environ.get("SCREENSHOTS") and name in DOCUMENTED
+        folder = ROOT / "docs" / "images" if is_asked_for else pictures
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        return "\n".join([*violations(page), *overflows(page)])
+
+    return look
+
+
+def overflows(page):
+    """Return what makes a page wider than its window."""
+    widths = page.evaluate("[document.body.scrollWidth, window.innerWidth]")
+    return [f"{page.url} is {widths[0]} pixels wide"] if widths[0] > widths[1] else []
+
+
+def test_list(morning, operator, look):
+    operator.open_list()
+
+    assert look("list") == ""
+
+
+def test_order(morning, operator, look):
+    operator.open_order(morning.refused)
+
+    assert look("order") == ""
+
+
+def test_host_order(morning, operator, look):
+    operator.open_host_order(morning.refused)
+
+    assert look("host") == ""

@@ -1,0 +1,30 @@
+"""What Button does to the next order."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from example_project.button import Button
+
+REFUSAL = "line_items[0].category: 'Kitchen' is not a category of this brand"
+
+
+def refuse(button: Button) -> None:
+    error = {"meta": {"status": "error"}, "error": {"message": REFUSAL}}
+    button.misbehave(
+        status=HTTPStatus.BAD_REQUEST, body=json.dumps(error), method="POST"
+    )
+
+
+def put_off(button: Button) -> None:
+    """Ask for an hour's patience."""
+    button.misbehave(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        headers={"Retry-After": "3600"},
+        method="POST",
+    )
+
+
+def refuse_the_key(button: Button) -> None:
+    button.misbehave(status=HTTPStatus.UNAUTHORIZED)
