@@ -17,6 +17,7 @@ from django_button_orders.failures import describe_for_log
 from django_button_orders.management.stopping import Stop
 from django_button_orders.prune import prune_submissions
 from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.reconcile.findings import prune_differences
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.statistics.snapshot import note_sweep
 from django_button_orders.sweep import Shift, report_due
@@ -130,47 +131,53 @@ class Loop:
             shift=Shift(seconds=SWEEP_SECONDS, is_stopped=lambda: self.stop.is_set),
         )
         self.outcomes += done
-        if self.is_whole and not self.stop.is_set:
-            note_sweep(alias)
+        if self.is_whole:
+            self.attempt("noted", alias, note_sweep)
         if self.clock() >= self.compare_at[alias]:
-            self.compare(alias)
+            self.attempt("compared", alias, self.compare)
+            self.compare_at[alias] = self.clock() + RECONCILE_SECONDS
         is_pruned = self.clock() < self.prune_at[alias] or self.prune(alias)
         # What was only given back would be given back again.
         return not is_pruned or not done.keys() <= {"release"}
 
-    def compare(self, alias: str) -> None:
-        """Find orders of the last days that were written without a signal."""
+    def attempt(
+        self, what: str, alias: str, action: Callable[[str], object]
+    ) -> object:
+        """Do what may fail: orders are reported all the same. Return what it does."""
         try:
-            compare_recent(
-                using=alias,
-                seconds=COMPARE_SECONDS,
-                is_stopped=lambda: self.stop.is_set,
-            )
+            return action(alias)
         except Error as exc:
             logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-                "Database %s is not compared: %s", alias, describe_for_log(exc)
+                "Database %s is not %s: %s", alias, what, describe_for_log(exc)
             )
-        self.compare_at[alias] = self.clock() + RECONCILE_SECONDS
+            return None
+
+    def compare(self, alias: str) -> None:
+        """Find orders of the last days that were written without a signal."""
+        compare_recent(
+            using=alias,
+            seconds=COMPARE_SECONDS,
+            is_stopped=lambda: self.stop.is_set,
+        )
 
     def prune(self, alias: str) -> bool:
         """Prune for a while. Return whether that is done for today."""
+        is_complete = self.attempt("pruned", alias, self.prune_for_a_while)
+        if is_complete is False:
+            return False
+        wait = DAY if is_complete else PRUNE_RETRY_SECONDS
+        self.prune_at[alias] = self.clock() + wait
+        return True
+
+    def prune_for_a_while(self, alias: str) -> bool:
         ends = self.clock() + PRUNE_SECONDS
 
         def is_over() -> bool:
             return self.stop.is_set or self.clock() >= ends
 
-        wait: float = DAY
-        try:
-            if not prune_submissions(using=alias, is_stopped=is_over).is_complete:
-                return False
-        except Error as exc:
-            # Orders are reported all the same.
-            wait = PRUNE_RETRY_SECONDS
-            logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-                "Database %s is not pruned: %s", alias, describe_for_log(exc)
-            )
-        self.prune_at[alias] = self.clock() + wait
-        return True
+        is_complete = prune_submissions(using=alias, is_stopped=is_over).is_complete
+        prune_differences(using=alias)
+        return is_complete
 
 
 def close_broken_connections() -> None:
