@@ -221,7 +221,7 @@ class IndexTests(TransactionTestCase):
         # All but the first of each kind go on from where the one before ended.
         assert len([sql for sql in searches if " OR " in sql]) == len(searches) - 2 > 6
         for sql in searches:
-            name = "bodies" if "has_bodies" in sql else "started"
+            name = "bodies" if "has_bodies" in sql else "lately"
             plan = self.explain(sql)
             assert f"button_submission_{name}" in plan, f"{sql}\n{plan}"
 

@@ -128,7 +128,10 @@ def age(text: str) -> timedelta:
 
 def seconds(text: str) -> float:
     """Parse a length of time such as 90, 90s, 15m, 2h or 1d."""
-    return float(text) if text.isdecimal() else age(text).total_seconds()
+    if text.isdecimal() or (text.endswith("s") and text[:-1].isdecimal()):
+        # None at all, too.
+        return float(text.removesuffix("s"))
+    return age(text).total_seconds()
 
 
 def positive(text: str) -> int:
