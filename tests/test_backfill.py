@@ -398,6 +398,24 @@ class LockTests(TransactionTestCase):
 
         assert backfill.counts == {"already_there": 2}
 
+    def test_does_not_wait_for_rows_that_are_there(self):
+        """A worker may have one of them."""
+        if connection.vendor == "sqlite":
+            self.skipTest("It has one lock for all.")
+        make_orders("1", "2")
+        create_row(order_id="2")
+        worker = connection.copy()
+        self.addCleanup(worker.close)
+        worker.set_autocommit(False)
+        with worker.cursor() as cursor:
+            cursor.execute(marks.update_sql("default"), ["default", "2"])
+
+            backfill = begin(get_adapter(Order), lock_waits=[])
+            list(backfill.run())
+        worker.rollback()
+
+        assert backfill.counts == {"created": 1, "already_there": 1}
+
     def test_not_without_end(self):
         make_orders("1")
 
