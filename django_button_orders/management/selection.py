@@ -17,6 +17,8 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.querysets import ButtonOrderQuerySet, DatabaseNow
 
 PAGE = 500
+# The database sorts them each time.
+MANY_KEYS = 10_000
 
 
 def status_codes(text: str) -> range:
@@ -155,13 +157,11 @@ def pages(rows: ButtonOrderQuerySet, limit: int | None) -> Iterator[list[int]]:
     Rows that leave the selection while they are worked on change nothing.
     """
     keys = rows.order_by("pk").values_list("pk", flat=True)
-    page = list(keys[: page_size(limit)])
-    while page:
-        yield page
-        if limit is not None:
-            limit -= len(page)
-        page = list(keys.filter(pk__gt=page[-1])[: page_size(limit)])
-
-
-def page_size(limit: int | None) -> int:
-    return PAGE if limit is None else min(limit, PAGE)
+    found: list[int] = []
+    while limit != 0:
+        size = MANY_KEYS if limit is None else min(limit, MANY_KEYS)
+        found = list((keys.filter(pk__gt=found[-1]) if found else keys)[:size])
+        yield from (found[at : at + PAGE] for at in range(0, len(found), PAGE))
+        if len(found) < size:
+            return
+        limit = None if limit is None else limit - size

@@ -150,15 +150,19 @@ class LoopTests(TestCase):
         assert state_of(old) == "whole"
 
 
+# On a busy machine, a Button that is slow must not look like one that hangs.
+PATIENT = {"TIMEOUT": (60, 300), "DEADLINE": 300, "LEASE_SECONDS": 400}
+
+
 class LoopProcessTests(ProcessTestCase):
     def setUp(self):
         super().setUp()
         self.command = self.arguments("button_orders_report", "--loop")
 
-    def start_slow(self, *, rows, latency, **settings):
+    def start_slow(self, *, rows, latency):
         """Start it with more to do than it can begin, and wait until it sends."""
         self.sandbox.latency = latency
-        self.button_orders.update(CONCURRENCY=4, BATCH_SIZE=8, **settings)
+        self.button_orders.update(CONCURRENCY=4, BATCH_SIZE=8, **PATIENT)
         with override_settings(BUTTON_ORDERS=button_settings()):
             for number in range(rows):
                 create_row(order_id=f"{number}")
