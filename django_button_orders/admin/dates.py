@@ -118,6 +118,6 @@ class BoughtFilter(DateFilter):
 
 
 class CreatedFilter(DateFilter):
-    title = _("date of creation here")
+    title = _("date of creation")
     field_name = "created_at"
     parameter_name = "created"

@@ -108,7 +108,7 @@ def short_error(order: ButtonOrder) -> str:
 
 
 def moment(value: datetime | None, text: str = "") -> SafeString | None:
-    """Return a moment as it is written, or a text with the moment behind it."""
+    """Return a moment in short, or a text for it, with all of it behind that."""
     if value is None:
         return None
     local = timezone.localtime(value) if timezone.is_aware(value) else value
@@ -117,7 +117,7 @@ def moment(value: datetime | None, text: str = "") -> SafeString | None:
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),
         written,
-        text or written,
+        text or date_format(local, "SHORT_DATETIME_FORMAT"),
     )
 
 

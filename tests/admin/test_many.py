@@ -353,14 +353,16 @@ class ActionTests(Asking, VerbTestCase):
         with CaptureQueriesContext(connection) as one:
             self.act("dismiss")
         rows.bulk_create(
-            ButtonOrder(order_id=f"no {number}", status="failed")
+            ButtonOrder(order_id=f"no {number}", status="failed", currency="USD")
             for number in range(100)
         )
         rows.filter(pk=self.row.pk).delete()
 
-        with self.assertNumQueries(len(one)):
+        with CaptureQueriesContext(connection) as hundred:
             self.act("dismiss")
 
+        # The first time, Django remembers types of content.
+        assert len(hundred) <= len(one)
         assert rows.filter(status="dismissed").count() == 100
         assert LogEntry.objects.count() == 101
 
