@@ -61,7 +61,7 @@ class AskingAdmin(ButtonsAdmin):
 
     def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
         buttons = super().buttons_for(request, order)
-        if may_ask(request):
+        if self.has_ask_permission(request):
             url = self.button_url(request, order, "ask")
             buttons.append(Button(name="ask", label=_("Ask Button"), url=url))
         return buttons
@@ -79,7 +79,8 @@ class AskingAdmin(ButtonsAdmin):
         return [ask, *super().get_urls()]
 
     def ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        order = self.find_order(request, object_id, may=may_ask(request))
+        may = self.has_ask_permission(request)
+        order = self.find_order(request, object_id, may=may)
         try:
             submission = retrieve(order, trigger="admin", user_id=str(request.user.pk))
         except (ImproperlyConfigured, ValidationError) as exc:

@@ -9,10 +9,11 @@ from django.test import Client, TransactionTestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.querysets import from_now
 from django_button_orders.sweep import report_due
 from tests.admin.utils import AdminTestCase, create_user, page_url, text_of
+from tests.celery import app
 from tests.utils import add_answer, button_settings, create_row
 
 LIST_URL = reverse("admin:django_button_orders_pausedaccount_changelist")
@@ -218,6 +219,22 @@ class GoingOnTests(TransactionTestCase):
         report_due(using="default")
 
         assert self.statuses() == {"reported"}
+
+    @responses.activate
+    @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+    def test_a_worker_is_called(self):
+        """Nobody has to wait for the sweep."""
+        app.conf.task_always_eager = True
+        self.addCleanup(setattr, app.conf, "task_always_eager", False)
+        add_answer("POST")
+
+        self.resume()
+
+        # One is enough: who answers it looks for what else is due.
+        submission = Submission.objects.get()
+        assert submission.trigger == "admin"
+        assert submission.user.username == "root"
+        assert submission.button_order.status == "reported"
 
     @responses.activate
     def test_key_is_still_refused(self):

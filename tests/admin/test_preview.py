@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 
 import responses
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
+from django_button_orders.admin.preview import preview
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.querysets import from_now
 from django_button_orders.sweep import report
@@ -292,6 +293,21 @@ class HostTests(PreviewTestCase):
         self.build(query)
 
         assert "nowhere" in self.section()
+
+
+class DatabaseTests(PreviewTestCase):
+    def test_does_not_answer(self):
+        def fail(execute, sql, *args):
+            if "lease_token" in sql:
+                raise OperationalError("database is locked")
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(fail):
+            found = preview(self.row)
+
+        assert "database is locked" in found.sentence
+        assert found.is_trouble
+        assert (found.text, found.curl, found.lines) == ("", "", [])
 
 
 class CopyTests(PreviewTestCase):

@@ -20,7 +20,7 @@ from tests.admin.utils import (
     page_url,
     text_of,
 )
-from tests.utils import add_answer, order_url
+from tests.utils import OK, order_url
 
 # What a button does, by the permission that it needs.
 BUTTONS = {
@@ -68,8 +68,8 @@ class RightsTestCase(AdminTestCase):
     def press(self, view):
         """Press a button, and return whether that did anything."""
         before = self.snapshot()
-        with responses.RequestsMock(assert_all_requests_are_fired=False):
-            add_answer("GET", order_url())
+        with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+            mock.get(order_url(), json=OK)
             response = self.client.post(self.url(view))
         did = self.snapshot() != before
         assert response.status_code == (302 if did else 403)
