@@ -41,22 +41,28 @@ class Processes:
 
     def start_all(self, seconds: float = 60) -> None:
         """Start them, and wait for so many seconds at most for each to be ready."""
-        port = self.sandbox_url.rpartition(":")[2]
-        address = self.shop_url.removeprefix("http://")
+        self.start_servers(seconds)
         celery = ("-m", "celery", "--app", "config")
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        self.start("sandbox", "manage.py", "button_orders_sandbox", "--port", port)
-        self.start("web", "manage.py", "runserver", "--noreload", address)
         worker = ("worker", "--concurrency", "2", "--loglevel", "INFO")
         self.start("worker", *celery, *worker, *quiet)
         pidfile = str(self.var_dir / "beat.pid")
         self.start("beat", *celery, "beat", "--pidfile", pidfile)
-        for what, is_ready in (
-            ("the sandbox to answer", lambda: is_up(f"{self.sandbox_url}/sandbox")),
-            ("the shop to answer", lambda: is_up(self.shop_url)),
-            ("the worker to be ready", lambda: " ready." in self.log_of("worker")),
-        ):
-            wait_for(what, is_ready, seconds)
+        wait_for(
+            "the worker to be ready",
+            lambda: " ready." in self.log_of("worker"),
+            seconds,
+        )
+
+    def start_servers(self, seconds: float = 60) -> None:
+        """Start the sandbox and the shop, which are all but who reports."""
+        port = self.sandbox_url.rpartition(":")[2]
+        address = self.shop_url.removeprefix("http://")
+        self.start("sandbox", "manage.py", "button_orders_sandbox", "--port", port)
+        self.start("web", "manage.py", "runserver", "--noreload", address)
+        sandbox_page = f"{self.sandbox_url}/sandbox"
+        wait_for("the sandbox to answer", lambda: is_up(sandbox_page), seconds)
+        wait_for("the shop to answer", lambda: is_up(self.shop_url), seconds)
 
     def start(self, name: str, *arguments: str) -> None:
         with (self.var_dir / f"{name}.log").open("wb") as log:
@@ -90,7 +96,7 @@ class Processes:
         return (self.var_dir / f"{name}.log").read_text(errors="replace")
 
     def tails(self) -> str:
-        names = ("sandbox", "web", "worker", "beat")
+        names = sorted(path.stem for path in self.var_dir.glob("*.log"))
         logs = {name: self.log_of(name).splitlines()[-15:] for name in names}
         return "\n".join(
             "\n".join([f"--- {name}.log", *lines]) for name, lines in logs.items()

@@ -80,8 +80,12 @@ class Person:
         self.page = page
         self.hands = hands or Mouse()
 
+    def read(self, text: str | re.Pattern[str]) -> None:
+        """Wait for a text of the page that is being loaded, such as a message."""
+        expect(self.page.get_by_text(text).first).to_be_visible()
+
     def see(self, text: str | re.Pattern[str]) -> None:
-        """Load the page again until a text is on it."""
+        """Load the page again until a text is on it. Messages are gone by then."""
         self.wait_for(self.page.get_by_role("main").get_by_text(text).first)
 
     def wait_for(self, target: Locator) -> None:
@@ -162,4 +166,4 @@ class Operator(Person):
         self.follow(name)
         self.hands.write(self.page.get_by_label("Category"), category)
         self.press("Save")
-        expect(self.page.get_by_text("was changed successfully")).to_be_visible()
+        self.read("was changed successfully")

@@ -51,14 +51,14 @@ def test_an_order_is_refused_corrected_retried_and_cancelled(new_page, button, w
     operator.move_product("Teapot", category=f"Tableware ({way})")
     operator.open_order(number)
     operator.press("Retry")
-    operator.see("1 order will be sent again.")
+    operator.read("1 order will be sent again.")
     operator.see("Button has this order")
 
     held = button.orders()[number]
     assert held["line_items"][0]["category"] == [f"Tableware ({way})"]
 
     operator.press_and_confirm("Cancel at Button")
-    operator.see("1 order will be cancelled at Button.")
+    operator.read("1 order will be cancelled at Button.")
     operator.see("The order was cancelled")
 
     assert button.orders()[number]["status"] == "deleted"
@@ -71,7 +71,7 @@ def test_an_order_is_dismissed_with_a_note(customer, operator, button):
     operator.see(REFUSAL)
 
     operator.press_and_confirm("Dismiss", note="A test order of ours.")
-    operator.see("1 order was dismissed.")
+    operator.read("1 order was dismissed.")
     operator.see("A test order of ours.")
 
     assert not button.has(number)
@@ -84,7 +84,7 @@ def test_a_paused_account_is_resumed(customer, operator, button):
     operator.see("the account is paused")
 
     operator.press("Resume the account default")
-    operator.see("The account default goes on")
+    operator.read("The account default goes on")
     operator.see("Button has this order")
 
     assert button.has(number)
@@ -98,7 +98,7 @@ def test_an_order_is_retried_on_the_page_of_the_shop(customer, operator, button)
     page = operator.page.url
 
     operator.press("Retry")
-    operator.see("1 order will be sent again.")
+    operator.read("1 order will be sent again.")
     assert operator.page.url == page
     operator.see("Button has this order")
     operator.follow("Everything about the report")
