@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import responses
 from django.db import OperationalError, connections
-from django.test import TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 
-from django_button_orders.databases import database_aliases, in_each_database
+from django_button_orders.databases import (
+    borrowed_connection,
+    database_aliases,
+    in_each_database,
+)
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import report_due_orders
 from tests.utils import add_answer, button_settings, create_row
@@ -85,3 +91,42 @@ class DatabaseTests(TestCase):
             report_due_orders()
 
         assert ButtonOrder.objects.using("archive").get().status == "reported"
+
+
+class Connection:
+    """As much of a connection as it takes to open and close one."""
+
+    connection = None
+
+    def connect(self):
+        self.connection = object()
+
+    def close(self):
+        self.connection = None
+
+
+class BorrowedConnectionTests(SimpleTestCase):
+    def setUp(self):
+        self.connection = connections["borrowed"] = Connection()
+        self.addCleanup(connections.__delitem__, "borrowed")
+
+    def test_closed_afterwards(self):
+        with borrowed_connection("borrowed"):
+            self.connection.connect()
+
+        assert self.connection.connection is None
+
+    def test_closed_after_an_error(self):
+        with suppress(OperationalError), borrowed_connection("borrowed"):
+            self.connection.connect()
+            raise OperationalError
+
+        assert self.connection.connection is None
+
+    def test_left_open_where_it_was(self):
+        self.connection.connect()
+
+        with borrowed_connection("borrowed"):
+            pass
+
+        assert self.connection.connection is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django_button_orders.models import Submission
-from django_button_orders.statistics.calls import Durations, add_up
+from django_button_orders.statistics.calls import Durations
 
 # The units are those of the drawing, which is scaled to its place.
 WIDTH = 480
@@ -59,7 +59,7 @@ class Chart:
 
 def draw(hours: Mapping[datetime, Durations]) -> Chart:
     counted = {
-        hour: [add_up([durations]).counts[outcome] for outcome in STACK]
+        hour: [sum(durations.get(outcome, {}).values()) for outcome in STACK]
         for hour, durations in hours.items()
     }
     most = max((sum(counts) for counts in counted.values()), default=0)

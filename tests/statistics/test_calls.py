@@ -137,8 +137,11 @@ class HourTests(TestCase):
         keep_hours("default", self.now - HOUR * WEEK * 3)
         self.add(self.over, 20)
 
-        keep_hours("default", self.now)
+        with CaptureQueriesContext(connection) as queries:
+            keep_hours("default", self.now)
 
         kept = find_kept("default", self.now)
         assert kept[self.over] == {"succeeded": {20: 1}}
+        # A day at a time, and no more than a week.
+        assert sum("GROUP BY" in query["sql"] for query in queries) == 7
         assert SubmissionHour.objects.count() == len(kept)

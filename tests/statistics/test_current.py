@@ -58,14 +58,14 @@ class StatisticsTests(TestCase):
     def test_hour_that_is_kept_since_the_snapshot(self):
         latest = list(self.find().hours)[-1]
         hour = latest - 3 * HOUR
-        add_calls(self.row, 10, started_at=hour)
+        add_calls(self.row, 10, 10, started_at=hour)
         sweep("default")
         # As it was before the hour was over.
         figures = Snapshot.objects.get().figures
         figures["hours"][hour.isoformat()] = {"succeeded": {"10": 1}}
         Snapshot.objects.update(figures=figures, seconds=1)
 
-        assert self.find().week.total == 1
+        assert self.find().week.total == 2
 
     def test_clock_ahead(self):
         add_calls(self.row, 10, started_at=self.now + timedelta(hours=5))

@@ -76,6 +76,22 @@ class NoteTests(TestCase):
 
         assert len(Snapshot.objects.get().figures["groups"]) == 1
 
+    def test_taken_by_one_of_those_who_sweep_at_once(self):
+        counts = []
+
+        def sweep_as_well(execute, sql, *arguments):
+            if "GROUP BY" in sql and ButtonOrder._meta.db_table in sql:
+                counts.append(sql)
+                if len(counts) == 1:
+                    note_sweep("default")
+            return execute(sql, *arguments)
+
+        with connection.execute_wrapper(sweep_as_well):
+            note_sweep("default")
+
+        # Settled and unsettled orders, once each.
+        assert len(counts) == 2
+
     def test_hours_are_kept(self):
         note_sweep("default")
 
