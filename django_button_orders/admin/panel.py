@@ -32,6 +32,7 @@ else:
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
+REASONS = dict(Reason.choices)
 STATES: dict[str, _StrPromise] = {
     "due": _("Due now"),
     "waiting": _("Waiting to retry"),
@@ -178,7 +179,7 @@ def states(orders: Orders, list_url: str) -> Iterator[Figure]:
 def reasons(orders: Orders, list_url: str) -> Iterator[Figure]:
     for reason, number in orders.reasons(Status.FAILED).items():
         yield Figure(
-            name=Reason(reason).label,
+            name=REASONS.get(reason, reason),
             number=display.count(number),
             url=narrowed(
                 list_url, status__exact=Status.FAILED.value, reason__exact=reason

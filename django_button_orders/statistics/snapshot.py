@@ -1,8 +1,9 @@
 """
 Figures that the sweep takes now and then, for whoever wants them in between.
 
-To count a million orders takes a moment, so a snapshot takes at most a hundredth of
-the time. Where it takes none, the figures are counted anew whenever they are shown.
+To count a million orders takes a moment, so snapshots take a hundredth of the time,
+unless there are tens of millions. Where counting takes none, the figures are counted
+anew whenever they are shown.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from django_button_orders.statistics.orders import Group, Orders, count_orders
 # A sweep is not noted more often than that, however many there are.
 NOTE_SECONDS = 10
 SHORTEST_INTERVAL = 60
-# Of the time, a snapshot takes no more than one part in so many.
+# Well before a snapshot is old, however long it takes.
+LONGEST_INTERVAL = 300
+# Of the time, snapshots take one part in so many.
 SHARE = 100
 # Figures that are counted so fast are counted anew whenever they are shown, and so
 # are those which nobody has taken for so long.
@@ -70,7 +73,7 @@ def take_snapshot(using: str, *, clock: Callable[[], float] = time.monotonic) ->
     start = clock()
     figures = count_figures(using, now)
     ended = clock()
-    interval = max(SHORTEST_INTERVAL, SHARE * (ended - began))
+    interval = min(max(SHARE * (ended - began), SHORTEST_INTERVAL), LONGEST_INTERVAL)
     Snapshot.objects.using(using).filter(pk=ONLY).update(
         figures=figures.as_json(),
         seconds=ended - start,

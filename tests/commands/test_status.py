@@ -246,12 +246,25 @@ class JSONTests(StatusTestCase):
         }
         assert (database["database"], database["age"]) == ("default", 0)
 
-    def test_no_sweep(self):
+    def test_nothing_due(self):
         self.row.delete()
 
         [database] = self.json()["databases"]
 
         assert database["oldest_due"] is None
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_warnings(self):
+        [warning] = self.json()["warnings"]
+
+        assert (warning["code"], warning["subject"]) == ("disabled", "default")
+        assert warning["message"].startswith("ENABLED is false")
+
+    @override_settings(BUTTON_ORDERS={"COLOR": "red"})
+    def test_settings_that_cannot_be_read(self):
+        codes = [warning["code"] for warning in self.json()["warnings"]]
+
+        assert codes == ["settings"]
 
 
 class PrometheusTests(StatusTestCase):

@@ -16,13 +16,20 @@ from django.test import override_settings
 from django.urls import reverse
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.observations import Snapshot, SubmissionHour
 from tests.admin.test_forms import order_data
 from tests.admin.test_many import many_url, signed_in
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url
 from tests.shop.models import Order, Page
 from tests.utils import PURCHASED, button_settings, create_row
 
-MODELS = apps.get_app_config("django_button_orders").get_models()
+# What is kept of figures is made of them alone, and shown as such.
+FIGURES = (Snapshot, SubmissionHour)
+MODELS = [
+    model
+    for model in apps.get_app_config("django_button_orders").get_models()
+    if model not in FIGURES
+]
 TEXTS = (models.CharField, models.TextField, models.JSONField)
 COLUMNS = [
     field
@@ -209,10 +216,19 @@ class StoredTextTests(HtmlTestCase):
     def test_status(self):
         # It is pending no more, and so has no next attempt.
         self.put(next_attempt_at=None)
+        status = ButtonOrder._meta.get_field("status")
+        write(self.row, {status: "abc"})
         harmless = self.fetch(LIST_URL)
-        write(self.row, {ButtonOrder._meta.get_field("status"): "<q>"})
+        write(self.row, {status: "<q>"})
 
         self.check(harmless, self.fetch(LIST_URL))
+
+    def test_every_status_of_the_panel(self):
+        for status in ButtonOrder.Status:
+            with self.subTest(status=status):
+                shown = self.compare(LIST_URL, status=status)
+
+                assert "PausedAccount.last_error" in shown
 
     def test_every_filter(self):
         filters = [

@@ -156,23 +156,31 @@ class FiguresTests(TestCase):
 
         assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
 
-    def test_slow_ones_are_taken_less_often(self):
-        create_row()
+    def take_slowly(self, seconds):
+        """Take a snapshot that seems to take so long, half of it for each query."""
 
-        def dawdle(execute, sql, params, many, context):
+        def dawdle(execute, sql, *arguments):
             if "GROUP BY" in sql and ButtonOrder._meta.db_table in sql:
-                clock.append(0.5)
-            return execute(sql, params, many, context)
+                clock.append(seconds / 2)
+            return execute(sql, *arguments)
 
         clock = []
-        Snapshot.objects.create()
+        Snapshot.objects.get_or_create()
         with connection.execute_wrapper(dawdle):
             take_snapshot("default", clock=lambda: sum(clock))
+        return Snapshot.objects.get()
 
-        snapshot = Snapshot.objects.get()
-        # Two queries of half a second: no more than one part in a hundred.
-        assert snapshot.seconds == 1.0
+    def test_slow_ones_are_taken_less_often(self):
+        snapshot = self.take_slowly(1)
+
+        # One part in a hundred.
+        assert snapshot.seconds == 1
         assert 60 < seconds_from_now(snapshot.next_at) <= 100
+
+    def test_the_slowest_are_taken_before_they_are_old(self):
+        snapshot = self.take_slowly(20)
+
+        assert 240 < seconds_from_now(snapshot.next_at) <= 300
 
 
 def take():

@@ -120,7 +120,7 @@ class Command(ButtonOrdersCommand):
         limits = Limits(**{item.name: options[item.name] for item in fields(Limits)})
         state = State(
             databases=[find_statistics(alias) for alias in database_aliases()],
-            pings=[ping(name) for name in account_names() if options["ping"]],
+            pings=[ping(name) for name in account_names()] if options["ping"] else [],
         )
         passed = [
             *state.passed(limits),
