@@ -11,6 +11,7 @@ from django_button_orders.client import retrieve_order
 from django_button_orders.conf import get_settings, keeps_secrets
 from django_button_orders.delivery import client_for
 from django_button_orders.exceptions import ButtonError
+from django_button_orders.pacing import take_turns
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 
@@ -39,6 +40,7 @@ def ping(account: str) -> Ping:
     if not keeps_secrets(settings.base_url):
         message = "Its BASE_URL must start with 'https://', and nobody was asked."
         return Ping(account=account, is_ok=False, message=message)
+    time.sleep(take_turns(account))
     start = time.monotonic()
     try:
         answer = client_for(settings).send(retrieve_order(f"ping-{uuid4()}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 
 from django_button_orders import verdicts
@@ -14,7 +14,11 @@ from django_button_orders.cleaners import clean_order_id
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import Attempt, Exchange, call, obstacle
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.pacing import rate_of, seconds_ahead, take_turns
 from django_button_orders.submissions import facts_of, words
+
+# Somebody is looking at a page that does not come.
+PATIENCE_SECONDS = 5
 
 
 def retrieve(
@@ -28,7 +32,8 @@ def retrieve(
     Waits for the network, so it is not to be called in a transaction.
 
     Raises ``ImproperlyConfigured`` where the settings let nothing be sent, and
-    ``ValidationError`` for an id that no URL can have.
+    ``ValidationError`` for an id that no URL can have, or where the account's
+    ``RATE_LIMIT`` has no turn in the next seconds.
     """
     settings = get_settings(order.account)
     if not settings.enabled:
@@ -36,6 +41,7 @@ def retrieve(
     if hindrance := obstacle(settings):
         raise ImproperlyConfigured(hindrance.error)
     clean_order_id(order.order_id)
+    wait_for_turn(order.account)
     attempt = Attempt(
         row=order,
         # Nobody's lease is needed for a question.
@@ -46,6 +52,14 @@ def retrieve(
     )
     exchange = call(attempt, verdicts.RETRIEVE, time.monotonic())
     return keep(attempt, exchange)
+
+
+def wait_for_turn(account: str) -> None:
+    if rate_of(account) and seconds_ahead(account) > PATIENCE_SECONDS:
+        raise ValidationError(
+            f"RATE_LIMIT has no turn for it in the next {PATIENCE_SECONDS} seconds."
+        )
+    time.sleep(take_turns(account))
 
 
 def keep(attempt: Attempt, exchange: Exchange) -> Submission:

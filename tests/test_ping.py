@@ -7,11 +7,24 @@ import responses
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.pacing import seconds_ahead
 from django_button_orders.ping import ping
 from django_button_orders.sandbox import Sandbox
 from tests.utils import BASE_URL, NOT_FOUND, button_settings
 
 ANY_ORDER = re.compile(rf"{BASE_URL}/v1/order/ping-[0-9a-f-]+$")
+
+
+class RateTests(TestCase):
+    @responses.activate
+    @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.1))
+    def test_takes_a_turn(self):
+        """It counts as one of the calls of its account."""
+        responses.add("GET", ANY_ORDER, status=404, json=NOT_FOUND)
+
+        assert ping("default").is_ok
+
+        assert 9 < seconds_ahead("default") <= 10
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

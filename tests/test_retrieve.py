@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.pacing import seconds_ahead, take_turns
 from django_button_orders.querysets import from_now
 from django_button_orders.retrieve import retrieve
 from tests.utils import (
@@ -35,6 +36,27 @@ class RetrieveTestCase(TestCase):
 
     def check_row_is_as_before(self):
         assert list(ButtonOrder.objects.values()) == self.before
+
+
+@override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.1))
+class RateTests(RetrieveTestCase):
+    """It counts as one of the calls of its account."""
+
+    @responses.activate
+    def test_takes_a_turn(self):
+        self.ask()
+
+        assert 9 < seconds_ahead("default") <= 10
+
+    @responses.activate
+    def test_nobody_waits_for_long(self):
+        take_turns("default")
+
+        with pytest.raises(ValidationError, match="no turn for it in the next 5 sec"):
+            self.ask()
+
+        assert calls() == []
+        assert seconds_ahead("default") <= 10
 
 
 class RecordTests(RetrieveTestCase):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
 from django_button_orders.delivery import Attempt, Exchange, call
+from django_button_orders.pacing import take_turns
 from django_button_orders.senders import Senders
 from django_button_orders.verdicts import Outcome, Verdict, judge
 
@@ -106,6 +107,9 @@ class Questions:
                     done += senders.take(POLL_SECONDS)
                 if not self.is_over():
                     self.pace.take()
+                    # That of all processes, too.
+                    if seconds := take_turns(attempt.row.account):
+                        self.wait(seconds)
                 if self.is_over():
                     break
                 senders.put(attempt)

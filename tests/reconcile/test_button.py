@@ -252,6 +252,18 @@ class DifferingTests(ButtonTestCase):
         assert self.asked() == []
 
 
+class RateTests(ButtonTestCase):
+    def test_shares_the_turns_of_its_account(self):
+        self.report(count=3)
+        self.settings(RATE_LIMIT=0.1)
+
+        assert self.compare() == {"agree": 3}
+
+        first, second = self.waits.seconds
+        assert 9 < first <= 10
+        assert 19 < second <= 20
+
+
 class PatienceTests(ButtonTestCase):
     def test_one_that_fails_once(self):
         self.report(3)
