@@ -25,6 +25,7 @@ from django_button_orders.admin import (
 from django_button_orders.models import ButtonOrder, PausedAccount
 from tests.admin.utils import AdminTestCase, create_user, page_url, text_of
 from tests.shop.models import GiftOrder, Order, Page, WebOrder
+from tests.shop.views import order
 from tests.utils import create_row
 
 BOX = "Reported to Button"
@@ -397,6 +398,12 @@ class TagTests(HostTestCase):
         self.client.force_login(user)
 
         assert BOX not in self.text()
+
+    @override_settings(ROOT_URLCONF=(path("orders/<uuid:pk>/", order),))
+    def test_admin_without_addresses(self):
+        self.client.force_login(self.user)
+
+        assert "Failed This admin site has no page for it" in self.text()
 
     def test_without_a_request(self):
         page = Template("{% load button_orders %}{% button_order_box order %}")
