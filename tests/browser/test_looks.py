@@ -15,6 +15,8 @@ from tests.browser.trouble import REFUSAL, put_off, refuse
 pytestmark = pytest.mark.browser
 
 HEIGHT = 800
+# Of the page around what scrolls.
+MARGIN = 150
 # Those in the documentation, which SCREENSHOTS=1 renews.
 DOCUMENTED = {"list-1280-light", "order-1280-light", "host-1280-light", "host-400-dark"}
 
@@ -76,10 +78,19 @@ def look(operator, pictures, scheme):
         name = f"{name}-{page.viewport_size['width']}-{scheme}"
         is_asked_for = os.environ.get("SCREENSHOTS") and name in DOCUMENTED
         folder = ROOT / "docs" / "images" if is_asked_for else pictures
+        show_all(page)
         page.screenshot(path=folder / f"{name}.png", full_page=True)
         return "\n".join([*violations(page), *overflows(page)])
 
     return look
+
+
+def show_all(page):
+    """Make the window as tall as what scrolls inside of the page."""
+    heights = "Array.from(document.querySelectorAll('*'), item => item.scrollHeight)"
+    height = page.evaluate(f"Math.max(...{heights})") + MARGIN
+    if height > page.viewport_size["height"]:
+        page.set_viewport_size({**page.viewport_size, "height": height})
 
 
 def overflows(page):
