@@ -156,10 +156,13 @@ class Operator(Person):
 
     def press_and_confirm(self, name: str, *, note: str = "") -> None:
         """Press a button that asks before it acts, and maybe why."""
-        self.hands.press(self.page.get_by_text(f"{name}…", exact=True))
+        self.ask(name)
         if note:
             self.hands.write(self.page.get_by_label("Note"), note)
         self.press(name)
+
+    def ask(self, name: str) -> None:
+        self.hands.press(self.page.get_by_text(f"{name}…", exact=True))
 
     def move_product(self, name: str, *, category: str) -> None:
         self.page.goto("/admin/shop/product/")

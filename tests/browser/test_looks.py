@@ -115,3 +115,11 @@ def test_host_order(morning, operator, look):
     operator.open_host_order(morning.refused)
 
     assert look("host") == ""
+
+
+def test_button_that_asks(morning, operator, look):
+    operator.open_host_order(morning.refused)
+    operator.ask("Cancel at Button")
+    operator.ask("Dismiss")
+
+    assert look("question") == ""
