@@ -173,6 +173,8 @@ class Settings:
         None,
         lambda value: value is None or columns.is_brand(value),
         "be None or a string of letters, digits, '-' and '_'",
+        # So is a key that somebody has put here.
+        repr=False,
     )
     batch_file_columns: columns.Columns = field(
         default_factory=dict,
