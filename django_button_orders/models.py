@@ -12,6 +12,7 @@ from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
@@ -475,7 +476,8 @@ class Submission(models.Model):
         RETRIEVE = "retrieve", _("Retrieve")
 
     class Trigger(models.TextChoices):
-        SAVE = "save", _("Save")
+        # Not the word on the button of that name.
+        SAVE = "save", pgettext_lazy("trigger", "Save")
         SWEEP = "sweep", _("Sweep")
         ADMIN = "admin", _("Admin")
         BACKFILL = "backfill", _("Backfill")

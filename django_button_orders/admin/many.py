@@ -19,9 +19,8 @@ from django.db import DatabaseError, connections, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as translate
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext, ngettext_lazy
 from django.views.decorators.http import require_POST
 
 from django_button_orders import bulk_moves
@@ -239,12 +238,12 @@ def describe_told(told: int, count: int) -> tuple[str, int]:
         )
         return text % {"count": count}, messages.SUCCESS
     if not told:
-        text = translate(
+        text = gettext(
             "Nothing was done: Celery's broker cannot be reached, and so many orders "
             "are left to workers. Try again when it is back."
         )
         return text, messages.ERROR
-    text = translate(
+    text = gettext(
         "Only %(told)d of %(count)d orders are being seen to in the background. Then "
         "Celery's broker could not be reached any more, and the others stay as they "
         "are. Try again when it is back."

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
-from django.utils.translation import gettext as translate
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
@@ -146,7 +146,7 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
 
     @admin.display(description=_("customer"))
     def hidden_customer(self, order: ButtonOrder) -> str:
-        return translate("You may not see the customer.")
+        return gettext("You may not see the customer.")
 
     @admin.display(description=_("line items"))
     def pretty_line_items(self, order: ButtonOrder) -> str:

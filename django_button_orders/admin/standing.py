@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from django.utils.text import Truncator
-from django.utils.translation import gettext as translate
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.moments import ago, ahead, written
@@ -211,7 +211,7 @@ def values_of(order: ButtonOrder, pause: PausedAccount | None) -> dict[str, Any]
     }
     if moment is not None:
         when = {"relative": ahead(moment), "absolute": written(moment)}
-        values["next"] = translate("%(relative)s (%(absolute)s)") % when
+        values["next"] = gettext("%(relative)s (%(absolute)s)") % when
     return values
 
 
@@ -219,7 +219,7 @@ def as_sentence(error: str) -> str:
     """Return an error on one line, clipped, with a full stop."""
     text = Truncator(" ".join(error.split())).chars(MAX_ERROR_LENGTH)
     if not text:
-        return translate("it gave no reason.")
+        return gettext("it gave no reason.")
     return text if text.endswith(ENDS) else f"{text}."
 
 
