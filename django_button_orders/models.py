@@ -469,20 +469,20 @@ def as_stored(value: Any) -> Any:
 class Submission(models.Model):
     """One call to Button, as it was sent and answered. Never changed."""
 
+    # With contexts: such short words also stand on buttons, here and elsewhere.
     class Operation(models.TextChoices):
-        CREATE = "create", _("Create")
-        UPDATE = "update", _("Update")
-        CANCEL = "cancel", _("Cancel")
-        RETRIEVE = "retrieve", _("Retrieve")
+        CREATE = "create", pgettext_lazy("operation", "Create")
+        UPDATE = "update", pgettext_lazy("operation", "Update")
+        CANCEL = "cancel", pgettext_lazy("operation", "Cancel")
+        RETRIEVE = "retrieve", pgettext_lazy("operation", "Retrieve")
 
     class Trigger(models.TextChoices):
-        # Not the word on the button of that name.
         SAVE = "save", pgettext_lazy("trigger", "Save")
-        SWEEP = "sweep", _("Sweep")
-        ADMIN = "admin", _("Admin")
-        BACKFILL = "backfill", _("Backfill")
-        COMMAND = "command", _("Command")
-        RECONCILE = "reconcile", _("Reconcile")
+        SWEEP = "sweep", pgettext_lazy("trigger", "Sweep")
+        ADMIN = "admin", pgettext_lazy("trigger", "Admin")
+        BACKFILL = "backfill", pgettext_lazy("trigger", "Backfill")
+        COMMAND = "command", pgettext_lazy("trigger", "Command")
+        RECONCILE = "reconcile", pgettext_lazy("trigger", "Reconcile")
 
     class Outcome(models.TextChoices):
         SUCCEEDED = "succeeded", _("Succeeded")
