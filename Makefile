@@ -11,7 +11,7 @@ DEMO_PYTHON ?=
 SOAK_EXAMPLES ?= 20000
 
 .PHONY: help demo serve test test-browser test-services losses soak bench \
-    bench-admin bench-commands lint audit clean
+    bench-admin bench-commands lint audit messages clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
@@ -21,6 +21,7 @@ help:
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities of what is installed, and of this code"
+	@echo "make messages  collect the admin's texts, and compile their translations"
 	@echo "make clean   remove what the above have made"
 	@echo
 	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which they start by themselves"
@@ -86,6 +87,13 @@ lint: $(VENV)/has-lint $(VENV)/has-test
 audit: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/bandit --quiet --recursive --skip B101,B105,B311,B608 django_button_orders
 	$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
+
+# The texts of the admin, for translators. Needs gettext.
+messages: $(VENV)/has-test
+	$(VENV)/bin/python -m django makemessages --settings tests.settings \
+	    --all --no-obsolete --add-location file --ignore "tests/*" \
+	    --ignore "example_project/*" --ignore "benchmarks/*" --ignore "$(VENV)/*"
+	cd django_button_orders && ../$(VENV)/bin/django-admin compilemessages
 
 # One environment for all; each extra is installed when it is first needed.
 $(VENV)/bin/python:

@@ -241,7 +241,7 @@ class PausedTests(PanelTestCase):
     def test_reason(self):
         panel = self.panel()
 
-        assert "<strong>eu</strong> is paused since " in panel
+        assert "<strong>eu</strong> has been paused since " in panel
         assert "No &lt;b&gt;such&lt;/b&gt; key." in panel
 
     def test_none(self):
