@@ -223,11 +223,8 @@ class ButtonOrder(models.Model):
                 condition=Q(last_status_code__gte=300),
                 name="button_order_answer",
             ),
-            models.Index(
-                fields=["currency", "id"],
-                condition=Q(currency__isnull=False),
-                name="button_order_currency",
-            ),
+            # Also for rows whose currency no worker has found out yet.
+            models.Index(fields=["currency", "id"], name="button_order_currency"),
             # These two are also what the list is sorted by.
             models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
             models.Index(fields=["created_at", "id"], name="button_order_created"),
@@ -677,6 +674,9 @@ class Difference(models.Model):
         indexes = [
             # Pruning.
             models.Index(fields=["found_at"], name="button_difference_found"),
+            # The filters of the list in the admin.
+            models.Index(fields=["kind", "id"], name="button_difference_kind"),
+            models.Index(fields=["fixed_at", "id"], name="button_difference_fixed"),
         ]
 
     def __str__(self) -> str:

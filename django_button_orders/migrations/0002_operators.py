@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='buttonorder',
-            index=models.Index(condition=models.Q(('currency__isnull', False)), fields=['currency', 'id'], name='button_order_currency'),
+            index=models.Index(fields=['currency', 'id'], name='button_order_currency'),
         ),
         migrations.AddIndex(
             model_name='buttonorder',
@@ -172,6 +172,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='difference',
             index=models.Index(fields=['found_at'], name='button_difference_found'),
+        ),
+        migrations.AddIndex(
+            model_name='difference',
+            index=models.Index(fields=['kind', 'id'], name='button_difference_kind'),
+        ),
+        migrations.AddIndex(
+            model_name='difference',
+            index=models.Index(fields=['fixed_at', 'id'], name='button_difference_fixed'),
         ),
         migrations.AddConstraint(
             model_name='difference',

@@ -87,7 +87,8 @@ class FilterTests(FilterTestCase):
 
         assert self.list("?currency=JPY") == ["1995"]
         assert self.list("?currency=USD") == ["1994"]
-        assert "By currency All JPY USD " in self.sidebar()
+        assert self.list("?currency=unknown") == ["1996"]
+        assert "By currency All JPY USD Unknown " in self.sidebar()
 
     def test_only_currency(self):
         create_row(order_id="1995", currency=None)
