@@ -43,6 +43,13 @@ class Bench:
             return max(50, round(default * self.options.orders / LARGEST))
         return default
 
+    def history(self, default: int, *, quick: int) -> int:
+        """Return how many orders a shop has had, for the commands."""
+        if self.options.quick:
+            return quick
+        orders: int = self.options.orders or default
+        return orders
+
     def seconds(self, default: float) -> float:
         return default / 5 if self.options.quick else default
 

@@ -67,7 +67,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--commands", action="store_true", help="all of the commands, unless named"
     )
     parser.add_argument(
-        "--orders", type=int, help="of the largest backlog; the others in proportion"
+        "--orders",
+        type=int,
+        help="of the largest backlog, the others in proportion; of the history, for "
+        "the commands",
     )
     parser.add_argument("--rounds", type=int, help="of each scenario")
     parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")

@@ -106,8 +106,9 @@ class Backfill:
         self.source = self.orders.prefetch_related(None)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
-        self.counts.update(checkpoint.counts)
-        self.errors = list(checkpoint.errors)
+        if not self.dry_run:
+            self.counts.update(checkpoint.counts)
+            self.errors = list(checkpoint.errors)
         self.start = checkpoint.position
         # Due since the run began, its rows are older than those of new orders, and
         # a part of each claim is for the newest.

@@ -18,7 +18,10 @@ from django_button_orders.statements import statements_for
 # Reasons that are kept to be shown; all are counted.
 KEPT_ERRORS = 10
 # Seconds until a batch is tried again, when somebody has locked what it needs.
-LOCK_WAITS = (0.1, 1.0, 5.0)
+LOCK_WAITS = (0.1, 1.0, 5.0, 15.0, 60.0)
+# Less than PostgreSQL waits before it looks for a deadlock, and ends it at the
+# expense of one of both: it must not be the shop.
+GIVE_WAY = "SET LOCAL lock_timeout = '500ms'"
 
 
 @dataclass(kw_only=True)
@@ -69,7 +72,7 @@ class Batch:
                     and_also()
                 break
             except OperationalError:
-                if seconds is None or connections[self.using].in_atomic_block:
+                if seconds is None or not may_try_again(self.using):
                     raise
                 time.sleep(seconds)
         if settings.DEBUG:
@@ -79,6 +82,9 @@ class Batch:
     def insert(self) -> int:
         if not self.rows:
             return 0
+        if connections[self.using].vendor == "postgresql":
+            with connections[self.using].cursor() as cursor:
+                cursor.execute(GIVE_WAY)
         statements = statements_for(self.using)
         return statements.add_orders(self.names, self.rows, self.shared)
 
@@ -90,6 +96,12 @@ class Batch:
     def count(self, created: int) -> None:
         self.counts["created"] += created
         self.counts["already_there"] += len(self.rows) - created
+
+
+def may_try_again(using: str) -> bool:
+    """Return whether the database is there, and nobody else's transaction around."""
+    connection = connections[using]
+    return not connection.in_atomic_block and bool(connection.is_usable())
 
 
 def kept(errors: list[str]) -> list[str]:

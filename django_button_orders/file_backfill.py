@@ -122,6 +122,7 @@ class FileBackfill:
     def table_entries(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
         if not self.stream.seekable():
             self.stream = self.copy(first, stack)
+        first.close()
         ids = OrderIds(self.open_table())
         stack.callback(ids.close)
         table = self.open_table()

@@ -144,6 +144,7 @@ def read_header(
     head = next((line for line in lines if line.raw.strip()), None)
     if head is None:
         raise UnreadableFileError("The file is empty.")
+    head.close()
     try:
         text = head.as_text()
         for delimiter in DELIMITERS:

@@ -30,7 +30,10 @@ def open_rejects(
     path = Path(name)
     if path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
         raise CommandError("Choose another file for --rejects than for --from-file.")
-    # Not of an earlier file that others may read, or have a link to.
+    if path.exists() and not path.is_file():
+        # A pipe, or a device.
+        return stack.enter_context(path.open("wb"))
+    # Not to an earlier file that others may read, or have a link to.
     path.unlink(missing_ok=True)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     return stack.enter_context(os.fdopen(number, "wb"))

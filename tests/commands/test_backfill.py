@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from datetime import datetime, timedelta, timezone
 
 import responses
 from django.test import TestCase, override_settings
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Checkpoint
 from tests.commands.utils import call
+from tests.faults.processes import wait_for
 from tests.shop.models import Order, OrderLine
-from tests.utils import NOT_FOUND, ORDERS_URL, add_answer, button_settings, calls
+from tests.utils import NOT_FOUND, OK, ORDERS_URL, add_answer, button_settings, calls
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -195,3 +199,125 @@ class BackfillTests(TestCase):
 
         assert out == "2 created, 2 failed.\n"
         assert error.startswith("2 failed and need a person, 0 will be tried again.")
+
+    @responses.activate
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    def test_told_to_end_while_it_reports(self):
+        before = signal.getsignal(signal.SIGTERM)
+        told = []
+
+        def answer(request):
+            if not told:
+                told.append(os.kill(os.getpid(), signal.SIGTERM))
+                # Once it is noted, the next one would end the process.
+                wait_for(
+                    "the signal",
+                    lambda: signal.getsignal(signal.SIGTERM) is before,
+                    60,
+                    every=0.01,
+                )
+            return 200, {}, json.dumps(OK)
+
+        responses.add_callback("POST", ORDERS_URL, answer)
+
+        _, _, error = self.backfill("--now", "--batch-size", "4")
+
+        assert error.startswith("Interrupted after 4 orders.")
+        assert ButtonOrder.objects.count() == 4
+        assert ButtonOrder.objects.filter(status="reported").count() == 1
+        assert ButtonOrder.objects.due().count() == 3
+
+        responses.replace("POST", ORDERS_URL, json=OK)
+        out, _, error = self.backfill("--now", "--resume")
+
+        assert error == ""
+        assert out == "10 created, 9 reported.\n"
+
+    def test_rate(self):
+        begin = time.monotonic()
+        self.backfill("--rate", "100", "--batch-size", "4")
+
+        # No more than that is certain on a busy machine.
+        assert time.monotonic() - begin >= 0.1
+
+    def test_rate_of_what_is_new(self):
+        self.backfill()
+
+        # What is there already is not waited for, or this would take hours.
+        self.backfill("--rate", "0.001")
+
+    def test_bad_rate(self):
+        for rate in ("0", "-1", "nan", "inf", "fast"):
+            with self.subTest(rate=rate):
+                _, _, error = self.backfill(f"--rate={rate}")
+
+                assert f"'{rate}' is not a number above 0" in error
+
+    def test_limit_and_resume(self):
+        """A part each day, and in the end all of it."""
+        for _ in range(3):
+            self.backfill("--limit", "4", "--resume")
+
+        assert len(self.order_ids()) == 10
+        # The keys of these orders do not grow, so it was not done with them.
+        assert Checkpoint.objects.count() == 1
+
+        self.backfill("--resume")
+
+        assert not Checkpoint.objects.exists()
+
+    def test_resume_without_an_interruption(self):
+        out, err, error = self.backfill("--resume")
+
+        assert (out, err, error) == ("10 created.\n", "", "")
+
+    def test_resume_of_another_selection(self):
+        self.backfill("--limit", "4", "--since", "2026-01-02")
+
+        out, _, _ = self.backfill("--resume", "--format", "json")
+
+        summary = json.loads(out)
+        assert (summary["created"], summary["already_there"]) == (6, 4)
+
+    def test_resume_and_order_id(self):
+        _, _, error = self.backfill("--resume", "--order-id", "3")
+
+        assert error == "Choose one of --resume and --order-id."
+
+    def test_unknown_order_id_in_a_dry_run(self):
+        _, _, error = self.backfill("--dry-run", "--order-id", "4711")
+
+        assert error == "No order to report has the id: 4711."
+
+    def test_unknown_database(self):
+        _, _, error = self.backfill("--database", "nowhere")
+
+        assert error == "'nowhere' is not a database of the settings."
+
+    def test_json_tells_all_counts_and_the_first_reasons(self):
+        Order.objects.update(trouble="is_reportable")
+        Order.objects.bulk_create(
+            Order(number=f"more-{number}", trouble="get_order_id")
+            for number in range(5)
+        )
+
+        out, _, error = self.backfill("--format", "json")
+
+        summary = json.loads(out)
+        assert len(summary.pop("errors")) == 10
+        assert summary == {
+            "dry_run": False,
+            "created": 0,
+            "already_there": 0,
+            "not_reportable": 0,
+            "invalid": 15,
+            "interrupted": False,
+        }
+        assert error == "15 orders could not be identified."
+
+    def test_reasons_show_no_address(self):
+        Order.objects.update(trouble="is_reportable", email="jane@example.com")
+
+        out, err, error = self.backfill("--format", "json")
+
+        assert "jane" not in out + err + error

@@ -231,6 +231,18 @@ class FileTests(TestCase):
         assert error == "Choose another file for --rejects than for --from-file."
         assert self.path.read_text() == json_line()
 
+    def test_rejects_into_a_pipe(self):
+        if not hasattr(os, "mkfifo"):
+            self.skipTest("There are no named pipes.")
+        os.mkfifo(self.rejects)
+        reader = os.open(self.rejects, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+
+        self.backfill("{x\n", "--rejects", str(self.rejects))
+
+        assert os.read(reader, 100) == b"{x\n"
+        assert stat.S_ISFIFO(self.rejects.stat().st_mode)
+
     def test_other_names(self):
         content = f"{HEAD}\n{row()}".replace("order_id", "No.").replace(
             "total,c", "Sum,c", 1

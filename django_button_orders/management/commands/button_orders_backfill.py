@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -40,6 +41,9 @@ from django_button_orders.sweep import Shift, report_due
 COUNTS = ("created", "already_there", "not_reportable", "invalid")
 
 
+Selection = tuple[OrderAdapter, "QuerySet[Any]"]
+
+
 class Command(ButtonOrdersCommand):
     help = (
         "Makes rows for orders of the registered models, or of a file, that have "
@@ -72,11 +76,15 @@ class Command(ButtonOrdersCommand):
         self.missing = set(self.options.order_ids)
         self.interruption = Interruption()
         self.pace = Pace(self.options.rate, self.interruption)
-        with self.interruption:
-            if self.options.from_file:
+        if self.options.from_file:
+            self.confirm(lambda: f"The orders of {self.options.from_file}")
+            with self.interruption:
                 self.work_through_file()
-            else:
-                self.work_through_models()
+        else:
+            selections = [self.select(adapter) for adapter in self.find_adapters()]
+            self.confirm(lambda: self.describe(selections))
+            with self.interruption:
+                self.work_through_models(selections)
         self.finish()
 
     @property
@@ -93,9 +101,7 @@ class Command(ButtonOrdersCommand):
 
     # Orders of models
 
-    def work_through_models(self) -> None:
-        selections = [self.select(adapter) for adapter in self.find_adapters()]
-        self.confirm(selections)
+    def work_through_models(self, selections: list[Selection]) -> None:
         checkpoints = []
         for adapter, orders in selections:
             if self.left == 0 or self.interruption.is_set():
@@ -137,7 +143,7 @@ class Command(ButtonOrdersCommand):
                 f"'{label}' is not a registered model. Known are: {known}."
             ) from exc
 
-    def select(self, adapter: OrderAdapter) -> tuple[OrderAdapter, QuerySet[Any]]:
+    def select(self, adapter: OrderAdapter) -> Selection:
         alias = self.options.database or router.db_for_write(adapter.model)
         since, until = self.options.since, self.options.until
         try:
@@ -146,22 +152,9 @@ class Command(ButtonOrdersCommand):
             raise CommandError(" ".join(exc.messages)) from exc
         return adapter, orders
 
-    def confirm(self, selections: list[tuple[OrderAdapter, QuerySet[Any]]]) -> None:
-        """Ask somebody who sits at a terminal: what was reported stays so."""
-        options = self.options
-        if not options.interactive or options.dry_run or options.order_ids:
-            return
-        if not sys.stdin.isatty():
-            return
+    def describe(self, selections: list[Selection]) -> str:
         count = sum(orders.count() for _, orders in selections)
-        count = min(count, options.limit or count)
-        self.stderr.write(
-            f"Up to {count:,} orders will be reported to Button. Go on? [y/N] ",
-            ending="",
-        )
-        self.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise CommandError("Nothing was changed.")
+        return f"Up to {min(count, self.options.limit or count):,} orders"
 
     def find_checkpoint(self, adapter: OrderAdapter, alias: str) -> Checkpoint | None:
         options = self.options
@@ -205,6 +198,18 @@ class Command(ButtonOrdersCommand):
                 raise CommandError(str(exc)) from exc
 
     # Both
+
+    def confirm(self, what: Callable[[], str]) -> None:
+        """Ask somebody who sits at a terminal: Button does not forget an order."""
+        options = self.options
+        is_asked = options.interactive and sys.stdin.isatty()
+        if not is_asked or options.dry_run or options.order_ids:
+            return
+        question = f"{what()} will be reported to Button. Go on? [y/N] "
+        self.stderr.write(question, ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.")
 
     def work(
         self, backfill: Backfill | FileBackfill, title: str, total: int | None

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+from django.test import SimpleTestCase
+
+from django_button_orders.management.interrupts import Interruption, Pace
+
+
+class InterruptionTests(SimpleTestCase):
+    def test_notes_a_signal(self):
+        for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            with Interruption() as interruption:
+                assert not interruption.is_set()
+                os.kill(os.getpid(), number)
+
+                assert interruption.is_set()
+                assert interruption.exit_status == status
+
+    def test_second_signal_ends_it(self):
+        with Interruption():
+            os.kill(os.getpid(), signal.SIGINT)
+
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def test_leaves_signals_as_they_were(self):
+        before = signal.getsignal(signal.SIGTERM)
+        with Interruption():
+            pass
+
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_other_threads_have_no_signals(self):
+        seen = []
+
+        def work():
+            with Interruption() as interruption:
+                seen.append(interruption.is_set())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+        assert seen == [False]
+
+
+class Waits:
+    """Stands for the event that ends a wait, and notes how long it would be."""
+
+    def __init__(self):
+        self.seconds = []
+        self.event = self
+
+    def wait(self, seconds):
+        self.seconds.append(seconds)
+
+
+class PaceTests(SimpleTestCase):
+    def waits(self, rate, orders, seconds):
+        waits = Waits()
+        Pace(rate, waits).keep(orders, seconds=seconds)
+        return waits.seconds
+
+    def test_waits_for_the_rest_of_the_time(self):
+        assert self.waits(10, 20, 0.5) == [1.5]
+
+    def test_does_not_wait_when_it_took_longer(self):
+        assert self.waits(10, 20, 3) == [0]
+
+    def test_no_rate(self):
+        assert self.waits(None, 1000, 0) == []
+
+    def test_ends_with_an_interruption(self):
+        interruption = Interruption()
+        interruption.event.set()
+
+        # A test that fails here would take eleven days.
+        Pace(0.001, interruption).keep(1000, seconds=0)
