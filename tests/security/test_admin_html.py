@@ -15,7 +15,13 @@ from django.db import connection, models
 from django.test import override_settings
 from django.urls import reverse
 
-from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.models import (
+    ButtonOrder,
+    Checkpoint,
+    Difference,
+    PausedAccount,
+    Submission,
+)
 from tests.admin.test_forms import order_data
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url
 from tests.shop.models import Order, Page
@@ -26,6 +32,8 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 COLUMNS = [
     field
     for model in MODELS
+    # It is on no page.
+    if model is not Checkpoint
     for field in model._meta.concrete_fields
     if isinstance(field, TEXTS)
 ]
@@ -33,6 +41,7 @@ COLUMNS = [
 MARKUP = "\"'></textarea></script><script>alert(1)</script><img src=x onerror=a>"
 HARMLESS = re.sub(r"[^a-z0-9 ]", "~", MARKUP)
 PAUSED = "admin:django_button_orders_pausedaccount"
+DIFFERENCE = "admin:django_button_orders_difference"
 TWO_ACCOUNTS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
 
 
@@ -67,6 +76,8 @@ def value_for(field, text):
     value = f"{name_of(field)} {text}"
     if isinstance(field, models.JSONField):
         items = {"id": value, value: value}
+        if field.name == "values":
+            return json.dumps({value: [value, value]})
         return json.dumps([items] if field.name == "line_items" else items)
     if has_room(field):
         return value
@@ -107,7 +118,8 @@ class HtmlTestCase(AdminTestCase):
             started_at=PURCHASED,
             duration_ms=1,
         )
-        for instance in (cls.row, cls.paused):
+        cls.difference = Difference.objects.create(order_id="1994")
+        for instance in (cls.row, cls.paused, cls.difference):
             LogEntry.objects.create(
                 user=cls.user,
                 content_type=ContentType.objects.get_for_model(type(instance)),
@@ -123,13 +135,15 @@ class HtmlTestCase(AdminTestCase):
             "history of the account": reverse(
                 f"{PAUSED}_history", args=[cls.paused.pk]
             ),
+            "differences": reverse(f"{DIFFERENCE}_changelist"),
+            "difference": reverse(f"{DIFFERENCE}_change", args=[cls.difference.pk]),
             "index": reverse("admin:index"),
             "app": reverse("admin:app_list", args=["django_button_orders"]),
         }
 
     def plant(self, text, *, without=("status",), **values):
         """Put a text into every column of text, and other values into some."""
-        for instance in (self.row, self.submission, self.paused):
+        for instance in (self.row, self.submission, self.paused, self.difference):
             write(
                 instance,
                 {
@@ -252,7 +266,7 @@ class AddressTests(HtmlTestCase):
     def test_scripts(self):
         scripts = ("javascript:alert(1)", " JaVa\tScript:a", "data:text/html,a")
         for text in scripts:
-            for instance in (self.row, self.submission, self.paused):
+            for instance in (self.row, self.submission, self.paused, self.difference):
                 write(
                     instance,
                     {
