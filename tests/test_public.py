@@ -91,7 +91,7 @@ class WithoutDjangoTests(SimpleTestCase):
             "print('django' in sys.modules, 'celery' in sys.modules)",
         )
 
-        assert output.split() == ["2", "False", "False"]
+        assert output.split() == ["3", "False", "False"]
 
     def test_names_that_need_no_settings(self):
         output = self.run_python(
