@@ -39,7 +39,6 @@ def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
             problems += check_api_key(account)
             problems += check_base_url(account)
             problems += check_lease(account)
-            problems += check_rate_limit(account)
     problems += check_middleware()
     for adapter in registered():
         problems += check_adapter(adapter)
@@ -84,15 +83,6 @@ def check_lease(account: str) -> Iterator[CheckMessage]:
             hint="A call starts only with its DEADLINE and "
             f"{LEASE_MARGIN_SECONDS} seconds of the lease left.",
             id="django_button_orders.E005",
-        )
-
-
-def check_rate_limit(account: str) -> Iterator[CheckMessage]:
-    if get_settings(account).rate_limit is not None:
-        yield Warning(
-            f"{path_of(account, 'RATE_LIMIT')} is not enforced by this version.",
-            hint="Calls are bounded by CONCURRENCY in each process.",
-            id="django_button_orders.W002",
         )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery import Attempt
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.outcomes import PAUSE_SECONDS
+from django_button_orders.pacing import Pace, is_limited
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 
@@ -27,8 +29,9 @@ class Claims:
     """
     Claims of due rows, account by account in turn.
 
-    No account has to wait for the backlog of another. Of a paused account one
-    row is claimed, now and then, to probe it.
+    No account has to wait for the backlog of another, and no more of one is
+    claimed than may be called shortly. Of a paused account one row is claimed, now
+    and then, to probe it.
     """
 
     def __init__(self, rows: ButtonOrderQuerySet, *, trigger: str = "sweep") -> None:
@@ -37,10 +40,16 @@ class Claims:
         self.paused = PausedAccount.objects.using(rows.db)
         self.turns: deque[str] = deque()
         self.round_ends = 0.0
+        self.pace = Pace()
+        # Accounts of which more may be due than was claimed last.
+        self.unfinished: set[str] = set()
+        # Whether something that is due was left to those who have taken its turn.
+        self.is_throttled = False
 
     def take(self, limit: int) -> list[Attempt]:
         """Claim up to so many rows of one account; none when nothing is due."""
         attempts: list[Attempt] = []
+        self.is_throttled = False
         if time.monotonic() < self.round_ends:
             attempts = self.take_turns(limit)
         return attempts or self.begin_round() or self.take_turns(limit)
@@ -53,18 +62,41 @@ class Claims:
         return self.take_probes()
 
     def take_turns(self, limit: int) -> list[Attempt]:
-        while self.turns:
+        for _ in range(len(self.turns)):
             account = self.turns.popleft()
-            attempts = self.claim(self.open_rows().filter(account=account), limit)
-            if len(attempts) == limit:
+            rows = self.open_rows().filter(account=account)
+            room = self.pace.room(account, limit)
+            if not room:
+                self.is_throttled |= rows.due().exists()
                 self.turns.append(account)
+                continue
+            attempts = self.claim(rows, room)
+            self.unfinished.discard(account)
+            if len(attempts) == room:
+                self.turns.append(account)
+                self.unfinished.add(account)
             if attempts:
+                self.assign_turns(account, attempts)
                 return attempts
         return []
 
+    def assign_turns(self, account: str, attempts: list[Attempt]) -> None:
+        moments = self.pace.moments(account, len(attempts))
+        for attempt, moment in zip(attempts, moments, strict=True):
+            attempt.not_before = moment
+
     def take_one(self) -> list[Attempt]:
         """Claim the only row that this is about."""
-        return self.claim(self.open_rows(), 1) or self.take_probes()
+        rows = self.open_rows()
+        if is_limited():
+            account = rows.due().values_list("account", flat=True).first()
+            if account and not self.pace.room(account, 1, joins=False):
+                self.is_throttled = True
+                return []
+        attempts = self.claim(rows, 1)
+        for attempt in attempts:
+            self.assign_turns(attempt.row.account, [attempt])
+        return attempts or self.take_probes()
 
     def open_rows(self) -> ButtonOrderQuerySet:
         return self.rows.exclude(account__in=self.paused.values("account"))
@@ -91,10 +123,22 @@ class Claims:
 
 
 def claim_one(
-    pk: int, *, using: str, trigger: str, user_id: str | None = None
+    pk: int,
+    *,
+    using: str,
+    trigger: str,
+    user_id: str | None = None,
+    on_throttled: Callable[[], object] = lambda: None,
 ) -> list[Attempt]:
-    """Claim one row, if it is due and nobody else's."""
-    attempts = Claims(enabled_rows(using).filter(pk=pk), trigger=trigger).take_one()
+    """
+    Claim one row, if it is due and nobody else's.
+
+    ``on_throttled`` is called if it is, but not its account's turn.
+    """
+    claims = Claims(enabled_rows(using).filter(pk=pk), trigger=trigger)
+    attempts = claims.take_one()
+    if claims.is_throttled:
+        on_throttled()
     for attempt in attempts:
         attempt.user_id = user_id
     return attempts

@@ -80,12 +80,14 @@ class Attempt:
     """
     A claimed row, what to do about it, and what came of that.
 
-    ``lease_ends`` is a moment of ``time.monotonic()``. ``trigger`` says what
-    made the attempt, and ``user_id`` who, if it was a person.
+    ``lease_ends`` is a moment of ``time.monotonic()``, and so is ``not_before``,
+    the first at which its account may be called. ``trigger`` says what made the
+    attempt, and ``user_id`` who, if it was a person.
     """
 
     row: ButtonOrder
     lease_ends: float
+    not_before: float = 0.0
     trigger: str = "save"
     user_id: str | None = None
     # Whether it is the one attempt that finds out if its account's key works again.

@@ -477,6 +477,20 @@ class Submission(models.Model):
         return f"{self.operation} {self.status_code or self.outcome}"
 
 
+class CallRate(models.Model):
+    """When the next call for an account with a ``RATE_LIMIT`` may begin."""
+
+    account = ExactCharField(_("account"), max_length=100, unique=True)
+    next_call_at = models.DateTimeField(_("next call"))
+
+    class Meta:
+        verbose_name = _("call rate")
+        verbose_name_plural = _("call rates")
+
+    def __str__(self) -> str:
+        return str(self.account)
+
+
 class PausedAccount(models.Model):
     """An account whose key Button refused. Nothing is sent until a probe works."""
 

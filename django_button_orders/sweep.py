@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from django_button_orders.conf import get_settings
 from django_button_orders.delivery import Attempt, perform, prepare_all, released
 from django_button_orders.failures import describe_for_log
 from django_button_orders.models import ButtonOrder
+from django_button_orders.pacing import wait_until
 from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.record import record_all, record_surely
 from django_button_orders.senders import Senders
@@ -37,12 +39,19 @@ class Shift:
     How long a sweep may last, in about so many seconds, and what ends it before.
 
     Once ``is_stopped()``, what has begun is finished and the rest given back.
-    ``on_backlog`` is called once, if there is more than a batch to do.
+    ``on_backlog`` is called once, if there is more than a batch to do, or more than
+    an account's ``RATE_LIMIT`` let through. ``on_throttled`` is called for a ring
+    that came when it was not its account's turn.
     """
 
     seconds: float = float("inf")
     is_stopped: Callable[[], bool] = lambda: False
     on_backlog: Callable[[], object] = lambda: None
+    on_throttled: Callable[[], object] = lambda: None
+
+    @property
+    def is_endless(self) -> bool:
+        return math.isinf(self.seconds)
 
 
 def report(
@@ -56,6 +65,7 @@ def report(
     attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
     try:
         for attempt in prepare_all(attempts):
+            wait_until(attempt.not_before)
             perform(attempt)
     except BaseException:
         give_back(attempts)
@@ -74,7 +84,13 @@ def report_with_others(
     One ring may stand for many rows. Where others are busy with a whole batch
     already, the rest is left to them. Return as ``report`` does.
     """
-    attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
+    attempts = claim_one(
+        pk,
+        using=using,
+        trigger=trigger,
+        user_id=user_id,
+        on_throttled=shift.on_throttled,
+    )
     report_due(
         using=using,
         # What a person has asked for is this one row.
@@ -144,6 +160,8 @@ class Sweep:
     unsettled: dict[int, Attempt] = field(default_factory=dict)
     released: set[int] = field(default_factory=set)
     released_in_a_row: int = 0
+    # Prepared, but it is not their turn yet.
+    early: deque[Attempt] = field(default_factory=deque)
     done: list[Attempt] = field(default_factory=list)
     # Done as well, but the shop has locked their rows.
     locked: list[Attempt] = field(default_factory=list)
@@ -167,6 +185,9 @@ class Sweep:
                 senders.finish()
                 give_back(list(self.unsettled.values()))
                 raise
+        if self.claims.unfinished and not self.has_backlog:
+            # Only as fast as the account may be called: another has to go on.
+            self.shift.on_backlog()
         if self.released:
             self.outcomes[Outcome.RELEASE.value] = len(self.released)
         return self.outcomes
@@ -180,13 +201,14 @@ class Sweep:
 
     def stream(self, senders: Senders) -> None:
         while True:
+            self.send_early(senders)
             if self.may_claim(senders):
                 self.send(self.claim(), senders)
-            if not self.unsettled:
+            if not self.unsettled and not self.must_wait:
                 return
             if senders.in_flight:
                 self.note_done(senders.take(FLUSH_SECONDS))
-            elif self.locked and self.is_open:
+            elif self.early or self.must_wait or (self.locked and self.is_open):
                 time.sleep(FLUSH_SECONDS)
             if not senders.in_flight:
                 self.flush(waits=not self.is_open)
@@ -196,6 +218,11 @@ class Sweep:
                 self.keep_up(senders)
 
     @property
+    def must_wait(self) -> bool:
+        """Whether there is something to do later, and nobody to come back for it."""
+        return self.claims.is_throttled and self.shift.is_endless and self.is_open
+
+    @property
     def is_open(self) -> bool:
         """Whether there is time to begin with more."""
         return time.monotonic() < self.ends and not self.shift.is_stopped()
@@ -203,7 +230,7 @@ class Sweep:
     def may_claim(self, senders: Senders) -> bool:
         now = time.monotonic()
         # Enough that threads have something to do while the next are prepared.
-        is_hungry = senders.in_flight < 2 * self.concurrency
+        is_hungry = senders.in_flight + len(self.early) < 2 * self.concurrency
         is_time = now >= self.look_at or not self.unsettled
         # What was only given back would be claimed again, without end.
         is_fruitful = self.released_in_a_row <= 2 * self.batch_size
@@ -223,14 +250,31 @@ class Sweep:
         # The first are sent while the others are prepared, and only as long as
         # there is time to send them: the rest is given back.
         for attempt in prepare_all(attempts, is_stopped=self.is_stopped_for):
-            if attempt.verdict is None:
-                senders.put(attempt)
-            else:
+            if attempt.verdict is not None:
                 self.note_done([attempt])
+            elif attempt.not_before:
+                self.early.append(attempt)
+            else:
+                senders.put(attempt)
             # An adapter may take its time over each of them.
             self.keep_up(senders)
 
+    def send_early(self, senders: Senders) -> None:
+        """
+        Send those whose turn comes before the next look.
+
+        The others must not keep threads from sending what has no limit.
+        """
+        soon = time.monotonic() + FLUSH_SECONDS
+        for attempt in [self.early.popleft() for _ in range(len(self.early))]:
+            if self.is_stopped_for(attempt) or self.claims.pace.call(attempt, soon):
+                senders.put(attempt)
+            else:
+                self.early.append(attempt)
+
     def perform(self, attempt: Attempt) -> None:
+        if not self.is_stopped_for(attempt):
+            wait_until(attempt.not_before)
         perform(attempt, is_stopped=self.is_stopped_for)
         if is_refused(attempt):
             self.refused[attempt.row.account] = float("inf")
@@ -269,6 +313,7 @@ class Sweep:
             self.released.discard(attempt.row.pk)
             self.released_in_a_row = 0
             self.outcomes[outcome.value] += 1
+        self.claims.pace.note_calls(attempt.row.account, len(attempt.exchanges))
         if is_refused(attempt):
             # From now on, its pause keeps its rows from being claimed. One that is
             # claimed all the same is a probe, or the pause is over.

@@ -22,6 +22,7 @@ from django_button_orders.beat import (
 )
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
+from django_button_orders.pacing import AHEAD_SECONDS
 from django_button_orders.reconcile.findings import prune_differences
 from django_button_orders.reconcile.recent import compare_recent
 
@@ -98,20 +99,31 @@ class QueuedTask(TaskBase):
         return super().apply_async(*args, **options)
 
 
-def call_for_help() -> None:
+def call_for_help(**options: Any) -> None:
     """
     Have another process sweep, too, and go on when this one's time is up.
 
     A broker that hangs must not keep the calls from being written down.
     """
-    app = get_current_app()
     threading.Thread(
-        target=publish_sweep, args=(app,), name="button-orders-help", daemon=True
+        target=publish_sweep,
+        args=(get_current_app(),),
+        kwargs=options,
+        name="button-orders-help",
+        daemon=True,
     ).start()
 
 
+def call_later() -> None:
+    """Have somebody sweep once the turns are over that others have taken."""
+    call_for_help(countdown=AHEAD_SECONDS)
+
+
 SHIFT = sweep.Shift(
-    seconds=SWEEP_SECONDS, is_stopped=shutdown.is_ending, on_backlog=call_for_help
+    seconds=SWEEP_SECONDS,
+    is_stopped=shutdown.is_ending,
+    on_backlog=call_for_help,
+    on_throttled=call_later,
 )
 
 
@@ -149,8 +161,12 @@ def ring_later(task: Task[Any, Any], ring: Ring, delay: float) -> None:
 @shared_task(bind=True, base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
 def report_due_orders(self: Task[Any, Any]) -> None:
     """Sweep: report whatever is due, wherever it is."""
-    shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=lambda: None)
+    shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=do_nothing)
     databases.in_each_database(lambda alias: sweep.report_due(using=alias, shift=shift))
+
+
+def do_nothing() -> None:
+    """Nobody else is there to help."""
 
 
 def is_worker(task: Task[Any, Any]) -> bool:
@@ -158,13 +174,16 @@ def is_worker(task: Task[Any, Any]) -> bool:
     return not (task.request.is_eager or task.request.called_directly)
 
 
-def publish_sweep(app: Celery[Any]) -> None:
+def publish_sweep(app: Celery[Any], **options: Any) -> None:
     try:
         with connect(app) as connection, producer_over(app, connection) as producer:
             # A call that nobody answers in time is dropped: a backlog must not
             # fill the queue that the shop's other tasks are in.
             app.tasks[REPORT_DUE_ORDERS].apply_async(
-                producer=producer, retry=False, expires=HELP_EXPIRES_SECONDS
+                producer=producer,
+                retry=False,
+                expires=HELP_EXPIRES_SECONDS,
+                **options,
             )
     except Exception as exc:  # noqa: BLE001 - the next sweep goes on all the same
         logger.warning("The broker did not take a message (%s).", type(exc).__name__)

@@ -124,13 +124,6 @@ class LeaseTests(SimpleTestCase):
         assert ids(ACCOUNTS={"fr": {"DEADLINE": 116}}) == ["E005"]
 
 
-class RateLimitTests(SimpleTestCase):
-    def test_not_enforced(self):
-        assert ids(RATE_LIMIT=5) == ["W002"]
-        assert ids(RATE_LIMIT=None) == []
-        assert ids(ACCOUNTS={"fr": {"RATE_LIMIT": 5}}) == ["W002"]
-
-
 class MiddlewareTests(SimpleTestCase):
     def test_order(self):
         table = [

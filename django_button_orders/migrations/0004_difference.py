@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('contenttypes', '0002_remove_content_type_name'),
-        ('django_button_orders', '0002_checkpoint'),
+        ('django_button_orders', '0003_checkpoint'),
     ]
 
     operations = [

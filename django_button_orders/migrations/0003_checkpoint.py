@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_button_orders', '0001_initial'),
+        ('django_button_orders', '0002_call_rate'),
     ]
 
     operations = [
