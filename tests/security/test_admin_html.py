@@ -44,6 +44,8 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 COLUMNS = [
     field
     for model in MODELS
+    # It is on no page.
+    if model is not Checkpoint
     for field in model._meta.concrete_fields
     if isinstance(field, TEXTS)
 ]
