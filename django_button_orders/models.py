@@ -225,9 +225,8 @@ class ButtonOrder(models.Model):
             ),
             # Also for rows whose currency no worker has found out yet.
             models.Index(fields=["currency", "id"], name="button_order_currency"),
-            # These two are also what the list is sorted by.
+            # This one is also what the list is sorted by.
             models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
-            models.Index(fields=["created_at", "id"], name="button_order_created"),
             # Also for rows without a token, where most have one.
             models.Index(fields=["btn_ref", "id"], name="button_order_token"),
             models.Index(

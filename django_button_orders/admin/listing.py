@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
 from django_button_orders.admin.changelist import CappedAdmin
-from django_button_orders.admin.dates import BoughtFilter, CreatedFilter
+from django_button_orders.admin.dates import BoughtFilter
 from django_button_orders.admin.export import ExportAdmin
 from django_button_orders.admin.filters import (
     AccountFilter,
@@ -50,7 +50,6 @@ class ListingAdmin(ManyAdmin, ExportAdmin, CappedAdmin):
         AccountFilter,
         CurrencyFilter,
         BoughtFilter,
-        CreatedFilter,
         TokenFilter,
         SourceFilter,
     ]
@@ -80,7 +79,7 @@ class ListingAdmin(ManyAdmin, ExportAdmin, CappedAdmin):
         return queryset.filter(pk__in=find(orders, term)), False
 
     def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
-        fields = {"order_id", "purchase_date", "created_at"}
+        fields = {"order_id", "purchase_date"}
         is_pending = params.get("status__exact") == ButtonOrder.Status.PENDING
         return (
             fields | {"next_attempt_at"}
