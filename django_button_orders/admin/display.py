@@ -6,7 +6,6 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
@@ -16,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from django_button_orders.admin.moments import ahead, due_for, local, written
 from django_button_orders.models import ButtonOrder
-from django_button_orders.money import to_decimal
+from django_button_orders.money import in_major_units
 
 # Longer texts are cut, and longer JSON is not indented.
 MAX_LENGTH = 100_000
@@ -51,9 +50,8 @@ def amount(order: ButtonOrder) -> str | None:
 
 def money(minor_units: int, currency: str | None, *, grouped: bool = True) -> str:
     """Return an amount with its currency, in minor units if that is unknown."""
-    try:
-        amount = to_decimal(minor_units, currency or "")
-    except ValidationError:
+    amount = in_major_units(minor_units, currency)
+    if amount is None:
         return f"{minor_units} {currency or '?'}"
     return f"{number_format(amount, force_grouping=grouped)} {currency}"
 

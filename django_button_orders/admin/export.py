@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import (
     HttpRequest,
     HttpResponseBase,
@@ -26,7 +26,7 @@ from django_button_orders.admin.base import AddressedAdmin
 from django_button_orders.admin.display import short_error
 from django_button_orders.admin.pages import in_pages
 from django_button_orders.models import ButtonOrder
-from django_button_orders.money import to_decimal
+from django_button_orders.money import in_major_units
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 # Documented in docs/admin.rst. What the list shows, and when: nothing of a customer.
@@ -123,19 +123,9 @@ class Labels(dict[Any, str]):
 def cells(row: Any, labels: Labels) -> list[Any]:
     values = row._asdict()
     values["source_type_id"] = labels[row.source_type_id]
-    values["total"] = total(row)
+    values["total"] = in_major_units(row.total, row.currency)
     values["last_error"] = short_error(row)
     return [as_cell(values[name]) for name in FIELDS]
-
-
-def total(order: Any) -> Any:
-    """Return the amount in major units, or nothing where those are not known."""
-    if order.total is None:
-        return None
-    try:
-        return to_decimal(order.total, order.currency or "")
-    except ValidationError:
-        return None
 
 
 def as_cell(value: Any) -> Any:
