@@ -140,10 +140,10 @@ class FreshOrderTests(TestCase):
         return ButtonOrder.objects.claim(limit=limit, lease_seconds=60)
 
 
-def analyze():
+def analyze(model=ButtonOrder):
     """Have the database look at how the rows are."""
     with connection.cursor() as cursor:
-        table = ButtonOrder._meta.db_table
+        table = model._meta.db_table
         verb = {"mysql": "ANALYZE TABLE"}.get(connection.vendor, "ANALYZE")
         cursor.execute(f"{verb} {table}")
         cursor.fetchall() if cursor.description else None
@@ -178,7 +178,8 @@ class IndexTests(TransactionTestCase):
         names = ordered.values_list("account", flat=True)
 
         self.assert_indexed(names[:1])
-        self.assert_indexed(names.filter(account__gt="default")[:1])
+        # Which one, is up to what the database knows of the only account.
+        self.assert_indexed(names.filter(account__gt="default")[:1], "button_order_")
 
     def test_lists(self):
         self.assert_indexed(ButtonOrder.objects.waiting().values("pk"))

@@ -157,7 +157,7 @@ class DifferenceTests(PlanTestCase):
             for number in range(MANY)
         )
         Difference.objects.filter(order_id="7").update(kind="missing", fixed_at=None)
-        analyze()
+        analyze(Difference)
 
     def test_filters_and_sorts(self):
         self.check_found_in(
