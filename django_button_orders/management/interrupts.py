@@ -7,6 +7,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from django_button_orders.management.stopping import Stop
+
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -20,7 +22,8 @@ class Interruption:
     def __init__(self) -> None:
         self.number = 0
         self.before: dict[int, Any] = {}
-        self.event = threading.Event()
+        # An Event would be locked by the very thread that a signal interrupts.
+        self.stop = Stop()
 
     def __enter__(self) -> Interruption:
         # In other threads, signals belong to whoever has called this.
@@ -35,11 +38,11 @@ class Interruption:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        self.event.set()
+        self.stop.set()
         self.__exit__()
 
     def is_set(self) -> bool:
-        return self.event.is_set()
+        return self.stop.is_set
 
     @property
     def exit_status(self) -> int:
@@ -58,4 +61,4 @@ class Pace:
         """Wait for what is left of the time of so many orders, done in ``seconds``."""
         if self.rate is not None:
             left = orders / self.rate - seconds
-            self.interruption.event.wait(max(left, 0))
+            self.interruption.stop.wait(max(left, 0))

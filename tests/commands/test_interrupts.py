@@ -53,7 +53,7 @@ class Waits:
 
     def __init__(self):
         self.seconds = []
-        self.event = self
+        self.stop = self
 
     def wait(self, seconds):
         self.seconds.append(seconds)
@@ -76,7 +76,7 @@ class PaceTests(SimpleTestCase):
 
     def test_ends_with_an_interruption(self):
         interruption = Interruption()
-        interruption.event.set()
+        interruption.stop.set()
 
         # A test that fails here would take eleven days.
         Pace(0.001, interruption).keep(1000, seconds=0)

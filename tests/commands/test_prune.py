@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import timedelta
 
 from django.test import TestCase, override_settings
+from django.utils import timezone
 
-from django_button_orders.models import Submission
+from django_button_orders.models import Difference, Submission
 from tests.commands.sandboxed import ProcessTestCase
 from tests.commands.utils import call
 from tests.test_prune import create, make_submission, state_of
@@ -73,6 +75,23 @@ class PruneTests(TestCase):
 
                 assert option.partition("=")[2] in error
                 assert self.states() == ["whole"] * 5
+
+
+class DifferenceTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_go_with_the_submissions(self):
+        for days in (364, 366):
+            Difference.objects.create(
+                side="shop",
+                kind="changed",
+                order_id=f"{days}",
+                found_at=timezone.now() - timedelta(days=days),
+            )
+
+        call("button_orders_prune")
+
+        assert [item.order_id for item in Difference.objects.all()] == ["364"]
 
 
 class PruneProcessTests(ProcessTestCase):

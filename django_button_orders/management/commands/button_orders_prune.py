@@ -17,6 +17,7 @@ from django_button_orders.prune import (
     find_retentions,
     prune_submissions,
 )
+from django_button_orders.reconcile.findings import prune_differences
 
 # More keys than that do not fit into a statement of every database.
 LARGEST_BATCH = 10_000
@@ -106,6 +107,8 @@ class Command(ButtonOrdersCommand):
                     is_stopped=lambda: stop.is_set,
                     progress=bar.update,
                 )
+                if pruned.is_complete:
+                    prune_differences(using=alias)
         return pruned
 
 
