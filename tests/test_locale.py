@@ -86,7 +86,9 @@ class PageTests(AdminTestCase):
             ):
                 verbs = str(ButtonOrder.Status.FAILED.label)
                 for url in (LIST_URL, page_url(row)):
-                    response = self.client.get(url, headers={"accept-language": language})
+                    response = self.client.get(
+                        url, headers={"accept-language": language}
+                    )
                     self.assertContains(response, verbs)
                 seen.add(verbs)
         assert len(seen) == 1 + len(LANGUAGES)
