@@ -27,6 +27,8 @@ INTEGRATIONS = {"ours": [OURS], "naive": [NAIVE], "plain": [], "all": [OURS, NAI
 apps = INTEGRATIONS[os.environ.get("BENCH_INTEGRATION", "all")]
 INSTALLED_APPS = [name for name in INSTALLED_APPS if name != OURS] + apps
 if OURS not in apps:
+    # The example shop's has our box on it.
+    INSTALLED_APPS.remove("django.contrib.admin")
     MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith(OURS)]
 
 if certificate := os.environ.get("BENCH_CERTIFICATE"):

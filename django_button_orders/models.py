@@ -223,14 +223,10 @@ class ButtonOrder(models.Model):
                 condition=Q(last_status_code__gte=300),
                 name="button_order_answer",
             ),
-            models.Index(
-                fields=["currency", "id"],
-                condition=Q(currency__isnull=False),
-                name="button_order_currency",
-            ),
-            # These two are also what the list is sorted by.
+            # Also for rows whose currency no worker has found out yet.
+            models.Index(fields=["currency", "id"], name="button_order_currency"),
+            # This one is also what the list is sorted by.
             models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
-            models.Index(fields=["created_at", "id"], name="button_order_created"),
             # Also for rows without a token, where most have one.
             models.Index(fields=["btn_ref", "id"], name="button_order_token"),
             models.Index(
@@ -677,6 +673,9 @@ class Difference(models.Model):
         indexes = [
             # Pruning.
             models.Index(fields=["found_at"], name="button_difference_found"),
+            # The filters of the list in the admin.
+            models.Index(fields=["kind", "id"], name="button_difference_kind"),
+            models.Index(fields=["fixed_at", "id"], name="button_difference_fixed"),
         ]
 
     def __str__(self) -> str:

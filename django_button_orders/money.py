@@ -66,3 +66,11 @@ def to_minor_units(amount: Decimal | int, currency: str) -> int:
 def to_decimal(minor_units: int, currency: str) -> Decimal:
     """Return minor units as an amount: 1234 USD is 12.34."""
     return Decimal(minor_units).scaleb(-exponent(currency))
+
+
+def in_major_units(minor_units: int | None, currency: str | None) -> Decimal | None:
+    """Do so for what a row says, which may be nothing, or of no known currency."""
+    try:
+        return None if minor_units is None else to_decimal(minor_units, currency or "")
+    except ValidationError:
+        return None

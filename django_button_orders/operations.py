@@ -1,8 +1,8 @@
 """
 What can be asked for, by the shop, by an operator or by a command.
 
-Operations on many rows take a queryset, leave alone what they do not apply to,
-and return the rows they moved. Nothing here waits for a network.
+Operations on many rows take a queryset, and leave alone what they do not apply to.
+Nothing here waits for a network.
 """
 
 from __future__ import annotations
@@ -290,16 +290,9 @@ class Identity:
         }
 
 
-def retry_orders(
-    orders: ButtonOrderQuerySet, *, trigger: str, user_id: str | None = None
-) -> list[ButtonOrder]:
-    """Make failed and dismissed orders due, with a fresh set of attempts."""
-    return move(orders.retryable(), "retry", trigger=trigger, user_id=user_id)
-
-
 def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
     """
-    Do so with one statement, and return how many moved.
+    Make failed and dismissed orders due, with a fresh set of attempts.
 
     One ring stands for all of them: whoever answers it reports what else is due.
     """
@@ -307,32 +300,6 @@ def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
     moved = orders.retry()
     if moved and pk is not None:
         doorbell.ring(pk, using=orders.db, trigger=trigger)
-    return moved
-
-
-def cancel_orders(
-    orders: ButtonOrderQuerySet, *, trigger: str, user_id: str | None = None
-) -> list[ButtonOrder]:
-    """Ask for cancellation at Button, where that was not done before."""
-    return move(orders.cancellable(), "cancel", trigger=trigger, user_id=user_id)
-
-
-def dismiss_orders(orders: ButtonOrderQuerySet, *, note: str = "") -> list[ButtonOrder]:
-    """Take failed orders off the list of what needs a person."""
-    return [order for order in orders.failed() if order.row().dismiss(note)]
-
-
-def move(
-    orders: ButtonOrderQuerySet, verb: str, *, trigger: str, user_id: str | None
-) -> list[ButtonOrder]:
-    """Move rows one by one, so that what is counted is what has moved."""
-    moved = []
-    for order in orders.iterator(chunk_size=1000):
-        if getattr(order.row(), verb)():
-            doorbell.ring(
-                order.pk, using=order.write_db, trigger=trigger, user_id=user_id
-            )
-            moved.append(order)
     return moved
 
 

@@ -8,7 +8,12 @@ from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase
 
 from django_button_orders import to_minor_units
-from django_button_orders.money import exponent, exponents, to_decimal
+from django_button_orders.money import (
+    exponent,
+    exponents,
+    in_major_units,
+    to_decimal,
+)
 
 
 class ExponentTests(SimpleTestCase):
@@ -145,3 +150,14 @@ class ToDecimalTests(SimpleTestCase):
                 amount = to_decimal(2**31 - 1, currency)
 
                 assert to_minor_units(amount, currency) == 2**31 - 1
+
+
+class RowTests(SimpleTestCase):
+    def test_known(self):
+        assert in_major_units(1234, "USD") == Decimal("12.34")
+        assert in_major_units(0, "JPY") == 0
+
+    def test_unknown(self):
+        for row in ((None, "USD"), (None, None), (1, None), (1, ""), (1, "XXX")):
+            with self.subTest(row=row):
+                assert in_major_units(*row) is None

@@ -5,16 +5,21 @@ import threading
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
-from django.test import TransactionTestCase, override_settings, skipUnlessDBFeature
+from django.test import (
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+    skipUnlessDBFeature,
+)
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
 from django_button_orders.moves import Mover, move_as_logged
 from tests.admin.utils import create_user
 from tests.test_tasks import QueueTestCase, take_messages
-from tests.utils import button_settings
+from tests.utils import LONG_AGO, button_settings
 
-rows = ButtonOrder.objects
+rows, Status = ButtonOrder.objects, ButtonOrder.Status
 REPORT = "django_button_orders.report_order"
 
 
@@ -24,6 +29,39 @@ def add_failed(count):
         for number in range(count)
     )
     return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class MoveTests(TestCase):
+    def move(self, verb, **options):
+        """Do something to an order of each status, and return those that it moved."""
+        rows.bulk_create(
+            ButtonOrder(order_id=status, status=status, updated_at=LONG_AGO)
+            for status in Status.values
+        )
+        mover = Mover(verb, using="default", user_id=create_user().pk, **options)
+        moved = mover.move_batch(list(rows.values_list("pk", flat=True)))
+        names = rows.filter(updated_at__gt=LONG_AGO).values_list("order_id", flat=True)
+        assert moved == len(names) == LogEntry.objects.count()
+        return set(names)
+
+    def test_retry(self):
+        assert self.move("retry") == {"failed", "dismissed"}
+
+        assert rows.due().count() == 3
+
+    def test_cancel(self):
+        names = {"pending", "reported", "failed", "dismissed"}
+
+        assert self.move("cancel") == names
+        assert rows.due().filter(cancel_requested_at__isnull=False).count() == 4
+        assert not rows.cancellable().exists()
+
+    def test_dismiss(self):
+        assert self.move("dismiss", note="Told Button by mail.") == {"failed"}
+
+        row = rows.get(order_id="failed")
+        assert (row.status, row.last_error) == ("dismissed", "Told Button by mail.")
 
 
 @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))

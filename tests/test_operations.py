@@ -494,35 +494,3 @@ class MarkChangedTests(TestCase):
     def test_other_model(self):
         with pytest.raises(ImproperlyConfigured, match=r"shop\.Page"):
             mark_changed(Page(title="About us"))
-
-
-@override_settings(BUTTON_ORDERS=button_settings())
-class BulkTests(TestCase):
-    def create(self, **statuses):
-        for order_id, status in statuses.items():
-            create_row(order_id=order_id)
-            rows.filter(order_id=order_id).update(status=status)
-
-    def test_retry(self):
-        self.create(a="failed", b="dismissed", c="reported", d="pending")
-
-        moved = operations.retry_orders(rows.all(), trigger="command")
-
-        assert sorted(row.order_id for row in moved) == ["a", "b"]
-        assert rows.pending().count() == 3
-
-    def test_cancel(self):
-        self.create(a="reported", b="cancelled", c="failed")
-
-        moved = operations.cancel_orders(rows.all(), trigger="command")
-
-        assert sorted(row.order_id for row in moved) == ["a", "c"]
-        assert operations.cancel_orders(rows.all(), trigger="command") == []
-
-    def test_dismiss(self):
-        self.create(a="failed", b="reported")
-
-        moved = operations.dismiss_orders(rows.all(), note="Told Button by mail.")
-
-        assert [row.order_id for row in moved] == ["a"]
-        assert rows.get(order_id="a").last_error == "Told Button by mail."

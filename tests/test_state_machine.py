@@ -32,7 +32,6 @@ from hypothesis.stateful import (
 from django_button_orders.claims import Claims, enabled_rows
 from django_button_orders.delivery import perform, prepare
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.operations import dismiss_orders, retry_orders
 from django_button_orders.record import record_all
 from django_button_orders.sweep import report_due
 from django_button_orders.verdicts import SUCCESSES, Outcome
@@ -232,9 +231,9 @@ class ShopMachine(RuleBasedStateMachine):
     def press_a_button(self, order_id, is_retry):
         rows = ButtonOrder.objects.filter(order_id=order_id)
         if is_retry:
-            retry_orders(rows, trigger="admin")
+            rows.retry()
         else:
-            dismiss_orders(rows)
+            rows.dismiss()
 
     # What must be true at any time
 
@@ -278,8 +277,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.button.moods = []
         for _ in range(12):
             self.pass_time(400)
-            rows = ButtonOrder.objects.all()
-            retry_orders(rows, trigger="command")
+            ButtonOrder.objects.retry()
             report_due(using="default")
             self.rows_make_sense()
         for row in ButtonOrder.objects.all():

@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
-from django.utils.text import Truncator
-from django.utils.translation import gettext as translate
+from django.urls import URLPattern, reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from django_button_orders import operations
+from django_button_orders.admin.base import ReadOnlyAdmin
 from django_button_orders.admin.box import resume_buttons, safe_next_url
-from django_button_orders.admin.rights import may_resume
+from django_button_orders.admin.display import short_error
+from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import describe_pause
 from django_button_orders.models import PausedAccount
 from django_button_orders.querysets import PausedAccountQuerySet
 
-if TYPE_CHECKING:
-    ModelAdminBase = admin.ModelAdmin[PausedAccount]
-else:
-    ModelAdminBase = admin.ModelAdmin
-
 
 @admin.register(PausedAccount)
-class PausedAccountAdmin(ModelAdminBase):
+class PausedAccountAdmin(ReadOnlyAdmin):
     list_display = ["account", "paused_at", "probe_at", "short_error"]
     ordering = ["account"]
     actions = ["resume_accounts"]
 
-    class Media:
-        css = {"all": ["django_button_orders/admin.css"]}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def has_resume_permission(self, request: HttpRequest) -> bool:
-        return may_resume(request)
+        return may(request, "resume_pausedaccount")
 
     @admin.display(description=_("last error"))
     def short_error(self, account: PausedAccount) -> str:
-        return Truncator(account.last_error).chars(100)
+        return short_error(account)
 
     # Resuming
 
@@ -63,25 +45,21 @@ class PausedAccountAdmin(ModelAdminBase):
         self.resume(request, list(queryset.values_list("pk", flat=True)))
 
     def get_urls(self) -> list[URLPattern]:
-        resume = path(
-            "<path:object_id>/resume/",
-            self.admin_site.admin_view(require_POST(self.resume_view)),
-            name=f"{self.opts.app_label}_{self.opts.model_name}_resume",
-        )
+        resume = self.post_path("<path:object_id>/resume/", self.resume_view, "resume")
         return [resume, *super().get_urls()]
 
     def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         # Who may resume it need not see it here: the button is on its orders, too.
-        if not may_resume(request):
+        if not self.has_resume_permission(request):
             raise PermissionDenied
         account = self.get_object(request, unquote(object_id))
         self.resume(request, [account.pk] if account else [])
         return HttpResponseRedirect(safe_next_url(request) or self.next_page(request))
 
     def next_page(self, request: HttpRequest) -> str:
-        view = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
-        name = view if self.has_view_permission(request) else "index"
-        return reverse(f"admin:{name}", current_app=self.admin_site.name)
+        if self.has_view_permission(request):
+            return self.url("changelist")
+        return reverse("admin:index", current_app=self.admin_site.name)
 
     def resume(self, request: HttpRequest, pks: list[int]) -> None:
         """Let accounts go on, log it for each, and tell the user."""
@@ -92,7 +70,7 @@ class PausedAccountAdmin(ModelAdminBase):
                 paused, trigger="admin", user_id=str(request.user.pk)
             )
             for account in resumed:
-                self.log_change(request, account, translate("Resumed."))
+                self.log_change(request, account, gettext("Resumed."))
         self.message_user(request, *describe_resumed(resumed))
 
     def render_change_form(
@@ -106,7 +84,7 @@ class PausedAccountAdmin(ModelAdminBase):
 
 def describe_resumed(resumed: list[PausedAccount]) -> tuple[str, int]:
     if not resumed:
-        return translate("It is not paused any more."), messages.WARNING
+        return gettext("It is not paused any more."), messages.WARNING
     sentence = ngettext(
         "The account %(names)s goes on, and what waited for its key is due. If "
         "Button refuses the key again, the account is paused again.",

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
-from django.utils.translation import gettext as translate
+from django.urls import URLPattern
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from django_button_orders.admin.box import Button
 from django_button_orders.admin.buttons import ButtonsAdmin
 from django_button_orders.admin.comparing import Line, compare
 from django_button_orders.admin.moments import ago
 from django_button_orders.admin.preview import Preview
-from django_button_orders.admin.rights import may_ask
+from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import as_sentence
 from django_button_orders.answers import parse_object
 from django_button_orders.cleaners import as_line
@@ -57,7 +55,7 @@ class AskingAdmin(ButtonsAdmin):
     """A button that makes a call at once, while the user waits, and shows it."""
 
     def has_ask_permission(self, request: HttpRequest) -> bool:
-        return may_ask(request)
+        return may(request, "ask_buttonorder")
 
     def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
         buttons = super().buttons_for(request, order)
@@ -67,20 +65,12 @@ class AskingAdmin(ButtonsAdmin):
         return buttons
 
     def get_urls(self) -> list[URLPattern]:
-        # No transaction may be open while Button takes its time.
-        view: Any = require_POST(self.ask_view)
-        for alias in connections:
-            view = transaction.non_atomic_requests(using=alias)(view)
-        ask = path(
-            "<path:object_id>/ask/",
-            self.admin_site.admin_view(view),
-            name=self.url_name("ask"),
-        )
+        ask = self.post_path("<path:object_id>/ask/", self.ask_view, "ask")
         return [ask, *super().get_urls()]
 
     def ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        may = self.has_ask_permission(request)
-        order = self.find_order(request, object_id, may=may)
+        is_allowed = self.has_ask_permission(request)
+        order = self.find_order(request, object_id, may=is_allowed)
         try:
             submission = retrieve(order, trigger="admin", user_id=str(request.user.pk))
         except (ImproperlyConfigured, ValidationError) as exc:
@@ -88,7 +78,7 @@ class AskingAdmin(ButtonsAdmin):
             text = NOT_ASKED % {"error": as_sentence(error)}
             self.message_user(request, text, messages.ERROR)
         else:
-            self.log_change(request, order, translate("Asked Button about it."))
+            self.log_change(request, order, gettext("Asked Button about it."))
             self.message_user(request, *describe_answer(submission, order))
         return self.go_back(request, order)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.exceptions import NotRegistered
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from django_button_orders.admin.display import badge
-from django_button_orders.admin.rights import may_resume
+from django_button_orders.admin.forms import MAX_NOTE_LENGTH
 from django_button_orders.admin.standing import describe, find_pause
 from django_button_orders.models import ButtonOrder, PausedAccount
 
@@ -35,6 +34,7 @@ class Button:
     url: str
     warning: _StrPromise | str = ""
     takes_note: bool = False
+    max_note_length: ClassVar[int] = MAX_NOTE_LENGTH
 
 
 def standing_context(
@@ -49,7 +49,7 @@ def standing_context(
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None or not model_admin.has_view_permission(request, order):
         return {}
-    page_url = model_admin.with_filters(request, model_admin.page_url(order))
+    page_url = model_admin.button_url(request, order)
     pause = find_pause(order)
     buttons = model_admin.buttons_for(request, order)
     if pause is not None:
@@ -67,15 +67,11 @@ def standing_context(
 def resume_buttons(
     request: HttpRequest, pause: PausedAccount, site: AdminSite
 ) -> list[Button]:
-    if find_admin(site, PausedAccount) is None or not may_resume(request):
+    model_admin = find_admin(site, PausedAccount)
+    if model_admin is None or not model_admin.has_resume_permission(request):
         return []
-    url = reverse(
-        "admin:django_button_orders_pausedaccount_resume",
-        args=[pause.pk],
-        current_app=site.name,
-    )
     label = _("Resume the account %(account)s") % {"account": pause.account}
-    return [Button(name="resume", label=label, url=url)]
+    return [Button(name="resume", label=label, url=model_admin.url("resume", pause.pk))]
 
 
 def find_admin(site: AdminSite, model: Any) -> Any:

@@ -1,32 +1,33 @@
 """
-The list, which costs the same however many orders there are.
+Lists that cost the same however many rows there are.
 
-It looks for as many keys as it is ready to list, and no further; whatever it says
-of more orders than that is that there are more.
+They look for as many keys as they are ready to list, and no further; whatever they
+say of more rows than that is that there are more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import admin
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from django_button_orders.admin.base import AddressedAdmin
 from django_button_orders.admin.dates import DateFilter
 from django_button_orders.admin.sources import link_to_sources
-from django_button_orders.models import ButtonOrder
 
 if TYPE_CHECKING:
-    PaginatorBase = Paginator[ButtonOrder]
+    PaginatorBase = Paginator[Any]
 else:
     PaginatorBase = Paginator
 
 # What can be leafed through. Nobody reads more, and all of it can be exported.
 MOST_LISTED = 1000
-# Large, and not on the list.
-UNSEEN = ("customer", "line_items")
 
 
 class CappedPaginator(PaginatorBase):
@@ -41,11 +42,11 @@ class CappedPaginator(PaginatorBase):
 
     @property
     def is_capped(self) -> bool:
-        """Whether there are more orders than can be leafed through."""
+        """Whether there are more rows than can be leafed through."""
         return len(self.found) > MOST_LISTED
 
 
-class OrderChangeList(ChangeList):
+class CappedChangeList(ChangeList):
     # It knows what can be sorted by.
     model_admin: Any
 
@@ -71,7 +72,7 @@ class OrderChangeList(ChangeList):
         if self.multi_page and not (self.show_all and self.can_show_all):
             start = (self.page_num - 1) * self.list_per_page
             keys = keys[start : start + self.list_per_page]
-        rows = self.root_queryset.filter(pk__in=keys).defer(*UNSEEN)
+        rows = self.root_queryset.filter(pk__in=keys).defer(*self.model_admin.unlisted)
         self.result_list = rows.order_by(*self.queryset.query.order_by)
         link_to_sources(request, self.model_admin.admin_site, self.result_list)
 
@@ -83,3 +84,47 @@ def in_one_direction(names: list[str]) -> list[str]:
         # The index of both.
         return [f"{sign}account", f"{sign}order_id"]
     return [names[0], f"{sign}pk"] if names[0].lstrip("-") != "pk" else [names[0]]
+
+
+class CappedAdmin(AddressedAdmin):
+    """
+    Shows, filters and sorts by what is in an index, and nothing else.
+
+    ``field_lookups`` are those that the filters have of fields, and ``unlisted``
+    what is large and not on the list.
+    """
+
+    paginator = CappedPaginator
+    # Counting what nobody asked for makes the list slow once there are millions.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    ordering = ["-pk"]
+    field_lookups: Collection[str] = ()
+    unlisted: Collection[str] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return CappedChangeList
+
+    def lookup_allowed(
+        self, lookup: str, value: Any, request: HttpRequest | None = None
+    ) -> bool:
+        """Allow what the filters offer: anything else would read the whole table."""
+        try:
+            self.opts.get_field(lookup.partition("__")[0])
+        except FieldDoesNotExist:
+            # A name of a filter's own, or a mistake, which Django takes care of.
+            return True
+        return lookup in self.field_lookups
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        fields = self.sortable_fields(request.GET)
+        names: Any = self.get_list_display(request)
+        return [
+            name
+            for name in names
+            if getattr(getattr(self, name, None), "admin_order_field", name) in fields
+        ]
+
+    def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
+        """Return what an index sorts by, or what a sort of a few rows finds."""
+        return set()

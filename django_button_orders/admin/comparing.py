@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
+
+from django_button_orders.admin.display import as_json, clip
 
 SEPARATOR = " / "
 # An order's attributes are at the fourth level. Whatever is deeper stays whole.
@@ -101,10 +102,6 @@ def as_moment(value: Any) -> datetime | None:
 
 def as_text(value: Any) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        return clip(as_json(value), MAX_LENGTH)
     except RecursionError:
         return "…"
-    if len(text) > MAX_LENGTH:
-        text = f"{text[:MAX_LENGTH]} …"
-    # Half of a pair of code units, which JSON may have, fits on no page.
-    return text.encode(errors="replace").decode()

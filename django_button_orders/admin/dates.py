@@ -115,9 +115,3 @@ class BoughtFilter(DateFilter):
     title = _("purchase date")
     field_name = "purchase_date"
     parameter_name = "bought"
-
-
-class CreatedFilter(DateFilter):
-    title = _("date of creation")
-    field_name = "created_at"
-    parameter_name = "created"

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.sources import source_url
+from django_button_orders.admin.base import ReadOnlyAdmin
+from django_button_orders.admin.box import find_admin
+from django_button_orders.admin.changelist import CappedAdmin
+from django_button_orders.admin.search import spellings
+from django_button_orders.admin.sources import link_to_sources, source_link
 from django_button_orders.models import ButtonOrder, Difference
-
-if TYPE_CHECKING:
-    ModelAdminBase = admin.ModelAdmin[Difference]
-else:
-    ModelAdminBase = admin.ModelAdmin
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ModelAdminBase):
+class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
     list_display = ["order_id", "kind", "short_values", "row_link", "found_at", "fixed"]
     list_filter = ["kind", ("fixed_at", admin.EmptyFieldListFilter)]
-    search_fields = ["=order_id"]
-    search_help_text = _("A whole order ID.")
-    ordering = ["-pk"]
-    # Counting what nobody asked for makes the list slow once there are millions.
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+    field_lookups = {"kind__exact", "fixed_at__isempty"}
+    search_fields = ["order_id"]
+    search_help_text = _("A whole order ID, in the same letters.")
     fields = (
         "order_id",
         "account",
@@ -39,38 +35,40 @@ class DifferenceAdmin(ModelAdminBase):
         "all_values",
         "error",
         "row_link",
-        "source_link",
+        "host_order",
         "found_at",
         "fixed_at",
     )
     readonly_fields = fields
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Difference]:
-        differences = super().get_queryset(request)
+        """Return differences with the keys of rows that the user may look at."""
+        differences: QuerySet[Difference] = super().get_queryset(request)
+        orders = find_admin(self.admin_site, ButtonOrder)
+        if orders is None or not orders.has_view_permission(request):
+            return differences
         rows = ButtonOrder.objects.using(differences.db).filter(
             account=OuterRef("account"), order_id=OuterRef("order_id")
         )
         return differences.annotate(row_pk=Subquery(rows.values("pk")[:1]))
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Difference | None:
-        found = super().get_object(request, object_id, from_field)
+    def get_object(self, request: HttpRequest, *args: Any) -> Difference | None:
+        found: Difference | None = super().get_object(request, *args)
         if found is not None:
-            # For the link, which depends on who looks.
-            found.request = request  # type: ignore[attr-defined]
+            link_to_sources(request, self.admin_site, [found])
         return found
 
-    @admin.display(description=_("fixed"), ordering="fixed_at", empty_value="")
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        term = search_term.strip()
+        found = queryset.filter(order_id__in=spellings(term)) if term else queryset
+        return found, False
+
+    def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
+        return {"found_at"}
+
+    @admin.display(description=_("fixed"), empty_value="")
     def fixed(self, difference: Difference) -> Any:
         return difference.fixed_at
 
@@ -80,7 +78,7 @@ class DifferenceAdmin(ModelAdminBase):
         return Truncator(names).chars(80)
 
     @admin.display(description=_("values: here, and there"))
-    def all_values(self, difference: Difference) -> SafeString | str:
+    def all_values(self, difference: Difference) -> str:
         lines = [
             (name, as_text(ours), as_text(theirs))
             for name, (ours, theirs) in difference.values.items()
@@ -91,21 +89,16 @@ class DifferenceAdmin(ModelAdminBase):
         )
 
     @admin.display(description=_("Button order"))
-    def row_link(self, difference: Any) -> SafeString | None:
-        if difference.row_pk is None:
-            return None
-        name = "admin:django_button_orders_buttonorder_change"
-        url = reverse(name, args=[difference.row_pk], current_app=self.admin_site.name)
+    def row_link(self, difference: Any) -> SafeString | str:
+        key = getattr(difference, "row_pk", None)
+        if key is None:
+            return self.get_empty_value_display()
+        url = find_admin(self.admin_site, ButtonOrder).url("change", key)
         return format_html('<a href="{}">{}</a>', url, difference.order_id)
 
     @admin.display(description=_("shop's order"))
-    def source_link(self, difference: Any) -> SafeString | str | None:
-        model, key = difference.get_source_model(), difference.source_id
-        if model is None or key is None:
-            return str(key) if key else None
-        name = f"{model._meta.verbose_name} {key}"
-        url = source_url(difference.request, self.admin_site, model, key)
-        return format_html('<a href="{}">{}</a>', url, name) if url else name
+    def host_order(self, difference: Difference) -> str:
+        return source_link(difference) or self.get_empty_value_display()
 
 
 def as_text(value: Any) -> Any:

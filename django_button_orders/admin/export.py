@@ -6,32 +6,28 @@ import csv
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import (
     HttpRequest,
     HttpResponseBase,
     HttpResponseRedirect,
     StreamingHttpResponse,
 )
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from django_button_orders.admin.base import AddressedAdmin
 from django_button_orders.admin.display import short_error
 from django_button_orders.admin.pages import in_pages
 from django_button_orders.models import ButtonOrder
-from django_button_orders.money import to_decimal
+from django_button_orders.money import in_major_units
 from django_button_orders.querysets import ButtonOrderQuerySet
-
-if TYPE_CHECKING:
-    ModelAdminBase = admin.ModelAdmin[ButtonOrder]
-else:
-    ModelAdminBase = admin.ModelAdmin
 
 # Documented in docs/admin.rst. What the list shows, and when: nothing of a customer.
 COLUMNS = (
@@ -59,7 +55,7 @@ FIELDS = ["source_type_id" if name == "source" else name for name in COLUMNS]
 FORMULA = re.compile(r"(^|[;\t\r\n])(?= *[=+@\-\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
-class ExportAdmin(ModelAdminBase):
+class ExportAdmin(AddressedAdmin):
     """Whoever may view the list may have it as CSV."""
 
     @admin.action(description=_("Export selected orders as CSV"), permissions=["view"])
@@ -70,8 +66,8 @@ class ExportAdmin(ModelAdminBase):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))
-        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
-        return [path("export/", view, name=name), *super().get_urls()]
+        export = path("export/", view, name=self.url_name("export"))
+        return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Export what the list would show, with the same filters and search."""
@@ -80,9 +76,7 @@ class ExportAdmin(ModelAdminBase):
         try:
             changelist = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
-            name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
-            url = reverse(name, current_app=self.admin_site.name)
-            return HttpResponseRedirect(f"{url}?e=1")
+            return HttpResponseRedirect(f"{self.url('changelist')}?e=1")
         return export(changelist.queryset)
 
 
@@ -129,19 +123,9 @@ class Labels(dict[Any, str]):
 def cells(row: Any, labels: Labels) -> list[Any]:
     values = row._asdict()
     values["source_type_id"] = labels[row.source_type_id]
-    values["total"] = total(row)
+    values["total"] = in_major_units(row.total, row.currency)
     values["last_error"] = short_error(row)
     return [as_cell(values[name]) for name in FIELDS]
-
-
-def total(order: Any) -> Any:
-    """Return the amount in major units, or nothing where those are not known."""
-    if order.total is None:
-        return None
-    try:
-        return to_decimal(order.total, order.currency or "")
-    except ValidationError:
-        return None
 
 
 def as_cell(value: Any) -> Any:

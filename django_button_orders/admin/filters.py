@@ -7,7 +7,7 @@ an index, and what they narrow is in one, or is what most rows are like.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -19,15 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.adapters import registered
 from django_button_orders.conf import account_names
 from django_button_orders.models import ButtonOrder, content_types
-from django_button_orders.querysets import ButtonOrderQuerySet
 
 Status = ButtonOrder.Status
 
-STATES: dict[str, tuple[Any, Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]]] = {
-    "due": (_("Due now"), ButtonOrderQuerySet.due),
-    "waiting": (_("Waiting"), ButtonOrderQuerySet.waiting),
-    "in_flight": (_("In flight"), ButtonOrderQuerySet.in_flight),
-    "stuck": (_("Stuck"), ButtonOrderQuerySet.stuck),
+# Where a pending order stands, by the names of the methods that find them.
+STATES = {
+    "due": _("Due now"),
+    "waiting": _("Waiting to retry"),
+    "in_flight": _("In flight"),
+    "stuck": _("Stuck"),
 }
 ANSWERS = {
     "2xx": (_("2xx: accepted"), Q(last_status_code__range=(200, 299))),
@@ -41,6 +41,8 @@ ANSWERS = {
     ),
 }
 DIRECT = "direct"
+# No code of a currency.
+UNKNOWN = "unknown"
 
 
 class LookupFilter(admin.SimpleListFilter):
@@ -65,10 +67,10 @@ class StateFilter(LookupFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
-        return [(name, label) for name, (label, _narrow) in STATES.items()]
+        return STATES.items()
 
     def narrow(self, queryset: Any, value: str) -> Any:
-        return STATES[value][1](queryset)
+        return getattr(queryset, value)()
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -97,9 +99,12 @@ class CurrencyFilter(LookupFilter):
         orders: Any = model_admin.get_queryset(request)
         names = [name for name in orders.values_in("currency", "pk") if name]
         is_shown = len(names) > 1 or self.value()
-        return [(name, name) for name in names] if is_shown else []
+        choices = [(name, name) for name in names]
+        return [*choices, (UNKNOWN, _("Unknown"))] if is_shown else []
 
     def narrow(self, queryset: Any, value: str) -> Any:
+        if value == UNKNOWN:
+            return queryset.filter(Q(currency="") | Q(currency__isnull=True))
         return queryset.filter(currency=value)
 
 

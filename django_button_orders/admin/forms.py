@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 else:
     ModelFormBase = forms.ModelForm
 
+MAX_NOTE_LENGTH = 500
 REQUIRED_FIELDS = ("total", "currency", "purchase_date")
 
 
@@ -46,7 +47,7 @@ class PrettyJSONField(forms.JSONField):
 class NoteForm(forms.Form):
     """Why somebody did something, if they want to say it."""
 
-    note = forms.CharField(max_length=500, required=False)
+    note = forms.CharField(max_length=MAX_NOTE_LENGTH, required=False)
 
 
 class ButtonOrderForm(ModelFormBase):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django_button_orders.admin.box import find_admin, standing_context
 from django_button_orders.admin.display import badge
 from django_button_orders.admin.reports import find_reports
+from django_button_orders.admin.rights import may
 from django_button_orders.failures import describe_for_log
 from django_button_orders.models import ButtonOrder
 from django_button_orders.savepoints import savepoint
@@ -32,7 +33,6 @@ else:
 logger = logging.getLogger(__name__)
 
 PAGE = "admin/django_button_orders/host/change_form.html"
-VIEW = "django_button_orders.view_buttonorder"
 
 
 class ButtonOrderAdminMixin(ModelAdminBase):
@@ -114,7 +114,7 @@ def may_see(request: HttpRequest, site: AdminSite) -> bool:
         return False
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None:
-        return request.user.has_perm(VIEW)
+        return may(request, "view_buttonorder")
     return bool(model_admin.has_view_permission(request))
 
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import FieldDoesNotExist
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
-from django_button_orders.admin.changelist import CappedPaginator, OrderChangeList
-from django_button_orders.admin.dates import BoughtFilter, CreatedFilter
+from django_button_orders.admin.changelist import CappedAdmin
+from django_button_orders.admin.dates import BoughtFilter
 from django_button_orders.admin.export import ExportAdmin
 from django_button_orders.admin.filters import (
     AccountFilter,
@@ -26,14 +24,12 @@ from django_button_orders.admin.filters import (
 )
 from django_button_orders.admin.many import ManyAdmin
 from django_button_orders.admin.search import find
+from django_button_orders.admin.sources import source_link
 from django_button_orders.conf import account_names
 from django_button_orders.models import ButtonOrder
 
-# What filters ask for by the name of a field.
-FIELD_LOOKUPS = {"status__exact", "reason__exact", "account", "currency"}
 
-
-class ListingAdmin(ManyAdmin, ExportAdmin):
+class ListingAdmin(ManyAdmin, ExportAdmin, CappedAdmin):
     actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
     list_display = [
         "status_badge",
@@ -54,24 +50,17 @@ class ListingAdmin(ManyAdmin, ExportAdmin):
         AccountFilter,
         CurrencyFilter,
         BoughtFilter,
-        CreatedFilter,
         TokenFilter,
         SourceFilter,
     ]
+    field_lookups = {"status__exact", "reason__exact", "account", "currency"}
+    unlisted = ("customer", "line_items")
     # What is looked for, and how, is in search.py.
     search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
     search_help_text = _(
         "A whole order ID, customer order ID, attribution token, or Button's order ID, "
         "in the same letters."
     )
-    ordering = ["-pk"]
-    paginator = CappedPaginator
-    # Counting what nobody asked for makes the list slow once there are millions.
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return OrderChangeList
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
@@ -79,17 +68,6 @@ class ListingAdmin(ManyAdmin, ExportAdmin):
 
     def has_accounts(self) -> bool:
         return len(account_names()) > 1
-
-    def lookup_allowed(
-        self, lookup: str, value: Any, request: HttpRequest | None = None
-    ) -> bool:
-        """Allow what the filters offer: anything else would read the whole table."""
-        try:
-            self.opts.get_field(lookup.partition("__")[0])
-        except FieldDoesNotExist:
-            # A name of a filter's own, or a mistake, which Django takes care of.
-            return True
-        return lookup in FIELD_LOOKUPS
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
@@ -100,17 +78,8 @@ class ListingAdmin(ManyAdmin, ExportAdmin):
         orders: Any = self.get_queryset(request)
         return queryset.filter(pk__in=find(orders, term)), False
 
-    def get_sortable_by(self, request: HttpRequest) -> Any:
-        fields = self.sortable_fields(request.GET)
-        return [
-            name
-            for name in self.get_list_display(request)
-            if getattr(getattr(self, name, None), "admin_order_field", name) in fields
-        ]
-
     def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
-        """Return what an index sorts by, or what a sort of pending orders finds."""
-        fields = {"order_id", "purchase_date", "created_at"}
+        fields = {"order_id", "purchase_date"}
         is_pending = params.get("status__exact") == ButtonOrder.Status.PENDING
         return (
             fields | {"next_attempt_at"}
@@ -127,22 +96,17 @@ class ListingAdmin(ManyAdmin, ExportAdmin):
         return display.amount(order) or self.get_empty_value_display()
 
     @admin.display(description=_("bought"), ordering="purchase_date")
-    def bought(self, order: ButtonOrder) -> str:
-        return display.moment(order.purchase_date) or self.get_empty_value_display()
+    def bought(self, order: ButtonOrder) -> str | None:
+        return display.moment(order.purchase_date)
 
     @admin.display(description=_("next attempt"), ordering="next_attempt_at")
-    def next_attempt(self, order: ButtonOrder) -> str:
-        return display.next_attempt(order) or self.get_empty_value_display()
+    def next_attempt(self, order: ButtonOrder) -> str | None:
+        return display.next_attempt(order)
 
     @admin.display(description=_("last answer"))
-    def last_answer(self, order: ButtonOrder) -> str:
-        return display.last_answer(order) or self.get_empty_value_display()
+    def last_answer(self, order: ButtonOrder) -> str | None:
+        return display.last_answer(order)
 
     @admin.display(description=_("shop's order"))
-    def host_order(self, order: Any) -> str:
-        """Return a link where there is one: the change list has looked for it."""
-        name = display.source_name(order)
-        if name is None:
-            return self.get_empty_value_display()
-        url = getattr(order, "source_url", None)
-        return format_html('<a href="{}">{}</a>', url, name) if url else name
+    def host_order(self, order: ButtonOrder) -> str | None:
+        return source_link(order)

@@ -25,18 +25,35 @@ FUTURE: list[tuple[timedelta, Any]] = [
     (HOUR, ngettext_lazy("in %(count)d hour", "in %(count)d hours", "count")),
     (MINUTE, ngettext_lazy("in %(count)d minute", "in %(count)d minutes", "count")),
 ]
+DUE: list[tuple[timedelta, Any]] = [
+    (DAY, ngettext_lazy("due for %(count)d day", "due for %(count)d days", "count")),
+    (HOUR, ngettext_lazy("due for %(count)d hour", "due for %(count)d hours", "count")),
+    (
+        MINUTE,
+        ngettext_lazy("due for %(count)d minute", "due for %(count)d minutes", "count"),
+    ),
+]
 
 
 def ago(moment: datetime | None) -> str:
     """Return how long ago something was."""
     if moment is None:
         return _("at an unknown time")
-    return phrase(timezone.now() - moment, PAST) or _("a moment ago")
+    return ago_by(timezone.now() - moment)
+
+
+def ago_by(distance: timedelta) -> str:
+    return phrase(distance, PAST) or _("a moment ago")
 
 
 def ahead(moment: datetime) -> str:
     """Return in how long something will be."""
     return phrase(moment - timezone.now(), FUTURE) or _("in a moment")
+
+
+def due_for(distance: timedelta) -> str:
+    """Return for how long something should have been done."""
+    return phrase(distance, DUE) or _("due now")
 
 
 def phrase(distance: timedelta, units: list[tuple[timedelta, Any]]) -> str:
@@ -46,8 +63,11 @@ def phrase(distance: timedelta, units: list[tuple[timedelta, Any]]) -> str:
     return ""
 
 
+def local(moment: datetime) -> datetime:
+    """Return a moment in the current zone, where there are zones."""
+    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
+
+
 def written(moment: datetime) -> str:
     """Return a moment as it is written, in the current zone."""
-    if timezone.is_aware(moment):
-        moment = timezone.localtime(moment)
-    return date_format(moment, "DATETIME_FORMAT")
+    return date_format(local(moment), "DATETIME_FORMAT")

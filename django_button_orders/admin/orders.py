@@ -21,7 +21,7 @@ from django_button_orders.admin.listing import ListingAdmin
 from django_button_orders.admin.panel import PanelAdmin
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.rights import may_view_bodies
-from django_button_orders.admin.sources import describe_source
+from django_button_orders.admin.sources import link_to_sources, source_link
 from django_button_orders.cleaners import CHANNELS
 from django_button_orders.conf import account_names
 from django_button_orders.fields import StrictJSONField
@@ -70,7 +70,6 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     }
 
     class Media:
-        css = {"all": ["django_button_orders/admin.css"]}
         js = ["django_button_orders/copy.js"]
 
     # Permissions
@@ -166,9 +165,10 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     ) -> HttpResponse:
         order = context["original"]
         if order is not None:
+            link_to_sources(request, self.admin_site, [order])
             context.update(
+                source=source_link(order),
                 **standing_context(request, order, self.admin_site),
-                **describe_source(request, self.admin_site, order),
                 **self.exchange_context(request, order),
             )
         return super().render_change_form(request, context, *args, **kwargs)

@@ -16,8 +16,7 @@ def find(orders: ButtonOrderQuerySet, term: str) -> list[int]:
     four ways at once. What is not exactly the same is not found, because no index
     knows of parts.
     """
-    # As it is, since an order ID may have quotes; and as Django's admin has it.
-    terms = {term, term[1:-1]} if term[:1] == term[-1:] == '"' else {term}
+    terms = spellings(term)
     accounts = orders.values_in("account", "order_id")
     ways = (
         {"account__in": accounts, "order_id__in": terms},
@@ -30,3 +29,8 @@ def find(orders: ButtonOrderQuerySet, term: str) -> list[int]:
         keys = orders.filter(**way).order_by("-pk").values_list("pk", flat=True)
         found.update(keys[:MOST_FOUND])
     return sorted(found)
+
+
+def spellings(term: str) -> set[str]:
+    """Return a term as it is, since an id may have quotes, and as the admin has it."""
+    return {term, term[1:-1]} if term[:1] == term[-1:] == '"' else {term}

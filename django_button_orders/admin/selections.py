@@ -17,7 +17,7 @@ from django.core import signing
 from django.db.models import Count
 from django.http import HttpRequest
 
-from django_button_orders.admin.display import amount
+from django_button_orders.admin.display import money
 from django_button_orders.admin.pages import in_pages
 from django_button_orders.admin.verbs import Verb
 from django_button_orders.models import ButtonOrder
@@ -66,10 +66,9 @@ class Selection:
         for kind, count in self.kinds.most_common():
             yield count, ": ".join(str(labels.get(part, part)) for part in kind if part)
 
-    def describe_amounts(self) -> list[str | None]:
+    def describe_amounts(self) -> list[str]:
         return [
-            amount(ButtonOrder(currency=currency, total=total))
-            for currency, total in sorted(self.totals.items())
+            money(total, currency) for currency, total in sorted(self.totals.items())
         ]
 
 

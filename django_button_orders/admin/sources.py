@@ -1,4 +1,4 @@
-"""The way from a row to the shop's own order."""
+"""The way to the shop's own order, from its row and from what was found about it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,23 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.utils import quote
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 
-from django_button_orders.models import ButtonOrder
 
-
-def describe_source(
-    request: HttpRequest, site: AdminSite, order: ButtonOrder
-) -> dict[str, Any]:
-    """Return what the page shows of the shop's order: a name, and maybe a link."""
-    if order.source_id is None:
-        return {}
-    model = order.get_source_model()
+def source_link(item: Any) -> str | None:
+    """Return what the shop's order is called, with a link if one was looked for."""
+    if item.source_id is None:
+        return None
+    model = item.get_source_model()
     if model is None:
-        return {"source": order.source_id}
-    return {
-        "source": f"{model._meta.verbose_name} {order.source_id}",
-        "source_url": source_url(request, site, model, order.source_id),
-    }
-
-
-def source_url(
-    request: HttpRequest, site: AdminSite, model: Any, source_id: str
-) -> str | None:
-    """Return the address of the shop's order, if the user may see it there."""
-    try:
-        model_admin = site.get_model_admin(model)
-    except NotRegistered:
-        return None
-    found = model_admin.get_object(request, source_id)
-    if found is None or not model_admin.has_view_permission(request, found):
-        return None
-    return address(site, model, source_id)
+        return str(item.source_id)
+    name = f"{model._meta.verbose_name} {item.source_id}"
+    url = getattr(item, "source_url", None)
+    return format_html('<a href="{}">{}</a>', url, name) if url else name
 
 
 def address(site: AdminSite, model: Any, source_id: str) -> str:
@@ -49,32 +30,32 @@ def address(site: AdminSite, model: Any, source_id: str) -> str:
     return reverse(name, args=[quote(source_id)], current_app=site.name)
 
 
-def link_to_sources(request: HttpRequest, site: AdminSite, orders: Any) -> None:
-    """Give orders the addresses of the shop's orders, with one query per model."""
+def link_to_sources(request: HttpRequest, site: AdminSite, items: Any) -> None:
+    """
+    Look for the addresses of the shop's orders, with one query for each model.
+
+    They are for users who may see them there. The items are rows, or differences.
+    """
     by_model: dict[Any, list[Any]] = {}
-    for order in orders:
-        order.source_url = None
-        model = order.get_source_model()
+    for item in items:
+        item.source_url = None
+        model = item.get_source_model()
         if model is not None and site.is_registered(model):
-            by_model.setdefault(model, []).append(order)
-    for model, its_orders in by_model.items():
-        seen = visible_keys(request, site.get_model_admin(model), its_orders)
-        for order in its_orders:
-            if order.source_id in seen:
-                order.source_url = address(site, model, order.source_id)
+            by_model.setdefault(model, []).append(item)
+    for model, its_items in by_model.items():
+        seen = visible_keys(request, site.get_model_admin(model), its_items)
+        for item in its_items:
+            if item.source_id in seen:
+                item.source_url = address(site, model, item.source_id)
 
 
-def visible_keys(
-    request: HttpRequest, model_admin: Any, orders: list[ButtonOrder]
-) -> set[str]:
+def visible_keys(request: HttpRequest, model_admin: Any, items: list[Any]) -> set[str]:
     """Return the keys of the shop's orders that the user may view there."""
-    if not model_admin.has_view_permission(request):
-        return set()
     key, keys = model_admin.opts.pk, set()
-    for order in orders:
+    for item in items:
         # A model may have got another kind of key since.
         with suppress(ValidationError, ValueError):
-            keys.add(key.to_python(order.source_id))
+            keys.add(key.to_python(item.source_id))
     found = model_admin.get_queryset(request).filter(pk__in=keys)
     return {
         str(item.pk) for item in found if model_admin.has_view_permission(request, item)

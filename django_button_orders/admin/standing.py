@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -23,8 +21,6 @@ Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
 MAX_ERROR_LENGTH = 300
-# What is due so long is not about to be reported.
-OVERDUE = timedelta(minutes=10)
 ENDS = (".", "!", "?", "…", "。")
 
 
@@ -88,7 +84,7 @@ CANCELLATION_DUE = Texts(
     _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
 )
 STUCK = Texts(
-    _("It fell due %(due)s, and no worker has taken it yet."),
+    _("It fell due %(due)s, and no worker has reported it yet."),
     _("Check that a Celery worker and Celery beat are running."),
 )
 WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
@@ -252,7 +248,7 @@ def pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
         return PAUSED
     if row.waiting().exists():
         return WAITING_BECAUSE.get(order.reason, WAITING)
-    if order.next_attempt_at and timezone.now() - order.next_attempt_at > OVERDUE:
+    if row.stuck().exists():
         return STUCK
     return DUE if order.cancel_requested_at is None else CANCELLATION_DUE
 

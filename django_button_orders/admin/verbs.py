@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,39 +10,42 @@ from django.contrib import messages
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from django_button_orders import operations
 from django_button_orders.models import ButtonOrder
+from django_button_orders.moves import MOVES
 from django_button_orders.querysets import ButtonOrderQuerySet
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-NOTED = _("%(what)s Note: %(note)s")
+Status = ButtonOrder.Status
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """
-    ``operate`` takes orders, the user's key and maybe a note, and returns the
-    orders moved.
+    The words for one of ``MOVES``.
 
-    ``warning`` makes the button ask before it acts, and ``takes_note`` why.
+    ``warning`` is what the button of one order says before it acts. ``question``
+    and ``consequences`` are about many, and ``why_not`` says for each status why
+    others are left alone.
     """
 
     name: str
     label: _StrPromise
-    applicable: Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
-    operate: Callable[..., list[ButtonOrder]]
-    logged: _StrPromise
+    warning: _StrPromise | str = ""
+    question: Any
+    consequences: _StrPromise
+    why_not: Mapping[str, _StrPromise]
     done: Any
     skipped: Any
-    warning: _StrPromise | str = ""
-    takes_note: bool = False
 
-    def log_message(self, note: str = "") -> str:
-        if not note:
-            return str(self.logged)
-        return NOTED % {"what": self.logged, "note": note}
+    @property
+    def applicable(self) -> Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]:
+        return MOVES[self.name].applicable
+
+    @property
+    def takes_note(self) -> bool:
+        return MOVES[self.name].takes_note
 
     def describe(self, moved: int, *, skipped: int) -> tuple[str, int]:
         """Return a message with what was done and what was not, and its level."""
@@ -56,11 +59,18 @@ class Verb:
 RETRY = Verb(
     name="retry",
     label=_("Retry"),
-    applicable=ButtonOrderQuerySet.retryable,
-    operate=lambda orders, user_id: operations.retry_orders(
-        orders, trigger="admin", user_id=user_id
+    question=ngettext_lazy(
+        "Retry %(count)d order?", "Retry %(count)d orders?", "count"
     ),
-    logged=_("Retried."),
+    consequences=_(
+        "They are sent to Button again, with a fresh set of attempts. Button will "
+        "refuse again what it has refused before, unless that was corrected."
+    ),
+    why_not={
+        Status.PENDING: _("Skipped because they are sent by themselves"),
+        Status.REPORTED: _("Skipped because Button knows them as they are"),
+        Status.CANCELLED: _("Skipped because they are cancelled at Button"),
+    },
     done=ngettext_lazy(
         "%(count)d order will be sent again.",
         "%(count)d orders will be sent again.",
@@ -75,11 +85,22 @@ RETRY = Verb(
 CANCEL = Verb(
     name="cancel",
     label=_("Cancel at Button"),
-    applicable=ButtonOrderQuerySet.cancellable,
-    operate=lambda orders, user_id: operations.cancel_orders(
-        orders, trigger="admin", user_id=user_id
+    warning=_("Button will not count this order. That cannot be undone."),
+    question=ngettext_lazy(
+        "Cancel %(count)d order at Button?",
+        "Cancel %(count)d orders at Button?",
+        "count",
     ),
-    logged=_("Cancellation asked for."),
+    consequences=_(
+        "Button will not count them, so nobody earns a commission for them. That "
+        "cannot be undone, and does not change the shop's own orders."
+    ),
+    why_not={
+        **dict.fromkeys(
+            Status, _("Skipped because their cancellation was asked for before")
+        ),
+        Status.CANCELLED: _("Skipped because they are cancelled already"),
+    },
     done=ngettext_lazy(
         "%(count)d order will be cancelled at Button.",
         "%(count)d orders will be cancelled at Button.",
@@ -90,16 +111,23 @@ CANCEL = Verb(
         "%(count)d were skipped: their cancellation was asked for before.",
         "count",
     ),
-    warning=_("Button will not count this order. That cannot be undone."),
 )
 DISMISS = Verb(
     name="dismiss",
     label=_("Dismiss"),
-    applicable=ButtonOrderQuerySet.failed,
-    operate=lambda orders, user_id, note="": operations.dismiss_orders(
-        orders, note=note
+    question=ngettext_lazy(
+        "Dismiss %(count)d order?", "Dismiss %(count)d orders?", "count"
     ),
-    logged=_("Dismissed."),
+    consequences=_(
+        "Nothing more is sent for them, and they are no longer listed as failed. What "
+        "Button knows of them stays as it is. They can be retried later."
+    ),
+    why_not={
+        Status.PENDING: _("Skipped because they have not failed, but are pending"),
+        Status.REPORTED: _("Skipped because they have not failed, but are reported"),
+        Status.CANCELLED: _("Skipped because they have not failed, but are cancelled"),
+        Status.DISMISSED: _("Skipped because they were dismissed before"),
+    },
     done=ngettext_lazy(
         "%(count)d order was dismissed.", "%(count)d orders were dismissed.", "count"
     ),
@@ -108,6 +136,5 @@ DISMISS = Verb(
         "%(count)d were skipped: only failed orders can be dismissed.",
         "count",
     ),
-    takes_note=True,
 )
 VERBS = (RETRY, DISMISS, CANCEL)

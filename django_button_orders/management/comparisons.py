@@ -19,7 +19,7 @@ from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import moment
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, as_stored, content_types
-from django_button_orders.reconcile.asking import Pace, Questions
+from django_button_orders.reconcile.asking import Pace, Questions, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import Comparison
 from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
@@ -134,6 +134,7 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
                 questions=Questions(
                     concurrency=get_settings().concurrency,
                     pace=pace,
+                    turns=Turns(account, wait=stop.wait),
                     is_stopped=lambda: stop.is_set,
                     wait=stop.wait,
                 ),

@@ -140,9 +140,7 @@ class Loop:
         # What was only given back would be given back again.
         return not is_pruned or not done.keys() <= {"release"}
 
-    def attempt(
-        self, what: str, alias: str, action: Callable[[str], object]
-    ) -> object:
+    def attempt(self, what: str, alias: str, action: Callable[[str], object]) -> object:
         """Do what may fail: orders are reported all the same. Return what it does."""
         try:
             return action(alias)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
-from django_button_orders.money import to_decimal
+from django_button_orders.money import in_major_units
 from django_button_orders.statistics.calls import Period
 from django_button_orders.statistics.current import Statistics
 from django_button_orders.statistics.orders import UNSETTLED, Amount
@@ -44,17 +41,10 @@ def listed(counts: dict[str, int]) -> str:
 
 
 def money(amount: Amount) -> str:
-    value = major_units(amount)
+    value = in_major_units(amount.total, amount.currency)
     if value is None:
         return f"{amount.orders} of an unknown amount"
     return f"{value} {amount.currency}"
-
-
-def major_units(amount: Amount) -> Decimal | None:
-    try:
-        return to_decimal(amount.total, amount.currency or "")
-    except ValidationError:
-        return None
 
 
 def rates(period: Period) -> str:
@@ -101,7 +91,7 @@ def as_dict(statistics: Statistics) -> dict[str, Any]:
 
 
 def amount_as_dict(amount: Amount) -> dict[str, Any]:
-    value = major_units(amount)
+    value = in_major_units(amount.total, amount.currency)
     return {
         "status": amount.status,
         "currency": amount.currency,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
 from django_button_orders.delivery import Attempt, Exchange, call
-from django_button_orders.pacing import take_turns
+from django_button_orders.pacing import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.senders import Senders
 from django_button_orders.verdicts import Outcome, Verdict, judge
 
@@ -52,11 +53,37 @@ class Pace:
         self.next_at = max(self.next_at, now) + count / self.rate
 
 
+class Turns:
+    """The turns to call an account, where ``RATE_LIMIT`` says how many there are."""
+
+    def __init__(self, account: str, *, wait: Wait = time.sleep) -> None:
+        self.account = account
+        self.wait = wait
+        self.moments: deque[float] = deque()
+
+    def take(self) -> None:
+        """Wait for one's turn. Some are taken ahead, with one look at the clock."""
+        rate = rate_of(self.account)
+        if rate is None:
+            return
+        # Turns that have passed are gone, as they are for everybody.
+        while self.moments and self.moments[0] < time.monotonic() - 1 / rate:
+            self.moments.popleft()
+        if not self.moments:
+            count = max(1, int(rate * AHEAD_SECONDS))
+            first = time.monotonic() + take_turns(self.account, count)
+            self.moments.extend(first + turn / rate for turn in range(count))
+        seconds = self.moments.popleft() - time.monotonic()
+        if seconds > 0:
+            self.wait(seconds)
+
+
 @dataclass(kw_only=True)
 class Questions:
     """Questions to one account at Button. ``ended`` says why there are no more."""
 
     concurrency: int
+    turns: Turns
     pace: Pace
     is_stopped: Callable[[], bool]
     wait: Wait
@@ -107,9 +134,7 @@ class Questions:
                     done += senders.take(POLL_SECONDS)
                 if not self.is_over():
                     self.pace.take()
-                    # That of all processes, too.
-                    if seconds := take_turns(attempt.row.account):
-                        self.wait(seconds)
+                    self.turns.take()
                 if self.is_over():
                     break
                 senders.put(attempt)

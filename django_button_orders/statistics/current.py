@@ -100,7 +100,8 @@ def merge(durations: Durations, others: Durations) -> None:
 
 def find_oldest_due(using: str, now: datetime) -> OldestDue | None:
     """Return the oldest due order, with one step in the index for each account."""
-    pending = ButtonOrder.objects.using(using).pending()
+    rows = ButtonOrder.objects.using(using).only("order_id", "next_attempt_at")
+    pending = rows.pending()
     oldest = [
         pending.due().filter(account=account).order_by("next_attempt_at", "pk").first()
         for account in pending.accounts()

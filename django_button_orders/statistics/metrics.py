@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.core.exceptions import ValidationError
-
-from django_button_orders.money import to_decimal
+from django_button_orders.money import in_major_units
 from django_button_orders.statistics.current import Statistics
 from django_button_orders.statistics.orders import UNSETTLED
 
@@ -79,13 +77,11 @@ def figures_of(statistics: Statistics) -> Iterator[Sample]:
 def amounts_of(statistics: Statistics) -> Iterator[Sample]:
     for status in UNSETTLED:
         for amount in statistics.orders.amounts(status):
-            try:
-                value = to_decimal(amount.total, amount.currency or "")
-            except ValidationError:
-                # Of no currency that is known, so there is no amount.
-                continue
-            labels = {"status": status.value, "currency": amount.currency or ""}
-            yield Sample(AMOUNT, labels, value)
+            value = in_major_units(amount.total, amount.currency)
+            # Of a currency that is not known, there is no amount.
+            if value is not None:
+                labels = {"status": status.value, "currency": amount.currency or ""}
+                yield Sample(AMOUNT, labels, value)
 
 
 def calls_of(statistics: Statistics) -> Iterator[Sample]:

@@ -26,8 +26,6 @@ class Group:
     reason: str = ""
     currency: str | None = None
     total: int = 0
-    # Those whose total is known; no worker has looked at the others yet.
-    priced: int = 0
     due: int = 0
     waiting: int = 0
     in_flight: int = 0
@@ -36,13 +34,16 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """Money that Button does not know of yet. No currency: it is unknown, too."""
+    """
+    Money that Button does not know of yet.
+
+    Without a currency, nobody knows how much: no worker has looked at these yet.
+    """
 
     status: str
     currency: str | None
     total: int
     orders: int
-    priced: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,6 @@ class Orders:
                 currency=currency or None,
                 total=sum(group.total for group in groups),
                 orders=sum(group.orders for group in groups),
-                priced=sum(group.priced for group in groups),
             )
             for currency, groups in ordered
         ]
@@ -110,7 +110,7 @@ def count_unsettled(using: str) -> Iterator[Group]:
         ButtonOrder.objects.using(using)
         .filter(status__in=UNSETTLED)
         .values("status", "reason", "currency")
-        .annotate(orders=Count("*"), priced=Count("total"), sum=Sum("total"), **states)
+        .annotate(orders=Count("*"), sum=Sum("total"), **states)
         .order_by()
     )
     for values in counted:

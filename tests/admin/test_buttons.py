@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.messages import get_messages
-from django.test import Client
+from django.db import OperationalError, connection
+from django.test import Client, TransactionTestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
-from tests.admin.utils import AdminTestCase, page_url
+from tests.admin.utils import AdminTestCase, create_user, page_url
+from tests.utils import button_settings, create_row
 
 VERBS = ("retry", "dismiss", "cancel")
 MOVED = {"retry": "pending", "dismiss": "dismissed", "cancel": "pending"}
@@ -210,3 +213,41 @@ class ShownButtonTests(VerbTestCase):
         self.log_in("view_buttonorder")
 
         assert self.shown() == set()
+
+
+class TroubleTests(VerbTestCase):
+    def test_busy_database(self):
+        def busy(execute, sql, *args):
+            if sql.startswith("UPDATE") and rows.model._meta.db_table in sql:
+                raise OperationalError("Lock wait timeout exceeded")
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(busy):
+            response = self.press("retry")
+
+        assert "The database is busy" in self.message(response)
+        assert self.status() == "failed"
+        assert not LogEntry.objects.exists()
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class TransactionTests(TransactionTestCase):
+    def test_none_is_around_the_request(self):
+        """An undone batch must not undo what is said of it."""
+        ContentType.objects.clear_cache()
+        row, depths = create_row(), []
+        self.client.force_login(create_user(name="root", is_superuser=True))
+
+        def watch(execute, sql, *args):
+            if sql.startswith("UPDATE") and rows.model._meta.db_table in sql:
+                depths.append(len(connection.savepoint_ids))
+            return execute(sql, *args)
+
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        self.addCleanup(connection.settings_dict.update, ATOMIC_REQUESTS=False)
+        for verb in VERBS:
+            rows.update(status="failed", cancel_requested_at=None)
+            with connection.execute_wrapper(watch):
+                self.client.post(page_url(row, verb))
+
+        assert depths == [0, 0, 0]

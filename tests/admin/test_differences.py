@@ -6,7 +6,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from django_button_orders.admin.changelist import MOST_LISTED
 from django_button_orders.models import Difference
+from django_button_orders.querysets import from_now
 from tests.admin.utils import AdminTestCase, page_url, text_of
 from tests.shop.models import Order
 
@@ -53,13 +55,40 @@ class DifferenceTests(AdminTestCase):
         assert page_url(self.row) in response.content.decode()
 
     def test_search_by_order_id(self):
+        Difference.objects.create(side="shop", kind="missing", order_id="2026/11 #42")
+
         assert self.found("?q=1995") == ["1995"]
         assert self.found("?q=199") == []
+        assert self.found("?q=2026%2F11+%2342") == ["2026/11 #42"]
+        assert self.found("?q=%222026%2F11+%2342%22") == ["2026/11 #42"]
+        assert len(self.found("?q=+")) == 3
 
     def test_filters(self):
-        assert self.found("?kind=missing") == ["1995"]
+        assert self.found("?kind__exact=missing") == ["1995"]
         assert self.found("?fixed_at__isempty=1") == ["1995"]
         assert self.found("?fixed_at__isempty=0") == ["1994"]
+        for lookup in ("error__contains", "values__has_key", "kind__startswith"):
+            assert self.client.get(LIST_URL, {lookup: "a"}).status_code == 400
+
+    def test_sorted_by_what_is_in_an_index(self):
+        Difference.objects.filter(pk=self.changed.pk).update(found_at=from_now(60))
+
+        assert self.found("?o=-4") == ["1994", "1995"]
+        for column in (0, 1, 2, 3, 5):
+            assert self.found(f"?o={column}") == ["1995", "1994"]
+
+    def test_more_than_can_be_leafed_through(self):
+        Difference.objects.bulk_create(
+            Difference(side="shop", kind="missing", order_id=f"more {number}")
+            for number in range(MOST_LISTED)
+        )
+
+        with CaptureQueriesContext(connection) as queries:
+            text = text_of(self.client.get(LIST_URL))
+
+        assert f"More than {MOST_LISTED} are found." in text
+        assert "exported" not in text
+        assert not any("COUNT(" in query["sql"] for query in queries)
 
     def test_as_many_queries_for_many_as_for_few(self):
         counts = []
@@ -94,6 +123,22 @@ class DifferenceTests(AdminTestCase):
 
         assert f"order {self.order.pk}" in text_of(response)
         assert "/shop/order/" not in response.content.decode()
+
+    def test_no_link_to_rows_for_those_who_may_not_see_them(self):
+        self.log_in("view_difference")
+
+        for url in (LIST_URL, self.url(self.changed)):
+            response = self.client.get(url)
+
+            assert "1994" in text_of(response)
+            assert page_url(self.row) not in response.content.decode()
+
+    def test_nothing_to_link_to(self):
+        self.row.delete()
+
+        text = text_of(self.client.get(self.url(self.changed)))
+
+        assert "Button order: - Shop's order: - " in text
 
     def test_needs_permission(self):
         self.log_in("view_buttonorder")

@@ -46,8 +46,8 @@ class ListTests(AdminTestCase):
     def test_next_attempt(self):
         moments = {
             7260: " in 2 hours ",
-            30: " in less than a minute ",
-            -5: " now ",
+            30: " in a moment ",
+            -5: " due now ",
             -7260: " due for 2 hours ",
         }
         for seconds, text in moments.items():
@@ -189,7 +189,8 @@ class PageTests(AdminTestCase):
     def test_more_than_that(self):
         text = self.text()
 
-        assert f"More than {MOST_LISTED} Button orders. Only the first" in text
+        assert f"More than {MOST_LISTED} are found. Only the first" in text
+        assert "All of them can be exported." in text
         assert "Select all that match, also those not listed" in text
         assert "1001" not in text
 

@@ -5,18 +5,18 @@ from datetime import datetime, timedelta, timezone
 from django.test import SimpleTestCase, override_settings
 from django.utils import timezone as django_timezone
 
-from django_button_orders.admin.moments import ago, ahead, written
+from django_button_orders.admin.moments import ago, ahead, due_for, written
 from tests.utils import PURCHASED
 
 PHRASES = {
-    timedelta(seconds=-5): ("a moment ago", "in a moment"),
-    timedelta(seconds=59): ("a moment ago", "in a moment"),
-    timedelta(minutes=1): ("1 minute ago", "in 1 minute"),
-    timedelta(minutes=59): ("59 minutes ago", "in 59 minutes"),
-    timedelta(hours=1): ("1 hour ago", "in 1 hour"),
-    timedelta(hours=3, minutes=59): ("3 hours ago", "in 3 hours"),
-    timedelta(days=1): ("1 day ago", "in 1 day"),
-    timedelta(days=365): ("365 days ago", "in 365 days"),
+    timedelta(seconds=-5): ("a moment ago", "in a moment", "due now"),
+    timedelta(seconds=59): ("a moment ago", "in a moment", "due now"),
+    timedelta(minutes=1): ("1 minute ago", "in 1 minute", "due for 1 minute"),
+    timedelta(minutes=59): ("59 minutes ago", "in 59 minutes", "due for 59 minutes"),
+    timedelta(hours=1): ("1 hour ago", "in 1 hour", "due for 1 hour"),
+    timedelta(hours=3, minutes=59): ("3 hours ago", "in 3 hours", "due for 3 hours"),
+    timedelta(days=1): ("1 day ago", "in 1 day", "due for 1 day"),
+    timedelta(days=365): ("365 days ago", "in 365 days", "due for 365 days"),
 }
 # The clock goes on while a test runs.
 SLACK = timedelta(seconds=0.9)
@@ -30,6 +30,7 @@ class RelativeTests(SimpleTestCase):
 
                 assert ago(now - distance) == phrases[0]
                 assert ahead(now + distance + SLACK) == phrases[1]
+                assert due_for(distance) == phrases[2]
 
     @override_settings(USE_TZ=False)
     def test_without_time_zones(self):

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
+from django.db.models import Model
 from django.test import TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.querysets import from_now
+from tests.admin.test_differences import LIST_URL as DIFFERENCES_URL
 from tests.admin.utils import LIST_URL, create_user
 from tests.test_claims import analyze
 from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
@@ -23,14 +25,14 @@ PLAIN = {
     "currency=JPY": {"currency"},
     "bought_from=2019-01-01&bought_to=2021-01-01": {"bought"},
     "bought_from=2019-01-01&bought_to=2021-01-01&o=4": {"bought"},
-    "created_to=2021-01-01": {"created"},
     "o=4": {"bought"},
     "o=-4": {"bought"},
     "o=2": {"unique"},
     "token=no": {"token"},
 }
 CONDITIONAL = {
-    # It takes every status for as frequent as any other.
+    # It takes every status and currency for as frequent as any other.
+    "currency=unknown": {"currency"},
     "state=due": {"due", "status"},
     "state=stuck": {"due", "status"},
     "status__exact=failed": {"status", "due"},
@@ -45,10 +47,53 @@ SQLITE_SEARCHES = {"unique", "token"}
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
-class PlanTests(TransactionTestCase):
+class PlanTestCase(TransactionTestCase):
+    model: type[Model]
+    prefix: str
+    url: str
+
     def setUp(self):
         ContentType.objects.clear_cache()
         self.client.force_login(create_user(name="root", is_superuser=True))
+
+    @property
+    def is_sqlite(self):
+        return connection.vendor == "sqlite"
+
+    def plans(self, query, part):
+        """Return how the database finds the statements with that part."""
+        with CaptureQueriesContext(connection) as queries:
+            assert self.client.get(f"{self.url}{query}").status_code == 200
+        explain = {"sqlite": "EXPLAIN QUERY PLAN"}.get(connection.vendor, "EXPLAIN")
+        plans = []
+        for statement in queries.captured_queries:
+            if part in statement["sql"]:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"{explain} {statement['sql']}")
+                    plans.append("\n".join(map(str, cursor.fetchall())))
+        return plans
+
+    def names_in(self, plan):
+        names = {index.name for index in self.model._meta.indexes}
+        names |= {item.name for item in self.model._meta.constraints}
+        plan = plan.replace("sqlite_autoindex", f"{self.prefix}unique")
+        used = {name for name in names if name in plan}
+        return {name.removeprefix(self.prefix) for name in used}
+
+    def check_found_in(self, queries):
+        for query, names in queries.items():
+            with self.subTest(query=query):
+                plans = self.plans(f"?{query}", "LIMIT 1001")
+
+                assert len(plans) == 1
+                assert self.names_in(plans[0]) & names, plans[0]
+
+
+class OrderTests(PlanTestCase):
+    model, prefix, url = ButtonOrder, "button_order_", LIST_URL
+
+    def setUp(self):
+        super().setUp()
         ButtonOrder.objects.bulk_create(
             ButtonOrder(
                 order_id=f"{number}",
@@ -70,25 +115,15 @@ class PlanTests(TransactionTestCase):
                 {"status": "failed", "reason": "refused", "last_status_code": 422},
                 {"next_attempt_at": LONG_AGO, "last_status_code": 503},
                 {"lease_expires_at": from_now(60), "btn_ref": ""},
-                {"currency": "JPY", "purchase_date": LONG_AGO, "created_at": LONG_AGO},
+                {"currency": "JPY", "purchase_date": LONG_AGO},
             )
         ):
             row = create_row(order_id=f"rare {number}")
             ButtonOrder.objects.filter(pk=row.pk).update(**values)
         analyze()
 
-    @property
-    def is_sqlite(self):
-        return connection.vendor == "sqlite"
-
     def test_filters_and_sorts(self):
-        queries = PLAIN if self.is_sqlite else PLAIN | CONDITIONAL
-        for query, names in queries.items():
-            with self.subTest(query=query):
-                plans = self.plans(f"?{query}", "LIMIT 1001")
-
-                assert len(plans) == 1
-                assert self.names_in(plans[0]) & names, plans[0]
+        self.check_found_in(PLAIN if self.is_sqlite else PLAIN | CONDITIONAL)
 
     def test_search(self):
         plans = self.plans("?q=77", "LIMIT 1000")
@@ -100,25 +135,37 @@ class PlanTests(TransactionTestCase):
     def test_choices_of_the_filters(self):
         plans = self.plans("", "ORDER BY 1 ASC")
 
-        assert plans
-        assert all("currency" in self.names_in(plan) for plan in plans), plans
+        # And which accounts have orders that are due, for the panel.
+        assert len(plans) == 5
+        for plan in plans:
+            assert self.names_in(plan) & {"currency", "due"}, plan
 
-    def plans(self, query, part):
-        """Return how the database finds the statements with that part."""
-        with CaptureQueriesContext(connection) as queries:
-            assert self.client.get(f"{LIST_URL}{query}").status_code == 200
-        explain = {"sqlite": "EXPLAIN QUERY PLAN"}.get(connection.vendor, "EXPLAIN")
-        plans = []
-        for statement in queries.captured_queries:
-            if part in statement["sql"]:
-                with connection.cursor() as cursor:
-                    cursor.execute(f"{explain} {statement['sql']}")
-                    plans.append("\n".join(map(str, cursor.fetchall())))
-        return plans
 
-    def names_in(self, plan):
-        names = {index.name for index in ButtonOrder._meta.indexes}
-        names |= {item.name for item in ButtonOrder._meta.constraints}
-        plan = plan.replace("sqlite_autoindex", "button_order_unique")
-        used = {name for name in names if name in plan}
-        return {name.removeprefix("button_order_") for name in used}
+class DifferenceTests(PlanTestCase):
+    model, prefix, url = Difference, "button_difference_", DIFFERENCES_URL
+
+    def setUp(self):
+        super().setUp()
+        Difference.objects.bulk_create(
+            Difference(
+                side="shop",
+                kind="changed",
+                order_id=f"{number}",
+                found_at=PURCHASED + timedelta(minutes=number),
+                fixed_at=PURCHASED,
+            )
+            for number in range(MANY)
+        )
+        Difference.objects.filter(order_id="7").update(kind="missing", fixed_at=None)
+        analyze()
+
+    def test_filters_and_sorts(self):
+        self.check_found_in(
+            {
+                "kind__exact=missing": {"kind"},
+                "fixed_at__isempty=1": {"fixed"},
+                "o=4": {"found"},
+                "o=-4": {"found"},
+                "q=7": {"unique"},
+            }
+        )

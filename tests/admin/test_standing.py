@@ -125,7 +125,7 @@ class PendingTests(StandingTestCase):
 
     def test_due_for_long(self):
         self.check(
-            "It fell due 3 hours ago, and no worker has taken it yet. Check that",
+            "It fell due 3 hours ago, and no worker has reported it yet. Check that",
             next_attempt_at=timezone.now() - timedelta(hours=3, minutes=5),
         )
 

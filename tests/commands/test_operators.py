@@ -10,6 +10,7 @@ from tests.commands.utils import call
 COMMAND = "button_orders_operators"
 ALL = {
     "view_buttonorder",
+    "view_difference",
     "view_pausedaccount",
     "retry_buttonorder",
     "cancel_buttonorder",
@@ -42,7 +43,7 @@ class OperatorsTests(TestCase):
         out, _, error = call(COMMAND)
 
         assert error == ""
-        assert out.startswith("Button operators: 8 granted, 0 taken away. It has ask_")
+        assert out.startswith("Button operators: 9 granted, 0 taken away. It has ask_")
         assert permissions_of() == ALL
 
     def test_again(self):
@@ -94,7 +95,7 @@ class OperatorsTests(TestCase):
     def test_dry_run(self):
         out, _, _ = call(COMMAND, "--dry-run")
 
-        assert "Dry run, nothing was changed. Would be: Button operators: 8" in out
+        assert "Dry run, nothing was changed. Would be: Button operators: 9" in out
         assert not Group.objects.exists()
 
     def test_json(self):

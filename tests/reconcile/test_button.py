@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 import responses
 from django.test import TestCase, TransactionTestCase, override_settings
@@ -12,8 +13,9 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
+from django_button_orders.pacing import take_turns
 from django_button_orders.querysets import DatabaseNow
-from django_button_orders.reconcile.asking import Pace, Questions
+from django_button_orders.reconcile.asking import Pace, Questions, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import compare
 from django_button_orders.sandbox import Sandbox
@@ -41,7 +43,11 @@ def comparison_of(*, wait, is_stopped=lambda: False):
         rows=ButtonOrder.objects.all(),
         using="default",
         questions=Questions(
-            concurrency=2, pace=Pace(None), is_stopped=is_stopped, wait=wait
+            concurrency=2,
+            pace=Pace(None),
+            turns=Turns("default", wait=wait),
+            is_stopped=is_stopped,
+            wait=wait,
         ),
     )
 
@@ -384,6 +390,33 @@ class PatienceTests(ButtonTestCase):
 
         assert found.done == 2
         assert Submission.objects.filter(operation="retrieve").count() == 1
+
+
+class LimitTests(ButtonTestCase):
+    def test_turns_are_those_of_all_processes(self):
+        self.settings(RATE_LIMIT=2.0)
+        self.report()
+        # Somebody else has taken all turns of the next minute.
+        take_turns("default", 120)
+
+        assert self.compare() == {"agree": 1}
+        (seconds,) = self.waits.seconds
+        assert 55 < seconds <= 60 + 1
+
+    def test_turns_that_have_passed_are_gone(self):
+        self.settings(RATE_LIMIT=1000.0)
+        turns = Turns("default", wait=self.waits)
+        turns.take()
+        first = len(turns.moments)
+        turns.moments = deque(moment - 3600 for moment in turns.moments)
+
+        turns.take()
+
+        assert len(turns.moments) == first
+
+    def test_without_a_limit_the_database_is_not_asked(self):
+        with self.assertNumQueries(0):
+            Turns("default", wait=self.waits).take()
 
 
 class PaceTests(TestCase):

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 from django.apps import apps
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
@@ -15,7 +16,14 @@ from django.db import connection, models
 from django.test import override_settings
 from django.urls import reverse
 
-from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.models import (
+    ButtonOrder,
+    CallRate,
+    Checkpoint,
+    Difference,
+    PausedAccount,
+    Submission,
+)
 from django_button_orders.observations import Snapshot, SubmissionHour
 from tests.admin.test_forms import order_data
 from tests.admin.test_many import many_url, signed_in
@@ -25,15 +33,19 @@ from tests.utils import PURCHASED, button_settings, create_row
 
 # What is kept of figures is made of them alone, and shown as such.
 FIGURES = (Snapshot, SubmissionHour)
+# Commands and workers alone read these.
+NOT_SHOWN = (CallRate, Checkpoint)
 MODELS = [
     model
     for model in apps.get_app_config("django_button_orders").get_models()
-    if model not in FIGURES
+    if model not in (*FIGURES, *NOT_SHOWN)
 ]
 TEXTS = (models.CharField, models.TextField, models.JSONField)
 COLUMNS = [
     field
     for model in MODELS
+    # It is on no page.
+    if model is not Checkpoint
     for field in model._meta.concrete_fields
     if isinstance(field, TEXTS)
 ]
@@ -41,6 +53,7 @@ COLUMNS = [
 MARKUP = "\"'></textarea></script><script>alert(1)</script><img src=x onerror=a>"
 HARMLESS = re.sub(r"[^a-z0-9 ]", "~", MARKUP)
 PAUSED = "admin:django_button_orders_pausedaccount"
+DIFFERENCE = "admin:django_button_orders_difference"
 TWO_ACCOUNTS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
 
 
@@ -74,6 +87,8 @@ def value_for(field, text):
     """Return a text for a column, which says where it is from if there is room."""
     value = f"{name_of(field)} {text}"
     if isinstance(field, models.JSONField):
+        if field.name == "values":
+            return json.dumps({value: [value, value]})
         items = {"id": value, value: value}
         return json.dumps([items] if field.name == "line_items" else items)
     if has_room(field):
@@ -115,6 +130,7 @@ class HtmlTestCase(AdminTestCase):
             started_at=PURCHASED,
             duration_ms=1,
         )
+        cls.difference = Difference.objects.create(order_id="1994")
         for instance in (cls.row, cls.paused):
             LogEntry.objects.create(
                 user=cls.user,
@@ -131,13 +147,15 @@ class HtmlTestCase(AdminTestCase):
             "history of the account": reverse(
                 f"{PAUSED}_history", args=[cls.paused.pk]
             ),
+            "differences": reverse(f"{DIFFERENCE}_changelist"),
+            "difference": reverse(f"{DIFFERENCE}_change", args=[cls.difference.pk]),
             "index": reverse("admin:index"),
             "app": reverse("admin:app_list", args=["django_button_orders"]),
         }
 
     def plant(self, text, *, without=("status",), **values):
         """Put a text into every column of text, and other values into some."""
-        for instance in (self.row, self.submission, self.paused):
+        for instance in self.planted():
             write(
                 instance,
                 {
@@ -149,6 +167,9 @@ class HtmlTestCase(AdminTestCase):
         LogEntry.objects.update(object_repr=text, change_message=text)
         User.objects.filter(pk=self.clerk.pk).update(username=text)
         self.put(**values)
+
+    def planted(self):
+        return (self.row, self.submission, self.paused, self.difference)
 
     def skeleton(self, response):
         assert response.status_code == 200
@@ -180,6 +201,10 @@ def is_script(address):
 
 
 class StoredTextTests(HtmlTestCase):
+    def test_the_others_have_no_page(self):
+        for model in (*FIGURES, *NOT_SHOWN):
+            assert not admin.site.is_registered(model)
+
     def test_every_page(self):
         shown = set()
         for name, url in self.urls.items():
@@ -303,11 +328,11 @@ class AddressTests(HtmlTestCase):
     def test_scripts(self):
         scripts = ("javascript:alert(1)", " JaVa\tScript:a", "data:text/html,a")
         for text in scripts:
-            for instance in (self.row, self.submission, self.paused):
+            for instance in self.planted():
                 write(
                     instance,
                     {
-                        field: json.dumps({"id": text})
+                        field: json.dumps({"id": [text, text]})
                         if isinstance(field, models.JSONField)
                         else text
                         for field in COLUMNS

@@ -13,7 +13,12 @@ from django.db import models, transaction
 from django.test import Client, modify_settings, override_settings
 from django.urls import reverse
 
-from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.models import (
+    ButtonOrder,
+    Difference,
+    PausedAccount,
+    Submission,
+)
 from tests.admin.test_forms import order_data
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, page_url
 from tests.utils import PURCHASED, button_settings
@@ -22,7 +27,12 @@ FORM = "application/x-www-form-urlencoded"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 APP = apps.get_app_config("django_button_orders")
 VERBS = ("retry", "dismiss", "cancel")
-VIEW = ("view_buttonorder", "view_pausedaccount", "view_submission")
+VIEW = (
+    "view_buttonorder",
+    "view_difference",
+    "view_pausedaccount",
+    "view_submission",
+)
 ADMINS = {
     model: model_admin
     for model, model_admin in admin.site._registry.items()
@@ -49,9 +59,15 @@ STATUSES = {
     "pausedaccount_delete": (403, 403, 403),
     "pausedaccount_change": (200, 403, 200),
     "pausedaccount_resume": (405, 405, 405),
+    "difference_changelist": (200, 403, 200),
+    "difference_add": (403, 403, 403),
+    "difference_history": (200, 403, 200),
+    "difference_delete": (403, 403, 403),
+    "difference_change": (200, 403, 200),
     # From before Django 1.9: they lead on to the page, which asks for the right.
     "buttonorder": (302, 302, 302),
     "pausedaccount": (302, 302, 302),
+    "difference": (302, 302, 302),
     "app": (200, 404, 200),
 }
 # These do what they are asked for by a POST; all others can only show something.
@@ -59,6 +75,7 @@ CHANGING = {
     *(f"buttonorder_{view}" for view in ("add", "change", "delete", "ask", *VERBS)),
     *(f"buttonorder_{verb}_many" for verb in VERBS),
     *(f"pausedaccount_{view}" for view in ("add", "change", "delete", "resume")),
+    *(f"difference_{view}" for view in ("add", "change", "delete")),
     "_saveasnew",
     "_continue",
     "_addanother",
@@ -103,6 +120,9 @@ class RightsTestCase(AdminTestCase):
             status="failed", reason="refused", next_attempt_at=None
         )
         PausedAccount.objects.create(account="eu", probe_at=PURCHASED)
+        Difference.objects.create(
+            side="button", kind="different", order_id="1994", values={"total": [1, 2]}
+        )
         Submission.objects.create(
             button_order=cls.row, revision=1, started_at=PURCHASED, duration_ms=1
         )

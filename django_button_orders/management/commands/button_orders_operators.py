@@ -14,6 +14,7 @@ MAX_LENGTH = 150
 # What an operator does, by the permission that it needs.
 PERMISSIONS = {
     "view_buttonorder": "see the orders and where they stand",
+    "view_difference": "see what comparisons have found",
     "view_pausedaccount": "see the accounts whose key is refused",
     "retry_buttonorder": "send failed and dismissed orders again",
     "cancel_buttonorder": "cancel orders at Button",
