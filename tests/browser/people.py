@@ -44,6 +44,9 @@ class Mouse:
     def write(self, field: Locator, text: str) -> None:
         field.fill(text)
 
+    def tick(self, box: Locator) -> None:
+        box.check()
+
     def choose(self, field: Locator, option: str) -> None:
         field.select_option(label=option)
 
@@ -60,10 +63,19 @@ class Keyboard:
         field.page.keyboard.press("ControlOrMeta+A")
         field.page.keyboard.insert_text(text)
 
+    def tick(self, box: Locator) -> None:
+        self.reach(box)
+        box.page.keyboard.press("Space")
+
     def choose(self, field: Locator, option: str) -> None:
         self.reach(field)
-        field.page.keyboard.type(option)
-        expect(field.get_by_role("option", name=option, exact=True)).to_be_checked()
+        wanted = field.get_by_role("option", name=option, exact=True)
+        value = wanted.get_attribute("value")
+        for _ in range(field.get_by_role("option").count()):
+            if field.input_value() == value:
+                return
+            field.page.keyboard.press("ArrowDown")
+        expect(field).to_have_value(value)
 
     def reach(self, target: Locator) -> None:
         for _ in range(MAX_TABS):
@@ -160,6 +172,15 @@ class Operator(Person):
         if note:
             self.hands.write(self.page.get_by_label("Note"), note)
         self.press(name)
+
+    def choose_action(self, action: str, *numbers: str) -> None:
+        """Ask for something to be done to several orders of the list."""
+        self.open_list()
+        for number in numbers:
+            row = self.page.get_by_role("row").filter(has_text=number)
+            self.hands.tick(row.get_by_role("checkbox"))
+        self.hands.choose(self.page.get_by_label("Action:"), action)
+        self.press("Go")
 
     def ask(self, name: str) -> None:
         self.hands.press(self.page.get_by_text(f"{name}…", exact=True))

@@ -77,6 +77,29 @@ def test_an_order_is_dismissed_with_a_note(customer, operator, button):
     assert not button.has(number)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_several_orders_are_retried(customer, new_page, clerk, button, way):
+    hands, options = WAYS[way]
+    operator = Operator(new_page(storage_state=clerk, **options), hands)
+    numbers = []
+    for _ in range(2):
+        refuse(button)
+        numbers.append(customer.buy())
+        operator.open_order(numbers[-1])
+        operator.see(REFUSAL)
+
+    operator.choose_action("Retry selected orders", *numbers)
+    operator.read("Together they are worth:")
+    assert not button.has(*numbers)
+    operator.press("Retry")
+    operator.read("2 orders will be sent again.")
+    for number in numbers:
+        operator.open_order(number)
+        operator.see("Button has this order")
+
+    assert button.has(*numbers)
+
+
 def test_a_paused_account_is_resumed(customer, operator, button):
     refuse_the_key(button)
     number = customer.buy()
@@ -85,6 +108,21 @@ def test_a_paused_account_is_resumed(customer, operator, button):
 
     operator.press("Resume the account default")
     operator.read("The account default goes on")
+    operator.see("Button has this order")
+
+    assert button.has(number)
+
+
+def test_a_paused_account_is_resumed_on_the_list(customer, operator, button):
+    refuse_the_key(button)
+    number = customer.buy()
+    operator.open_order(number)
+    operator.see("the account is paused")
+    operator.open_list()
+
+    operator.press("Resume default")
+    operator.read("The account default goes on")
+    operator.open_order(number)
     operator.see("Button has this order")
 
     assert button.has(number)

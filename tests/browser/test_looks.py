@@ -23,7 +23,7 @@ DOCUMENTED = {"list-1280-light", "order-1280-light", "host-1280-light", "host-40
 
 @pytest.fixture(scope="module")
 def morning(open_window, clerk, sandbox):
-    """Return numbers of orders, of which one is in each state."""
+    """Return numbers of orders, of which there is one in each state."""
     customer = Customer(open_window())
     operator = Operator(open_window(storage_state=clerk))
     reported, cancelled = customer.buy(Mug=2), customer.buy(Mug=1)
@@ -50,7 +50,7 @@ def morning(open_window, clerk, sandbox):
     operator.see(REFUSAL)
     customer.page.context.close()
     operator.page.context.close()
-    return SimpleNamespace(refused=refused)
+    return SimpleNamespace(refused=refused, waiting=waiting)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -123,3 +123,10 @@ def test_button_that_asks(morning, operator, look):
     operator.ask("Dismiss")
 
     assert look("question") == ""
+
+
+def test_confirmation(morning, operator, look):
+    operator.choose_action("Dismiss selected orders", *vars(morning).values())
+    operator.read("What is left alone")
+
+    assert look("confirmation") == ""
