@@ -1,0 +1,38 @@
+"""What is remembered: orders, what was sent about them, and what was found amiss."""
+
+from __future__ import annotations
+
+from django_button_orders.models.accounts import CallRate, PausedAccount
+from django_button_orders.models.comparisons import Checkpoint, Difference
+from django_button_orders.models.orders import (
+    CANCELLED_DIGEST,
+    PAYLOAD_FIELDS,
+    ButtonOrder,
+    stand_in_id,
+)
+from django_button_orders.models.stored import (
+    as_aware,
+    as_stored,
+    content_types,
+    model_of,
+)
+from django_button_orders.models.submissions import Submission
+from django_button_orders.observations import Snapshot, SubmissionHour
+
+__all__ = [
+    "CANCELLED_DIGEST",
+    "PAYLOAD_FIELDS",
+    "ButtonOrder",
+    "CallRate",
+    "Checkpoint",
+    "Difference",
+    "PausedAccount",
+    "Snapshot",
+    "Submission",
+    "SubmissionHour",
+    "as_aware",
+    "as_stored",
+    "content_types",
+    "model_of",
+    "stand_in_id",
+]

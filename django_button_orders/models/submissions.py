@@ -1,0 +1,93 @@
+"""What was sent to Button, and what came back."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from django_button_orders.models.orders import ButtonOrder
+
+
+class Submission(models.Model):
+    """One call to Button, as it was sent and answered. Never changed."""
+
+    # With contexts: such short words also stand on buttons, here and elsewhere.
+    class Operation(models.TextChoices):
+        CREATE = "create", pgettext_lazy("operation", "Create")
+        UPDATE = "update", pgettext_lazy("operation", "Update")
+        CANCEL = "cancel", pgettext_lazy("operation", "Cancel")
+        RETRIEVE = "retrieve", pgettext_lazy("operation", "Retrieve")
+
+    class Trigger(models.TextChoices):
+        SAVE = "save", pgettext_lazy("trigger", "Save")
+        SWEEP = "sweep", pgettext_lazy("trigger", "Sweep")
+        ADMIN = "admin", pgettext_lazy("trigger", "Admin")
+        BACKFILL = "backfill", pgettext_lazy("trigger", "Backfill")
+        COMMAND = "command", pgettext_lazy("trigger", "Command")
+        RECONCILE = "reconcile", pgettext_lazy("trigger", "Reconcile")
+
+    class Outcome(models.TextChoices):
+        SUCCEEDED = "succeeded", _("Succeeded")
+        WILL_RETRY = "will_retry", _("Will retry")
+        FAILED = "failed", _("Failed")
+
+    button_order = models.ForeignKey(
+        ButtonOrder,
+        verbose_name=_("Button order"),
+        on_delete=models.CASCADE,
+        related_name="submissions",
+    )
+    operation = models.CharField(_("operation"), max_length=8, choices=Operation)
+    trigger = models.CharField(_("trigger"), max_length=9, choices=Trigger)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        related_name="+",
+    )
+    revision = models.PositiveIntegerField(_("revision"))
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    method = models.CharField(_("method"), max_length=6)
+    url = models.TextField(_("URL"))
+    request_body = models.TextField(_("request body"), blank=True)
+    status_code = models.PositiveSmallIntegerField(
+        _("status code"), null=True, blank=True
+    )
+    response_body = models.TextField(_("response body"), blank=True)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
+    error = models.TextField(_("error"), blank=True)
+    # False once they are pruned, so that they are not looked for again.
+    has_bodies = models.BooleanField(
+        _("has bodies"), default=True, db_default=True, editable=False
+    )
+
+    class Meta:
+        verbose_name = _("submission")
+        verbose_name_plural = _("submissions")
+        indexes = [
+            # What happened lately, which it answers alone, and pruning.
+            models.Index(
+                fields=["started_at", "outcome", "duration_ms"],
+                name="button_submission_lately",
+            ),
+            # Whose bodies are still to be pruned.
+            models.Index(
+                fields=["has_bodies", "started_at", "id"],
+                name="button_submission_bodies",
+            ),
+        ]
+        permissions = [
+            (
+                "view_bodies_submission",
+                _("Can view what was sent to Button and answered"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.status_code or self.outcome}"
