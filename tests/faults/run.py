@@ -80,6 +80,7 @@ def run_suite(folder: Path) -> int:
         ):
             archive = urlunsplit(urlsplit(database_url)._replace(path="/archive"))
             failed |= pytest(
+                *SHARED,
                 DATABASE_URL=database_url,
                 ARCHIVE_DATABASE_URL=archive,
                 CELERY_BROKER_URL=broker_url,
