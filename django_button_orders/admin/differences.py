@@ -26,6 +26,8 @@ class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
     list_display = ["order_id", "kind", "short_values", "row_link", "found_at", "fixed"]
     list_filter = ["kind", ("fixed_at", admin.EmptyFieldListFilter)]
     field_lookups = {"kind__exact", "fixed_at__isempty"}
+    # What is found again is the same row.
+    ordering = ["-found_at", "-pk"]
     search_fields = ["order_id"]
     search_help_text = _("A whole order ID, in the same letters.")
     fields = (

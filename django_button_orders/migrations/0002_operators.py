@@ -167,15 +167,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='difference',
-            index=models.Index(fields=['found_at'], name='button_difference_found'),
+            index=models.Index(fields=['found_at', 'id'], name='button_difference_found'),
         ),
         migrations.AddIndex(
             model_name='difference',
-            index=models.Index(fields=['kind', 'id'], name='button_difference_kind'),
+            index=models.Index(fields=['kind', 'found_at', 'id'], name='button_difference_kind'),
         ),
         migrations.AddIndex(
             model_name='difference',
-            index=models.Index(fields=['fixed_at', 'id'], name='button_difference_fixed'),
+            index=models.Index(fields=['fixed_at', 'found_at', 'id'], name='button_difference_fixed'),
         ),
         migrations.AddConstraint(
             model_name='difference',

@@ -105,11 +105,14 @@ class Difference(models.Model):
             ),
         ]
         indexes = [
-            # Pruning.
-            models.Index(fields=["found_at"], name="button_difference_found"),
-            # The filters of the list in the admin.
-            models.Index(fields=["kind", "id"], name="button_difference_kind"),
-            models.Index(fields=["fixed_at", "id"], name="button_difference_fixed"),
+            # Pruning, and the list in the admin, whose filters are below.
+            models.Index(fields=["found_at", "id"], name="button_difference_found"),
+            models.Index(
+                fields=["kind", "found_at", "id"], name="button_difference_kind"
+            ),
+            models.Index(
+                fields=["fixed_at", "found_at", "id"], name="button_difference_fixed"
+            ),
         ]
 
     def __str__(self) -> str:
