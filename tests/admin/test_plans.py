@@ -164,6 +164,8 @@ class DifferenceTests(PlanTestCase):
             {
                 "kind__exact=missing": {"kind"},
                 "fixed_at__isempty=1": {"fixed"},
+                "": {"found"},
+                "fixed_at__isempty=0": {"found", "fixed"},
                 "o=4": {"found"},
                 "o=-4": {"found"},
                 "q=7": {"unique"},
