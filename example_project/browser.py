@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urljoin
@@ -24,7 +25,7 @@ class Browser:
 
     def submit(self, action: str = "", **changes: Any) -> str:
         """Fill in the form of the page that goes to ``action``, and send it."""
-        form = find_form(self.page, action)
+        form = find_form(self.page, action, changes)
         url = urljoin(self.url, form.action)
         data = {**form.values, **{key: str(value) for key, value in changes.items()}}
         headers = {"Referer": self.url}
@@ -85,12 +86,14 @@ class FormParser(HTMLParser):
             self.textarea = ""
 
 
-def find_form(page: str, action: str) -> Form:
+def find_form(page: str, action: str, fields: Iterable[str]) -> Form:
+    """Return the first form that goes there, and has these fields."""
     parser = FormParser()
     parser.feed(page)
     for form in parser.forms:
         # Django's logout button is a form of every page of the admin.
         path = form.action.partition("?")[0]
-        if path.endswith(action) and "logout" not in path:
+        is_meant = path.endswith(action) and "logout" not in path
+        if is_meant and form.values.keys() >= set(fields):
             return form
     raise LookupError(f"The page has no form that goes to '{action}'.")

@@ -239,7 +239,7 @@ def serve(day: Day) -> None:
     say(f"Admin:   {day.processes.shop_url}/admin/ (clerk, {PASSWORD})")
     say(f"Sandbox: {day.processes.sandbox_url}/sandbox")
     say("Ctrl-C ends it all.")
-    while all(process.poll() is None for process in day.processes.running):
+    while all(process.poll() is None for process in day.processes.running.values()):
         time.sleep(1)
     raise DemoError("One of the processes has ended by itself.")
 

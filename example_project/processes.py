@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,8 @@ class Processes:
         self.var_dir = var_dir
         self.sandbox_url = f"http://127.0.0.1:{free_port()}"
         self.shop_url = f"http://127.0.0.1:{free_port()}"
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.is_over = threading.Event()
         self.env = {
             **os.environ,
             "VAR_DIR": str(var_dir),
@@ -46,6 +48,11 @@ class Processes:
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         worker = ("worker", "--concurrency", "2", "--loglevel", "INFO")
         self.start("worker", *celery, *worker, *quiet)
+        threading.Thread(
+            target=self.keep_running,
+            args=("worker", *celery, *worker, *quiet),
+            daemon=True,
+        ).start()
         pidfile = str(self.var_dir / "beat.pid")
         self.start("beat", *celery, "beat", "--pidfile", pidfile)
         wait_for(
@@ -65,16 +72,25 @@ class Processes:
         wait_for("the shop to answer", lambda: is_up(self.shop_url), seconds)
 
     def start(self, name: str, *arguments: str) -> None:
-        with (self.var_dir / f"{name}.log").open("wb") as log:
-            self.running.append(
-                subprocess.Popen(  # noqa: S603 - our own commands
-                    [sys.executable, *arguments],
-                    cwd=HERE,
-                    env=self.env,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+        with (self.var_dir / f"{name}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(  # noqa: S603 - our own commands
+                [sys.executable, *arguments],
+                cwd=HERE,
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
+
+    def keep_running(self, name: str, *arguments: str) -> None:
+        """
+        Start a process again that has ended, as systemd would.
+
+        The broker that needs no server hands out a message while it is being
+        written, now and then, and Celery's worker gives up on it.
+        """
+        while not self.is_over.wait(0.5):
+            if self.running[name].poll() is not None and not self.is_over.is_set():
+                self.start(name, *arguments)
 
     def manage(self, *arguments: str, show: bool = False, **env: str) -> str:
         """Run a command of the shop, and return what it printed."""
@@ -103,9 +119,10 @@ class Processes:
         )
 
     def stop_all(self) -> None:
-        for process in self.running:
+        self.is_over.set()
+        for process in self.running.values():
             process.terminate()
-        for process in self.running:
+        for process in self.running.values():
             try:
                 process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
