@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django_button_orders import tasks
-from django_button_orders.moves import Mover, in_batches, log
+from django_button_orders.moves import Mover, in_batches, log_one
 
 # An operator who waits holds the locks of so many orders at a time: the shop may be
 # saving one of them.
@@ -46,7 +46,7 @@ def move_later(
     away: then the others stay as they are. One more log entry says who has asked
     for ``what``, and with which note, so that messages carry keys alone.
     """
-    [entry] = log(user_id, [(None, what)], note)
+    entry = log_one(user_id, what, note)
     batches = in_batches(pks)
     taken = tasks.publish_moves(verb, batches, using=using, entry_id=entry.pk)
     if not taken:

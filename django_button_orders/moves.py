@@ -133,20 +133,31 @@ def described(move: Move, note: str) -> str:
     return str(NOTED % {"what": move.logged, "note": note} if note else move.logged)
 
 
-def log(user_id: Any, objects: Sequence[tuple[int | None, str]], message: str) -> Any:
-    """Write into the admin's log, with one statement. Return the entries."""
+def log(user_id: Any, objects: Sequence[tuple[int, str]], message: str) -> None:
+    """Write into the admin's log, with one statement."""
+    entries = log_entries()
+    new = [new_entry(user_id, pk, name, message) for pk, name in objects]
+    entries.bulk_create(new)
+
+
+def log_one(user_id: Any, name: str, message: str) -> Any:
+    """Write one entry about no order. Return it, with its key."""
+    # Not every database says which keys it gave to many.
+    entry = new_entry(user_id, None, name, message)
+    entry.save(using=log_entries().db)
+    return entry
+
+
+def new_entry(user_id: Any, pk: int | None, name: str, message: str) -> Any:
     entries = log_entries()
     kind = ContentType.objects.db_manager(entries.db).get_for_model(ButtonOrder)
-    return entries.bulk_create(
-        entries.model(
-            user_id=user_id,
-            content_type_id=kind.pk,
-            object_id=None if pk is None else str(pk),
-            object_repr=name[:200],
-            action_flag=CHANGE,
-            change_message=message,
-        )
-        for pk, name in objects
+    return entries.model(
+        user_id=user_id,
+        content_type_id=kind.pk,
+        object_id=None if pk is None else str(pk),
+        object_repr=name[:200],
+        action_flag=CHANGE,
+        change_message=message,
     )
 
 

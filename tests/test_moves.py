@@ -90,10 +90,9 @@ class RingTests(QueueTestCase):
                 assert self.rung() == [(REPORT, [pk], by_admin) for pk in self.pks]
 
     def test_one_stands_for_a_batch_of_many(self):
-        [entry] = LogEntry.objects.bulk_create(
-            [LogEntry(user=self.user, action_flag=2, object_repr="Retry: 3 orders")]
+        entry = LogEntry.objects.create(
+            user=self.user, action_flag=2, object_repr="Retry: 3 orders"
         )
-        entry = LogEntry.objects.get()
 
         move_as_logged("retry", self.pks, using="default", entry_id=entry.pk)
 

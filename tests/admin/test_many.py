@@ -490,6 +490,15 @@ class LargeSetTests(Asking, TransactionTestCase):
         for message in messages:
             app.tasks[message.headers["task"]](*message.payload[0])
 
+    def test_database_that_does_not_say_the_keys_of_many(self):
+        """As MySQL does not."""
+        kind = type(connection.features)
+        with mock.patch.object(kind, "can_return_rows_from_bulk_insert", False):
+            self.say_yes_and_read()
+
+        self.work(celery.take_messages())
+        assert self.dismissed() == self.count
+
     def test_message_that_comes_twice(self):
         self.say_yes_and_read()
         messages = celery.take_messages()
