@@ -55,8 +55,9 @@ def ping(account: str) -> Ping:
 
 
 def is_expected(answer: Answer) -> bool:
-    # A page is from some proxy or web server, and not from Button.
-    return answer.status_code == NOT_FOUND and not answer.is_html
+    # A page, or a plain text, is from some proxy or web server: Button has JSON.
+    is_from_button = answer.is_json and not answer.is_html
+    return answer.status_code == NOT_FOUND and is_from_button
 
 
 def describe(answer: Answer) -> str:

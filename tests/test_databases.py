@@ -4,7 +4,8 @@ from contextlib import suppress
 
 import pytest
 import responses
-from django.db import OperationalError, connections
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError, connections
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from django_button_orders.databases import (
@@ -58,13 +59,25 @@ class DatabaseTests(TestCase):
 
         def do(alias):
             done.append(alias)
-            raise OperationalError
+            raise error
 
-        with self.assertLogs("django_button_orders", "ERROR") as logs:
+        for error in (OperationalError(), InterfaceError(), KeyError("jane")):
+            with (
+                self.subTest(error=error),
+                self.assertLogs("django_button_orders", "ERROR") as logs,
+            ):
+                in_each_database(do)
+
+            assert done.pop() == "default"
+            assert f"Database default: {type(error).__name__}" in logs.output[0]
+            assert "jane" not in logs.output[0]
+
+    def test_time_that_is_over_is_over_for_all(self):
+        def do(alias):
+            raise SoftTimeLimitExceeded
+
+        with pytest.raises(SoftTimeLimitExceeded):
             in_each_database(do)
-
-        assert done == ["default"]
-        assert "Database default: OperationalError" in logs.output[0]
 
     def test_one_that_does_not_answer_is_no_empty_one(self):
         """Whoever asks for the rows is told, and not that there are none."""

@@ -65,6 +65,11 @@ class PingTests(SimpleTestCase):
                 "status": 404,
                 **page,
             },
+            "Something answers, but not as Button does: an answer (404).": {
+                "status": 404,
+                "body": "default backend - 404",
+                "content_type": "text/plain",
+            },
         }.items():
             with self.subTest(message=message):
                 responses.reset()

@@ -17,7 +17,11 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from django_button_orders import __version__
-from django_button_orders.databases import borrowed_connection, database_aliases
+from django_button_orders.databases import (
+    allowed_aliases,
+    borrowed_connection,
+    has_table,
+)
 from django_button_orders.delivery import Exchange
 from django_button_orders.exceptions import ButtonError
 from django_button_orders.signals import call_ended
@@ -83,9 +87,10 @@ class Readings:
 
 def read_all() -> list[Sample]:
     samples: list[Sample] = []
-    for alias in database_aliases():
+    for alias in allowed_aliases():
         with borrowed_connection(alias):
-            samples += samples_of(find_statistics(alias))
+            if has_table(alias):
+                samples += samples_of(find_statistics(alias))
     return samples
 
 

@@ -128,14 +128,18 @@ class Loop:
         done = report_due(
             using=alias,
             rows=self.narrow(enabled_rows(alias)),
-            shift=Shift(seconds=SWEEP_SECONDS, is_stopped=lambda: self.stop.is_set),
+            shift=Shift(
+                seconds=SWEEP_SECONDS,
+                is_stopped=lambda: self.stop.is_set,
+                is_patient=True,
+            ),
         )
         self.outcomes += done
         if self.is_whole:
             self.attempt("noted", alias, note_sweep)
         if self.clock() >= self.compare_at[alias]:
-            self.attempt("compared", alias, self.compare)
             self.compare_at[alias] = self.clock() + RECONCILE_SECONDS
+            self.attempt("compared", alias, self.compare)
         is_pruned = self.clock() < self.prune_at[alias] or self.prune(alias)
         # What was only given back would be given back again.
         return not is_pruned or not done.keys() <= {"release"}
@@ -144,7 +148,7 @@ class Loop:
         """Do what may fail: orders are reported all the same. Return what it does."""
         try:
             return action(alias)
-        except Error as exc:
+        except Exception as exc:  # noqa: BLE001 - also those of a shop's adapters
             logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
                 "Database %s is not %s: %s", alias, what, describe_for_log(exc)
             )

@@ -25,6 +25,9 @@ class Stop:
 
     def wait(self, seconds: float) -> None:
         """Wait so long, unless it is told to end meanwhile."""
+        if self.is_set:
+            # The bell was heard by whoever waited then.
+            return
         with suppress(Empty):
             self.bell.get(timeout=seconds)
 

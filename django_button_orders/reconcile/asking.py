@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
 from django_button_orders.delivery import Attempt, Exchange, call
+from django_button_orders.exceptions import ButtonError
 from django_button_orders.pacing import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.senders import Senders
 from django_button_orders.verdicts import Outcome, Verdict, judge
@@ -170,15 +171,30 @@ def judge_question(exchange: Exchange) -> Verdict:
     result = judge(verdicts.RETRIEVE, exchange.answer)
     if isinstance(result, Verdict):
         return result
-    if result == verdicts.UPDATE or exchange.status_code == 404:
-        return Verdict(outcome=Outcome.REPORTED)
     answer = exchange.answer
     error = (
         verdicts.describe(verdicts.RETRIEVE, answer)
         if isinstance(answer, Answer)
         else str(answer)
     )
+    if is_from_others(answer):
+        return Verdict(
+            outcome=Outcome.RETRY, reason=verdicts.UNAVAILABLE, error=error
+        )
+    if result == verdicts.UPDATE or exchange.status_code == 404:
+        return Verdict(outcome=Outcome.REPORTED)
     return Verdict(outcome=Outcome.FAILED, reason=verdicts.REFUSED, error=error)
+
+
+def is_from_others(answer: Answer | ButtonError) -> bool:
+    """
+    Return whether a proxy, say, does not know the address: Button answers in JSON.
+
+    Taken for Button's word, it would have all the orders there are sent again.
+    """
+    if not isinstance(answer, Answer) or answer.status_code != 404:
+        return False
+    return answer.is_html or not answer.is_json
 
 
 def is_unanswered(attempt: Attempt) -> bool:

@@ -75,11 +75,14 @@ def compare_model(
     adapter: OrderAdapter, days: int, *, using: str, is_over: IsOver
 ) -> Counter[str]:
     checkpoints = Checkpoint.objects.using(using)
-    name = f"reconcile recent {adapter.model._meta.label}"
+    orders = recent_orders(adapter, days, using=using)
+    # A position is about these fields, and a deployment may change them.
+    names = " ".join(orders.names)
+    name = f"reconcile recent {adapter.model._meta.label} by {names}"[:255]
     checkpoint, _ = checkpoints.get_or_create(name=name)
     counts: Counter[str] = Counter()
     steps = compare(
-        recent_orders(adapter, days, using=using),
+        orders,
         position=checkpoint.position,
         batch_size=BATCH_SIZE,
         fixes=True,

@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 from django.test import SimpleTestCase
 
 from django_button_orders.management.interrupts import Interruption, Pace
+from django_button_orders.management.stopping import Stop
 
 
 class InterruptionTests(SimpleTestCase):
@@ -46,6 +48,17 @@ class InterruptionTests(SimpleTestCase):
         thread.join()
 
         assert seen == [False]
+
+
+class StopTests(SimpleTestCase):
+    def test_told_to_end_nobody_waits(self):
+        stop = Stop()
+        stop.set()
+        began = time.monotonic()
+        for _ in range(3):
+            stop.wait(60)
+
+        assert time.monotonic() - began < 60
 
 
 class Waits:

@@ -8,10 +8,12 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.test import TestCase, override_settings
 
+from django_button_orders.adapters import OrderAdapter, register, unregister
 from django_button_orders.management.loop import Loop
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, Submission
 from tests.commands.sandboxed import ProcessTestCase
+from tests.shop.models import Page
 from tests.test_prune import create, state_of
 from tests.utils import button_settings, create_row
 
@@ -148,6 +150,24 @@ class LoopTests(TestCase):
         refused = [line for line in logs.output if "default is not pruned" in line]
         assert len(refused) == 2
         assert state_of(old) == "whole"
+
+    def test_adapter_with_a_bug(self):
+        """What goes wrong in a comparison keeps nothing else from being done."""
+        old = create(400)
+        adapter = type("BrokenAdapter", (OrderAdapter,), {"get_queryset": broken})
+        register(Page)(adapter)
+        self.addCleanup(unregister, Page)
+        with self.assertLogs("django_button_orders", "ERROR") as logs:
+            self.run_loop(turns=3)
+
+        # Once, and not each time around.
+        [line] = [line for line in logs.output if "default is not compared" in line]
+        assert "ZeroDivisionError" in line
+        assert state_of(old) == "deleted"
+
+
+def broken(adapter):
+    return 1 // 0
 
 
 # On a busy machine, a Button that is slow must not look like one that hangs.

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import threading
+from functools import partial
+
 import pytest
 import requests
 import responses
-from django.db import connection
-from django.test import TestCase, override_settings
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -78,6 +82,31 @@ class MetricTests(TestCase):
 
         table = PausedAccount._meta.db_table
         assert sum(table in query["sql"] for query in queries) == 1
+
+
+class ThreadTests(TransactionTestCase):
+    databases = {"default", "archive"}
+
+    def test_gives_back_its_connections(self):
+        """The reader's thread is nobody's to clean up."""
+        closed = []
+
+        def note_closing(alias):
+            closed.append(alias)
+            # What is in memory, Django leaves open.
+            BaseDatabaseWrapper.close(connections[alias])
+
+        def collect():
+            for alias in self.databases:
+                connections[alias].close = partial(note_closing, alias)
+            opentelemetry.read_all()
+
+        with override_settings(BUTTON_ORDERS=button_settings()):
+            thread = threading.Thread(target=collect)
+            thread.start()
+            thread.join()
+
+        assert sorted(closed) == ["archive", "default"]
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -193,6 +193,20 @@ class DifferingTests(ButtonTestCase):
         assert self.sandbox.orders["0"]["total"] == 7000
         assert self.compare() == {"agree": 1}
 
+    def test_proxy_that_does_not_know_the_address(self):
+        """All that it is asked about would be sent again."""
+        self.report()
+        url = order_url("0").replace("https://button.test", self.sandbox.url)
+        for text, kind in (("<html>", "text/html"), ("not found", "text/plain")):
+            with self.subTest(kind=kind):
+                with responses.RequestsMock() as proxy:
+                    proxy.add("GET", url, status=404, body=text, content_type=kind)
+
+                    assert self.compare(fixes=True) == {"fixed": 0}
+
+                assert self.ended.startswith("Button does not answer.")
+                assert not ButtonOrder.objects.pending().exists()
+
     def test_active_there(self):
         self.report()
         ButtonOrder.objects.get().cancel()

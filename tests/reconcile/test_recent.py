@@ -7,7 +7,12 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_button_orders.adapters import OrderAdapter, register, unregister
+from django_button_orders.adapters import (
+    OrderAdapter,
+    get_adapter,
+    register,
+    unregister,
+)
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent
 from django_button_orders.tasks import prune_submissions, reconcile_orders, shutdown
@@ -169,6 +174,23 @@ class UndatedTests(RecentTestCase):
         assert f"page-{pages[-1].pk}" in ids
         assert f"page-{pages[0].pk}" not in ids
         self.compare(seconds=2, clock=Clock())
+        assert ButtonOrder.objects.count() == BATCH_SIZE + 1
+
+    def test_date_field_that_was_not_there_before(self):
+        """Where the last one stopped means nothing any more: it begins again."""
+        Order.objects.bulk_create(Order(number=f"{at}") for at in range(BATCH_SIZE + 1))
+        adapter = get_adapter(Order)
+        self.addCleanup(vars(adapter).pop, "date_field", None)
+        adapter.date_field = ""
+        # The time for one page of each of both models.
+        self.compare(seconds=2, clock=Clock())
+        del adapter.date_field
+        assert ButtonOrder.objects.count() == BATCH_SIZE
+        ButtonOrder.objects.all().delete()
+        Order.objects.update(placed_at=timezone.now())
+
+        self.compare()
+
         assert ButtonOrder.objects.count() == BATCH_SIZE + 1
 
     def test_each_model_has_its_share_of_the_time(self):
