@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.adapters import registered
-from django_button_orders.conf import account_names
+from django_button_orders.admin.configured import known_accounts
 from django_button_orders.models import ButtonOrder, content_types
 
 Status = ButtonOrder.Status
@@ -80,12 +80,15 @@ class AccountFilter(admin.SimpleListFilter):
     parameter_name = "account"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
-        names = account_names()
+        names = known_accounts()
         is_shown = len(names) > 1 or self.value()
         return [(name, name) for name in names] if is_shown else []
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         account = self.value()
+        if account and "\0" in account:
+            # PostgreSQL does not even compare with it.
+            return queryset.none()
         return queryset.filter(account=account) if account else queryset
 
 

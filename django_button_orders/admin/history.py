@@ -11,8 +11,8 @@ from django.db import router
 from django.http import HttpRequest
 from django.utils import timezone
 
+from django_button_orders.admin.configured import keep_bodies_days
 from django_button_orders.admin.display import pretty
-from django_button_orders.conf import get_settings
 from django_button_orders.models import ButtonOrder, Submission
 
 MAX_SUBMISSIONS = 50
@@ -39,7 +39,7 @@ def history(
     users = users_of(shown)
     return {
         "may_view_bodies": with_bodies,
-        "keep_bodies_days": get_settings().keep_bodies_days,
+        "keep_bodies_days": keep_bodies_days(),
         "submissions": [
             {
                 "facts": submission,
@@ -92,8 +92,10 @@ def is_pruned(submission: Submission) -> bool:
     """
     if submission.request_body or submission.response_body:
         return False
+    days = keep_bodies_days()
+    if days is None:
+        return False
     if submission.method == "POST":
         return True
-    days = get_settings().keep_bodies_days
     is_old = timezone.now() - submission.started_at > timedelta(days=days)
     return is_old and submission.status_code is not None

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import display
 from django_button_orders.admin.changelist import CappedAdmin
+from django_button_orders.admin.configured import known_accounts
 from django_button_orders.admin.dates import BoughtFilter
 from django_button_orders.admin.export import ExportAdmin
 from django_button_orders.admin.filters import (
@@ -25,7 +26,6 @@ from django_button_orders.admin.filters import (
 from django_button_orders.admin.many import ManyAdmin
 from django_button_orders.admin.search import find
 from django_button_orders.admin.sources import source_link
-from django_button_orders.conf import account_names
 from django_button_orders.models import ButtonOrder
 
 
@@ -67,7 +67,7 @@ class ListingAdmin(ManyAdmin, ExportAdmin, CappedAdmin):
         return [*columns, "account"] if self.has_accounts() else columns
 
     def has_accounts(self) -> bool:
-        return len(account_names()) > 1
+        return len(known_accounts()) > 1
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.admin import display
 from django_button_orders.admin.asking import AskingAdmin, view_of_button
 from django_button_orders.admin.box import standing_context
+from django_button_orders.admin.configured import known_accounts
 from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
 from django_button_orders.admin.history import history
 from django_button_orders.admin.listing import ListingAdmin
@@ -23,7 +24,6 @@ from django_button_orders.admin.preview import preview
 from django_button_orders.admin.rights import may_view_bodies
 from django_button_orders.admin.sources import link_to_sources, source_link
 from django_button_orders.cleaners import CHANNELS
-from django_button_orders.conf import account_names
 from django_button_orders.fields import StrictJSONField
 from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
 
@@ -131,7 +131,7 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> Any:
         if db_field.name == "account":
-            names = [(name, name) for name in account_names()]
+            names = [(name, name) for name in known_accounts()]
             label = capfirst(db_field.verbose_name)
             return forms.ChoiceField(choices=names, label=label, required=False)
         if db_field.name == "partner_order_channel":

@@ -6,15 +6,16 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import verdicts
 from django_button_orders.admin.comparing import Line, compare
+from django_button_orders.admin.configured import keep_bodies_days
 from django_button_orders.admin.curl import as_curl
 from django_button_orders.admin.display import clip, indented
 from django_button_orders.answers import parse_object
-from django_button_orders.conf import get_settings
 from django_button_orders.delivery import Attempt, make_request, payload_of, prepare
 from django_button_orders.failures import describe_exception
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
@@ -119,8 +120,9 @@ def preview(order: ButtonOrder) -> Preview:
                 attempt = prepare(rehearsal(order))
             finally:
                 transaction.set_rollback(True, using=using)
-    except (DatabaseError, InterfaceError) as exc:
-        error = describe_exception(exc, "The database")
+    except (DatabaseError, InterfaceError, ImproperlyConfigured) as exc:
+        is_ours = isinstance(exc, ImproperlyConfigured)
+        error = str(exc) if is_ours else describe_exception(exc, "The database")
         return Preview(sentence=error, is_trouble=True, acknowledged=acknowledged)
     return describe(attempt, acknowledged)
 
@@ -175,7 +177,8 @@ def last_acknowledged(order: ButtonOrder) -> Acknowledged:
     if last is None:
         return Acknowledged(missing=str(NOT_ON_RECORD))
     if not last.request_body:
-        days = get_settings().keep_bodies_days
-        return Acknowledged(missing=str(PRUNED) % {"days": days})
+        days = keep_bodies_days()
+        pruned = NOT_ON_RECORD if days is None else PRUNED
+        return Acknowledged(missing=str(pruned) % {"days": days})
     payload = parse_object(last.request_body)
     return Acknowledged(payload=payload or {})

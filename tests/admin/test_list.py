@@ -12,7 +12,13 @@ from django.urls import reverse
 from django_button_orders.admin.changelist import MOST_LISTED
 from django_button_orders.models import ButtonOrder
 from django_button_orders.querysets import from_now
-from tests.admin.utils import LIST_URL, AdminTestCase, text_of
+from tests.admin.utils import (
+    ADD_URL,
+    LIST_URL,
+    AdminTestCase,
+    create_submission,
+    text_of,
+)
 from tests.shop.models import Order, Page
 from tests.utils import LONG_AGO, button_settings, create_row
 
@@ -139,6 +145,30 @@ class ListTests(AdminTestCase):
 
         assert b"<script>alert" not in response.content
         assert b"&lt;script&gt;alert(1)" in response.content
+
+
+@override_settings(BUTTON_ORDERS={**TWO_ACCOUNTS, "API_KEYS": "sk"})
+class UnreadableSettingTests(AdminTestCase):
+    """Whoever looks for what is wrong finds it on the pages."""
+
+    def test_list(self):
+        text = text_of(self.client.get(f"{LIST_URL}?account=eu"))
+
+        assert "BUTTON_ORDERS cannot be read, and nothing is sent" in text
+
+    def test_page(self):
+        create_submission(self.row, outcome="succeeded")
+        self.put(reported_revision=1, reported_digest="0")
+
+        assert "BUTTON_ORDERS has an unknown key 'API_KEYS'." in self.page()
+
+    def test_form(self):
+        assert self.client.get(ADD_URL).status_code == 200
+
+    def test_export(self):
+        url = reverse("admin:django_button_orders_buttonorder_export")
+
+        assert b"1994" in self.client.get(url).getvalue()
 
 
 class SearchTests(AdminTestCase):
