@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, Task, shared_task
 from celery._state import get_current_app
 from celery.signals import worker_init, worker_shutting_down
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from kombu import Connection
 
 from django_button_orders import databases, moves, prune, sweep
@@ -26,7 +27,6 @@ from django_button_orders.beat import (
 )
 from django_button_orders.conf import get_settings
 from django_button_orders.doorbell import Publisher, Ring
-from django_button_orders.pacing import AHEAD_SECONDS
 from django_button_orders.reconcile.findings import prune_differences
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.statistics import snapshot
@@ -46,6 +46,7 @@ SWEEP_SECONDS = 10
 # So does a comparison, which goes on where it has stopped.
 RECONCILE_SECONDS = 10
 HELP_EXPIRES_SECONDS = 30
+REMINDER_SECONDS = 0.25
 # What a broker may take for one step, by the names that its transport knows.
 TIMEOUT_SECONDS = 5
 TIMEOUTS = {
@@ -119,17 +120,30 @@ def call_for_help(**options: Any) -> None:
     ).start()
 
 
-def call_later() -> None:
-    """Have somebody sweep once the turns are over that others have taken."""
-    call_for_help(countdown=AHEAD_SECONDS)
+class Reminder:
+    """Has somebody sweep once an account has a turn: of many rings, few say so."""
+
+    def __init__(self) -> None:
+        self.silent_until = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        now = time.monotonic()
+        if now < self.silent_until:
+            return
+        self.silent_until = now + REMINDER_SECONDS
+        # Those who are refused in silence have their turns later than this one.
+        wait = seconds + REMINDER_SECONDS if seconds else 0
+        call_for_help(countdown=wait, expires=wait + HELP_EXPIRES_SECONDS)
 
 
 SHIFT = sweep.Shift(
     seconds=SWEEP_SECONDS,
     is_stopped=shutdown.is_ending,
     on_backlog=call_for_help,
-    on_throttled=call_later,
+    on_throttled=Reminder(),
 )
+# Of somebody who has called the task, and nobody else is there to help.
+ALONE = replace(SHIFT, on_backlog=lambda: None, on_throttled=lambda seconds: None)
 
 
 @shared_task(bind=True, base=QueuedTask, name=REPORT_ORDER, ignore_result=True)
@@ -166,14 +180,10 @@ def ring_later(task: Task[Any, Any], ring: Ring, delay: float) -> None:
 @shared_task(bind=True, base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
 def report_due_orders(self: Task[Any, Any]) -> None:
     """Sweep: report whatever is due, wherever it is."""
-    shift = SHIFT if is_worker(self) else replace(SHIFT, on_backlog=do_nothing)
+    shift = SHIFT if is_worker(self) else ALONE
     databases.in_each_database(lambda alias: sweep.report_due(using=alias, shift=shift))
     if not shutdown.is_ending():
         databases.in_each_database(snapshot.note_sweep)
-
-
-def do_nothing() -> None:
-    """Nobody else is there to help."""
 
 
 def is_worker(task: Task[Any, Any]) -> bool:
@@ -189,8 +199,7 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
             app.tasks[REPORT_DUE_ORDERS].apply_async(
                 producer=producer,
                 retry=False,
-                expires=HELP_EXPIRES_SECONDS,
-                **options,
+                **{"expires": HELP_EXPIRES_SECONDS, **options},
             )
     except Exception as exc:  # noqa: BLE001 - the next sweep goes on all the same
         logger.warning("The broker did not take a message (%s).", type(exc).__name__)
@@ -224,8 +233,11 @@ def reconcile_orders() -> None:
     # What was done is not done again, so a message may come twice, but not get lost.
     acks_late=True,
     reject_on_worker_lost=True,
-    autoretry_for=(OperationalError,),
+    autoretry_for=(OperationalError, InterfaceError),
+    # However long the database is away.
+    max_retries=None,
     retry_backoff=True,
+    retry_backoff_max=600,
 )
 def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
     """Retry, cancel or dismiss some of the many orders that somebody has chosen."""
