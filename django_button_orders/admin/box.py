@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from django_button_orders.admin.base import AddressedAdmin
 from django_button_orders.admin.display import badge
 from django_button_orders.admin.forms import MAX_NOTE_LENGTH
 from django_button_orders.admin.standing import describe, find_pause
@@ -75,10 +76,12 @@ def resume_buttons(
 
 
 def find_admin(site: AdminSite, model: Any) -> Any:
+    """Return the admin of a model of ours, unless a project has put its own there."""
     try:
-        return site.get_model_admin(model)
+        model_admin = site.get_model_admin(model)
     except NotRegistered:
         return None
+    return model_admin if isinstance(model_admin, AddressedAdmin) else None
 
 
 def safe_next_url(request: HttpRequest) -> str:

@@ -50,18 +50,25 @@ class ButtonOrderAdminMixin(ModelAdminBase):
         context = response.context_data or {}
         if context.get("original") is not None:
             page = response.resolve_template(response.template_name)
-            response.context_data = {**context, "button_order_page": page}
+            response.context_data = {
+                **context,
+                "button_order_page": page,
+                "button_order_site": self.admin_site,
+            }
             response.template_name = PAGE
         return response
 
 
-def box_context(request: HttpRequest, host_order: Model) -> dict[str, Any]:
+def box_context(
+    request: HttpRequest, host_order: Model, site: AdminSite | None = None
+) -> dict[str, Any]:
     """
     Return what the box has to say to a user: nothing to one who may not see it.
 
-    An error of the database's is none of the page's, which shows the shop's order.
+    ``site`` is the one that the page belongs to, where that is known. An error of
+    the database's is none of the page's, which shows the shop's order.
     """
-    site = site_of(request)
+    site = site or site_of(request)
     if not may_see(request, site):
         return {}
     using = router.db_for_write(type(host_order), instance=host_order)
@@ -119,11 +126,14 @@ def may_see(request: HttpRequest, site: AdminSite) -> bool:
 
 
 def has_pages(site: AdminSite) -> bool:
-    """Return whether Button orders are registered there, and have addresses."""
-    if not site.is_registered(ButtonOrder):
+    """Return whether Button orders have our pages there, and those have addresses."""
+    model_admin = find_admin(site, ButtonOrder)
+    if model_admin is None:
         return False
+    # Another site of the same name may have the addresses, but not this page.
+    name = f"{site.name}:{model_admin.url_name('retry')}"
     try:
-        reverse(f"{site.name}:index")
+        reverse(name, args=[0])
     except NoReverseMatch:
         return False
     return True

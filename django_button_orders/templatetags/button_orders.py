@@ -12,7 +12,7 @@ register = template.Library()
 
 
 @register.inclusion_tag("admin/django_button_orders/host/box.html", takes_context=True)
-def button_order_box(context: template.Context, host_order: Model) -> dict[str, Any]:
+def button_order_box(context: template.Context, host_order: Any) -> dict[str, Any]:
     """Show how the report of the shop's order stands, and the user's buttons."""
     # Django imports all tags there are, and the admin cannot be imported where it
     # is not installed.
@@ -21,7 +21,10 @@ def button_order_box(context: template.Context, host_order: Model) -> dict[str, 
     request = getattr(context, "request", None)
     if request is None:
         raise ImproperlyConfigured("{% button_order_box %} needs a request.")
+    if not isinstance(host_order, Model):
+        # What a template does not know is an empty text there.
+        return {}
     return {
-        **box_context(request, host_order),
+        **box_context(request, host_order, context.get("button_order_site")),
         "is_popup": context.get("is_popup", False),
     }

@@ -11,7 +11,7 @@ import pytest
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
-from django.template import Context, Template
+from django.template import Context, RequestContext, Template
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
@@ -42,11 +42,18 @@ desk.register(Order, OrderAdmin)
 desk.register(ButtonOrder, ButtonOrderAdmin)
 desk.register(PausedAccount, PausedAccountAdmin)
 till.register(Order, OrderAdmin)
+# One whose admins of our models are Django's own, and one named like the default site.
+plain, twin = admin.AdminSite("plain"), admin.AdminSite()
+plain.register(Order, OrderAdmin)
+plain.register([ButtonOrder, PausedAccount])
+twin.register(Order, OrderAdmin)
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("desk/", desk.urls),
     path("till/", till.urls),
+    path("plain/", plain.urls),
 ]
+twin_urlpatterns = (path("twin/", twin.urls),)
 
 
 class ReplicaRouter:
@@ -327,6 +334,32 @@ class SiteTests(HostTestCase):
         assert self.form("retry", url) is None
 
 
+    def test_admin_that_is_not_ours(self):
+        self.fail()
+
+        assert "This admin site has no page for it" in self.text(
+            host_url(self.order, "plain")
+        )
+
+    def test_pages_of_an_admin_that_is_not_ours(self):
+        pause = PausedAccount.objects.create(
+            account="default", probe_at="2026-11-01T12:00Z"
+        )
+        for obj in (self.row, pause):
+            name = f"plain:django_button_orders_{obj._meta.model_name}"
+            with self.subTest(name=name):
+                self.open(reverse(f"{name}_changelist"))
+                self.open(reverse(f"{name}_change", args=[obj.pk]))
+
+    @override_settings(ROOT_URLCONF=twin_urlpatterns)
+    def test_two_sites_of_the_same_name(self):
+        self.fail()
+
+        text = self.text(f"/twin/shop/order/{self.order.pk}/change/")
+
+        assert "Failed This admin site has no page for it" in text
+
+
 class DatabaseTests(HostTestCase):
     databases = {"default", "archive"}
 
@@ -404,6 +437,14 @@ class TagTests(HostTestCase):
         self.client.force_login(self.user)
 
         assert "Failed This admin site has no page for it" in self.text()
+
+    def test_variable_that_there_is_not(self):
+        self.client.force_login(self.user)
+        request = self.client.get(self.url).wsgi_request
+        request.user = self.user
+        page = Template("{% load button_orders %}{% button_order_box ordre %}")
+
+        assert page.render(RequestContext(request)).strip() == ""
 
     def test_without_a_request(self):
         page = Template("{% load button_orders %}{% button_order_box order %}")
