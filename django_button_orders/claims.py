@@ -106,8 +106,14 @@ class Claims:
         for account in self.paused.probeable().values_list("account", flat=True):
             rows = self.rows.filter(account=account)
             is_due = rows.due().exists()
-            if is_due and self.paused.take_probe(account, seconds=PAUSE_SECONDS):
-                attempts += self.claim(rows, 1)
+            if not is_due:
+                continue
+            if self.paused.take_probe(account, seconds=PAUSE_SECONDS):
+                claimed = self.claim(rows, 1)
+                attempts += claimed
+                if not claimed:
+                    # Somebody else has the row: the next one is the probe.
+                    self.paused.probe_now(account)
         for attempt in attempts:
             attempt.is_probe = True
         return attempts

@@ -134,9 +134,9 @@ class Pace:
         rate = rate_of(account)
         if rate is None or not count:
             return [0.0] * count
-        needed = count + self.owed[account]
-        self.owed[account] = min(needed, 0)
-        first = time.monotonic() + take_turns(account, max(needed, 0))
+        # What was not called is no credit: its turns are over.
+        needed = count + self.owed.pop(account, 0)
+        first = time.monotonic() + take_turns(account, needed)
         return [first + turn / rate for turn in range(count)]
 
     def call(self, attempt: Attempt, by: float) -> bool:
@@ -156,7 +156,7 @@ class Pace:
 
     def note_calls(self, account: str, calls: int) -> None:
         """Note that an order took so many calls, where one was reckoned with."""
-        if calls != 1 and rate_of(account) is not None:
+        if calls > 1 and rate_of(account) is not None:
             self.owed[account] += calls - 1
 
 

@@ -17,7 +17,7 @@ from django_button_orders.conf import get_settings
 from django_button_orders.delivery import Attempt, perform, prepare_all, released
 from django_button_orders.failures import describe_for_log
 from django_button_orders.models import ButtonOrder
-from django_button_orders.pacing import wait_until
+from django_button_orders.pacing import AHEAD_SECONDS, seconds_ahead, wait_until
 from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.record import record_all, record_surely
 from django_button_orders.senders import Senders
@@ -39,19 +39,17 @@ class Shift:
     How long a sweep may last, in about so many seconds, and what ends it before.
 
     Once ``is_stopped()``, what has begun is finished and the rest given back.
-    ``on_backlog`` is called once, if there is more than a batch to do, or more than
-    an account's ``RATE_LIMIT`` let through. ``on_throttled`` is called for a ring
-    that came when it was not its account's turn.
+    ``on_backlog`` is called once, if there is more than a batch to do.
+    ``on_throttled`` is called where an account's ``RATE_LIMIT`` leaves something to
+    do, with the seconds until there is a turn for it. One who ``is_patient`` waits
+    for turns that others have taken, because nobody else would come back.
     """
 
     seconds: float = float("inf")
     is_stopped: Callable[[], bool] = lambda: False
     on_backlog: Callable[[], object] = lambda: None
-    on_throttled: Callable[[], object] = lambda: None
-
-    @property
-    def is_endless(self) -> bool:
-        return math.isinf(self.seconds)
+    on_throttled: Callable[[float], object] = lambda seconds: None
+    is_patient: bool = False
 
 
 def report(
@@ -89,7 +87,7 @@ def report_with_others(
         using=using,
         trigger=trigger,
         user_id=user_id,
-        on_throttled=shift.on_throttled,
+        on_throttled=lambda: shift.on_throttled(AHEAD_SECONDS),
     )
     report_due(
         using=using,
@@ -187,7 +185,8 @@ class Sweep:
                 raise
         if self.claims.unfinished and not self.has_backlog:
             # Only as fast as the account may be called: another has to go on.
-            self.shift.on_backlog()
+            ahead = min(map(seconds_ahead, self.claims.unfinished))
+            self.shift.on_throttled(max(ahead, 0.0))
         if self.released:
             self.outcomes[Outcome.RELEASE.value] = len(self.released)
         return self.outcomes
@@ -220,7 +219,10 @@ class Sweep:
     @property
     def must_wait(self) -> bool:
         """Whether there is something to do later, and nobody to come back for it."""
-        return self.claims.is_throttled and self.shift.is_endless and self.is_open
+        is_endless = math.isinf(self.shift.seconds)
+        is_patient = self.shift.is_patient or is_endless
+        may_go_on = self.is_fruitful and self.is_open
+        return self.claims.is_throttled and is_patient and may_go_on
 
     @property
     def is_open(self) -> bool:
@@ -232,9 +234,12 @@ class Sweep:
         # Enough that threads have something to do while the next are prepared.
         is_hungry = senders.in_flight + len(self.early) < 2 * self.concurrency
         is_time = now >= self.look_at or not self.unsettled
+        return is_hungry and is_time and self.is_fruitful and self.is_open
+
+    @property
+    def is_fruitful(self) -> bool:
         # What was only given back would be claimed again, without end.
-        is_fruitful = self.released_in_a_row <= 2 * self.batch_size
-        return is_hungry and is_time and is_fruitful and self.is_open
+        return self.released_in_a_row <= 2 * self.batch_size
 
     def claim(self) -> list[Attempt]:
         attempts = self.claims.take(self.batch_size)

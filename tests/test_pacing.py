@@ -7,7 +7,13 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.claims import Claims, claim_one, enabled_rows
 from django_button_orders.models import ButtonOrder, CallRate, Submission
-from django_button_orders.pacing import Pace, seconds_ahead, take_turns, wait_until
+from django_button_orders.pacing import (
+    AHEAD_SECONDS,
+    Pace,
+    seconds_ahead,
+    take_turns,
+    wait_until,
+)
 from django_button_orders.querysets import from_now
 from django_button_orders.sweep import Shift, report, report_due, report_with_others
 from tests.utils import (
@@ -136,14 +142,14 @@ class RoomTests(TestCase):
 
         assert 290 < seconds_ahead("default") <= 300
 
+    @override_settings(BUTTON_ORDERS=SLOW)
     def test_calls_that_were_not_made(self):
+        """Their turns are over."""
         pace = Pace()
-        for _ in range(3):
-            pace.note_calls("default", 0)
-        pace.moments("default", 2)
+        pace.note_calls("default", 0)
+        pace.moments("default", 1)
 
-        assert pace.owed["default"] == -1
-        assert seconds_ahead("default") <= 0
+        assert 90 < seconds_ahead("default") <= 100
 
 
 class SweepTests(TestCase):
@@ -239,6 +245,14 @@ class SweepTests(TestCase):
 
         assert report_due(using="default") == {"reported": 1}
 
+    @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=20))
+    def test_patience(self):
+        create_row()
+        set_clock(0.3)
+
+        shift = Shift(seconds=60, is_patient=True)
+        assert report_due(using="default", shift=shift) == {"reported": 1}
+
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_waiting_ends_with_the_process(self):
         asked = []
@@ -261,18 +275,19 @@ class SweepTests(TestCase):
 
         report_due(
             using="default",
-            shift=Shift(seconds=0.05, on_backlog=lambda: asked.append(True)),
+            shift=Shift(seconds=0.05, on_throttled=asked.append),
         )
 
         assert len(calls()) == 1
-        assert asked == [True]
+        # When the next turn is.
+        assert 90 < asked[0] <= 100
 
     @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=100))
     def test_nobody_goes_on_when_all_is_done(self):
         asked = []
         create_row()
 
-        report_due(using="default", shift=Shift(on_backlog=lambda: asked.append(True)))
+        report_due(using="default", shift=Shift(on_throttled=asked.append))
 
         assert asked == []
 
@@ -287,10 +302,10 @@ class SweepTests(TestCase):
             using="default",
             trigger="save",
             user_id=None,
-            shift=Shift(seconds=1, on_throttled=lambda: asked.append(True)),
+            shift=Shift(seconds=1, on_throttled=asked.append),
         )
 
-        assert asked == [True]
+        assert asked == [AHEAD_SECONDS]
         assert calls() == []
         assert ButtonOrder.objects.due().count() == 1
 
