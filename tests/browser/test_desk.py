@@ -120,7 +120,7 @@ def test_a_paused_account_is_resumed_on_the_list(customer, operator, button):
     operator.see("the account is paused")
     operator.open_list()
 
-    operator.press("Resume default")
+    operator.press("Resume the account default")
     operator.read("The account default goes on")
     operator.open_order(number)
     operator.see("Button has this order")
