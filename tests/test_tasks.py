@@ -20,6 +20,7 @@ from django_button_orders import doorbell
 from django_button_orders.doorbell import Ring
 from django_button_orders.models import ButtonOrder
 from django_button_orders.observations import Snapshot
+from django_button_orders.pacing import take_turns
 from django_button_orders.tasks import (
     CeleryPublisher,
     prune_submissions,
@@ -257,6 +258,24 @@ class WorkerTests(QueueTestCase):
         [message] = celery.take_messages()
         assert message.headers["task"] == "django_button_orders.report_due_orders"
         assert message.headers["expires"] is not None
+
+    @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.05))
+    def test_ring_out_of_turn_calls_later(self):
+        """Many of them, once."""
+        take_turns("default", 2)
+        for number in range(3):
+            self.run_task(report_order, create_row(order_id=f"{number}").pk)
+
+        for thread in threading.enumerate():
+            if thread.name == "button-orders-help":
+                thread.join(10)
+        messages = celery.take_messages()
+        assert 1 <= len(messages) <= 3
+        assert {message.headers["task"] for message in messages} == {
+            "django_button_orders.report_due_orders"
+        }
+        assert messages[0].headers["eta"] is not None
+        assert self.statuses() == ["pending"] * 3
 
     def test_caller_who_is_no_worker(self):
         """Nobody else is called, and no other order is waited for."""
