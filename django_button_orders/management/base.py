@@ -21,6 +21,8 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from django_button_orders.management.held_back import describe
+
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
 AGE = re.compile(r"([0-9]{1,8})([smhdw])")
@@ -152,12 +154,17 @@ def rate(text: str) -> float:
     return value
 
 
-def fail_unless_done(outcomes: Counter[str]) -> None:
+def fail_unless_done(outcomes: Counter[str], held_back: Counter[str]) -> None:
     """Raise ``CommandError`` when some orders were not settled."""
+    complaints = []
     failed = outcomes["failed"]
     unfinished = sum(outcomes[name] for name in UNFINISHED)
     if failed or unfinished:
-        raise CommandError(
+        complaints.append(
             f"{failed} failed and need a person, {unfinished} will be tried again. "
             "The admin shows the reasons."
         )
+    if held_back:
+        complaints.append(describe(held_back))
+    if complaints:
+        raise CommandError(" ".join(complaints))

@@ -24,12 +24,14 @@ class Terminal:
         return bool(self.output.isatty())
 
 
-def progress_bar(output: OutputWrapper, title: str, total: int | None) -> tqdm[Any]:
+def progress_bar(
+    output: OutputWrapper, title: str, total: int | None, *, unit: str = " orders"
+) -> tqdm[Any]:
     """Return a bar with the rate and the time left, if somebody can see it."""
     return tqdm(
         desc=title,
         total=total,
-        unit=" orders",
+        unit=unit,
         # Redrawn in place, or not at all: not in logs and pipes.
         disable=not output.isatty(),
         dynamic_ncols=True,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import responses
 from django.test import TestCase, override_settings
 
-from django_button_orders.models import ButtonOrder, Checkpoint
+from django_button_orders.models import ButtonOrder, Checkpoint, PausedAccount
 from tests.commands.utils import call
 from tests.faults.processes import wait_for
 from tests.shop.models import Order, OrderLine
@@ -190,6 +190,22 @@ class BackfillTests(TestCase):
 
         assert len(calls()) == 1
         assert ButtonOrder.objects.get(order_id="direct").status == "pending"
+
+    def test_now_while_the_account_is_paused(self):
+        PausedAccount.objects.pause("default", seconds=60, error="401")
+
+        out, _, error = self.backfill("--now", "--batch-size", "3")
+
+        assert out == "10 created.\n"
+        assert error == (
+            "10 orders are still to be reported: account default is paused."
+        )
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_now_while_the_account_is_switched_off(self):
+        _, _, error = self.backfill("--now", "--order-id", "3")
+
+        assert "ENABLED is false for account default" in error
 
     @responses.activate
     def test_now_with_failures(self):

@@ -12,7 +12,7 @@ from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from django_button_orders.management.stopping import noting_signals
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.observations import Snapshot
 from tests.commands.sandboxed import ProcessTestCase
 from tests.commands.utils import call
@@ -205,6 +205,48 @@ class ReportTests(TestCase):
 
         assert json.loads(out) == {"failed": 1}
         assert error.startswith("1 failed and need a person")
+
+    def test_sweep_is_noted_whatever_becomes_of_the_orders(self):
+        add_answer("POST", status=400)
+        create_row()
+
+        self.report()
+
+        assert Snapshot.objects.exists()
+
+    def test_paused_account(self):
+        """Orders that stay due are not nothing to do."""
+        PausedAccount.objects.pause("default", seconds=60, error="401")
+        create_row(order_id="1")
+        create_row(order_id="2")
+        for arguments, count in (
+            ((), 2),
+            (("--all",), 2),
+            (("--limit", "1"), 1),
+            (("--order-id", "2"), 1),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.report(*arguments)
+
+                assert error == (
+                    f"{count} orders are still to be reported: "
+                    "account default is paused."
+                )
+        ButtonOrder.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+        assert self.report() == ("Nothing to do.\n", "", "")
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_account_that_is_switched_off(self):
+        """That is as it should be, except for orders that somebody names."""
+        create_row()
+
+        assert self.report() == ("Nothing to do.\n", "", "")
+        _, _, error = self.report("--order-id", "1994")
+
+        assert error == (
+            "1 orders are still to be reported: ENABLED is false for account default."
+        )
+        assert calls() == []
 
     def test_will_retry(self):
         add_answer("POST", status=503)

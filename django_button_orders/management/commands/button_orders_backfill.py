@@ -31,6 +31,7 @@ from django_button_orders.management.base import (
     fail_unless_done,
 )
 from django_button_orders.management.files import open_input, open_rejects
+from django_button_orders.management.held_back import count_disabled, count_paused
 from django_button_orders.management.interrupts import Interruption, Pace
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.models import ButtonOrder, Checkpoint
@@ -72,6 +73,7 @@ class Command(ButtonOrdersCommand):
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self.outcomes: Counter[str] = Counter()
+        self.held_back: Counter[str] = Counter()
         self.missing = set(self.options.order_ids)
         self.interruption = Interruption()
         self.pace = Pace(self.options.rate, self.interruption)
@@ -228,14 +230,17 @@ class Command(ButtonOrdersCommand):
         self.errors = kept(self.errors + backfill.errors)
 
     def report(self, batch: Batch) -> int:
-        rows = batch.queryset().values("pk")
+        rows = enabled_rows(batch.using).filter(pk__in=batch.queryset().values("pk"))
         outcomes = report_due(
             using=batch.using,
-            rows=enabled_rows(batch.using).filter(pk__in=rows),
+            rows=rows,
             trigger="backfill",
             shift=Shift(is_stopped=self.interruption.is_set),
         )
         self.outcomes += outcomes
+        self.held_back += count_paused(rows)
+        if self.options.order_ids:
+            self.held_back += count_disabled(batch.queryset())
         return sum(outcomes.values())
 
     def complain(self, error: str) -> None:
@@ -276,4 +281,4 @@ class Command(ButtonOrdersCommand):
             missing = ", ".join(sorted(self.missing))
             raise CommandError(f"No order to report has the id: {missing}.")
         if self.options.now:
-            fail_unless_done(self.outcomes)
+            fail_unless_done(self.outcomes, self.held_back)

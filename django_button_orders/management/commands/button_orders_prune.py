@@ -4,10 +4,10 @@ import argparse
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from tqdm import tqdm
 
 from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand, positive
+from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.prune import (
     CHUNK,
@@ -98,7 +98,8 @@ class Command(ButtonOrdersCommand):
 
     def prune(self, retentions: list[Retention], batch_size: int, stop: Stop) -> Pruned:
         pruned = Pruned()
-        with tqdm(unit=" submissions", disable=None, file=self.stderr) as bar:
+        unit = " submissions"
+        with progress_bar(self.stderr, "Pruning", None, unit=unit) as bar:
             for alias in database_aliases():
                 pruned += prune_submissions(
                     using=alias,

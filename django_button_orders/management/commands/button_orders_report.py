@@ -13,7 +13,9 @@ from django_button_orders.management.base import (
     fail_unless_done,
     positive,
 )
+from django_button_orders.management.held_back import count_disabled, count_paused
 from django_button_orders.management.loop import Loop
+from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.selection import (
     Selection,
     add_selection,
@@ -91,11 +93,12 @@ class Command(ButtonOrdersCommand):
         with noting_signals() as stop:
             outcomes = self.report_once(stop)
         self.summarize(outcomes, format)
-        fail_unless_done(outcomes)
+        if self.is_sweep and not stop.is_set:
+            # Whatever became of the orders.
+            in_each_database(note_sweep)
+        fail_unless_done(outcomes, self.held_back)
         if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
-        if self.is_sweep:
-            in_each_database(note_sweep)
         if failed:
             raise CommandError(
                 f"These orders have failed: {', '.join(failed)}. "
@@ -143,11 +146,16 @@ class Command(ButtonOrdersCommand):
     def report_once(self, stop: Stop) -> Counter[str]:
         outcomes: Counter[str] = Counter()
         seen = 0
-        with tqdm(unit=" orders", disable=None, file=self.stderr) as bar:
+        self.held_back: Counter[str] = Counter()
+        with progress_bar(self.stderr, "Reporting", None) as bar:
             for alias in database_aliases():
                 if self.is_sweep:
                     outcomes += report_rows(enabled_rows(alias), stop, bar)
+                    self.held_back += count_paused(enabled_rows(alias))
                     continue
+                if self.selection.order_ids:
+                    named = self.selection.narrow(ButtonOrder.objects.using(alias))
+                    self.held_back += count_disabled(named)
                 for pks in pages(self.rows(alias), self.left(seen)):
                     if stop.is_set:
                         break
@@ -155,6 +163,7 @@ class Command(ButtonOrdersCommand):
                     rows = enabled_rows(alias).filter(pk__in=pks)
                     rows.waiting().make_due()
                     outcomes += report_rows(rows, stop, bar)
+                    self.held_back += count_paused(rows)
         return outcomes
 
     @property
