@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -52,7 +51,7 @@ class PausedAccountAdmin(ReadOnlyAdmin):
         # Who may resume it need not see it here: the button is on its orders, too.
         if not self.has_resume_permission(request):
             raise PermissionDenied
-        account = self.get_object(request, unquote(object_id))
+        account = self.get_written_object(request, object_id)
         self.resume(request, [account.pk] if account else [])
         return HttpResponseRedirect(safe_next_url(request) or self.next_page(request))
 

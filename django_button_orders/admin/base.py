@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.db import connections, transaction
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import ValidationError
+from django.db import connections, router, transaction
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
@@ -37,6 +39,18 @@ class AddressedAdmin(ModelAdminBase):
             "opts": self.opts,
         }
         return str(add_preserved_filters(context, url))
+
+    def get_written_object(self, request: HttpRequest, object_id: str) -> Any:
+        """
+        Return a row as it is where it is written, or None.
+
+        What is read elsewhere may be late, and is not to be acted upon.
+        """
+        rows = self.get_queryset(request).using(router.db_for_write(self.model))
+        try:
+            return rows.get(pk=unquote(object_id))
+        except (self.model.DoesNotExist, ValidationError, ValueError):
+            return None
 
     def post_path(self, route: str, view: Any, name: str) -> URLPattern:
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from django.contrib import messages
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
@@ -72,7 +71,7 @@ class ButtonsAdmin(AddressedAdmin):
         self, request: HttpRequest, object_id: str, *, may: bool
     ) -> ButtonOrder:
         """Return an order for somebody who may see it, and do what is asked for."""
-        order: ButtonOrder | None = self.get_object(request, unquote(object_id))
+        order: ButtonOrder | None = self.get_written_object(request, object_id)
         if not (may and self.has_view_permission(request, order)):
             raise PermissionDenied
         if order is None:

@@ -333,7 +333,6 @@ class SiteTests(HostTestCase):
         assert "Failed This admin site has no page for it" in text
         assert self.form("retry", url) is None
 
-
     def test_admin_that_is_not_ours(self):
         self.fail()
 
@@ -382,7 +381,6 @@ class DatabaseTests(HostTestCase):
     def test_replica_is_behind(self):
         with suppress_reporting():
             Order(pk=self.order.pk, number="42").save(using="archive")
-        create_row(pk=self.row.pk, order_id="42", using="archive")
         ButtonOrder.objects.using("default").update(status="failed", reason="refused")
 
         assert "Button refused this order" in self.text()
@@ -390,6 +388,18 @@ class DatabaseTests(HostTestCase):
 
         row = ButtonOrder.objects.using("default").get(pk=self.row.pk)
         assert row.status == "pending"
+
+    @override_settings(DATABASE_ROUTERS=[f"{__name__}.ReplicaRouter"])
+    def test_resume_where_a_replica_is_behind(self):
+        paused = PausedAccount.objects.using("default")
+        pause = paused.create(account="default", probe_at="2026-11-01T12:00Z")
+
+        url = reverse(
+            "admin:django_button_orders_pausedaccount_resume", args=[pause.pk]
+        )
+        self.client.post(url)
+
+        assert not paused.exists()
 
     @override_settings(DATABASE_ROUTERS=[f"{__name__}.ShopRouter"])
     def test_database_that_the_admin_does_not_show(self):
