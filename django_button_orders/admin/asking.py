@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.translation import gettext
@@ -22,6 +23,7 @@ from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import as_sentence
 from django_button_orders.answers import parse_object
 from django_button_orders.cleaners import as_line
+from django_button_orders.failures import describe_exception
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.retrieve import retrieve
 from django_button_orders.verdicts import message_of
@@ -77,6 +79,9 @@ class AskingAdmin(ButtonsAdmin):
             error = as_line(exc) if isinstance(exc, ValidationError) else str(exc)
             text = NOT_ASKED % {"error": as_sentence(error)}
             self.message_user(request, text, messages.ERROR)
+        except (DatabaseError, InterfaceError) as exc:
+            error = as_sentence(describe_exception(exc, "The database"))
+            self.message_user(request, NO_ANSWER % {"error": error}, messages.ERROR)
         else:
             self.log_change(request, order, gettext("Asked Button about it."))
             self.message_user(request, *describe_answer(submission, order))

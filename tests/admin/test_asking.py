@@ -5,7 +5,7 @@ import json
 import responses
 from django.contrib.admin.models import LogEntry
 from django.contrib.messages import get_messages
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
@@ -89,6 +89,17 @@ class AskTests(AskingTestCase):
                 assert said in self.ask(**answer)
                 assert said in self.section()
                 assert self.asked == ["GET /v1/order/1994"]
+
+    def test_busy_database(self):
+        def refuse(execute, sql, params, many, context):
+            if sql.startswith("INSERT INTO") and "_submission" in sql:
+                raise OperationalError("database is locked")
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(refuse):
+            said = self.ask(**order_answer())
+
+        assert said.startswith("Button did not say what it knows: The database raised")
 
     def test_recorded(self):
         self.ask(**order_answer())
