@@ -9,7 +9,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
 
@@ -17,7 +17,8 @@ def source_link(item: Any) -> str | None:
     """Return what the shop's order is called, with a link if one was looked for."""
     if item.source_id is None:
         return None
-    model = item.get_source_model()
+    is_known = hasattr(item, "source_model")
+    model = item.source_model if is_known else item.get_source_model()
     if model is None:
         return str(item.source_id)
     name = f"{model._meta.verbose_name} {item.source_id}"
@@ -25,9 +26,13 @@ def source_link(item: Any) -> str | None:
     return format_html('<a href="{}">{}</a>', url, name) if url else name
 
 
-def address(site: AdminSite, model: Any, source_id: str) -> str:
+def address(site: AdminSite, model: Any, source_id: str) -> str | None:
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-    return reverse(name, args=[quote(source_id)], current_app=site.name)
+    try:
+        return reverse(name, args=[quote(source_id)], current_app=site.name)
+    except NoReverseMatch:
+        # A shop's admin may have other pages than Django's.
+        return None
 
 
 def link_to_sources(request: HttpRequest, site: AdminSite, items: Any) -> None:
@@ -36,10 +41,14 @@ def link_to_sources(request: HttpRequest, site: AdminSite, items: Any) -> None:
 
     They are for users who may see them there. The items are rows, or differences.
     """
+    # Also those that are gone, which nothing else remembers.
+    models: dict[Any, Any] = {}
     by_model: dict[Any, list[Any]] = {}
     for item in items:
+        if item.source_type_id not in models:
+            models[item.source_type_id] = item.get_source_model()
+        model = item.source_model = models[item.source_type_id]
         item.source_url = None
-        model = item.get_source_model()
         if model is not None and site.is_registered(model):
             by_model.setdefault(model, []).append(item)
     for model, its_items in by_model.items():

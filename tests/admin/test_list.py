@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import path, reverse
 
+from django_button_orders.admin import ButtonOrderAdmin
 from django_button_orders.admin.changelist import MOST_LISTED
 from django_button_orders.models import ButtonOrder
 from django_button_orders.querysets import from_now
@@ -344,6 +346,28 @@ class HostOrderTests(AdminTestCase):
         ButtonOrder.objects.exclude(pk=self.row.pk).update(source_type=kind)
 
         assert self.cell() == str(self.order.pk)
+
+    def test_type_that_is_gone(self):
+        for number in range(5):
+            create_row(order_id=f"{number}", source_id="7", source_type_id=9999)
+
+        with CaptureQueriesContext(connection) as queries:
+            assert self.cell() == "7"
+
+        asked = [query["sql"] for query in queries if "= 9999" in query["sql"]]
+        assert len(asked) == 1
+
+    def test_admin_without_such_a_page(self):
+        class NoPage(admin.ModelAdmin):
+            def get_urls(self):
+                return []
+
+        site = admin.AdminSite()
+        site.register(Order, NoPage)
+        site.register(ButtonOrder, ButtonOrderAdmin)
+        urlconf = (path("admin/", site.urls),)
+        with override_settings(ROOT_URLCONF=urlconf):
+            assert self.cell() == f"order {self.order.pk}"
 
     def test_model_that_is_not_in_the_admin(self):
         kind = ContentType.objects.get_for_model(Page)
