@@ -109,8 +109,11 @@ class CappedAdmin(AddressedAdmin):
         self, lookup: str, value: Any, request: HttpRequest | None = None
     ) -> bool:
         """Allow what the filters offer: anything else would read the whole table."""
+        name = lookup.partition("__")[0]
+        if name == "pk":
+            return False
         try:
-            self.opts.get_field(lookup.partition("__")[0])
+            self.opts.get_field(name)
         except FieldDoesNotExist:
             # A name of a filter's own, or a mistake, which Django takes care of.
             return True

@@ -73,6 +73,7 @@ class FilterTests(FilterTestCase):
 
         assert self.list("?account=eu") == ["1995"]
         assert self.list("?account=default") == ["1994"]
+        assert self.list("?account=%00") == []
         assert len(self.list()) == 2
 
     def test_account_that_is_the_only_one(self):
@@ -141,6 +142,8 @@ class FilterTests(FilterTestCase):
     def test_nothing_but_what_is_offered(self):
         """Other fields are in no index, and some of them are about customers."""
         for lookup in (
+            "pk",
+            "pk__contains",
             "last_error__contains",
             "customer__email__contains",
             "status__startswith",
