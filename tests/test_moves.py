@@ -4,7 +4,7 @@ import threading
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.test import (
     TestCase,
     TransactionTestCase,
@@ -15,6 +15,7 @@ from django.test import (
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
 from django_button_orders.moves import Mover, move_as_logged
+from django_button_orders.tasks import move_orders
 from tests.admin.utils import create_user
 from tests.test_tasks import QueueTestCase, take_messages
 from tests.utils import LONG_AGO, button_settings
@@ -114,6 +115,24 @@ class RingTests(QueueTestCase):
         assert moved == 2
         assert [pks[0] for _task, pks, _keywords in self.rung()] == self.pks[1:]
         assert LogEntry.objects.count() == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class TaskTests(TestCase):
+    def test_database_that_is_away_for_long(self):
+        pks = add_failed(3)
+        entry = LogEntry.objects.create(user=create_user(), action_flag=2)
+        troubles = [OperationalError("starting up"), InterfaceError("closed")] * 5
+
+        def be_away(execute, sql, params, many, context):
+            if troubles:
+                raise troubles.pop()
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(be_away):
+            move_orders.apply(("retry", pks, "default", entry.pk))
+
+        assert rows.due().count() == 3
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
