@@ -142,7 +142,11 @@ class Backfill:
 
     @property
     def is_enough(self) -> bool:
-        return self.limit is not None and self.seen >= self.limit
+        return self.left == 0
+
+    @property
+    def left(self) -> int | None:
+        return None if self.limit is None else self.limit - self.seen
 
     def pages(self, *, after: str = "", until: str = "") -> Iterator[list[Any]]:
         """Yield the orders by key, so that the last page costs what the first does."""
@@ -159,7 +163,7 @@ class Backfill:
         return field.to_python(text)
 
     def do(self, page: list[Any]) -> Batch:
-        batch, last = self.identify(page)
+        batch, last = self.identify(page, most=self.left)
         if self.dry_run:
             batch.try_out()
         else:
@@ -171,11 +175,14 @@ class Backfill:
         """Do orders that were done before: what counts is what is new."""
         batch, _ = self.identify(page)
         batch.counts, batch.errors = Counter(), []
+        if self.left is not None:
+            batch.rows = batch.new_rows()[: self.left]
         if self.dry_run:
             batch.try_out()
         else:
             batch.write()
         del batch.counts["already_there"]
+        batch.seen = batch.counts["created"]
         self.add_up(batch)
         return batch
 
@@ -189,10 +196,13 @@ class Backfill:
             )
 
     def add_up(self, batch: Batch) -> None:
+        self.seen += batch.seen
         self.counts += batch.counts
         self.errors = kept(self.errors + batch.errors)
 
-    def identify(self, page: list[Any]) -> tuple[Batch, Any]:
+    def identify(
+        self, page: list[Any], *, most: int | None = None
+    ) -> tuple[Batch, Any]:
         """Return a batch of the orders that are wanted, and the last one looked at."""
         batch = Batch(
             using=self.using,
@@ -204,7 +214,7 @@ class Backfill:
         with connections[self.using].execute_wrapper(self.note_query):
             for order in page:
                 self.identify_one(order, batch)
-                if self.is_enough:
+                if batch.seen == most:
                     break
         return batch, order
 
@@ -226,7 +236,6 @@ class Backfill:
             error = describe_exception(exc, identity.asking)
         if self.wanted and identity.order_id not in self.wanted:
             return
-        self.seen += 1
         batch.seen += 1
         if error:
             batch.refuse(f"{identity.order_id}: {error}")

@@ -86,7 +86,10 @@ class BatchFile:
             # Whatever was bought since then has been noted since then.
             not_built = Q(purchase_date__isnull=True, updated_at__gte=since)
             return rows.filter(bought | not_built, cancel_requested_at__isnull=True)
-        return rows.filter(updated_at__gte=since, updated_at__lt=until, revision__gt=1)
+        # Attempts move this date on, too, until the change has arrived.
+        unsettled = Q(status__in=[Status.PENDING, Status.FAILED])
+        changed = unsettled | Q(updated_at__lt=until)
+        return rows.filter(changed, updated_at__gte=since, revision__gt=1)
 
     def try_order(self, row: ButtonOrder, hosts: HostOrders) -> list[list[str]]:
         try:

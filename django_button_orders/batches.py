@@ -90,8 +90,11 @@ class Batch:
 
     def try_out(self) -> None:
         """Count the rows that are not there, and make none."""
-        known = self.queryset().values_list("account", "order_id")
-        self.count(len({tuple(row[:2]) for row in self.rows}.difference(known)))
+        self.count(len({tuple(row[:2]) for row in self.new_rows()}))
+
+    def new_rows(self) -> list[tuple[Any, ...]]:
+        known = set(self.queryset().values_list("account", "order_id"))
+        return [row for row in self.rows if tuple(row[:2]) not in known]
 
     def count(self, created: int) -> None:
         self.counts["created"] += created

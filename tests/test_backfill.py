@@ -140,6 +140,21 @@ class CheckpointTests(TestCase):
         assert order_ids() == [*map(str, range(10)), "least"]
         assert backfill.counts == {"created": 11}
 
+    def test_limit_is_for_what_is_new(self):
+        """Orders that are looked at once more do not use it up."""
+        self.adapter = get_adapter(Order)
+        for number in range(10):
+            make_orders(number, id=UUID(int=10 * number))
+        list(self.begin().run())
+        for number in range(3):
+            make_orders(f"new {number}", id=UUID(int=81 + number))
+
+        backfill = self.go_on(limit=2)
+        list(backfill.run())
+
+        assert backfill.seen == 2
+        assert order_ids() == [*map(str, range(10)), "new 0", "new 1"]
+
     def test_what_was_invalid_still_counts(self):
         make_pages("", "x")
         self.interrupt(self.begin(), 4)

@@ -376,9 +376,18 @@ class ChangesTests(BatchFileTestCase):
             ("too late", DAY + timedelta(days=1), 2),
         ):
             row = self.create(name)
-            change(row, updated_at=moment, revision=revision)
+            change(row, updated_at=moment, revision=revision, status="reported")
 
         assert self.ids("changes") == ["first", "last"]
+
+    @settings_with()
+    def test_changed_in_the_time_and_tried_again_since(self):
+        for status in ("pending", "failed", "reported"):
+            row = self.create(status)
+            later = DAY + timedelta(days=1)
+            change(row, updated_at=later, revision=2, status=status)
+
+        assert self.ids("changes") == ["pending", "failed"]
 
     @settings_with()
     def test_bought_in_the_time(self):

@@ -30,7 +30,7 @@ from django_button_orders.models import (
 from django_button_orders.reconcile.findings import AGREE, Finding, Found
 from django_button_orders.reconcile.values import differing, flat, shown
 from django_button_orders.report import without_btn_ref
-from django_button_orders.verdicts import SUCCESSES, Outcome, Verdict
+from django_button_orders.verdicts import EXHAUSTED, SUCCESSES, Outcome, Verdict
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
@@ -162,11 +162,13 @@ def is_old_news(row: ButtonOrder, desired: Desired) -> bool:
     What it shows is what the last attempt wanted to tell Button.
     """
     if desired.report is None:
-        return row.may_be_known and was_refused_to_cancel(row)
+        may_be_known = row.is_acknowledged or row.unanswered > 0
+        return may_be_known and was_refused_to_cancel(row)
     try:
         payload = row.as_report().as_payload()
     except ValidationError:
-        return False
+        # No attempt has got so far as to fill it in, and there will be no more.
+        return row.reason == EXHAUSTED
     return updatable(row, payload) == updatable(row, desired.payload)
 
 

@@ -306,6 +306,21 @@ class FailedTests(ShopTestCase):
 
         assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
 
+    def test_cancellation_that_was_refused_without_an_acknowledgement(self):
+        order = Order.objects.create(number="1994")
+        ButtonOrder.objects.update(unanswered=1)
+        add_answer("DELETE", order_url(), status=403)
+        self.write(order, is_cancelled=True)
+        assert self.report() == "failed"
+
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+
+    def test_given_up_before_it_was_filled_in(self):
+        Order.objects.create(number="1994")
+        ButtonOrder.objects.update(status="failed", reason="exhausted")
+
+        assert self.compare(fixes=True) == {"failed": 1, "fixed": 0}
+
     def test_cancelled_after_a_refusal(self):
         self.refuse()
         order = self.place()
