@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError
+from django.db import DEFAULT_DB_ALIAS, Error
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
@@ -39,7 +39,7 @@ class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
         try:
             with borrowed_connection(self.alias):
                 passed = list(limits.passed(find_statistics(self.alias)))
-        except DatabaseError as exc:
+        except Error as exc:
             raise ServiceUnavailable(describe_for_log(exc)) from exc
         if passed:
             raise ServiceUnavailable(" ".join(passed))

@@ -7,7 +7,8 @@ from io import StringIO
 import pytest
 import responses
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connections
+from django.core.management.base import SystemCheckError
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.test import TestCase, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -187,13 +188,22 @@ class ExitTests(StatusTestCase):
 
     def test_database_away(self):
         def away(execute, *arguments):
-            raise OperationalError("It went away.")
+            raise error("It went away.")
 
-        with (
-            connections["default"].execute_wrapper(away),
-            pytest.raises(CommandError, match="went away") as raised,
-        ):
-            call_command("button_orders_status")
+        for error in (OperationalError, InterfaceError, DatabaseError):
+            with (
+                self.subTest(error=error),
+                connections["default"].execute_wrapper(away),
+                pytest.raises(CommandError, match="went away") as raised,
+            ):
+                call_command("button_orders_status")
+
+            assert raised.value.returncode == 2
+
+    @override_settings(BUTTON_ORDERS={"COLOR": "red"})
+    def test_checks_that_fail(self):
+        with pytest.raises(SystemCheckError) as raised:
+            call_command("button_orders_status", skip_checks=False)
 
         assert raised.value.returncode == 2
 

@@ -9,8 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.core.management.base import (
+    CommandError,
+    CommandParser,
+    SystemCheckError,
+)
+from django.db import Error
 
 from django_button_orders.conf import account_names
 from django_button_orders.databases import database_aliases
@@ -109,10 +113,10 @@ class Command(ButtonOrdersCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
-        except (DatabaseError, ImproperlyConfigured) as exc:
+        except (Error, ImproperlyConfigured) as exc:
             raise CommandError(str(exc), returncode=UNKNOWN) from exc
         except CommandError as exc:
-            if isinstance(exc.__cause__, DatabaseError):
+            if isinstance(exc, SystemCheckError) or isinstance(exc.__cause__, Error):
                 exc.returncode = UNKNOWN
             raise
 
