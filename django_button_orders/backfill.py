@@ -14,14 +14,18 @@ from django.db.models import DateTimeField, IntegerField, Model, QuerySet
 from django.utils.timezone import localtime
 
 from django_button_orders.adapters import OrderAdapter
-from django_button_orders.batches import LOCK_WAITS, Batch, as_parameter, kept
+from django_button_orders.batches import (
+    LARGEST_BATCH,
+    LOCK_WAITS,
+    Batch,
+    as_parameter,
+    kept,
+)
 from django_button_orders.failures import describe_exception
 from django_button_orders.models import ButtonOrder, Checkpoint, content_types
 from django_button_orders.operations import Identity
 from django_button_orders.savepoints import LazySavepoint
 
-# Databases have their limits for one statement.
-LARGEST_BATCH = 10_000
 COLUMNS = ("account", "order_id", "source_id")
 ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0
 

@@ -23,6 +23,9 @@ LOCK_WAITS = (0.1, 1.0, 5.0, 15.0, 60.0)
 # expense of one of both: it must not be the shop.
 GIVE_WAY = "SET LOCAL lock_timeout = '500ms'"
 
+# Databases have their limits for one statement.
+LARGEST_BATCH = 10_000
+
 
 @dataclass(kw_only=True)
 class Batch:
@@ -92,7 +95,7 @@ class Batch:
         """Count the rows that are not there, and make none."""
         self.count(len({tuple(row[:2]) for row in self.new_rows()}))
 
-    def new_rows(self) -> list[tuple[Any, ...]]:
+    def new_rows(self) -> list[Sequence[Any]]:
         known = set(self.queryset().values_list("account", "order_id"))
         return [row for row in self.rows if tuple(row[:2]) not in known]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
-from django_button_orders.batches import Batch, kept
+from django_button_orders.batches import LARGEST_BATCH, Batch, kept
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.databases import now_of
 from django_button_orders.files.jsonl import read_jsonl
@@ -49,8 +49,10 @@ class FileBackfill:
     limit: int | None = None
     batch_size: int = 1000
     dry_run: bool = False
+    is_stopped: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
+        self.batch_size = min(self.batch_size, LARGEST_BATCH)
         self.seen = 0
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
@@ -65,7 +67,8 @@ class FileBackfill:
         shared = {"next_attempt_at": now_of(self.using)}
         with ExitStack() as stack:
             entries = self.entries(stack)
-            is_more = True
+            # A table has been read once by now, which may take a while.
+            is_more = not self.is_stopped()
             while is_more and self.left != 0:
                 batch = Batch(using=self.using, names=COLUMNS, shared=shared)
                 is_more = self.fill(batch, entries)
@@ -123,7 +126,7 @@ class FileBackfill:
         if not self.stream.seekable():
             self.stream = self.copy(first, stack)
         first.close()
-        ids = OrderIds(self.open_table())
+        ids = OrderIds(self.open_table(), is_stopped=self.is_stopped)
         stack.callback(ids.close)
         table = self.open_table()
         self.refused = Rejects(self.rejects, table.head)

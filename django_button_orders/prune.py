@@ -165,7 +165,7 @@ class Pruning:
         done = 0
         for pks in self.pages(submissions) if self.pruned.is_complete else ():
             began = time.monotonic()
-            changed = self.change(pks, act)
+            changed = self.change(submissions, pks, act)
             done += changed
             self.progress(changed)
             # Not before: whoever has little time would never get anywhere.
@@ -195,14 +195,18 @@ class Pruning:
                 keys.filter(later, started_at__gte=started_at)[: self.batch_size]
             )
 
-    def change(self, pks: list[int], act: Callable[[Submissions], int]) -> int:
-        submissions = Submission.objects.using(self.using)
+    def change(
+        self,
+        submissions: Submissions,
+        pks: list[int],
+        act: Callable[[Submissions], int],
+    ) -> int:
         with transaction.atomic(using=self.using):
             if connections[self.using].features.has_select_for_update_skip_locked:
                 # A shop that deletes one of the orders must not keep us, nor we
                 # it. The next run finds what is left.
-                free = submissions.filter(pk__in=pks).select_for_update(
-                    skip_locked=True
-                )
+                rows = Submission.objects.using(self.using).filter(pk__in=pks)
+                free = rows.select_for_update(skip_locked=True)
                 pks = list(free.values_list("pk", flat=True))
+            # An order may have become pending since they were looked up.
             return act(submissions.filter(pk__in=pks))

@@ -6,6 +6,7 @@ from io import BytesIO
 import pytest
 from django.test import TestCase, override_settings
 
+from django_button_orders.batches import LARGEST_BATCH
 from django_button_orders.file_backfill import FileBackfill
 from django_button_orders.files.lines import LONGEST_LINE, UnreadableFileError
 from django_button_orders.models import ButtonOrder
@@ -84,6 +85,19 @@ class FileBackfillTests(TestCase):
 
         with pytest.raises(UnreadableFileError, match="cannot be read"):
             list(self.begin(stream).run())
+
+    def test_told_to_end_while_a_table_is_read_first(self):
+        """Nothing is written by what it knows until then."""
+        looks = iter([False, False])
+        content = f"{HEAD}{rows(*range(9))}".encode()
+
+        run = self.begin(BytesIO(content), is_stopped=lambda: next(looks, True)).run()
+
+        assert list(run) == []
+        assert not ButtonOrder.objects.exists()
+
+    def test_largest_batch(self):
+        assert self.begin(b"", batch_size=10**9).batch_size == LARGEST_BATCH
 
     def test_two_orders_in_one_batch_with_an_id(self):
         backfill = self.begin(json_lines("1", "1"))

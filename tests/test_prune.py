@@ -165,6 +165,20 @@ class ChunkTests(TestCase):
         assert (pruned.bodies_emptied, pruned.is_complete) == (24, True)
         assert (self.whole(self.row), self.whole(self.kept)) == (0, 24)
 
+    def test_order_that_becomes_pending_meanwhile(self):
+        def move(execute, sql, *arguments):
+            if sql.startswith("UPDATE") and "request_body" in sql and not moved:
+                moved.append(sql)
+                ButtonOrder.objects.update(status="pending")
+            return execute(sql, *arguments)
+
+        moved = []
+        with connection.execute_wrapper(move):
+            prune_submissions(using="default")
+
+        assert moved
+        assert self.whole(self.row) == 24
+
     def test_stopped(self):
         """After a chunk: one that has no time gets on all the same."""
         left = []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -195,8 +196,14 @@ class OrderIds:
     millions would not fit into the memory that is left.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(
+        self, table: Table, *, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         self.connection = sqlite3.connect("", isolation_level=None)
+
+        def goes_on(order_id: str) -> bool:
+            return not is_stopped()
+
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("PRAGMA journal_mode=OFF")
             cursor.execute(
@@ -206,7 +213,7 @@ class OrderIds:
             cursor.executemany(
                 "INSERT INTO seen VALUES (?, 1) "
                 "ON CONFLICT (id) DO UPDATE SET places = places + 1",
-                ((order_id,) for order_id in ids_of(table)),
+                ((order_id,) for order_id in takewhile(goes_on, ids_of(table))),
             )
 
     def is_scattered(self, order_id: str) -> bool:

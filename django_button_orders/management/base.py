@@ -168,3 +168,8 @@ def fail_unless_done(outcomes: Counter[str], held_back: Counter[str]) -> None:
         complaints.append(describe(held_back))
     if complaints:
         raise CommandError(" ".join(complaints))
+
+
+def printable(text: str) -> str:
+    """Return a text that can do nothing to a terminal: some of it came from afar."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

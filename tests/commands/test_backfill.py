@@ -327,6 +327,14 @@ class BackfillTests(TestCase):
         }
         assert error == "15 orders could not be identified."
 
+    def test_reasons_do_nothing_to_a_terminal(self):
+        Order.objects.update(trouble="is_reportable", email="\x1b[2J")
+
+        _, err, _ = self.backfill()
+
+        assert "[2J" in err
+        assert "\x1b" not in err
+
     def test_reasons_show_no_address(self):
         Order.objects.update(trouble="is_reportable", email="jane@example.com")
 

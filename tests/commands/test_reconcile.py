@@ -88,6 +88,17 @@ class ShopTests(ReconcileTestCase):
     def test_nothing_to_compare(self):
         assert self.reconcile("shop") == ("Nothing to do.\n", "", "")
 
+    def test_fix_that_is_a_failed_row(self):
+        """It is on record now, and will not be reported before somebody acts."""
+        Order.objects.bulk_create([Order(number="1", trouble="get_order_id")])
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            out, _, error = self.reconcile("shop", "--fix")
+
+        assert "due now" not in out
+        assert error == "1 orders were noted as failed and need a person."
+        assert self.reconcile("shop")[2] == ""
+
     def test_without_fix_nothing_changes(self):
         self.place(1)
         Order.objects.bulk_create([Order(number="new")])

@@ -29,6 +29,7 @@ from django_button_orders.management.backfill_options import (
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     fail_unless_done,
+    printable,
 )
 from django_button_orders.management.files import open_input, open_rejects
 from django_button_orders.management.held_back import count_disabled, count_paused
@@ -193,6 +194,7 @@ class Command(ButtonOrdersCommand):
                     limit=options.limit,
                     batch_size=self.batch_size,
                     dry_run=options.dry_run,
+                    is_stopped=self.interruption.is_set,
                 )
                 self.work(backfill, "file", None)
             except (OSError, UnreadableFileError) as exc:
@@ -245,13 +247,13 @@ class Command(ButtonOrdersCommand):
 
     def complain(self, error: str) -> None:
         self.bar.clear()
-        self.stderr.write(error)
+        self.stderr.write(printable(error))
 
     def finish(self) -> None:
         options = self.options
         if not options.from_file:
             for error in self.errors:
-                self.stderr.write(error)
+                self.stderr.write(printable(error))
         counts = {name: self.counts[name] for name in COUNTS}
         summary: dict[str, Any] = {
             "dry_run": options.dry_run,

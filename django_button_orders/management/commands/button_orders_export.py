@@ -18,7 +18,7 @@ from django_button_orders import columns
 from django_button_orders.batch_file import BatchFile
 from django_button_orders.conf import DEFAULT_ACCOUNT, get_settings
 from django_button_orders.databases import database_aliases
-from django_button_orders.management.base import ButtonOrdersCommand, moment
+from django_button_orders.management.base import ButtonOrdersCommand, moment, printable
 from django_button_orders.management.stopping import Stop, noting_signals
 
 STDOUT = "-"
@@ -97,7 +97,7 @@ class Command(ButtonOrdersCommand):
                 kind=options["kind"],
                 since=since,
                 until=until,
-                complain=self.stderr.write,
+                complain=lambda error: self.stderr.write(printable(error)),
             )
         except ImproperlyConfigured as exc:
             raise CommandError(str(exc)) from exc

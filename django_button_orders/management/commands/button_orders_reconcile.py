@@ -9,7 +9,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.databases import database_aliases
-from django_button_orders.management.base import ButtonOrdersCommand, positive, rate
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    positive,
+    printable,
+    rate,
+)
 from django_button_orders.management.comparisons import (
     add_selection,
     find_comparisons,
@@ -97,7 +102,7 @@ class Command(ButtonOrdersCommand):
         self.errors: list[str] = []
         self.ended: list[str] = []
         self.missing = set(self.options.order_ids)
-        self.seen = self.printed = 0
+        self.seen = self.printed = self.newly_failed = 0
         with noting_signals() as stop:
             comparisons = find_comparisons(self.options, stop)
             if self.is_json:
@@ -183,6 +188,7 @@ class Command(ButtonOrdersCommand):
     def print_found(self, found: Found) -> None:
         self.missing -= {finding.difference.order_id for finding in found.findings}
         self.errors += found.errors[: SHOWN_ERRORS - len(self.errors)]
+        self.newly_failed += sum(has_failed(finding) for finding in found.findings)
         for finding in found.findings:
             if self.is_json:
                 self.print_json(finding)
@@ -212,6 +218,10 @@ class Command(ButtonOrdersCommand):
         unfixed = sum(self.counts[kind] for kind in KINDS) - self.counts[FIXED]
         if unfixed:
             complaints.append(f"{unfixed} differences are not fixed.")
+        if self.newly_failed:
+            complaints.append(
+                f"{self.newly_failed} orders were noted as failed and need a person."
+            )
         if self.counts[NOT_COMPARED]:
             complaints.append(f"{self.counts[NOT_COMPARED]} orders were not compared.")
         if unknown := self.unknown_ids():
@@ -233,6 +243,12 @@ def as_json(finding: Finding) -> str:
     return json.dumps({**found, "is_fixed": finding.is_fixed})
 
 
+def has_failed(finding: Finding) -> bool:
+    """Return whether the fix was a row that says what its adapter raises."""
+    is_new = finding.row is None and finding.is_fixed
+    return is_new and finding.difference.kind == Difference.Kind.INVALID
+
+
 def as_line(finding: Finding, there: str) -> str:
     difference = finding.difference
     parts = [
@@ -241,15 +257,10 @@ def as_line(finding: Finding, there: str) -> str:
     ]
     details = "; ".join([*parts, *filter(None, [difference.error])])
     kind = Difference.Kind(difference.kind).label
-    state = " (due now)" if finding.is_fixed else ""
+    state = " (due now)" if finding.is_fixed and not has_failed(finding) else ""
     text = f"{difference.order_id}: {kind}{state}{': ' if details else '.'}{details}"
     return printable(text)
 
 
 def as_word(value: Any) -> str:
     return "nothing" if value is None else str(value)
-
-
-def printable(text: str) -> str:
-    """Return a text that can do nothing to a terminal: some of it came from afar."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
