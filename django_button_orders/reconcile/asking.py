@@ -178,9 +178,7 @@ def judge_question(exchange: Exchange) -> Verdict:
         else str(answer)
     )
     if is_from_others(answer):
-        return Verdict(
-            outcome=Outcome.RETRY, reason=verdicts.UNAVAILABLE, error=error
-        )
+        return Verdict(outcome=Outcome.RETRY, reason=verdicts.UNAVAILABLE, error=error)
     if result == verdicts.UPDATE or exchange.status_code == 404:
         return Verdict(outcome=Outcome.REPORTED)
     return Verdict(outcome=Outcome.FAILED, reason=verdicts.REFUSED, error=error)
