@@ -16,6 +16,7 @@ from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.observations import Snapshot
 from tests.commands.sandboxed import ProcessTestCase
 from tests.commands.utils import call
+from tests.faults.processes import wait_for
 from tests.utils import add_answer, button_settings, calls, create_row
 
 
@@ -265,13 +266,19 @@ class ReportTests(TestCase):
         assert "It went away" in error
 
     def end_during_the_call(self):
-        told = threading.Event()
+        told = threading.Lock()
 
         def answer(request):
             # Once: a second signal would end the tests.
-            if not told.is_set():
-                told.set()
+            if told.acquire(blocking=False):
                 os.kill(os.getpid(), signal.SIGTERM)
+            # Noted, the signal is the system's again.
+            wait_for(
+                "the signal",
+                lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,
+                60,
+                every=0.01,
+            )
             return 200, {}, ""
 
         responses.add_callback("POST", "https://button.test/v1/order", answer)
