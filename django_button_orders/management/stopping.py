@@ -16,12 +16,18 @@ class Stop:
 
     def __init__(self) -> None:
         self.is_set = False
+        self.number = 0
         # An Event would be locked by the very thread that a signal interrupts.
         self.bell: SimpleQueue[None] = SimpleQueue()
 
-    def set(self) -> None:
-        self.is_set = True
+    def set(self, number: int = signal.SIGTERM) -> None:
+        self.is_set, self.number = True, number
         self.bell.put(None)
+
+    @property
+    def exit_status(self) -> int:
+        """What a shell makes of a process that a signal has ended."""
+        return 128 + self.number
 
     def wait(self, seconds: float) -> None:
         """Wait so long, unless it is told to end meanwhile."""
@@ -46,10 +52,10 @@ def noting_signals() -> Iterator[Stop]:
         yield stop
         return
 
-    def note(*_: object) -> None:
-        for number in NUMBERS:
-            signal.signal(number, signal.SIG_DFL)
-        stop.set()
+    def note(number: int, frame: object) -> None:
+        for other in NUMBERS:
+            signal.signal(other, signal.SIG_DFL)
+        stop.set(number)
 
     before = {number: signal.getsignal(number) for number in NUMBERS}
     for number in NUMBERS:

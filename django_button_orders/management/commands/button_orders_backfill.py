@@ -3,8 +3,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.apps import apps
@@ -33,8 +33,9 @@ from django_button_orders.management.base import (
 )
 from django_button_orders.management.files import open_input, open_rejects
 from django_button_orders.management.held_back import count_disabled, count_paused
-from django_button_orders.management.interrupts import Interruption, Pace
+from django_button_orders.management.pace import Pace
 from django_button_orders.management.progress import progress_bar
+from django_button_orders.management.stopping import noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint
 from django_button_orders.sweep import Shift, report_due
 
@@ -76,18 +77,22 @@ class Command(ButtonOrdersCommand):
         self.outcomes: Counter[str] = Counter()
         self.held_back: Counter[str] = Counter()
         self.missing = set(self.options.order_ids)
-        self.interruption = Interruption()
-        self.pace = Pace(self.options.rate, self.interruption)
         if self.options.from_file:
             self.ask(lambda: f"The orders of {self.options.from_file}")
-            with self.interruption:
+            with self.noting():
                 self.work_through_file()
         else:
             selections = [self.select(adapter) for adapter in self.find_adapters()]
             self.ask(lambda: self.describe(selections))
-            with self.interruption:
+            with self.noting():
                 self.work_through_models(selections)
         self.finish()
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        with noting_signals() as self.stop:
+            self.pace = Pace(self.options.rate, self.stop)
+            yield
 
     @property
     def batch_size(self) -> int:
@@ -106,7 +111,7 @@ class Command(ButtonOrdersCommand):
     def work_through_models(self, selections: list[Selection]) -> None:
         checkpoints = []
         for adapter, orders in selections:
-            if self.left == 0 or self.interruption.is_set():
+            if self.left == 0 or self.stop.is_set:
                 return
             checkpoint = self.find_checkpoint(adapter, orders.db)
             backfill = Backfill(
@@ -194,7 +199,7 @@ class Command(ButtonOrdersCommand):
                     limit=options.limit,
                     batch_size=self.batch_size,
                     dry_run=options.dry_run,
-                    is_stopped=self.interruption.is_set,
+                    is_stopped=lambda: self.stop.is_set,
                 )
                 self.work(backfill, "file", None)
             except (OSError, UnreadableFileError) as exc:
@@ -224,7 +229,7 @@ class Command(ButtonOrdersCommand):
                     self.report(batch) if self.options.now else batch.counts["created"]
                 )
                 self.bar.update(batch.seen)
-                if self.interruption.is_set():
+                if self.stop.is_set:
                     break
                 self.pace.keep(done, seconds=time.monotonic() - began)
                 began = time.monotonic()
@@ -237,7 +242,7 @@ class Command(ButtonOrdersCommand):
             using=batch.using,
             rows=rows,
             trigger="backfill",
-            shift=Shift(is_stopped=self.interruption.is_set),
+            shift=Shift(is_stopped=lambda: self.stop.is_set),
         )
         self.outcomes += outcomes
         self.held_back += count_paused(rows)
@@ -261,7 +266,7 @@ class Command(ButtonOrdersCommand):
             **self.outcomes,
         }
         if options.format == "json":
-            interrupted = self.interruption.is_set()
+            interrupted = self.stop.is_set
             summary |= {"interrupted": interrupted, "errors": self.errors}
         elif options.dry_run:
             self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
@@ -270,11 +275,11 @@ class Command(ButtonOrdersCommand):
 
     def fail(self) -> None:
         """Raise ``CommandError`` unless all went well."""
-        if self.interruption.is_set():
+        if self.stop.is_set:
             how = "Run it again" if self.options.from_file else "--resume"
             raise CommandError(
                 f"Interrupted after {self.seen:,} orders. {how} to go on.",
-                returncode=self.interruption.exit_status,
+                returncode=self.stop.exit_status,
             )
         if self.counts["invalid"]:
             what = "read" if self.options.from_file else "identified"

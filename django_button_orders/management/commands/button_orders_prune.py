@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from django_button_orders.batches import LARGEST_BATCH
 from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand, positive
 from django_button_orders.management.progress import progress_bar
@@ -18,9 +19,6 @@ from django_button_orders.prune import (
     prune_submissions,
 )
 from django_button_orders.reconcile.findings import prune_differences
-
-# More keys than that do not fit into a statement of every database.
-LARGEST_BATCH = 10_000
 
 
 def batch_size(text: str) -> int:

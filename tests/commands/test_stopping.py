@@ -5,33 +5,25 @@ import signal
 import threading
 import time
 
-import pytest
 from django.test import SimpleTestCase
 
-from django_button_orders.management.interrupts import Interruption, Pace
-from django_button_orders.management.stopping import Stop
+from django_button_orders.management.pace import Pace
+from django_button_orders.management.stopping import Stop, noting_signals
 
 
-class InterruptionTests(SimpleTestCase):
+class SignalTests(SimpleTestCase):
     def test_notes_a_signal(self):
         for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-            with Interruption() as interruption:
-                assert not interruption.is_set()
+            with noting_signals() as stop:
+                assert not stop.is_set
                 os.kill(os.getpid(), number)
 
-                assert interruption.is_set()
-                assert interruption.exit_status == status
-
-    def test_second_signal_ends_it(self):
-        with Interruption():
-            os.kill(os.getpid(), signal.SIGINT)
-
-            with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGINT)
+                assert stop.is_set
+                assert stop.exit_status == status
 
     def test_leaves_signals_as_they_were(self):
         before = signal.getsignal(signal.SIGTERM)
-        with Interruption():
+        with noting_signals():
             pass
 
         assert signal.getsignal(signal.SIGTERM) is before
@@ -40,8 +32,8 @@ class InterruptionTests(SimpleTestCase):
         seen = []
 
         def work():
-            with Interruption() as interruption:
-                seen.append(interruption.is_set())
+            with noting_signals() as stop:
+                seen.append(stop.is_set)
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -88,8 +80,8 @@ class PaceTests(SimpleTestCase):
         assert self.waits(None, 1000, 0) == []
 
     def test_ends_with_an_interruption(self):
-        interruption = Interruption()
-        interruption.stop.set()
+        stop = Stop()
+        stop.set()
 
         # A test that fails here would take eleven days.
-        Pace(0.001, interruption).keep(1000, seconds=0)
+        Pace(0.001, stop).keep(1000, seconds=0)
