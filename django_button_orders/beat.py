@@ -21,7 +21,8 @@ def beat_schedule(*, sweep_seconds: float = 30) -> dict[str, dict[str, Any]]:
 
     The sweep runs every ``sweep_seconds``, the comparison of the latest orders
     with their rows every five minutes, pruning once a day. A message that waited
-    longer than its interval is dropped, the next one does its work.
+    longer than its interval is dropped, the next one does its work. Workers judge
+    that by their clocks: one that is fast by more than that drops them all.
     """
     return {
         "button-orders-report-due": {

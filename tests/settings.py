@@ -54,3 +54,5 @@ BUTTON_ORDERS = {
     "BASE_URL": env.str("TESTS_BUTTON_URL", default="http://127.0.0.1:9"),
 }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
+# Tests that run side by side share the broker, not the messages.
+CELERY_TASK_DEFAULT_QUEUE = env.str("PYTEST_XDIST_WORKER", default="celery")

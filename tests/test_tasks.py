@@ -43,7 +43,7 @@ from tests.utils import (
 )
 
 
-def take_messages(queue="celery"):
+def take_messages(queue=None):
     """Return the arguments of the messages in a queue, and empty it."""
     return [
         (message.headers["task"], *message.payload[:2])
