@@ -29,6 +29,7 @@ INSTALLED_APPS = [name for name in INSTALLED_APPS if name != OURS] + apps
 if OURS not in apps:
     # The example shop's has our box on it.
     INSTALLED_APPS.remove("django.contrib.admin")
+    ROOT_URLCONF = "shop.urls"
     MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith(OURS)]
 
 if certificate := os.environ.get("BENCH_CERTIFICATE"):
