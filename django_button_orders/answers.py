@@ -6,7 +6,6 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -15,6 +14,12 @@ from typing import Any, NamedTuple, Protocol
 CHUNK_BYTES = 16384
 ERROR_ENVELOPE = re.compile(r'"meta"\s*:\s*\{[^{}]*"status"\s*:\s*"error"')
 utc = timezone.utc
+
+
+class Headers(Protocol):
+    """The headers of a response, in any case."""
+
+    def get(self, name: str, default: str, /) -> str: ...
 
 
 class RawBody(Protocol):
@@ -77,7 +82,7 @@ class Body(NamedTuple):
     is_legible: bool = True
 
 
-def read_body(body: RawBody, headers: Mapping[str, str], limit: int) -> Body:
+def read_body(body: RawBody, headers: Headers, limit: int) -> Body:
     """
     Return at most ``limit`` bytes of the body.
 
@@ -116,17 +121,21 @@ def parse_object(body: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+def parse_retry_after(headers: Headers) -> float | None:
     """
     Return the seconds that an answer asks to wait, or None.
 
     ``Retry-After`` is in seconds or a date. ``X-Button-Limit-Reset-Seconds``
     is documented for another API of Button's; the longer of both counts.
     """
+    reset = headers.get("X-Button-Limit-Reset-Seconds", "")
+    retry_after = headers.get("Retry-After", "")
+    if not reset and not retry_after:
+        return None
     asked = [
-        parse_seconds(headers.get("X-Button-Limit-Reset-Seconds", "")),
-        parse_seconds(headers.get("Retry-After", "")),
-        parse_date(headers.get("Retry-After", ""), headers.get("Date", "")),
+        parse_seconds(reset),
+        parse_seconds(retry_after),
+        parse_date(retry_after, headers.get("Date", "")),
     ]
     known = [seconds for seconds in asked if seconds is not None]
     return max(known) if known else None

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models import Expression
 
-from django_button_orders.delivery import Attempt
+from django_button_orders.attempts import Attempt
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.outcomes import new_values, schedule
 from django_button_orders.statements import FENCE, Change, statements_for
@@ -29,12 +29,18 @@ class MovedError(Exception):
     """A row is not as it was when it was claimed: nothing was written."""
 
 
-def write_down(attempts: list[Attempt], *, using: str) -> dict[int, list[Submission]]:
+def write_down(
+    attempts: list[Attempt],
+    *,
+    using: str,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> dict[int, list[Submission]]:
     """
     Write attempts down whose rows are as they were, and return their submissions.
 
     They are by ``id(attempt)``; the others are left out. Raises
     ``MovedError`` where that is seen too late, which leaves all of them out.
+    ``meanwhile`` is called before anything is locked.
     """
     paused = set(PausedAccount.objects.using(using).values_list("account", flat=True))
     ended = [
@@ -48,6 +54,7 @@ def write_down(attempts: list[Attempt], *, using: str) -> dict[int, list[Submiss
     if not ended:
         return {}
     writing = Writing(ended, using=using)
+    meanwhile()
     with transaction.atomic(using=using):
         fenced = lock(ended, using=using)
         if len(fenced) < len(ended):

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from django_button_orders.attempts import Attempt
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.delivery import Attempt
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.outcomes import PAUSE_SECONDS
 from django_button_orders.pacing import Pace, is_limited

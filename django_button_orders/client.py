@@ -31,6 +31,8 @@ from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from django_button_orders.answers import (
     Answer,
+    Headers,
+    RawBody,
     parse_object,
     parse_retry_after,
     read_body,
@@ -42,7 +44,7 @@ from django_button_orders.redaction import (
     redact,
     without_beginning_of,
 )
-from django_button_orders.transport import KeptAdapter
+from django_button_orders.transport import KeptAdapter, is_target, write_head
 
 ORDERS = "/v1/order"
 REDACTED = "[API key]"
@@ -126,8 +128,10 @@ class ButtonClient:
                     prepared, timeout=timeout, stream=True, verify=True
                 )
                 with response:
-                    return self.read_answer(response)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
+                    return self.read_answer(
+                        response.status_code, response.headers, response.raw
+                    )
+        except BUTTON_ERRORS as exc:
             connection.adapter.close()
             raise as_button_error(exc) from None
 
@@ -142,21 +146,23 @@ class ButtonClient:
             headers["X-Button-API-Version"] = self.api_version
         return headers
 
-    def read_answer(self, response: requests.Response) -> Answer:
+    def read_answer(
+        self, status_code: int, headers: Headers, raw_body: RawBody
+    ) -> Answer:
         limit = self.max_response_bytes
-        raw = read_body(response.raw, response.headers, limit)
+        raw = read_body(raw_body, headers, limit)
         complete = raw.is_complete
         text = raw.data.decode("utf-8", "replace").replace("\0", "\ufffd")
         body = self.redact(text, complete=complete)
-        content_type = response.headers.get("Content-Type", "").lower()
+        content_type = headers.get("Content-Type", "").lower()
         return Answer(
-            status_code=response.status_code,
+            status_code=status_code,
             body=body,
             data=parse_object(body) if complete else None,
             is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
             is_json="json" in content_type and complete and body.strip() != "",
             is_legible=raw.is_legible,
-            retry_after=parse_retry_after(response.headers),
+            retry_after=parse_retry_after(headers),
         )
 
     def redact(self, text: str, *, complete: bool = True) -> str:
@@ -196,6 +202,25 @@ class Connection:
         ).prepare()
         # Retries belong to the database: a repeated POST is a second order.
         self.adapter = KeptAdapter(pool_connections=1, pool_maxsize=1)
+        # What follows the first line of each kind of request.
+        self.headers: dict[str, bytes] = {}
+
+    def write(self, request: Request, wire: Any) -> bytes:
+        """Return a request as it goes over the wire."""
+        aim = requests.PreparedRequest()
+        aim.url = self.base_url + request.path
+        if not is_target(aim.path_url):
+            raise requests.exceptions.InvalidURL
+        if request.method not in self.headers:
+            prepared = self.prepare(request)
+            prepared.headers.pop("Content-Length", None)
+            head = write_head(wire, request.method, prepared.headers)
+            self.headers[request.method] = head.partition(b"\r\n")[2]
+        start = f"{request.method} {aim.path_url} HTTP/1.1\r\n".encode("ascii")
+        if request.body is None:
+            return start + self.headers[request.method]
+        length = f"Content-Length: {len(request.body)}\r\n".encode("ascii")
+        return start + length + self.headers[request.method] + request.body
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
         # Not by a session, which would add cookies, or a password from a file.
@@ -228,18 +253,26 @@ _connections = Connections()
 @contextmanager
 def connection_for(client: ButtonClient) -> Iterator[Connection]:
     """Lend a connection, the one that was used last, or make one."""
-    if _connections.pid != os.getpid():
-        # A socket is not safe between processes: a forked child starts afresh.
-        _connections.__init__()  # type: ignore[misc]
-    idle = _connections.idle[client]
-    try:
-        connection = idle.pop()
-    except IndexError:
-        connection = new_connection(client)
+    connection = lend(client) or new_connection(client)
     try:
         yield connection
     finally:
-        idle.append(connection)
+        take_back(client, connection)
+
+
+def lend(client: ButtonClient) -> Connection | None:
+    """Lend the connection that was used last, if there is one."""
+    if _connections.pid != os.getpid():
+        # A socket is not safe between processes: a forked child starts afresh.
+        _connections.__init__()  # type: ignore[misc]
+    try:
+        return _connections.idle[client].pop()
+    except IndexError:
+        return None
+
+
+def take_back(client: ButtonClient, connection: Connection) -> None:
+    _connections.idle[client].append(connection)
 
 
 def new_connection(client: ButtonClient) -> Connection:
@@ -247,6 +280,10 @@ def new_connection(client: ButtonClient) -> Connection:
         return Connection(client)
     except ValueError:
         raise NotSentError(UNUSABLE) from None
+
+
+# What can go wrong with a request.
+BUTTON_ERRORS = (requests.RequestException, HTTPError, OSError, ValueError)
 
 
 def as_button_error(exc: BaseException) -> NotSentError | NoAnswerError:

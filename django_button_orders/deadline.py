@@ -52,10 +52,11 @@ def refuse_if_late() -> None:
 
 
 class DeadlineReader(io.RawIOBase):
-    """The reading end of a socket, until the deadline."""
+    """The reading end of a socket, after what has arrived, until the deadline."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, arrived: bytes = b"") -> None:
         self.sock = sock
+        self.arrived = memoryview(arrived)
         self.raw = sock.makefile("rb", buffering=0)
         self.read_timeout = sock.gettimeout()
         self.deadline = _exchange.deadline
@@ -65,6 +66,13 @@ class DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self.arrived:
+            count = min(len(buffer), len(self.arrived))
+            buffer[:count], self.arrived = self.arrived[:count], self.arrived[count:]
+            return count
+        return self.read_socket(buffer)
+
+    def read_socket(self, buffer: Any) -> int | None:
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("The deadline of the exchange has passed.")
@@ -79,19 +87,18 @@ class DeadlineReader(io.RawIOBase):
         super().close()
 
 
-class DeadlineResponse(HTTPResponse):
+class StrictResponse(HTTPResponse):
     """
-    A response that is read until the deadline, and refused when it is cut.
+    A response that is refused when it is cut.
 
     The standard library takes the end of the connection for the end of the
     head, and half an answer of 200 for a whole one.
     """
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.reader = DeadlineReader(sock)
-        self.fp = io.BufferedReader(self.reader)
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the connection has ended."""
+        return False
 
     def begin(self) -> None:
         super().begin()
@@ -100,7 +107,7 @@ class DeadlineResponse(HTTPResponse):
             # the next request.
             self.headers = self.msg = None  # type: ignore[assignment]  # as it begins
             super().begin()
-        if self.reader.is_at_end:
+        if self.is_at_end:
             raise RemoteDisconnected("The connection ended within the head.")
         # What urllib3 cannot read of a head, it writes into its log: it might
         # quote the key.
@@ -112,3 +119,63 @@ class DeadlineResponse(HTTPResponse):
         if size < 0:
             raise IncompleteRead(b"")
         return size
+
+
+class DeadlineResponse(StrictResponse):
+    """A response that is read until the deadline, after what of it has arrived."""
+
+    def __init__(
+        self, sock: socket.socket, *args: Any, arrived: bytes = b"", **kwargs: Any
+    ) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.reader = DeadlineReader(sock, arrived)
+        self.fp = io.BufferedReader(self.reader)
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.reader.is_at_end
+
+
+class Arrived(io.BytesIO):
+    """
+    What has arrived of a response. Whoever reads on gets a ``BlockingIOError``.
+
+    It stands in for the socket and for the file that is made of it.
+    """
+
+    def makefile(self, mode: str) -> Arrived:
+        return self
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise BlockingIOError
+        return line
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if len(data) != size:
+            raise BlockingIOError
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        if count < len(buffer):
+            raise BlockingIOError
+        return count
+
+    def close(self) -> None:
+        """Stay open: it is looked at once more, for what is left of it."""
+
+    @property
+    def is_read(self) -> bool:
+        return not super().read(1)
+
+
+class ArrivedResponse(StrictResponse):
+    """A response all of which has arrived, or reading it is a ``BlockingIOError``."""
+
+    def __init__(self, data: bytes, **kwargs: Any) -> None:
+        self.arrived = Arrived(data)
+        super().__init__(self.arrived, **kwargs)  # type: ignore[arg-type]  # no socket

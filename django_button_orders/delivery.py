@@ -1,8 +1,8 @@
 """
-One attempt at one row: build, compare, call.
+What is done in an attempt at a row: build, compare, call.
 
-``prepare`` reads the database and ``perform`` does not, so that any number of
-calls can be in flight at once. What comes of them is for ``record``.
+``prepare`` reads the database and ``perform`` does not. What comes of it all is
+for ``record``.
 """
 
 from __future__ import annotations
@@ -10,24 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from functools import cached_property
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders import verdicts
-from django_button_orders.answers import Answer
-from django_button_orders.client import (
-    ButtonClient,
-    Request,
-    cancel_order,
-    create_order,
-    retrieve_order,
-    update_order,
-)
+from django_button_orders.attempts import Attempt, Call, Exchange, payload_of
 from django_button_orders.conf import (
     LEASE_MARGIN_SECONDS,
     Settings,
@@ -35,13 +25,11 @@ from django_button_orders.conf import (
     keeps_secrets,
 )
 from django_button_orders.desired import (
-    Desired,
     Undecided,
     choose_operation,
     find_desired,
     invalid,
 )
-from django_button_orders.exceptions import ButtonError, NoAnswerError
 from django_button_orders.failures import (
     describe_exception,
     describe_for_log,
@@ -49,9 +37,7 @@ from django_button_orders.failures import (
 )
 from django_button_orders.hosts import HostOrders, dismiss_stand_ins
 from django_button_orders.models import ButtonOrder
-from django_button_orders.report import with_decimals, without_btn_ref
-from django_button_orders.signals import call_ended
-from django_button_orders.verdicts import Outcome, Verdict, judge
+from django_button_orders.verdicts import Outcome, Verdict, judge, not_converging
 
 logger = logging.getLogger(__name__)
 
@@ -59,80 +45,22 @@ Clock = Callable[[], float]
 IsStopped = Callable[["Attempt"], bool]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exchange:
-    """One call, as it is going to be recorded."""
-
-    operation: str
-    started_at: datetime
-    duration_ms: int
-    url: str
-    method: str
-    request_body: str
-    answer: Answer | ButtonError
-
-    @property
-    def status_code(self) -> int | None:
-        return self.answer.status_code if isinstance(self.answer, Answer) else None
-
-
-@dataclass(kw_only=True)
-class Attempt:
-    """
-    A claimed row, what to do about it, and what came of that.
-
-    ``lease_ends`` is a moment of ``time.monotonic()``, and so is ``not_before``,
-    the first at which its account may be called. ``trigger`` says what made the
-    attempt, and ``user_id`` who, if it was a person.
-    """
-
-    row: ButtonOrder
-    lease_ends: float
-    not_before: float = 0.0
-    trigger: str = "save"
-    user_id: str | None = None
-    # Whether it is the one attempt that finds out if its account's key works again.
-    is_probe: bool = False
-    settings: Settings = field(default_factory=get_settings)
-    desired: Desired | None = None
-    next_operation: str = ""
-    verdict: Verdict | None = None
-    has_begun: bool = False
-    exchanges: list[Exchange] = field(default_factory=list)
-    # Seconds until the row is due again, once that is written down.
-    delay: float | None = None
-
-    @cached_property
-    def client(self) -> ButtonClient:
-        return client_for(self.settings)
-
-    @property
-    def known_order(self) -> dict[str, Any]:
-        """What Button last said about the order."""
-        for exchange in reversed(self.exchanges):
-            if isinstance(exchange.answer, Answer) and exchange.answer.order:
-                return exchange.answer.order
-        return {}
-
-
-def client_for(settings: Settings) -> ButtonClient:
-    return ButtonClient(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        api_version=settings.api_version,
-        timeout=settings.timeout,
-        deadline=settings.deadline,
-        max_response_bytes=settings.max_response_bytes,
-    )
-
-
 def prepare_all(
-    attempts: list[Attempt], *, is_stopped: IsStopped = lambda attempt: False
+    attempts: list[Attempt],
+    *,
+    is_stopped: IsStopped = lambda attempt: False,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Attempt]:
-    """Prepare the attempts of a batch, one after another."""
+    """
+    Prepare the attempts of a batch, one after another.
+
+    ``meanwhile`` is called between the steps that take time.
+    """
     rows = [attempt.row for attempt in attempts]
     dismiss_stand_ins(rows)
+    meanwhile()
     hosts = HostOrders(rows)
+    meanwhile()
     for attempt in attempts:
         if is_stopped(attempt):
             attempt.verdict = released(attempt)
@@ -253,29 +181,61 @@ def perform(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """
-    Make the calls of an attempt, usually one. Does not touch the database.
+    Make the calls of an attempt, usually one, or those that are left of them.
 
-    Nothing is sent once ``is_stopped(attempt)``, or with too little of the
-    lease left for a call.
+    Does not touch the database. Nothing is sent once ``is_stopped(attempt)``, or
+    with too little of the lease left for a call.
+    """
+    while True:
+        call = attempt.call or begin_call(attempt, is_stopped=is_stopped, clock=clock)
+        if call is None:
+            return attempt
+        with unforeseen(attempt):
+            end_call(call, call.wait())
+
+
+def begin_call(
+    attempt: Attempt,
+    *,
+    is_stopped: IsStopped = lambda attempt: False,
+    clock: Clock = time.monotonic,
+) -> Call | None:
+    """Set the call that an attempt has to make, or else its verdict."""
+    if attempt.verdict is not None:
+        return None
+    # Before the lease is looked at: a process that is frozen after that finds
+    # its deadline passed.
+    began = time.monotonic()
+    with unforeseen(attempt):
+        if is_stopped(attempt) or not has_lease(attempt, clock()):
+            attempt.verdict = released(attempt)
+        else:
+            attempt.call = Call(attempt, attempt.next_operation, began)
+    return attempt.call
+
+
+@contextmanager
+def unforeseen(attempt: Attempt) -> Iterator[None]:
+    """
+    Have whatever goes wrong recorded on the row, as any outcome.
+
+    What ends the worker is raised all the same.
     """
     try:
-        while attempt.verdict is None:
-            # Before the lease is looked at: a process that is frozen after that
-            # finds its deadline passed.
-            began = time.monotonic()
-            if is_stopped(attempt) or not has_lease(attempt, clock()):
-                attempt.verdict = released(attempt)
-            else:
-                make_call(attempt, began)
-    except Exception as exc:  # noqa: BLE001 - recorded on the row, as any outcome
+        yield
+    except Exception as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s cannot be sent: %s", attempt.row.order_id, describe_for_log(exc)
         )
         error = describe_exception(exc, "Sending the order")
+        attempt.call = None
+        if is_time_limit(exc):
+            if attempt.has_begun and attempt.verdict is None:
+                attempt.verdict = not_converging(error)
+            raise
         # Once something was sent, Button may have acted.
-        is_sent = bool(attempt.exchanges)
+        is_sent = attempt.has_begun
         attempt.verdict = not_converging(error) if is_sent else invalid(error).verdict
-    return attempt
 
 
 def has_lease(attempt: Attempt, now: float) -> bool:
@@ -290,18 +250,10 @@ def released(attempt: Attempt) -> Verdict:
     return not_converging("The time for the attempt ran out.")
 
 
-def not_converging(error: str) -> Verdict:
-    return Verdict(
-        outcome=Outcome.RETRY,
-        reason=verdicts.UNAVAILABLE,
-        error=error,
-        is_definite=False,
-    )
-
-
-def make_call(attempt: Attempt, began: float) -> None:
-    operation = attempt.next_operation
-    exchange = call(attempt, operation, began)
+def end_call(call: Call, exchange: Exchange) -> None:
+    """Set the verdict of its attempt, or the next operation."""
+    attempt, operation = call.attempt, call.operation
+    attempt.call = None
     result = judge(operation, exchange.answer)
     if isinstance(result, Verdict):
         attempt.verdict = result
@@ -347,63 +299,3 @@ def is_same(attempt: Attempt, order: dict[str, Any]) -> bool:
         and "total" in shown
         and all(payload[name] == value for name, value in shown.items())
     )
-
-
-def payload_of(attempt: Attempt, operation: str) -> dict[str, Any]:
-    if attempt.desired is None or operation in (verdicts.CANCEL, verdicts.RETRIEVE):
-        return {}
-    payload = attempt.desired.payload
-    if operation != verdicts.CREATE:
-        # A token is tied to its order by the create, for ever.
-        payload = without_btn_ref(payload)
-    is_decimal = payload and attempt.settings.total_as_decimal
-    return with_decimals(payload) if is_decimal else payload
-
-
-def make_request(attempt: Attempt, operation: str) -> Request:
-    payload, order_id = payload_of(attempt, operation), attempt.row.order_id
-    if operation == verdicts.CREATE:
-        return create_order(payload)
-    if operation == verdicts.UPDATE:
-        return update_order(order_id, payload)
-    if operation == verdicts.CANCEL:
-        return cancel_order(order_id)
-    return retrieve_order(order_id)
-
-
-def call(attempt: Attempt, operation: str, began: float) -> Exchange:
-    """Make one call, and note it, however it ends. Its deadline counts from then."""
-    client, request = attempt.client, make_request(attempt, operation)
-    started_at, start = datetime.now(timezone.utc), time.monotonic()
-
-    def note(answer: Answer | ButtonError) -> Exchange:
-        exchange = Exchange(
-            operation=operation,
-            started_at=started_at,
-            duration_ms=round((time.monotonic() - start) * 1000),
-            method=request.method,
-            url=client.url(request),
-            request_body=(request.body or b"").decode(),
-            answer=answer,
-        )
-        attempt.exchanges.append(exchange)
-        call_ended.send_robust(
-            sender=ButtonOrder,
-            order_id=attempt.row.order_id,
-            account=attempt.row.account,
-            exchange=exchange,
-        )
-        return exchange
-
-    attempt.has_begun = True
-    try:
-        return note(client.send(request, since=began))
-    except ButtonError as exc:
-        return note(exc)
-    except Exception as exc:  # noqa: BLE001 - a time limit of the worker, say
-        return note(NoAnswerError(describe_exception(exc, "The call")))
-    except BaseException:
-        error = "The worker ended in the middle of a call."
-        note(NoAnswerError(error))
-        attempt.verdict = not_converging(error)
-        raise

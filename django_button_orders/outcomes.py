@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django_button_orders import verdicts
+from django_button_orders.attempts import Attempt
 from django_button_orders.backoff import next_delay
-from django_button_orders.delivery import Attempt
 from django_button_orders.failures import clip
 from django_button_orders.models import ButtonOrder, as_stored
 from django_button_orders.querysets import DatabaseNow, from_now

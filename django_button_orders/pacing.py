@@ -18,8 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, router
 from django.db.models import QuerySet
 
+from django_button_orders.attempts import Attempt
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.delivery import Attempt
 from django_button_orders.models import CallRate, as_stored
 from django_button_orders.querysets import DatabaseNow
 

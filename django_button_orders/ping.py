@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from django_button_orders.answers import Answer
+from django_button_orders.attempts import client_for
 from django_button_orders.client import retrieve_order
 from django_button_orders.conf import get_settings, keeps_secrets
-from django_button_orders.delivery import client_for
 from django_button_orders.exceptions import ButtonError
 from django_button_orders.pacing import take_turns
 

@@ -26,7 +26,7 @@ from django.db.models import Case, F, IntegerField, Q, Value, When
 from django_button_orders import bulk, verdicts
 from django_button_orders.announcements import somebody_listens, tell
 from django_button_orders.answers import Answer
-from django_button_orders.delivery import Attempt
+from django_button_orders.attempts import Attempt
 from django_button_orders.failures import describe_for_log
 from django_button_orders.models import (
     ButtonOrder,
@@ -57,26 +57,36 @@ FIELDS = {field.name: field for field in ButtonOrder._meta.concrete_fields}
 MOVED = ("status", "reason", "next_attempt_at", "last_error")
 
 
-def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attempt]:
+def record_all(
+    attempts: list[Attempt],
+    *,
+    waits: bool = True,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[Attempt]:
     """
     Write attempts down, many at a time, and yield each once it is written.
 
     They are all of one database. Unless it ``waits``, those whose rows somebody
-    else has locked are left out.
+    else has locked are left out. ``meanwhile`` is called between the steps that
+    take time, and outside of transactions.
     """
-    written = write_down(attempts)
+    written = write_down(attempts, meanwhile)
     announce_all(attempts, written)
     for attempt in attempts:
         if id(attempt) in written or record_surely(attempt, waits=waits):
             yield attempt
 
 
-def write_down(attempts: list[Attempt]) -> dict[int, list[Submission]]:
+def write_down(
+    attempts: list[Attempt], meanwhile: Callable[[], object]
+) -> dict[int, list[Submission]]:
     """Write down what can be written together; the rest is for ``record_surely``."""
     if not attempts:
         return {}
     try:
-        return bulk.write_down(attempts, using=alias_of(attempts[0]))
+        return bulk.write_down(
+            attempts, using=alias_of(attempts[0]), meanwhile=meanwhile
+        )
     except (OperationalError, InterfaceError) as exc:
         # Whatever this was: each is tried again by itself, with patience.
         logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
@@ -87,7 +97,8 @@ def write_down(attempts: list[Attempt]) -> dict[int, list[Submission]]:
         # One of them spoils it for the others of its half alone.
         logger.info("A batch is recorded in halves: %s", describe_for_log(exc))
         half = len(attempts) // 2
-        return write_down(attempts[:half]) | write_down(attempts[half:])
+        first, second = attempts[:half], attempts[half:]
+        return write_down(first, meanwhile) | write_down(second, meanwhile)
 
 
 def alias_of(attempt: Attempt) -> str:

@@ -10,9 +10,10 @@ from django.db import transaction
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
+from django_button_orders.attempts import Attempt, Exchange, call
 from django_button_orders.cleaners import clean_order_id
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery import Attempt, Exchange, call, obstacle
+from django_button_orders.delivery import obstacle
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.pacing import rate_of, seconds_ahead, take_turns
 from django_button_orders.submissions import facts_of, words

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-from django_button_orders.delivery import Attempt
+from django_button_orders.attempts import Attempt
 
 
 class Senders:
@@ -14,12 +15,20 @@ class Senders:
     Up to ``count`` threads, started as they are needed.
 
     One thread puts attempts in and takes them out again, in the order in which
-    they are done. On leaving the context, all that was put in is done.
+    they are done. ``on_done`` is called by the thread that is done with one. On
+    leaving the context, all that was put in is done.
     """
 
-    def __init__(self, count: int, perform: Callable[[Attempt], object]) -> None:
+    def __init__(
+        self,
+        count: int,
+        perform: Callable[[Attempt], object],
+        *,
+        on_done: Callable[[], object] = lambda: None,
+    ) -> None:
         self.count = count
         self.perform = perform
+        self.on_done = on_done
         self.todo: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[Attempt] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
@@ -59,16 +68,23 @@ class Senders:
         """
         self.is_hungry.wait(max(seconds, 0))
         self.is_hungry.clear()
+        taken = self.collect()
+        self.raise_error()
+        return taken
+
+    def collect(self) -> list[Attempt]:
+        """Return what is done."""
         taken: list[Attempt] = []
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 taken.append(self.done.get_nowait())
-            except queue.Empty:
-                break
         self.in_flight -= len(taken)
+        return taken
+
+    def raise_error(self) -> None:
+        """Raise what ended one of the calls, if anything has."""
         if self.error is not None:
             raise self.error
-        return taken
 
     def finish(self) -> None:
         """Wait until all that was put in is done."""
@@ -85,6 +101,7 @@ class Senders:
             except BaseException as exc:  # noqa: BLE001 - raised where it is taken
                 self.error = exc
             self.done.put(attempt)
+            self.on_done()
             # Not at each end: the other thread has better things to do.
             if self.todo.qsize() < self.count:
                 self.is_hungry.set()

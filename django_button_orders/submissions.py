@@ -7,7 +7,7 @@ from typing import Any
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
-from django_button_orders.delivery import Attempt, Exchange
+from django_button_orders.attempts import Attempt, Exchange
 from django_button_orders.failures import clip
 from django_button_orders.models import Submission, as_stored
 from django_button_orders.redaction import redact_word

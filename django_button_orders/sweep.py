@@ -9,18 +9,20 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from django_button_orders.attempts import Attempt
 from django_button_orders.claims import Claims, claim_one, enabled_rows
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery import Attempt, perform, prepare_all, released
+from django_button_orders.delivery import perform, prepare_all, released
 from django_button_orders.failures import describe_for_log
 from django_button_orders.models import ButtonOrder
+from django_button_orders.multiplexer import Multiplexer
 from django_button_orders.pacing import AHEAD_SECONDS, seconds_ahead, wait_until
 from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.record import record_all, record_surely
-from django_button_orders.senders import Senders
 from django_button_orders.verdicts import Outcome
 
 logger = logging.getLogger(__name__)
@@ -137,8 +139,9 @@ def report_due(
 @dataclass(kw_only=True)
 class Sweep:
     """
-    A stream of attempts: claimed, prepared and written down here, in batches,
-    while threads send them.
+    A stream of attempts: claimed, prepared, sent and written down, in batches.
+
+    Calls are under way all the while, and seen to in between.
 
     An account whose key is refused gets no more calls. When the process is told
     to end, or the database is gone, what has begun is finished and the rest is
@@ -170,17 +173,25 @@ class Sweep:
     refused: dict[str, float] = field(default_factory=dict)
     is_over: threading.Event = field(default_factory=threading.Event)
 
+    @cached_property
+    def calls(self) -> Multiplexer:
+        return Multiplexer(
+            self.concurrency,
+            is_stopped=self.is_stopped_for,
+            on_end=self.heed,
+        )
+
     def run(self, first: list[Attempt]) -> Counter[str]:
-        with Senders(self.concurrency, self.perform) as senders:
+        with self.calls:
             try:
-                self.send(first, senders)
-                self.give_head_start(senders)
+                self.send(first)
+                self.give_head_start()
                 if self.leaves_rest():
                     self.ends = 0
-                self.stream(senders)
+                self.stream()
             except BaseException:
                 self.is_over.set()
-                senders.finish()
+                self.calls.finish()
                 give_back(list(self.unsettled.values()))
                 raise
         if self.claims.unfinished and not self.has_backlog:
@@ -191,30 +202,30 @@ class Sweep:
             self.outcomes[Outcome.RELEASE.value] = len(self.released)
         return self.outcomes
 
-    def give_head_start(self, senders: Senders) -> None:
+    def give_head_start(self) -> None:
         """Let the first be over before others are looked for, if that is soon."""
-        if senders.in_flight:
-            self.note_done(senders.take(HEAD_START_SECONDS))
-        if not senders.in_flight:
+        if self.calls.in_flight:
+            self.tend_calls(HEAD_START_SECONDS)
+        if not self.calls.in_flight:
             self.flush()
 
-    def stream(self, senders: Senders) -> None:
+    def stream(self) -> None:
         while True:
-            self.send_early(senders)
-            if self.may_claim(senders):
-                self.send(self.claim(), senders)
+            self.send_early()
+            if self.may_claim():
+                self.send(self.claim())
             if not self.unsettled and not self.must_wait:
                 return
-            if senders.in_flight:
-                self.note_done(senders.take(FLUSH_SECONDS))
+            if self.calls.in_flight:
+                self.tend_calls(FLUSH_SECONDS)
             elif self.early or self.must_wait or (self.locked and self.is_open):
                 time.sleep(FLUSH_SECONDS)
-            if not senders.in_flight:
+            if not self.calls.in_flight:
                 self.flush(waits=not self.is_open)
             elif len(self.done) >= self.batch_size:
                 self.flush()
             else:
-                self.keep_up(senders)
+                self.keep_up()
 
     @property
     def must_wait(self) -> bool:
@@ -229,10 +240,10 @@ class Sweep:
         """Whether there is time to begin with more."""
         return time.monotonic() < self.ends and not self.shift.is_stopped()
 
-    def may_claim(self, senders: Senders) -> bool:
+    def may_claim(self) -> bool:
         now = time.monotonic()
         # Enough that threads have something to do while the next are prepared.
-        is_hungry = senders.in_flight + len(self.early) < 2 * self.concurrency
+        is_hungry = self.calls.in_flight + len(self.early) < 2 * self.concurrency
         is_time = now >= self.look_at or not self.unsettled
         return is_hungry and is_time and self.is_fruitful and self.is_open
 
@@ -250,21 +261,24 @@ class Sweep:
             self.shift.on_backlog()
         return attempts
 
-    def send(self, attempts: list[Attempt], senders: Senders) -> None:
+    def send(self, attempts: list[Attempt]) -> None:
         self.unsettled |= {id(attempt): attempt for attempt in attempts}
+        self.tend_calls()
         # The first are sent while the others are prepared, and only as long as
         # there is time to send them: the rest is given back.
-        for attempt in prepare_all(attempts, is_stopped=self.is_stopped_for):
+        for attempt in prepare_all(
+            attempts, is_stopped=self.is_stopped_for, meanwhile=self.tend_calls
+        ):
             if attempt.verdict is not None:
-                self.note_done([attempt])
+                self.done.append(attempt)
             elif attempt.not_before:
                 self.early.append(attempt)
             else:
-                senders.put(attempt)
+                self.calls.put(attempt)
             # An adapter may take its time over each of them.
-            self.keep_up(senders)
+            self.keep_up()
 
-    def send_early(self, senders: Senders) -> None:
+    def send_early(self) -> None:
         """
         Send those whose turn comes before the next look.
 
@@ -273,14 +287,12 @@ class Sweep:
         soon = time.monotonic() + FLUSH_SECONDS
         for attempt in [self.early.popleft() for _ in range(len(self.early))]:
             if self.is_stopped_for(attempt) or self.claims.pace.call(attempt, soon):
-                senders.put(attempt)
+                self.calls.put(attempt)
             else:
                 self.early.append(attempt)
 
-    def perform(self, attempt: Attempt) -> None:
-        if not self.is_stopped_for(attempt):
-            wait_until(attempt.not_before)
-        perform(attempt, is_stopped=self.is_stopped_for)
+    def heed(self, attempt: Attempt) -> None:
+        """Make no more calls for an account whose key was refused."""
         if is_refused(attempt):
             self.refused[attempt.row.account] = float("inf")
 
@@ -291,19 +303,20 @@ class Sweep:
             or self.shift.is_stopped()
         )
 
-    def note_done(self, attempts: list[Attempt]) -> None:
-        self.done += attempts
+    def tend_calls(self, seconds: float = 0) -> None:
+        """See to the calls, which nobody else does."""
+        self.done += self.calls.take(seconds)
 
-    def keep_up(self, senders: Senders) -> None:
-        """Write down what is done, if it is time."""
+    def keep_up(self) -> None:
+        """Take what is done, and write it down if it is time."""
+        self.tend_calls()
         if time.monotonic() >= self.flush_at:
-            self.note_done(senders.take(0))
             self.flush()
 
     def flush(self, *, waits: bool = False) -> None:
         """Write down what is done; where rows are locked, later, unless it waits."""
         done, self.done = self.done + self.locked, []
-        for attempt in record_all(done, waits=waits):
+        for attempt in record_all(done, waits=waits, meanwhile=self.tend_calls):
             del self.unsettled[id(attempt)]
             self.count(attempt)
         self.locked = [attempt for attempt in done if id(attempt) in self.unsettled]

@@ -11,6 +11,7 @@ and the standard library writes the request and reads the answer. See
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from http.client import HTTPConnection as PlainConnection
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -47,6 +48,26 @@ class KeptHTTPConnection(Gathering, HTTPConnection):  # type: ignore[misc]  # se
 
 class KeptHTTPSConnection(Gathering, HTTPSConnection):  # type: ignore[misc]  # send()
     """A connection of urllib3's, with its rules for TLS."""
+
+
+class Writer(Gathering, PlainConnection):  # type: ignore[misc]  # send()
+    """A connection that is never made, for the bytes that would go over it."""
+
+
+def write_head(connection: Any, method: str, headers: Mapping[str, str]) -> bytes:
+    """Return the head of a request as the standard library writes it."""
+    writer = Writer(connection.host, connection.port)
+    writer.default_port = connection.default_port
+    writer.putrequest(method, "/", skip_accept_encoding="Accept-Encoding" in headers)
+    for name, value in headers.items():
+        writer.putheader(name, value)
+    writer.endheaders()
+    return writer.gathered
+
+
+def is_target(path: str) -> bool:
+    """Return whether a path may stand in the first line of a request."""
+    return path.isascii() and path.isprintable() and " " not in path
 
 
 class Body:
@@ -119,6 +140,14 @@ class KeptPool(HTTPConnectionPool):
 
     def put_back(self, connection: HTTPConnection) -> None:
         self._put_conn(connection)
+
+    def take_open(self) -> Any:
+        """Return the connection, if it stands; whoever has it puts it back."""
+        connection: Any = self._get_conn()
+        if connection.sock is None:
+            self._put_conn(connection)
+            return None
+        return connection
 
 
 def connect(connection: Any) -> None:

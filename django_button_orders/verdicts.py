@@ -166,3 +166,10 @@ def exhausted(verdict: Verdict) -> Verdict:
     """Return what becomes of one that waits when there is no attempt left."""
     error = f"Gave up after all attempts. The last one: {verdict.error}"
     return replace(verdict, outcome=Outcome.FAILED, reason=EXHAUSTED, error=error)
+
+
+def not_converging(error: str) -> Verdict:
+    """Return that an attempt ended without our knowing what Button has done."""
+    return Verdict(
+        outcome=Outcome.RETRY, reason=UNAVAILABLE, error=error, is_definite=False
+    )

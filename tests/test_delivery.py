@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from django_button_orders import OrderReport
 from django_button_orders.adapters import register, unregister
-from django_button_orders.delivery import Attempt, perform, prepare
+from django_button_orders.attempts import Attempt
+from django_button_orders.delivery import perform, prepare
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.record import record
 from django_button_orders.sweep import report

@@ -200,6 +200,8 @@ def server_context() -> ssl.SSLContext:
 
 
 class WireTestCase(SimpleTestCase):
+    button_class = ButtonClient
+
     def serve(
         self, script: Script | bytes = b"", *, tls: bool = False, reads: bool = True
     ) -> Server:
@@ -211,7 +213,7 @@ class WireTestCase(SimpleTestCase):
 
     def button(self, server: Server | str, **values: Any) -> ButtonClient:
         url = server if isinstance(server, str) else server.url
-        return ButtonClient(
+        return self.button_class(
             **{
                 "api_key": API_KEY,
                 "base_url": url,

@@ -16,7 +16,8 @@ from django_button_orders.admin.configured import keep_bodies_days
 from django_button_orders.admin.curl import as_curl
 from django_button_orders.admin.display import clip, indented
 from django_button_orders.answers import parse_object
-from django_button_orders.delivery import Attempt, make_request, payload_of, prepare
+from django_button_orders.attempts import Attempt, make_request, payload_of
+from django_button_orders.delivery import prepare
 from django_button_orders.failures import describe_exception
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.report import without_btn_ref

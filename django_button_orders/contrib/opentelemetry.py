@@ -17,12 +17,12 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from django_button_orders import __version__
+from django_button_orders.attempts import Exchange
 from django_button_orders.databases import (
     allowed_aliases,
     borrowed_connection,
     has_table,
 )
-from django_button_orders.delivery import Exchange
 from django_button_orders.exceptions import ButtonError
 from django_button_orders.signals import call_ended
 from django_button_orders.statistics.current import find_statistics

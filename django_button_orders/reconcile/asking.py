@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
-from django_button_orders.delivery import Attempt, Exchange, call
+from django_button_orders.attempts import Attempt, Exchange, call
 from django_button_orders.exceptions import ButtonError
 from django_button_orders.pacing import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.senders import Senders

@@ -15,13 +15,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from django_button_orders.answers import Answer
+from django_button_orders.attempts import Attempt
 from django_button_orders.conf import (
     Settings,
     account_names,
     get_settings,
     keeps_secrets,
 )
-from django_button_orders.delivery import Attempt
 from django_button_orders.desired import Desired
 from django_button_orders.failures import describe_for_list
 from django_button_orders.models import (

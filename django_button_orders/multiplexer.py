@@ -1,0 +1,196 @@
+"""Many calls at once, made by one thread. Does not touch the database."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from django_button_orders.attempts import Attempt, Call, Exchange
+from django_button_orders.delivery import (
+    IsStopped,
+    begin_call,
+    end_call,
+    perform,
+    unforeseen,
+)
+from django_button_orders.pacing import wait_until
+from django_button_orders.senders import Senders
+from django_button_orders.sent import SentRequest
+
+# How often it is looked for calls that were not answered in time.
+LOOK_SECONDS = 0.1
+
+
+class Multiplexer:
+    """
+    Up to ``count`` calls at once, by the thread that puts their attempts in.
+
+    It sends over connections that there are, and reads answers that have arrived,
+    whenever it is asked for what is done. What has to be waited for is left to
+    threads: a new connection, an answer that comes in pieces, an account's turn.
+    So none of these holds up the others.
+
+    Nothing is sent once ``is_stopped(attempt)``. ``on_end`` is called with each
+    attempt that is over, by any thread. On leaving the context, all calls are over.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        is_stopped: IsStopped,
+        on_end: Callable[[Attempt], object],
+    ) -> None:
+        self.count = count
+        self.is_stopped = is_stopped
+        self.on_end = on_end
+        self.todo: deque[Attempt] = deque()
+        self.done: list[Attempt] = []
+        # Whose answer is still to come, by the number of its socket.
+        self.sent: dict[int, tuple[Call, SentRequest]] = {}
+        self.look_at = 0.0
+        self.selector = selectors.DefaultSelector()
+        # Threads wake us with it.
+        self.bell, self.bell_push = socket.socketpair()
+        self.bell.setblocking(False)
+        self.bell_push.setblocking(False)
+        self.selector.register(self.bell, selectors.EVENT_READ)
+        self.senders = Senders(count, self.perform, on_done=self.ring)
+
+    def __enter__(self) -> Multiplexer:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.finish()
+        self.selector.close()
+        self.bell.close()
+        self.bell_push.close()
+
+    @property
+    def in_flight(self) -> int:
+        """How many were put in and not taken out."""
+        return len(self.todo) + self.active + len(self.done)
+
+    @property
+    def active(self) -> int:
+        return len(self.sent) + self.senders.in_flight
+
+    def put(self, attempt: Attempt) -> None:
+        self.todo.append(attempt)
+        self.begin_more()
+
+    def take(self, seconds: float) -> list[Attempt]:
+        """
+        Return what is done after so many seconds, or once more could be put in.
+
+        Raises what ended one of the threads' calls.
+        """
+        ends = time.monotonic() + max(seconds, 0)
+        self.look(ends)
+        while self.active and not self.is_hungry and time.monotonic() < ends:
+            self.look(ends)
+        self.senders.raise_error()
+        done, self.done = self.done, []
+        return done
+
+    @property
+    def is_hungry(self) -> bool:
+        return bool(self.done) and len(self.todo) < self.count
+
+    def finish(self) -> None:
+        """Wait until all calls are over. What has not begun stays as it is."""
+        self.todo.clear()
+        while self.sent:
+            self.look(time.monotonic() + LOOK_SECONDS)
+        self.senders.finish()
+
+    def look(self, ends: float) -> None:
+        """Read what has arrived, or what does until a moment, and send more."""
+        seconds = min(ends - time.monotonic(), LOOK_SECONDS) if self.active else 0
+        for key, _ in self.selector.select(max(seconds, 0)):
+            if key.fd in self.sent:
+                self.read(key.fd)
+            else:
+                self.take_from_threads()
+        if time.monotonic() >= self.look_at:
+            self.give_up_on_late()
+        self.begin_more()
+
+    def begin_more(self) -> None:
+        while self.todo and self.active < self.count:
+            self.begin(self.todo.popleft())
+
+    def begin(self, attempt: Attempt) -> None:
+        """Make the next call of an attempt, if there is one to make."""
+        if attempt.not_before > time.monotonic():
+            self.senders.put(attempt)
+        elif call := begin_call(attempt, is_stopped=self.is_stopped):
+            self.send(call)
+        else:
+            self.on_end(attempt)
+            self.done.append(attempt)
+
+    def send(self, call: Call) -> None:
+        sent = call.send()
+        if sent is None:
+            # A thread begins anew.
+            call.attempt.call = None
+            self.senders.put(call.attempt)
+        elif isinstance(sent, Exchange):
+            self.end(call, sent)
+        else:
+            self.listen(call, sent)
+
+    def listen(self, call: Call, sent: SentRequest) -> None:
+        if sent.is_partial:
+            self.senders.put(call.attempt)
+        else:
+            self.selector.register(sent, selectors.EVENT_READ)
+            self.sent[sent.fileno()] = call, sent
+
+    def take_out(self, fileno: int) -> tuple[Call, SentRequest]:
+        self.selector.unregister(fileno)
+        return self.sent.pop(fileno)
+
+    def read(self, fileno: int) -> None:
+        call, sent = self.take_out(fileno)
+        exchange = call.read()
+        if exchange is None:
+            self.listen(call, sent)
+        else:
+            self.end(call, exchange)
+
+    def give_up_on_late(self) -> None:
+        now = time.monotonic()
+        self.look_at = now + LOOK_SECONDS
+        late = [key for key, (_, sent) in self.sent.items() if sent.late_at <= now]
+        for fileno in late:
+            call, sent = self.take_out(fileno)
+            self.end(call, call.note(sent.give_up()))
+
+    def end(self, call: Call, exchange: Exchange) -> None:
+        """End a call, and make the next one of its attempt, if there is one."""
+        with unforeseen(call.attempt):
+            end_call(call, exchange)
+        self.begin(call.attempt)
+
+    def perform(self, attempt: Attempt) -> None:
+        """Make all calls of an attempt, or go on with one. Threads do this."""
+        if not self.is_stopped(attempt):
+            wait_until(attempt.not_before)
+        perform(attempt, is_stopped=self.is_stopped)
+        self.on_end(attempt)
+
+    def ring(self) -> None:
+        """Say that a thread is done with an attempt."""
+        # If it cannot be heard any more, it has been rung often enough.
+        with suppress(BlockingIOError):
+            self.bell_push.send(b"\0")
+
+    def take_from_threads(self) -> None:
+        self.bell.recv(4096)
+        self.done += self.senders.collect()

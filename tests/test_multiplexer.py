@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.test import TestCase, override_settings
+
+from django_button_orders.claims import Claims
+from django_button_orders.delivery import prepare_all
+from django_button_orders.models import ButtonOrder
+from django_button_orders.multiplexer import Multiplexer
+from django_button_orders.record import record_all
+from django_button_orders.signals import call_ended
+from django_button_orders.sweep import Shift, report_due
+from tests.utils import button_settings, create_row
+from tests.wire import JSON, WireTestCase, answer
+
+HERE = "here"
+REFUSED = answer(b'{"error": {"message": "exists"}}', status=409, content_type=JSON)
+
+
+def answered(order_id):
+    body = {"meta": {"status": "ok"}, "object": {"order_id": order_id}}
+    return answer(json.dumps(body).encode())
+
+
+class MultiplexerTestCase(WireTestCase, TestCase):
+    """Orders are answered as ``special`` says for their id, or at once."""
+
+    def setUp(self):
+        super().setUp()
+        self.special = {}
+        self.threads = {}
+        self.server = self.serve(self.script)
+        self.stack = ExitStack()
+        self.addCleanup(self.stack.close)
+        self.set_settings()
+        call_ended.connect(self.note_thread)
+        self.addCleanup(call_ended.disconnect, self.note_thread)
+
+    def set_settings(self, **values):
+        values = {"TIMEOUT": (2, 2), "DEADLINE": 5, "CONCURRENCY": 3, **values}
+        values = button_settings(BASE_URL=self.server.url, API_KEY="sk-XXX", **values)
+        self.stack.enter_context(override_settings(BUTTON_ORDERS=values))
+
+    def script(self, sock, received):
+        order_id = json.loads(received.body)["order_id"]
+        special = self.special.get(order_id)
+        if special is not None:
+            return special(sock, order_id)
+        return sock.sendall(answered(order_id))
+
+    def note_thread(self, *, order_id, **kwargs):
+        name = threading.current_thread().name
+        is_ours = name.startswith("button-orders-sender-")
+        self.threads.setdefault(order_id, []).append("thread" if is_ours else HERE)
+
+    def claim(self, *order_ids):
+        """Return attempts at new orders, ready to be sent."""
+        for order_id in order_ids:
+            create_row(order_id=order_id)
+        claims = Claims(ButtonOrder.objects.all())
+        return list(prepare_all(claims.take(len(order_ids))))
+
+    def open_connections(self, count=3):
+        """Have so many connections that were used."""
+        barrier = threading.Barrier(count)
+
+        def wait(sock, order_id):
+            barrier.wait(5)
+            sock.sendall(answered(order_id))
+
+        names = [f"first {number}" for number in range(count)]
+        self.special = dict.fromkeys(names, wait)
+        with self.multiplexer(count) as calls:
+            self.run_all(calls, self.claim(*names))
+        self.special.clear()
+        assert self.server.connections == count
+
+    def multiplexer(self, count=3, **values):
+        values = {
+            "is_stopped": lambda attempt: False,
+            "on_end": lambda attempt: None,
+            **values,
+        }
+        return Multiplexer(count, **values)
+
+    def run_all(self, calls, attempts):
+        for attempt in attempts:
+            calls.put(attempt)
+        return self.take_all(calls)
+
+    def take_all(self, calls, count=None):
+        """Return the ids of those that are done, in their order."""
+        done = []
+        ends = time.monotonic() + 30
+        while calls.in_flight and (count is None or len(done) < count):
+            done += calls.take(5)
+            assert time.monotonic() < ends
+        list(record_all(done))
+        return [attempt.row.order_id for attempt in done]
+
+
+class CallTests(MultiplexerTestCase):
+    def test_who_makes_the_calls(self):
+        """Threads open connections; all else is done here."""
+        self.open_connections()
+        with self.multiplexer() as calls:
+            self.run_all(calls, self.claim(*"123456789"))
+
+        assert self.threads == {
+            **{f"first {number}": ["thread"] for number in range(3)},
+            **{number: [HERE] for number in "123456789"},
+        }
+        assert self.server.connections == 3
+        assert ButtonOrder.objects.filter(status="reported").count() == 12
+
+    def test_no_more_calls_than_told(self):
+        self.open_connections()
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def wait(sock, order_id):
+            go_on.wait(5)
+            sock.sendall(answered(order_id))
+
+        self.special = dict.fromkeys("1234", wait)
+        with self.multiplexer(2) as calls:
+            for attempt in self.claim(*"1234"):
+                calls.put(attempt)
+            calls.take(0.2)
+            assert (calls.active, calls.in_flight) == (2, 4)
+            assert len(self.server.received) == 3 + 2
+            go_on.set()
+
+            assert sorted(self.take_all(calls)) == ["1", "2", "3", "4"]
+
+    def test_slow_answer_holds_up_no_other(self):
+        self.open_connections()
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def drip(sock, order_id):
+            whole = answered(order_id)
+            sock.sendall(whole[:20])
+            go_on.wait(5)
+            sock.sendall(whole[20:])
+
+        self.special = {"slow": drip}
+        attempts = self.claim("slow", *"12345678")
+        with self.multiplexer() as calls:
+            for attempt in attempts:
+                calls.put(attempt)
+
+            assert sorted(self.take_all(calls, 8)) == list("12345678")
+            go_on.set()
+            assert self.take_all(calls) == ["slow"]
+
+        assert self.threads["slow"] == ["thread"]
+        assert self.server.connections == 3
+
+    def test_new_connection_holds_up_no_other(self):
+        """Of three calls at once, two have to be connected for."""
+        self.open_connections(1)
+        with self.multiplexer(3) as calls:
+            assert len(self.run_all(calls, self.claim(*"12345678"))) == 8
+
+        assert ButtonOrder.objects.filter(status="reported").count() == 9
+        assert self.server.connections <= 3
+
+    def test_two_calls_for_one_order(self):
+        """Button has it already, so it is told of the change."""
+        self.open_connections()
+        answers = iter([REFUSED, answered("old")])
+        self.special = {"old": lambda sock, _: sock.sendall(next(answers))}
+        [attempt] = self.claim("old")
+        with self.multiplexer() as calls:
+            self.run_all(calls, [attempt])
+
+        operations = [exchange.operation for exchange in attempt.exchanges]
+        assert operations == ["create", "update"]
+        assert self.threads["old"] == [HERE, HERE]
+        assert ButtonOrder.objects.get(order_id="old").status == "reported"
+
+    def test_no_answer_in_time(self):
+        self.set_settings(TIMEOUT=(2, 0.3))
+        self.open_connections()
+        self.special = {"lost": lambda sock, order_id: None}
+        with self.multiplexer() as calls:
+            self.run_all(calls, self.claim("lost", "1", "2", "3"))
+
+        row = ButtonOrder.objects.get(order_id="lost")
+        assert (row.status, row.reason) == ("pending", "unavailable")
+        assert row.last_error == "Button did not answer in time."
+        assert row.unanswered == 1
+        assert self.threads["lost"] == [HERE]
+        assert ButtonOrder.objects.filter(status="reported").count() == 3 + 3
+
+    def test_connection_that_is_lost(self):
+        self.open_connections()
+        self.special = {"lost": lambda sock, order_id: False}
+        with self.multiplexer() as calls:
+            self.run_all(calls, self.claim("lost", "1"))
+
+        row = ButtonOrder.objects.get(order_id="lost")
+        assert row.last_error == "The connection to Button was lost before its answer."
+        assert ButtonOrder.objects.get(order_id="1").status == "reported"
+
+    def test_woken_by_a_thread(self):
+        start = time.monotonic()
+        with self.multiplexer(1) as calls:
+            for attempt in self.claim("1"):
+                calls.put(attempt)
+
+            [attempt] = calls.take(60)
+
+        assert attempt.row.order_id == "1"
+        assert time.monotonic() - start < 30
+
+    def test_does_not_wait_longer_than_told(self):
+        self.open_connections()
+        self.special = {"1": lambda sock, order_id: None}
+        with self.multiplexer() as calls:
+            for attempt in self.claim("1"):
+                calls.put(attempt)
+
+            assert calls.take(0.01) == []
+            assert calls.in_flight == 1
+
+    def test_turn_that_has_not_come(self):
+        """It is waited for by a thread, not here."""
+        self.open_connections()
+        [early, other] = self.claim("early", "other")
+        early.not_before = time.monotonic() + 0.3
+        with self.multiplexer() as calls:
+            assert self.run_all(calls, [early, other]) == ["other", "early"]
+
+        assert self.threads["early"] == ["thread"]
+
+
+class EndTests(MultiplexerTestCase):
+    def test_stopped(self):
+        """What has begun is done, and the rest is given back."""
+        self.open_connections(1)
+        ended = []
+        with self.multiplexer(
+            1,
+            is_stopped=lambda attempt: attempt.row.order_id != "1",
+            on_end=ended.append,
+        ) as calls:
+            attempts = self.claim(*"123")
+            self.run_all(calls, attempts)
+
+        assert ended == attempts
+        assert list(self.threads) == ["first 0", "1"]
+        pending = ButtonOrder.objects.filter(status="pending", attempts=0)
+        assert pending.count() == 2
+
+    def test_all_calls_are_over_at_the_end(self):
+        self.open_connections()
+        release = threading.Timer(0.2, lambda: None)
+
+        def late(sock, order_id):
+            release.join()
+            sock.sendall(answered(order_id))
+
+        self.special = dict.fromkeys("123", late)
+        attempts = self.claim(*"12345")
+        release.start()
+        with self.multiplexer() as calls:
+            for attempt in attempts:
+                calls.put(attempt)
+
+        verdicts = [attempt.verdict is not None for attempt in attempts]
+        assert verdicts == [True, True, True, False, False]
+
+    def test_time_limit_while_calls_are_under_way(self):
+        """Nothing is lost of what was sent, and the rest is given back."""
+        self.open_connections()
+        for number in range(8):
+            create_row(order_id=f"{number}")
+        seen = []
+
+        def is_stopped():
+            seen.append(len(self.server.received))
+            if seen[-1] >= 3 + 2:
+                raise SoftTimeLimitExceeded
+            return False
+
+        with pytest.raises(SoftTimeLimitExceeded):
+            report_due(using="default", shift=Shift(is_stopped=is_stopped))
+
+        rows = ButtonOrder.objects.exclude(order_id__startswith="first")
+        assert not rows.filter(lease_token__isnull=False).exists()
+        sent = len(self.server.received) - 3
+        assert rows.filter(status="reported").count() == sent
+        assert rows.filter(status="pending", attempts=0).count() == 8 - sent
