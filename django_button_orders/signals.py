@@ -15,9 +15,10 @@ and get two arguments:
 ``order_failed``: a person has to look at it; ``button_order.reason`` says why.
 
 ``call_ended`` is another one: a call to Button has just ended, and nothing is written
-down yet. It is sent in the thread that made the call, which must not touch the
-database, with ``order_id``, ``account`` and ``exchange``, which has ``operation``,
-``method``, ``url``, ``started_at``, ``duration_ms``, ``status_code`` and ``answer``.
+down yet. It is sent in the thread that made the call, with ``order_id``, ``account``
+and ``exchange``, which has ``operation``, ``method``, ``url``, ``started_at``,
+``duration_ms``, ``status_code`` and ``answer``. That thread has other calls to see to:
+a receiver must be quick, and not touch the database.
 """
 
 from __future__ import annotations
