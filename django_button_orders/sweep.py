@@ -242,7 +242,7 @@ class Sweep:
 
     def may_claim(self) -> bool:
         now = time.monotonic()
-        # Enough that threads have something to do while the next are prepared.
+        # Enough for the connections while the next are prepared.
         is_hungry = self.calls.in_flight + len(self.early) < 2 * self.concurrency
         is_time = now >= self.look_at or not self.unsettled
         return is_hungry and is_time and self.is_fruitful and self.is_open
