@@ -144,7 +144,8 @@ def analyze(model=ButtonOrder):
     """Have the database look at how the rows are."""
     with connection.cursor() as cursor:
         table = model._meta.db_table
-        verb = {"mysql": "ANALYZE TABLE"}.get(connection.vendor, "ANALYZE")
+        verbs = {"mysql": "ANALYZE TABLE", "postgresql": "VACUUM ANALYZE"}
+        verb = verbs.get(connection.vendor, "ANALYZE")
         cursor.execute(f"{verb} {table}")
         cursor.fetchall() if cursor.description else None
 

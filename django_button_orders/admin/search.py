@@ -21,7 +21,8 @@ def find(orders: ButtonOrderQuerySet, term: str) -> list[int]:
     ways = (
         {"account__in": accounts, "order_id__in": terms},
         {"customer_order_id__in": terms},
-        {"btn_ref__in": terms},
+        # SQLite has it in the index only if the query says so, too.
+        {"btn_ref__in": terms, "btn_ref__gt": ""},
         {"button_order_id__in": terms},
     )
     found: set[int] = set()

@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='buttonorder',
-            index=models.Index(condition=models.Q(('status', 'reported'), _negated=True), fields=['status', 'id'], name='button_order_status'),
+            index=models.Index(condition=models.Q(('status__in', ['cancelled', 'failed', 'dismissed'])), fields=['status', 'id'], name='button_order_status'),
         ),
         migrations.AddIndex(
             model_name='buttonorder',
@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='buttonorder',
-            index=models.Index(fields=['currency', 'id'], name='button_order_currency'),
+            index=models.Index(condition=models.Q(('currency__isnull', False), ('purchase_date__isnull', False), _connector='OR'), fields=['currency', 'id'], name='button_order_currency'),
         ),
         migrations.AddIndex(
             model_name='buttonorder',
@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='buttonorder',
-            index=models.Index(fields=['btn_ref', 'id'], name='button_order_token'),
+            index=models.Index(condition=models.Q(('btn_ref__gt', ''), ('purchase_date__isnull', False), _connector='OR'), fields=['btn_ref', 'id'], name='button_order_token'),
         ),
         migrations.AddIndex(
             model_name='buttonorder',

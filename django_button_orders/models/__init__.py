@@ -7,6 +7,7 @@ from django_button_orders.models.comparisons import Checkpoint, Difference
 from django_button_orders.models.orders import (
     CANCELLED_DIGEST,
     PAYLOAD_FIELDS,
+    TOKEN_IS_KNOWN,
     ButtonOrder,
     stand_in_id,
 )
@@ -22,6 +23,7 @@ from django_button_orders.observations import Snapshot, SubmissionHour
 __all__ = [
     "CANCELLED_DIGEST",
     "PAYLOAD_FIELDS",
+    "TOKEN_IS_KNOWN",
     "ButtonOrder",
     "CallRate",
     "Checkpoint",

@@ -37,6 +37,9 @@ PAYLOAD_FIELDS = (
     "finalization_date",
 )
 
+# Whether a row has a token is not known as long as it was only just saved.
+TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
+
 
 class ButtonOrder(models.Model):
     """
@@ -192,13 +195,16 @@ class ButtonOrder(models.Model):
             # What follows is for the list in the admin: one index for each filter
             # and search, with the key, so that the newest rows come first without
             # sorting. PostgreSQL writes a row into each index that it belongs to,
-            # whatever has changed of it. Where it has conditions, reported rows
-            # stay out: they are found fast without, because most rows are like
-            # them. MySQL and MariaDB have no conditions, and write into an index
-            # only what has changed of it.
+            # whatever has changed of it. So conditions keep out reported rows, which
+            # are found fast without, because most rows are like them, and rows that
+            # were only just saved: a shop's checkout waits while they are written.
+            # MySQL and MariaDB have no conditions, and write into an index only
+            # what has changed of it.
+            #
+            # Pending rows are in the index of due ones.
             models.Index(
                 fields=["status", "id"],
-                condition=~Q(status="reported"),
+                condition=Q(status__in=["cancelled", "failed", "dismissed"]),
                 name="button_order_status",
             ),
             models.Index(
@@ -211,12 +217,22 @@ class ButtonOrder(models.Model):
                 condition=Q(last_status_code__gte=300),
                 name="button_order_answer",
             ),
-            # Also for rows whose currency no worker has found out yet.
-            models.Index(fields=["currency", "id"], name="button_order_currency"),
-            # This one is also what the list is sorted by.
+            # What a worker has built has both. With one of them, it may be what a
+            # shop has written that is not valid.
+            models.Index(
+                fields=["currency", "id"],
+                condition=Q(currency__isnull=False) | Q(purchase_date__isnull=False),
+                name="button_order_currency",
+            ),
+            # This one is also what the list is sorted by, and has the rows that no
+            # worker has built yet.
             models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
             # Also for rows without a token, where most have one.
-            models.Index(fields=["btn_ref", "id"], name="button_order_token"),
+            models.Index(
+                fields=["btn_ref", "id"],
+                condition=TOKEN_IS_KNOWN,
+                name="button_order_token",
+            ),
             models.Index(
                 fields=["customer_order_id"],
                 condition=Q(customer_order_id__gt=""),

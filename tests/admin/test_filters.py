@@ -91,6 +91,16 @@ class FilterTests(FilterTestCase):
         assert self.list("?currency=unknown") == ["1996"]
         assert "By currency All JPY USD Unknown " in self.sidebar()
 
+    def test_currency_without_a_date(self):
+        """What a shop saves of an order itself need not be valid."""
+        create_row(order_id="just saved", currency=None, purchase_date=None)
+        create_row(order_id="empty", currency="", purchase_date=None)
+        create_row(order_id="1995", currency="CHF", purchase_date=None)
+
+        assert self.list("?currency=CHF") == ["1995"]
+        assert self.list("?currency=unknown") == ["empty", "just saved"]
+        assert "By currency All CHF USD Unknown " in self.sidebar()
+
     def test_only_currency(self):
         create_row(order_id="1995", currency=None)
 
@@ -118,11 +128,21 @@ class FilterTests(FilterTestCase):
         assert self.list("?answer=none") == []
 
     def test_token(self):
-        for order_id, token in (("empty", ""), ("null", None)):
-            create_row(order_id=order_id, btn_ref=token)
+        create_row(order_id="empty", btn_ref="")
 
         assert self.list("?token=yes") == ["1994"]
+        assert self.list("?token=no") == ["empty"]
+
+        create_row(order_id="null", btn_ref=None)
+        assert self.list("?token=yes") == ["1994"]
         assert self.list("?token=no") == ["null", "empty"]
+
+    def test_token_that_is_not_known_yet(self):
+        for order_id, token in (("empty", ""), ("null", None), ("1995", "srctok-2")):
+            create_row(order_id=order_id, btn_ref=token, purchase_date=None)
+
+        assert self.list("?token=yes") == ["1995", "1994"]
+        assert self.list("?token=no") == []
 
     def test_source(self):
         kind = content_types(None).get_for_model(Order)

@@ -201,6 +201,11 @@ class SearchTests(AdminTestCase):
 
         assert self.list("?q=%222026/11+%2342%22") == ["2026/11 #42"]
 
+    def test_token_of_an_order_without_a_date(self):
+        create_row(order_id="1995", btn_ref="srctok-2", purchase_date=None)
+
+        assert self.list("?q=srctok-2") == ["1995"]
+
     def test_blank(self):
         assert self.list("?q=+") == ["1994"]
 

@@ -122,16 +122,19 @@ class FigureTests(PanelTestCase):
     def test_amounts(self):
         self.add(2, status="failed", total=1234567, currency="JPY")
         self.add(1, prefix="new", total=None, currency=None)
+        self.add(1, prefix="saved", total=None, currency=None, purchase_date=None)
         self.add(1, prefix="empty", status="failed", currency="")
+        self.add(1, prefix="odd", status="failed", currency="CHF", purchase_date=None)
 
         amounts = [
             (name, number, self.list(unescape(url).removeprefix(LIST_URL)))
-            for url, name, number in LINK.findall(self.panel())[-4:]
+            for url, name, number in LINK.findall(self.panel())[-5:]
         ]
 
         assert amounts == [
             ("Waiting", "70.00 USD", ["1994"]),
-            ("Waiting", "1 order of an unknown amount", ["new-0"]),
+            ("Waiting", "2 orders of unknown amounts", ["saved-0", "new-0"]),
+            ("Failed", "70.00 CHF", ["odd-0"]),
             ("Failed", "2,469,134 JPY", ["more-1", "more-0"]),
             ("Failed", "1 order of an unknown amount", ["empty-0"]),
         ]

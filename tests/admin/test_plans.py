@@ -6,14 +6,15 @@ from datetime import timedelta
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
-from django.db.models import Model
-from django.test import TransactionTestCase, override_settings
+from django.db.models import Model, Q
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.querysets import from_now
 from tests.admin.test_differences import LIST_URL as DIFFERENCES_URL
 from tests.admin.utils import LIST_URL, create_user
+from tests.shop.models import Order
 from tests.test_claims import analyze
 from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
 
@@ -125,6 +126,15 @@ class OrderTests(PlanTestCase):
     def test_filters_and_sorts(self):
         self.check_found_in(PLAIN if self.is_sqlite else PLAIN | CONDITIONAL)
 
+    def test_orders_without_a_token_during_a_backlog(self):
+        """Of those that were only just saved, none has a token yet."""
+        ButtonOrder.objects.bulk_create(
+            ButtonOrder(order_id=f"just saved {number}") for number in range(MANY // 2)
+        )
+        analyze()
+
+        self.check_found_in({"token=no": {"token"}})
+
     def test_search(self):
         plans = self.plans("?q=77", "LIMIT 1000")
 
@@ -139,6 +149,20 @@ class OrderTests(PlanTestCase):
         assert len(plans) == 5
         for plan in plans:
             assert self.names_in(plan) & {"currency", "due"}, plan
+
+
+class JustSavedTests(TestCase):
+    def test_indexes_that_a_checkout_waits_for(self):
+        Order.objects.create(number="1994")
+        row = ButtonOrder.objects.filter(order_id="1994", status="pending")
+
+        names = {
+            index.name.removeprefix("button_order_")
+            for index in ButtonOrder._meta.indexes
+            if row.filter(index.condition or Q()).exists()
+        }
+
+        assert names == {"due", "source", "bought"}
 
 
 class DifferenceTests(PlanTestCase):
