@@ -34,4 +34,6 @@ def find(orders: ButtonOrderQuerySet, term: str) -> list[int]:
 
 def spellings(term: str) -> set[str]:
     """Return a term as it is, since an id may have quotes, and as the admin has it."""
-    return {term, term[1:-1]} if term[:1] == term[-1:] == '"' else {term}
+    is_quoted = term[:1] == term[-1:] == '"'
+    # What has no id is not what anybody looks for.
+    return {term, term[1:-1] or term} if is_quoted else {term}

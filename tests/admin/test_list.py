@@ -201,6 +201,9 @@ class SearchTests(AdminTestCase):
 
         assert self.list("?q=%222026/11+%2342%22") == ["2026/11 #42"]
 
+    def test_nothing_but_quotes(self):
+        assert self.list("?q=%22") == self.list("?q=%22%22") == []
+
     def test_token_of_an_order_without_a_date(self):
         create_row(order_id="1995", btn_ref="srctok-2", purchase_date=None)
 
