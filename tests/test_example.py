@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class ExampleTests(SimpleTestCase):
-    def manage(self, *arguments):
+    def manage(self, *arguments, **env):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(  # noqa: S603 - our own commands
                 [sys.executable, "manage.py", *arguments],
@@ -26,6 +26,7 @@ class ExampleTests(SimpleTestCase):
                     "DJANGO_SETTINGS_MODULE": "config.settings",
                     "PYTHONPATH": str(ROOT),
                     "VAR_DIR": folder,
+                    **env,
                 },
                 capture_output=True,
                 text=True,
@@ -38,6 +39,21 @@ class ExampleTests(SimpleTestCase):
             0,
             "System check identified no issues (0 silenced).\n",
         )
+
+    def test_integrations_of_the_benchmarks(self):
+        """A worker checks its project before it starts."""
+        for name in ("ours", "naive", "plain"):
+            with self.subTest(name=name):
+                status, output = self.manage(
+                    "check",
+                    DJANGO_SETTINGS_MODULE="benchmarks.settings",
+                    BENCH_INTEGRATION=name,
+                    PYTHONPATH=os.pathsep.join(
+                        [str(ROOT), str(ROOT / "example_project")]
+                    ),
+                )
+
+                assert status == 0, output
 
     def test_migrations(self):
         status, output = self.manage("makemigrations", "--check", "--dry-run")
