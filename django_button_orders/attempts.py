@@ -31,7 +31,7 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.report import with_decimals, without_btn_ref
 from django_button_orders.sent import SentRequest, send_without_waiting
 from django_button_orders.signals import call_ended
-from django_button_orders.verdicts import Verdict, not_converging
+from django_button_orders.verdicts import Verdict, interrupted
 
 T = TypeVar("T")
 
@@ -120,6 +120,7 @@ class Call:
         self.started_at = datetime.now(timezone.utc)
         self.start = time.monotonic()
         self.sent: SentRequest | None = None
+        self.is_noted = False
 
     def send(self) -> SentRequest | Exchange | None:
         """
@@ -127,8 +128,8 @@ class Call:
 
         Return what is on its way, or what came of it: it may fail at once.
         """
-        self.attempt.has_begun = True
         client, began = self.attempt.client, self.began
+        self.attempt.has_begun = True
         sent = self.try_to(
             lambda: send_without_waiting(client, self.request, since=began)
         )
@@ -170,9 +171,10 @@ class Call:
             raise
 
     def abandon(self) -> None:
-        error = "The worker ended in the middle of a call."
-        self.note(NoAnswerError(error))
-        self.attempt.verdict = not_converging(error)
+        """Note that nobody will know how it ends, unless that is noted already."""
+        self.attempt.verdict = interrupted()
+        if not self.is_noted:
+            self.note(NoAnswerError(self.attempt.verdict.error))
 
     def note(self, answer: Answer | ButtonError) -> Exchange:
         exchange = Exchange(
@@ -185,16 +187,21 @@ class Call:
             answer=answer,
         )
         self.attempt.exchanges.append(exchange)
-        call_ended.send_robust(
+        self.is_noted = True
+        heard = call_ended.send_robust(
             sender=ButtonOrder,
             order_id=self.attempt.row.order_id,
             account=self.attempt.row.account,
             exchange=exchange,
         )
+        for _, result in heard:
+            # What ends the worker may come while a receiver is at it.
+            if isinstance(result, Exception) and is_time_limit(result):
+                raise result
         return exchange
 
 
-def call(attempt: Attempt, operation: str, began: float) -> Exchange:
+def make_call(attempt: Attempt, operation: str, began: float) -> Exchange:
     """Make one call, and note it, however it ends. Its deadline counts from then."""
     return Call(attempt, operation, began).wait()
 

@@ -23,21 +23,22 @@ class TooLateError(TimeoutError):
     """The deadline passed before anything was sent."""
 
 
-class Exchange(threading.local):
+class ThreadDeadline(threading.local):
+    #: A moment of ``time.monotonic()``.
     deadline = float("inf")
 
 
-_exchange = Exchange()
+_thread = ThreadDeadline()
 
 
 @contextmanager
 def deadline_at(moment: float) -> Iterator[None]:
     """Let the exchanges of this thread end by a moment of ``time.monotonic()``."""
-    _exchange.deadline = moment
+    _thread.deadline = moment
     try:
         yield
     finally:
-        del _exchange.deadline
+        del _thread.deadline
 
 
 def refuse_if_late() -> None:
@@ -47,7 +48,7 @@ def refuse_if_late() -> None:
     A process may have been frozen since the exchange began, and somebody else
     may have taken over.
     """
-    if time.monotonic() >= _exchange.deadline:
+    if time.monotonic() >= _thread.deadline:
         raise TooLateError
 
 
@@ -59,7 +60,7 @@ class DeadlineReader(io.RawIOBase):
         self.arrived = memoryview(arrived)
         self.raw = sock.makefile("rb", buffering=0)
         self.read_timeout = sock.gettimeout()
-        self.deadline = _exchange.deadline
+        self.deadline = _thread.deadline
         self.is_at_end = False
 
     def readable(self) -> bool:

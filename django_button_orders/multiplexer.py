@@ -50,25 +50,26 @@ class Multiplexer:
         self.on_end = on_end
         self.todo: deque[Attempt] = deque()
         self.done: list[Attempt] = []
-        # Whose answer is still to come, by the number of its socket.
-        self.sent: dict[int, tuple[Call, SentRequest]] = {}
         self.look_at = 0.0
+        # With the calls whose answer is still to come.
         self.selector = selectors.DefaultSelector()
         # Threads wake us with it.
         self.bell, self.bell_push = socket.socketpair()
         self.bell.setblocking(False)
         self.bell_push.setblocking(False)
         self.selector.register(self.bell, selectors.EVENT_READ)
-        self.senders = Senders(count, self.perform, on_done=self.ring)
+        self.senders = Senders(count, self.carry_out, on_done=self.ring)
 
     def __enter__(self) -> Multiplexer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.finish()
-        self.selector.close()
-        self.bell.close()
-        self.bell_push.close()
+        try:
+            self.finish()
+        finally:
+            self.selector.close()
+            self.bell.close()
+            self.bell_push.close()
 
     @property
     def in_flight(self) -> int:
@@ -77,7 +78,12 @@ class Multiplexer:
 
     @property
     def active(self) -> int:
-        return len(self.sent) + self.senders.in_flight
+        return self.listening + self.senders.in_flight
+
+    @property
+    def listening(self) -> int:
+        # None once it is closed. One is for the bell.
+        return len(self.selector.get_map() or [None]) - 1
 
     def put(self, attempt: Attempt) -> None:
         self.todo.append(attempt)
@@ -104,18 +110,19 @@ class Multiplexer:
     def finish(self) -> None:
         """Wait until all calls are over. What has not begun stays as it is."""
         self.todo.clear()
-        while self.sent:
+        while self.listening:
             self.look(time.monotonic() + LOOK_SECONDS)
         self.senders.finish()
+        self.take_from_threads()
 
     def look(self, ends: float) -> None:
         """Read what has arrived, or what does until a moment, and send more."""
         seconds = min(ends - time.monotonic(), LOOK_SECONDS) if self.active else 0
         for key, _ in self.selector.select(max(seconds, 0)):
-            if key.fd in self.sent:
-                self.read(key.fd)
-            else:
+            if key.fileobj is self.bell:
                 self.take_from_threads()
+            else:
+                self.read(*key.data)
         if time.monotonic() >= self.look_at:
             self.give_up_on_late()
         self.begin_more()
@@ -135,29 +142,29 @@ class Multiplexer:
             self.done.append(attempt)
 
     def send(self, call: Call) -> None:
-        sent = call.send()
-        if sent is None:
-            # A thread begins anew.
-            call.attempt.call = None
-            self.senders.put(call.attempt)
+        attempt, sent = call.attempt, None
+        with unforeseen(attempt):
+            sent = call.send()
+        if isinstance(sent, SentRequest):
+            self.listen(call, sent)
         elif isinstance(sent, Exchange):
             self.end(call, sent)
+        elif attempt.verdict is not None:
+            self.begin(attempt)
         else:
-            self.listen(call, sent)
+            # A thread begins anew.
+            attempt.call = None
+            self.senders.put(attempt)
 
     def listen(self, call: Call, sent: SentRequest) -> None:
-        if sent.is_partial:
+        if sent.must_wait:
             self.senders.put(call.attempt)
         else:
-            self.selector.register(sent, selectors.EVENT_READ)
-            self.sent[sent.fileno()] = call, sent
+            self.selector.register(sent, selectors.EVENT_READ, (call, sent))
 
-    def take_out(self, fileno: int) -> tuple[Call, SentRequest]:
-        self.selector.unregister(fileno)
-        return self.sent.pop(fileno)
-
-    def read(self, fileno: int) -> None:
-        call, sent = self.take_out(fileno)
+    def read(self, call: Call, sent: SentRequest) -> None:
+        # Its socket may be closed after that.
+        self.selector.unregister(sent)
         exchange = call.read()
         if exchange is None:
             self.listen(call, sent)
@@ -167,10 +174,11 @@ class Multiplexer:
     def give_up_on_late(self) -> None:
         now = time.monotonic()
         self.look_at = now + LOOK_SECONDS
-        late = [key for key, (_, sent) in self.sent.items() if sent.late_at <= now]
-        for fileno in late:
-            call, sent = self.take_out(fileno)
-            self.end(call, call.note(sent.give_up()))
+        waiting = [key.data for key in self.selector.get_map().values() if key.data]
+        for call, sent in waiting:
+            if sent.late_at <= now:
+                self.selector.unregister(sent)
+                self.end(call, call.note(sent.give_up()))
 
     def end(self, call: Call, exchange: Exchange) -> None:
         """End a call, and make the next one of its attempt, if there is one."""
@@ -178,7 +186,7 @@ class Multiplexer:
             end_call(call, exchange)
         self.begin(call.attempt)
 
-    def perform(self, attempt: Attempt) -> None:
+    def carry_out(self, attempt: Attempt) -> None:
         """Make all calls of an attempt, or go on with one. Threads do this."""
         if not self.is_stopped(attempt):
             wait_until(attempt.not_before)
@@ -192,5 +200,6 @@ class Multiplexer:
             self.bell_push.send(b"\0")
 
     def take_from_threads(self) -> None:
-        self.bell.recv(4096)
+        with suppress(BlockingIOError):
+            self.bell.recv(4096)
         self.done += self.senders.collect()

@@ -98,7 +98,8 @@ def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
 def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     """Return whether Button knows of the order just what it knew before."""
     if not attempt.exchanges:
-        return True
+        # One that was interrupted may have been sent without a note of it.
+        return not attempt.has_begun
     if verdict.outcome is Outcome.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
         return len(attempt.exchanges) == 1

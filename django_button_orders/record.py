@@ -73,8 +73,12 @@ def record_all(
     written = write_down(attempts, meanwhile)
     announce_all(attempts, written)
     for attempt in attempts:
-        if id(attempt) in written or record_surely(attempt, waits=waits):
+        if id(attempt) in written:
             yield attempt
+        else:
+            if record_surely(attempt, waits=waits):
+                yield attempt
+            meanwhile()
 
 
 def write_down(

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
-from django_button_orders.attempts import Attempt, Exchange, call
+from django_button_orders.attempts import Attempt, Exchange, make_call
 from django_button_orders.cleaners import clean_order_id
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import obstacle
@@ -51,7 +51,7 @@ def retrieve(
         user_id=user_id,
         settings=settings,
     )
-    exchange = call(attempt, verdicts.RETRIEVE, time.monotonic())
+    exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
     return keep(attempt, exchange)
 
 

@@ -51,14 +51,15 @@ class Senders:
     def start_thread(self) -> None:
         name = f"button-orders-sender-{len(self.threads) + 1}"
         thread = threading.Thread(target=self.run, name=name)
+        # Before it starts: should we be interrupted in that, it is there all the same.
+        self.threads.append(thread)
         try:
             thread.start()
         except RuntimeError:
+            self.threads.remove(thread)
             # The system gives no more of them. Those that there are can go on.
             if not self.threads:
                 raise
-        else:
-            self.threads.append(thread)
 
     def take(self, seconds: float) -> list[Attempt]:
         """
@@ -91,7 +92,9 @@ class Senders:
         for _ in self.threads:
             self.todo.put(None)
         for thread in self.threads:
-            thread.join()
+            # One that was not started has nothing to do.
+            with suppress(RuntimeError):
+                thread.join()
         self.threads.clear()
 
     def run(self) -> None:

@@ -44,7 +44,8 @@ class SentRequest:
     A request on its way, and what has arrived of its answer.
 
     Its methods raise as those of ``ButtonClient`` do. ``late_at`` is the moment of
-    ``time.monotonic()`` at which it should have been answered.
+    ``time.monotonic()`` at which it should have been answered. Once it ``must_wait``,
+    for room to send the rest, or for the rest of its answer, only ``wait()`` goes on.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class SentRequest:
         self.arrived = b""
         self.read_timeout = min(client.timeout[1], client.deadline)
         self.late_at = deadline
-        self.is_partial = False
+        self.must_wait = False
 
     def fileno(self) -> int:
         return self.wire.sock.fileno()  # type: ignore[no-any-return]
@@ -80,17 +81,17 @@ class SentRequest:
                 self.unsent = data[self.wire.sock.send(data) :]
             except NOT_NOW:
                 self.unsent = data
-            self.is_partial = bool(self.unsent)
+            self.must_wait = bool(self.unsent)
             self.late_at = min(self.deadline, time.monotonic() + self.read_timeout)
 
     def read(self) -> Answer | None:
         """Return the answer, if all of it has arrived."""
         with self.errors():
-            while not self.is_partial:
+            while not self.must_wait:
                 try:
                     data = self.wire.sock.recv(READ_BYTES)
                 except NOT_NOW:
-                    self.is_partial = bool(self.arrived)
+                    self.must_wait = bool(self.arrived)
                     break
                 self.arrived += data
                 answer = self.parse()
@@ -98,7 +99,7 @@ class SentRequest:
                     return answer
                 # What the end of a connection means, or of so long an answer, is
                 # for those to say who wait.
-                self.is_partial = not data or len(self.arrived) >= READ_BYTES
+                self.must_wait = not data or len(self.arrived) >= READ_BYTES
         return None
 
     def parse(self) -> Answer | None:
@@ -109,7 +110,9 @@ class SentRequest:
         except (BlockingIOError, HTTPException, ValueError):
             # Whether it is malformed, too, is seen by who waits for the rest.
             return None
-        self.put_back(keeps=not response.will_close and response.arrived.is_read)
+        # Who reads no more than so many bytes may leave some that are to come.
+        is_over = response.isclosed() and response.arrived.is_read
+        self.put_back(keeps=is_over and not response.will_close)
         return answer
 
     def give_up(self) -> ButtonError:
@@ -120,9 +123,10 @@ class SentRequest:
     def wait(self) -> Answer:
         """Send and read what is left, until the deadline."""
         with self.errors(), deadline_at(self.deadline):
-            if time.monotonic() >= self.deadline:
+            seconds = self.deadline - time.monotonic()
+            if seconds <= 0:
                 raise TimeoutError
-            self.wire.sock.settimeout(self.read_timeout)
+            self.wire.sock.settimeout(min(self.read_timeout, seconds))
             if self.unsent:
                 self.wire.sock.sendall(self.unsent)
             response = DeadlineResponse(
@@ -132,8 +136,9 @@ class SentRequest:
             with closing(response):
                 response.begin()
                 answer = self.read_answer(response)
-                self.put_back(keeps=response.isclosed() and not response.will_close)
-            return answer
+                is_over = response.isclosed() and not response.reader.arrived
+        self.put_back(keeps=is_over and not response.will_close)
+        return answer
 
     def read_answer(self, response: StrictResponse) -> Answer:
         body = Body(response, self.wire, self.connection.adapter.pool)

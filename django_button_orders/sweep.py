@@ -23,7 +23,7 @@ from django_button_orders.multiplexer import Multiplexer
 from django_button_orders.pacing import AHEAD_SECONDS, seconds_ahead, wait_until
 from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.record import record_all, record_surely
-from django_button_orders.verdicts import Outcome
+from django_button_orders.verdicts import Outcome, interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -182,18 +182,13 @@ class Sweep:
         )
 
     def run(self, first: list[Attempt]) -> Counter[str]:
-        with self.calls:
-            try:
-                self.send(first)
-                self.give_head_start()
-                if self.leaves_rest():
-                    self.ends = 0
-                self.stream()
-            except BaseException:
-                self.is_over.set()
-                self.calls.finish()
-                give_back(list(self.unsettled.values()))
-                raise
+        self.unsettled = {id(attempt): attempt for attempt in first}
+        try:
+            with self.calls:
+                self.report(first)
+        except BaseException:
+            self.give_back()
+            raise
         if self.claims.unfinished and not self.has_backlog:
             # Only as fast as the account may be called: another has to go on.
             ahead = min(map(seconds_ahead, self.claims.unfinished))
@@ -201,6 +196,23 @@ class Sweep:
         if self.released:
             self.outcomes[Outcome.RELEASE.value] = len(self.released)
         return self.outcomes
+
+    def give_back(self) -> None:
+        # There may not have been the file descriptors for any.
+        calls = vars(self).get("calls")
+        is_over = calls is None or not calls.active
+        give_back(list(self.unsettled.values()), is_over=is_over)
+
+    def report(self, first: list[Attempt]) -> None:
+        try:
+            self.send(first)
+            self.give_head_start()
+            if self.leaves_rest():
+                self.ends = 0
+            self.stream()
+        except BaseException:
+            self.is_over.set()
+            raise
 
     def give_head_start(self) -> None:
         """Let the first be over before others are looked for, if that is soon."""
@@ -282,7 +294,7 @@ class Sweep:
         """
         Send those whose turn comes before the next look.
 
-        The others must not keep threads from sending what has no limit.
+        The others must not keep what has no limit from being sent.
         """
         soon = time.monotonic() + FLUSH_SECONDS
         for attempt in [self.early.popleft() for _ in range(len(self.early))]:
@@ -345,14 +357,28 @@ def is_refused(attempt: Attempt) -> bool:
     return verdict is not None and verdict.outcome is Outcome.PAUSE
 
 
-def give_back(attempts: list[Attempt]) -> None:
-    """Settle what an error has left behind: nobody has to wait for a lease."""
+def settle(attempt: Attempt) -> None:
+    """Set the verdict of an attempt that was interrupted."""
+    if not attempt.has_begun:
+        attempt.verdict = released(attempt)
+    elif attempt.call is not None:
+        attempt.call.abandon()
+    else:
+        attempt.verdict = interrupted()
+
+
+def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
+    """
+    Settle what an error has left behind: nobody has to wait for a lease.
+
+    Unless ``is_over``, somebody may still be sending what has begun.
+    """
     for attempt in attempts:
-        if attempt.verdict is None and attempt.has_begun:
-            # Somebody is still sending it: its lease has to expire.
-            continue
         if attempt.verdict is None:
-            attempt.verdict = released(attempt)
+            if attempt.has_begun and not is_over:
+                # Its lease has to expire.
+                continue
+            settle(attempt)
         try:
             record_surely(attempt)
         except DatabaseError as exc:

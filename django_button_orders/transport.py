@@ -4,8 +4,8 @@ One kept connection beneath ``requests``.
 A stock session spends most of its time on what a call to Button never needs:
 looking for proxies, cookies, redirects and retries, and finding its one
 connection among many. Here urllib3 connects, as ever, with its rules for TLS,
-and the standard library writes the request and reads the answer. See
-``docs/performance.rst`` for what that saves.
+and the standard library writes requests, or at least their heads, and reads the
+answers. See ``docs/performance.rst`` for what that saves.
 """
 
 from __future__ import annotations
@@ -139,6 +139,10 @@ class KeptPool(HTTPConnectionPool):
         return Body(response, connection, self)
 
     def put_back(self, connection: HTTPConnection) -> None:
+        sock: Any = connection.sock
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            # More than an answer has come, and would be taken for the next one.
+            connection.close()
         self._put_conn(connection)
 
     def take_open(self) -> Any:

@@ -173,3 +173,7 @@ def not_converging(error: str) -> Verdict:
     return Verdict(
         outcome=Outcome.RETRY, reason=UNAVAILABLE, error=error, is_definite=False
     )
+
+
+def interrupted() -> Verdict:
+    return not_converging("The worker ended in the middle of a call.")

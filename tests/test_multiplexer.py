@@ -1,15 +1,33 @@
 from __future__ import annotations
 
+import errno
+import gc
 import json
+import logging
+import os
+import random
+import selectors
+import sys
 import threading
 import time
 from contextlib import ExitStack
+from unittest.mock import patch
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.test import TestCase, override_settings
 
+from django_button_orders import (
+    attempts,
+    client,
+    delivery,
+    multiplexer,
+    sent,
+    sweep,
+)
+from django_button_orders.attempts import client_for
 from django_button_orders.claims import Claims
+from django_button_orders.conf import get_settings
 from django_button_orders.delivery import prepare_all
 from django_button_orders.models import ButtonOrder
 from django_button_orders.multiplexer import Multiplexer
@@ -17,7 +35,7 @@ from django_button_orders.record import record_all
 from django_button_orders.signals import call_ended
 from django_button_orders.sweep import Shift, report_due
 from tests.utils import button_settings, create_row
-from tests.wire import JSON, WireTestCase, answer
+from tests.wire import JSON, WireTestCase, answer, close_connections
 
 HERE = "here"
 REFUSED = answer(b'{"error": {"message": "exists"}}', status=409, content_type=JSON)
@@ -46,6 +64,8 @@ class MultiplexerTestCase(WireTestCase, TestCase):
         values = {"TIMEOUT": (2, 2), "DEADLINE": 5, "CONCURRENCY": 3, **values}
         values = button_settings(BASE_URL=self.server.url, API_KEY="sk-XXX", **values)
         self.stack.enter_context(override_settings(BUTTON_ORDERS=values))
+        client = client_for(get_settings())
+        self.stack.callback(close_connections, client)
 
     def script(self, sock, received):
         order_id = json.loads(received.body)["order_id"]
@@ -299,3 +319,141 @@ class EndTests(MultiplexerTestCase):
         sent = len(self.server.received) - 3
         assert rows.filter(status="reported").count() == sent
         assert rows.filter(status="pending", attempts=0).count() == 8 - sent
+
+
+class Trap:
+    """Raises a worker's time limit at one of the lines of this thread, if at all."""
+
+    MODULES = (multiplexer, attempts, sent, delivery, selectors, client, sweep)
+    FILES = frozenset(module.__file__ for module in MODULES)
+
+    def __init__(self, line):
+        self.line = line
+        self.lines = 0
+        self.place = ""
+
+    def __enter__(self):
+        sys.settrace(self.trace_call)
+        return self
+
+    def __exit__(self, *exc_info):
+        sys.settrace(self.before)
+
+    before = staticmethod(sys.gettrace())
+
+    def trace_call(self, frame, event, arg):
+        return self.trace_line if frame.f_code.co_filename in self.FILES else None
+
+    def trace_line(self, frame, event, arg):
+        if event == "line" and not self.place:
+            self.lines += 1
+            if self.lines == self.line:
+                self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                raise SoftTimeLimitExceeded
+        return self.trace_line
+
+
+# Interrupted at the wrong moment, a socket is closed by the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+class InterruptionTests(MultiplexerTestCase):
+    """Whenever a worker's time is up, each order is accounted for."""
+
+    ORDERS = ("plain", "known", "pieces", "late", "other")
+
+    def setUp(self):
+        super().setUp()
+        logging.disable(logging.ERROR)
+        self.addCleanup(logging.disable, logging.NOTSET)
+        self.addCleanup(gc.collect)
+        self.special = {"known": self.refuse_once, "pieces": self.send_in_pieces}
+
+    def refuse_once(self, sock, order_id):
+        self.refused.append(order_id)
+        sock.sendall(REFUSED if len(self.refused) == 1 else answered(order_id))
+
+    def send_in_pieces(self, sock, order_id):
+        whole = answered(order_id)
+        sock.sendall(whole[:30])
+        time.sleep(0.003)
+        sock.sendall(whole[30:])
+
+    def interrupt(self, line):
+        """Return the trap, and what the sweep has raised."""
+        ButtonOrder.objects.all().delete()
+        self.server.received.clear()
+        self.refused = []
+        for order_id in self.ORDERS:
+            create_row(order_id=order_id)
+        error = None
+        with Trap(line) as trap:
+            try:
+                report_due(using="default", shift=Shift(seconds=5))
+            except SoftTimeLimitExceeded as exc:
+                error = exc
+        return trap, error
+
+    def assert_accounted_for(self, order_id, sent):
+        row = ButtonOrder.objects.get(order_id=order_id)
+        if row.lease_token is not None:
+            # Nobody could say any more how its call has ended.
+            assert row.unanswered == 1
+        elif row.status == "pending":
+            # Either it was sent, and Button is asked, or it was not.
+            assert (row.unanswered > 0) or not sent
+        else:
+            assert (row.status, sent) == ("reported", True)
+
+    def test_at_any_line(self):
+        trap, error = self.interrupt(0)
+        assert error is None
+        assert ButtonOrder.objects.filter(status="reported").count() == 5
+        rng = random.Random(os.environ.get("SEED", "7"))  # noqa: S311 - no secret
+        leases = raised = 0
+        for line in rng.sample(range(1, trap.lines), 80):
+            trap, error = self.interrupt(line)
+            bodies = [json.loads(each.body) for each in self.server.received]
+            with self.subTest(place=trap.place):
+                # One that comes while a logger or a receiver is at it is theirs.
+                assert error is not None or not trap.place
+                for order_id in self.ORDERS:
+                    sent = any(body["order_id"] == order_id for body in bodies)
+                    self.assert_accounted_for(order_id, sent)
+            raised += error is not None
+            held = ButtonOrder.objects.filter(lease_token__isnull=False)
+            leases += held.count()
+        assert raised > 40
+        # Where the end itself is interrupted, or the claim is.
+        assert leases <= raised // 4, (leases, raised)
+
+    def test_receiver_that_is_interrupted(self):
+        def receive(**kwargs):
+            raise SoftTimeLimitExceeded
+
+        self.open_connections(1)
+        create_row(order_id="1")
+        call_ended.connect(receive)
+        self.addCleanup(call_ended.disconnect, receive)
+
+        with pytest.raises(SoftTimeLimitExceeded):
+            report_due(using="default")
+
+        row = ButtonOrder.objects.get(order_id="1")
+        assert (row.status, row.unanswered) == ("pending", 1)
+        assert row.submissions.get().status_code == 200
+
+    def test_no_file_descriptors_left(self):
+        create_row(order_id="1")
+        error = OSError(errno.EMFILE, "Too many open files")
+        with (
+            patch("socket.socketpair", side_effect=error),
+            pytest.raises(OSError, match="Too many open files"),
+        ):
+            report_due(using="default", first=claim_all())
+
+        row = ButtonOrder.objects.get(order_id="1")
+        assert (row.status, row.attempts) == ("pending", 0)
+        assert row.lease_token is None
+
+
+def claim_all():
+    return Claims(ButtonOrder.objects.all()).take(10)

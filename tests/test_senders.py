@@ -58,6 +58,27 @@ class SendersTests(SimpleTestCase):
 
         assert sorted(taken) == list(range(9))
 
+    def test_interrupted_as_a_thread_starts(self):
+        """It is not forgotten, or the end would wait for it for ever."""
+        start = threading.Thread.start
+
+        def start_and_raise(thread):
+            start(thread)
+            raise SystemExit(1)
+
+        performed = []
+        senders = Senders(2, performed.append)
+        with (
+            patch.object(threading.Thread, "start", start_and_raise),
+            pytest.raises(SystemExit),
+        ):
+            senders.put(1)
+        senders.put(2)
+        senders.finish()
+
+        assert performed == [2]
+        assert threads() == 0
+
     def test_does_not_wait_longer_than_told(self):
         release = threading.Event()
         self.addCleanup(release.set)

@@ -30,7 +30,9 @@ from tests.wire import (
     OK,
     WireTestCase,
     answer,
+    close_connections,
     head,
+    replies,
     replies_and_closes,
     self_signed,
 )
@@ -64,11 +66,13 @@ def connect(client):
 
 def wait_for(sent):
     """Read what arrives, as it does, and wait for it once it does so in pieces."""
-    while not sent.is_partial:
+    while not sent.must_wait:
         seconds = sent.late_at - time.monotonic()
         if seconds <= 0:
             raise sent.give_up()
-        select.select([sent], [], [], seconds)
+        poll = select.poll()
+        poll.register(sent, select.POLLIN)
+        poll.poll(seconds * 1000)
         if (answer := sent.read()) is not None:
             return answer
     return sent.wait()
@@ -132,7 +136,9 @@ class SendTests(WireTestCase):
         requests = (CREATE, update_order("1/9 ä", {}), cancel_order("7"), RETRIEVE)
         for request in requests:
             values = {"api_version": "2026-01-01"}
-            ButtonClient(api_key=API_KEY, base_url=plain.url, **values).send(request)
+            waiting = ButtonClient(api_key=API_KEY, base_url=plain.url, **values)
+            waiting.send(request)
+            close_connections(waiting)
             client = self.button(kept, **values)
             connect(client)
             wait_for(self.send(client, request))
@@ -182,7 +188,7 @@ class SendTests(WireTestCase):
         # So that it cannot be read at once, as from a machine far away.
         sent = self.send(client, Request("POST", "/v1/order", b"x" * size))
 
-        assert sent.is_partial
+        assert sent.must_wait
         go_on.set()
         assert sent.wait().is_ok
         assert len(server.received[0].body) == size
@@ -202,7 +208,7 @@ class ReadTests(WireTestCase):
         _, _, sent = self.sent(lambda sock, received: None)
 
         assert sent.read() is None
-        assert not sent.is_partial
+        assert not sent.must_wait
         assert type(sent.give_up()) is NoAnswerError
 
     def test_given_up(self):
@@ -223,18 +229,25 @@ class ReadTests(WireTestCase):
             "nothing": head(204),
             "error": answer(b'{"error": {"message": "no"}}', status=422),
         }
+        server = self.serve()
+        client = self.button(server)
+        waiting = ButtonClient(api_key=API_KEY, base_url=server.url)
+        self.addCleanup(close_connections, waiting)
         for name, data in wholes.items():
-            expected = ButtonClient(
-                api_key=API_KEY, base_url=self.serve(data).url
-            ).send(CREATE)
+            server.script = replies(data)
+            expected = waiting.send(CREATE)
             for cut in range(1, len(data), 7):
                 with self.subTest(name=name, cut=cut):
-                    _, _, sent = self.sent(in_two(data, cut))
+                    server.script = in_two(data, cut)
 
-                    assert wait_for(sent) == expected
+                    assert client.send(CREATE) == expected
             with self.subTest(name=name):
-                _, _, sent = self.sent(data)
+                server.script = replies(data)
+                sent = send_without_waiting(client, CREATE, since=time.monotonic())
+
                 assert wait_for(sent) == expected
+                assert not sent.must_wait
+        assert server.connections == 2
 
     def test_more_than_an_answer(self):
         """What follows it would be taken for the next one."""
@@ -243,6 +256,26 @@ class ReadTests(WireTestCase):
         assert wait_for(sent).status_code == 200
         assert send_without_waiting(client, CREATE, since=time.monotonic()) is None
         assert client.send(CREATE).status_code == 200
+
+    def test_more_than_is_read_of_an_answer(self):
+        """The rest of it, which is still to come, is not the next answer."""
+        size, go_on = 2 * 16384, threading.Event()
+        self.addCleanup(go_on.set)
+        later = answer() + b" " * (size - len(answer()))
+
+        def script(sock, received):
+            sock.sendall(head(500, content_length=3 * 16384))
+            # As much as a record of TLS can have.
+            sock.sendall(b" " * 16384)
+            go_on.wait(5)
+            sock.sendall(later)
+
+        _, client, sent = self.sent(script, max_response_bytes=16000)
+        time.sleep(0.1)
+
+        assert wait_for(sent).status_code == 500
+        go_on.set()
+        assert client.send(CREATE).status_code == 500
 
     def test_server_that_keeps_no_connection(self):
         _, client, sent = self.sent(answer(connection="close"))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from django.test import SimpleTestCase
 
-from django_button_orders.client import ButtonClient
+from django_button_orders.client import ButtonClient, lend
 
 OK = b'{"meta": {"status": "ok"}, "object": {"button_order_id": "btnorder-1"}}'
 JSON = "application/json"
@@ -126,8 +126,8 @@ class Server:
             if self.reads:
                 args = (sock, self.connections)
                 thread = threading.Thread(target=self.talk, args=args, daemon=True)
-                self.threads.append(thread)
                 thread.start()
+                self.threads.append(thread)
 
     def talk(self, sock: socket.socket, number: int) -> None:
         try:
@@ -199,6 +199,12 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
+def close_connections(client: ButtonClient) -> None:
+    """Close what a client has left open for the next call."""
+    while connection := lend(client):
+        connection.adapter.close()
+
+
 class WireTestCase(SimpleTestCase):
     button_class = ButtonClient
 
@@ -213,7 +219,7 @@ class WireTestCase(SimpleTestCase):
 
     def button(self, server: Server | str, **values: Any) -> ButtonClient:
         url = server if isinstance(server, str) else server.url
-        return self.button_class(
+        client = self.button_class(
             **{
                 "api_key": API_KEY,
                 "base_url": url,
@@ -222,6 +228,8 @@ class WireTestCase(SimpleTestCase):
                 **values,
             }
         )
+        self.addCleanup(close_connections, client)
+        return client
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from django_button_orders import verdicts
 from django_button_orders.answers import Answer
-from django_button_orders.attempts import Attempt, Exchange, call
+from django_button_orders.attempts import Attempt, Exchange, make_call
 from django_button_orders.exceptions import ButtonError
 from django_button_orders.pacing import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.senders import Senders
@@ -149,7 +149,7 @@ class Questions:
     def perform(self, attempt: Attempt) -> None:
         """Ask one question. Threads do this."""
         if not self.is_over():
-            exchange = call(attempt, verdicts.RETRIEVE, time.monotonic())
+            exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
             attempt.verdict = judge_question(exchange)
             self.heed(attempt.verdict)
 
