@@ -34,8 +34,9 @@ PATIENCE_SECONDS = 60
 SWEEP_SECONDS = 3.0
 SWEEP = "django_button_orders.report_due_orders"
 REPORT = "benchmarks.naive.tasks.report_to_button"
-# Calls at once in each worker process, which every run of ours has.
+# Of each worker process, in every run of ours: calls at once, and rows at a time.
 CONCURRENCY = 32
+BATCH_SIZE = 200
 
 
 def wait_until(what: str, is_true: Callable[[], Any], seconds: float) -> None:
@@ -209,7 +210,11 @@ class System:
             "BENCH_QUEUE": self.name,
             "BENCH_CERTIFICATE": certificate,
             "BENCH_BUTTON_ORDERS": json.dumps(
-                {"CONCURRENCY": CONCURRENCY, **(button_orders or {})}
+                {
+                    "CONCURRENCY": CONCURRENCY,
+                    "BATCH_SIZE": BATCH_SIZE,
+                    **(button_orders or {}),
+                }
             ),
         }
 

@@ -18,6 +18,7 @@ from django_button_orders.claims import Claims, claim_one, enabled_rows
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import perform, prepare_all, released
 from django_button_orders.failures import describe_for_log
+from django_button_orders.heap import spared_heap
 from django_button_orders.models import ButtonOrder
 from django_button_orders.multiplexer import Multiplexer
 from django_button_orders.pacing import AHEAD_SECONDS, seconds_ahead, wait_until
@@ -184,7 +185,7 @@ class Sweep:
     def run(self, first: list[Attempt]) -> Counter[str]:
         self.unsettled = {id(attempt): attempt for attempt in first}
         try:
-            with self.calls:
+            with spared_heap(), self.calls:
                 self.report(first)
         except BaseException:
             self.give_back()

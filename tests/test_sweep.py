@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
@@ -48,6 +49,18 @@ class ReportDueTests(TestCase):
 
         assert outcomes == {"reported": 9}
         assert seen == ["reported"] * 9
+
+    def test_spares_the_heap(self):
+        """A full garbage collection would hold all calls up."""
+        add_answer("POST")
+        frozen = []
+
+        report_due(
+            using="default", progress=lambda _: frozen.append(gc.get_freeze_count())
+        )
+
+        assert min(frozen) > 1000
+        assert gc.get_freeze_count() == 0
 
     def test_narrowed(self):
         add_answer("POST")
