@@ -6,6 +6,7 @@ Nothing here touches the database, so that any number of calls can be in flight.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,12 +27,18 @@ from django_button_orders.client import (
 from django_button_orders.conf import Settings, get_settings
 from django_button_orders.desired import Desired
 from django_button_orders.exceptions import ButtonError, NoAnswerError
-from django_button_orders.failures import describe_exception, is_time_limit
+from django_button_orders.failures import (
+    describe_exception,
+    describe_for_log,
+    is_time_limit,
+)
 from django_button_orders.models import ButtonOrder
 from django_button_orders.report import with_decimals, without_btn_ref
 from django_button_orders.sent import SentRequest, send_without_waiting
 from django_button_orders.signals import call_ended
 from django_button_orders.verdicts import Verdict, interrupted
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -162,10 +169,12 @@ class Call:
         except ButtonError as exc:
             return exc
         except Exception as exc:
-            if not is_time_limit(exc):
-                return NoAnswerError(describe_exception(exc, "The call"))
-            self.abandon()
-            raise
+            if is_time_limit(exc):
+                self.abandon()
+                raise
+            name = self.attempt.row.order_id
+            logger.error("The call for order %s: %s", name, describe_for_log(exc))  # noqa: TRY400 - a traceback may quote a customer's data
+            return NoAnswerError(describe_exception(exc, "The call"))
         except BaseException:
             self.abandon()
             raise

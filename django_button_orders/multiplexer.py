@@ -64,6 +64,10 @@ class Multiplexer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish all calls. May be called again, should it have been interrupted."""
         try:
             self.finish()
         finally:
@@ -110,10 +114,12 @@ class Multiplexer:
     def finish(self) -> None:
         """Wait until all calls are over. What has not begun stays as it is."""
         self.todo.clear()
-        while self.listening:
-            self.look(time.monotonic() + LOOK_SECONDS)
-        self.senders.finish()
-        self.take_from_threads()
+        try:
+            while self.listening:
+                self.look(time.monotonic() + LOOK_SECONDS)
+        finally:
+            self.senders.finish()
+            self.take_from_threads()
 
     def look(self, ends: float) -> None:
         """Read what has arrived, or what does until a moment, and send more."""
@@ -195,11 +201,11 @@ class Multiplexer:
 
     def ring(self) -> None:
         """Say that a thread is done with an attempt."""
-        # If it cannot be heard any more, it has been rung often enough.
-        with suppress(BlockingIOError):
+        # Where it cannot be, it has been often enough, or nobody listens any more.
+        with suppress(OSError):
             self.bell_push.send(b"\0")
 
     def take_from_threads(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):
             self.bell.recv(4096)
         self.done += self.senders.collect()

@@ -43,9 +43,10 @@ class Senders:
         self.finish()
 
     def put(self, attempt: Attempt) -> None:
-        self.in_flight += 1
-        if len(self.threads) < min(self.in_flight, self.count):
+        if len(self.threads) < min(self.in_flight + 1, self.count):
             self.start_thread()
+        # Not before: without a thread, nobody takes it.
+        self.in_flight += 1
         self.todo.put(attempt)
 
     def start_thread(self) -> None:

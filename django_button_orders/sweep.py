@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -173,6 +174,7 @@ class Sweep:
     # Accounts whose key was refused: what was leased until then is not sent.
     refused: dict[str, float] = field(default_factory=dict)
     is_over: threading.Event = field(default_factory=threading.Event)
+    until_the_end: ExitStack = field(default_factory=ExitStack)
 
     @cached_property
     def calls(self) -> Multiplexer:
@@ -185,7 +187,7 @@ class Sweep:
     def run(self, first: list[Attempt]) -> Counter[str]:
         self.unsettled = {id(attempt): attempt for attempt in first}
         try:
-            with spared_heap(), self.calls:
+            with self.until_the_end, self.calls:
                 self.report(first)
         except BaseException:
             self.give_back()
@@ -201,6 +203,9 @@ class Sweep:
     def give_back(self) -> None:
         # There may not have been the file descriptors for any.
         calls = vars(self).get("calls")
+        if calls is not None:
+            # Once more, should that have been interrupted, too.
+            calls.close()
         is_over = calls is None or not calls.active
         give_back(list(self.unsettled.values()), is_over=is_over)
 
@@ -271,6 +276,7 @@ class Sweep:
             self.look_at = time.monotonic() + FLUSH_SECONDS
         elif len(attempts) >= self.batch_size and not self.has_backlog:
             self.has_backlog = True
+            self.until_the_end.enter_context(spared_heap())
             self.shift.on_backlog()
         return attempts
 

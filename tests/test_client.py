@@ -775,7 +775,7 @@ class BrokenConnectionTests(WireTestCase):
     def test_closed_before_reading(self):
         server = self.serve(reads=False)
         client = self.button(server)
-        timer = threading.Timer(0.1, server.stop)
+        timer = threading.Timer(0.5, server.stop)
         timer.start()
 
         assert self.error(client) == (NoAnswerError, GONE)

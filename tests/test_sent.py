@@ -82,8 +82,8 @@ class KeptClient(ButtonClient):
     """A client that sends over a connection that it has, wherever it can."""
 
     def send(self, request, *, since=None):
-        since = time.monotonic() if since is None else since
         connect(self)
+        since = time.monotonic() if since is None else since
         sent = send_without_waiting(self, request, since=since)
         return super().send(request, since=since) if sent is None else wait_for(sent)
 
@@ -174,24 +174,22 @@ class SendTests(WireTestCase):
 
     def test_more_than_there_is_room_for(self):
         """The rest is sent by somebody who waits."""
-        go_on = threading.Event()
-        self.addCleanup(go_on.set)
         size = 2**24
-
-        def script(sock, received):
-            go_on.wait(5)
-            sock.sendall(answer())
-
-        server = self.serve(script)
+        server = self.serve(reads=False)
         client = self.button(server, deadline=20, timeout=(2, 10))
         connect(client)
-        # So that it cannot be read at once, as from a machine far away.
+
         sent = self.send(client, Request("POST", "/v1/order", b"x" * size))
 
         assert sent.must_wait
-        go_on.set()
+        while server.connections < 1:
+            time.sleep(0.005)
+        reader = threading.Thread(target=server.talk, args=(server.sockets[0], 1))
+        reader.start()
         assert sent.wait().is_ok
         assert len(server.received[0].body) == size
+        server.stop()
+        reader.join(5)
 
 
 class ReadTests(WireTestCase):

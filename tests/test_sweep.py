@@ -51,16 +51,28 @@ class ReportDueTests(TestCase):
         assert seen == ["reported"] * 9
 
     def test_spares_the_heap(self):
-        """A full garbage collection would hold all calls up."""
+        """Where there is a backlog, a full garbage collection holds all calls up."""
         add_answer("POST")
         frozen = []
+        with override_settings(BUTTON_ORDERS=button_settings(BATCH_SIZE=4)):
+            report_due(
+                using="default", progress=lambda _: frozen.append(gc.get_freeze_count())
+            )
 
-        report_due(
-            using="default", progress=lambda _: frozen.append(gc.get_freeze_count())
-        )
-
+        assert len(frozen) == 9
         assert min(frozen) > 1000
         assert gc.get_freeze_count() == 0
+
+    def test_short_ones_leave_the_heap_alone(self):
+        """Without full collections, what each of them leaves would pile up."""
+        add_answer("POST")
+        frozen = []
+        with override_settings(BUTTON_ORDERS=button_settings(BATCH_SIZE=10)):
+            report_due(
+                using="default", progress=lambda _: frozen.append(gc.get_freeze_count())
+            )
+
+        assert frozen == [0] * 9
 
     def test_narrowed(self):
         add_answer("POST")
