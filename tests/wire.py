@@ -103,6 +103,8 @@ class Server:
         self.tls = server_context() if tls else None
         self.sockets: list[socket.socket] = []
         self.connections = 0
+        # A connection's thread may have answered before anybody knows of it.
+        self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.threads = [threading.Thread(target=self.accept, daemon=True)]
         self.threads[0].start()
@@ -126,8 +128,9 @@ class Server:
             if self.reads:
                 args = (sock, self.connections)
                 thread = threading.Thread(target=self.talk, args=args, daemon=True)
-                thread.start()
-                self.threads.append(thread)
+                with self.lock:
+                    thread.start()
+                    self.threads.append(thread)
 
     def talk(self, sock: socket.socket, number: int) -> None:
         try:
@@ -151,7 +154,9 @@ class Server:
 
     def wait_until_closed(self) -> None:
         """Wait for the script to be done with its connections."""
-        for thread in self.threads[1:]:
+        with self.lock:
+            threads = self.threads[1:]
+        for thread in threads:
             thread.join(5)
 
     def stop(self) -> None:
