@@ -257,7 +257,7 @@ class PostgreSQLStatements(JSONStatements):
 
 class SQLiteStatements(JSONStatements):
     """
-    Between the rows of ``executemany()``, each of the threads that are sending
+    Between the rows of ``executemany()``, each of the other threads
     may take its turn, and for so long nobody else can write.
     """
 
