@@ -266,5 +266,5 @@ def key_of(order: Model) -> str:
 def refuse_long_account(identity: Identity) -> None:
     """Raise ``ValidationError``: one row must not spoil its batch."""
     if len(identity.account) > ACCOUNT_LENGTH:
-        identity.asking = f"{identity.adapter.name}.get_account"
+        identity.hook = "get_account"
         raise ValidationError(f"Enter at most {ACCOUNT_LENGTH} characters.")

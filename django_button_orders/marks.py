@@ -51,10 +51,14 @@ def must_not_wait(using: str) -> bool:
     MySQL undoes all of a transaction that is the victim of a deadlock, and not
     our statement alone.
     """
+    return undoes_all(using) and connections[using].in_atomic_block
+
+
+@cache
+def undoes_all(using: str) -> bool:
     connection = connections[using]
-    features = connection.features
-    can_skip = features.has_select_for_update_skip_locked
-    return connection.in_atomic_block and connection.vendor == "mysql" and can_skip
+    can_skip = connection.features.has_select_for_update_skip_locked
+    return connection.vendor == "mysql" and can_skip
 
 
 def lock(keys: Sequence[str], *, using: str) -> int | None:
@@ -108,7 +112,10 @@ def update_sql(using: str) -> str:
     sql, parameters = query.get_compiler(using).as_sql()
     # Drivers quote each parameter again for each save.
     values = [*map(literal, parameters[: -len(KEYS)]), *["%s"] * len(KEYS)]
-    return PLACEHOLDER.sub(lambda _: values.pop(0), sql) + returning(using)
+    # There is one table only, so the database need not read its name nine times.
+    prefix = f"{connections[using].ops.quote_name(TABLE)}."
+    sql = PLACEHOLDER.sub(lambda _: values.pop(0), sql.replace(prefix, ""))
+    return sql + returning(using)
 
 
 @cache

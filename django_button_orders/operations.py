@@ -230,10 +230,9 @@ def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
     keys = (identity.account, identity.order_id)
     if not identity.is_reportable:
         return marks.change(*keys, using=using)
-    source = identity.source(using)
-    pk = marks.create(*keys, source, using=using) if is_new else None
-    pk = pk or marks.change(*keys, using=using)
-    pk = pk or marks.create(*keys, source, using=using)
+    if not is_new and (pk := marks.change(*keys, using=using)):
+        return pk
+    pk = marks.create(*keys, identity.source(using), using=using)
     # Another transaction may have made it just now.
     return pk or marks.change(*keys, using=using)
 
@@ -252,7 +251,12 @@ class Identity:
         self.account = DEFAULT_ACCOUNT
         self.order_id = stand_in_id(adapter.model, host_order.pk)
         self.is_reportable = False
-        self.asking = adapter.name
+        self.hook = ""
+
+    @property
+    def asking(self) -> str:
+        """Return who was asked last, for an error message."""
+        return f"{self.adapter.name}.{self.hook}" if self.hook else self.adapter.name
 
     def find(self) -> bool:
         """Return whether there is anything to note: a draft may have no id yet."""
@@ -266,12 +270,12 @@ class Identity:
         if missing is None:
             return True
         if self.is_reportable:
-            self.asking = f"{self.adapter.name}.get_order_id"
+            self.hook = "get_order_id"
             raise missing
         return False
 
     def ask(self, hook: str) -> Any:
-        self.asking = f"{self.adapter.name}.{hook}"
+        self.hook = hook
         return getattr(self.adapter, hook)(self.host_order)
 
     def text(self, value: Any) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, connections, transaction
@@ -24,13 +25,15 @@ def execute(sql: str, parameters: Sequence[Any], *, using: str) -> Result:
 
     What it raises is what Django raises.
     """
-    if connections[using].in_atomic_block and takes_many(using):
+    connection = connections[using]
+    if connection.in_atomic_block and takes_many(using):
         return execute_in_one_trip(sql, parameters, using=using)
-    with savepoint(using), connections[using].cursor() as cursor:
+    with savepoint(using), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return result_of(cursor)
 
 
+@cache
 def takes_many(using: str) -> bool:
     """Return whether a database takes several statements at once."""
     connection: Any = connections[using]
@@ -77,13 +80,13 @@ def savepoint(using: str) -> AbstractContextManager[None]:
     return transaction.atomic(using=using)
 
 
-class LazySavepoint(ExitStack):
+class LazySavepoint:
     """A savepoint that is made once something asks the database: most do not."""
 
     def __init__(self, using: str) -> None:
-        super().__init__()
         self.using = using
         self.wrappers = connections[using].execute_wrappers
+        self.made: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> LazySavepoint:
         self.wrappers.append(self.make)
@@ -92,10 +95,12 @@ class LazySavepoint(ExitStack):
     def __exit__(self, *exc_info: Any) -> bool | None:
         if self.make in self.wrappers:
             self.wrappers.remove(self.make)
-        return super().__exit__(*exc_info)
+        return self.made.__exit__(*exc_info) if self.made else None
 
     def make(self, execute: Any, *args: Any) -> Any:
         # Once, and not for the statement that makes it.
         self.wrappers.remove(self.make)
-        self.enter_context(savepoint(self.using))
+        made = savepoint(self.using)
+        made.__enter__()
+        self.made = made
         return execute(*args)

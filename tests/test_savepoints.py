@@ -115,6 +115,22 @@ class LazySavepointTests(TransactionTestCase):
 
         assert [page.title for page in Page.objects.all()] == ["After"]
 
+    def test_savepoint_is_refused(self):
+        def refuse(*args):
+            raise OperationalError("Not today.")
+
+        with transaction.atomic():
+            with (
+                pytest.raises(OperationalError),
+                connection.execute_wrapper(refuse),
+                LazySavepoint("default"),
+            ):
+                Page.objects.exists()
+            Page.objects.create(title="After")
+
+        assert Page.objects.exists()
+        assert not connection.execute_wrappers
+
     def test_what_is_kept(self):
         with transaction.atomic(), LazySavepoint("default"), transaction.atomic():
             Page.objects.create(title="In it")

@@ -123,17 +123,17 @@ class ButtonOrder(models.Model):
     reason = models.CharField(
         _("reason"), max_length=12, choices=Reason, blank=True, editable=False
     )
-    revision = models.PositiveIntegerField(_("revision"), default=1, editable=False)
-    reported_revision = models.PositiveIntegerField(
+    revision = models.IntegerField(_("revision"), default=1, editable=False)
+    reported_revision = models.IntegerField(
         _("reported revision"), null=True, blank=True, editable=False
     )
     reported_digest = models.CharField(
         _("reported digest"), max_length=64, blank=True, editable=False
     )
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
+    attempts = models.IntegerField(_("attempts"), default=0, editable=False)
     # Attempts since Button's last definite answer, the running one included.
     # More than one of them means that Button may know more than is recorded.
-    unanswered = models.PositiveIntegerField(
+    unanswered = models.IntegerField(
         _("unanswered attempts"), default=0, editable=False
     )
     next_attempt_at = models.DateTimeField(
@@ -155,7 +155,7 @@ class ButtonOrder(models.Model):
     reported_at = models.DateTimeField(
         _("reported"), null=True, blank=True, editable=False
     )
-    last_status_code = models.PositiveSmallIntegerField(
+    last_status_code = models.SmallIntegerField(
         _("last answer"), null=True, blank=True, editable=False
     )
     last_error = models.TextField(_("last error"), blank=True, editable=False)

@@ -50,15 +50,13 @@ class Submission(models.Model):
         db_constraint=False,
         related_name="+",
     )
-    revision = models.PositiveIntegerField(_("revision"))
+    revision = models.IntegerField(_("revision"))
     started_at = models.DateTimeField(_("started"))
-    duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    duration_ms = models.IntegerField(_("duration in ms"))
     method = models.CharField(_("method"), max_length=6)
     url = models.TextField(_("URL"))
     request_body = models.TextField(_("request body"), blank=True)
-    status_code = models.PositiveSmallIntegerField(
-        _("status code"), null=True, blank=True
-    )
+    status_code = models.SmallIntegerField(_("status code"), null=True, blank=True)
     response_body = models.TextField(_("response body"), blank=True)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     error = models.TextField(_("error"), blank=True)
