@@ -69,12 +69,10 @@ def report(
         for attempt in prepare_all(attempts):
             wait_until(attempt.not_before)
             perform(attempt)
+        return next((attempt.delay for attempt in record_all(attempts)), None)
     except BaseException:
         give_back(attempts)
         raise
-    for attempt in record_all(attempts):
-        return attempt.delay
-    return None
 
 
 def report_with_others(

@@ -383,6 +383,28 @@ class InterruptionTests(TransactionTestCase):
         assert row.last_error == "The worker ended in the middle of a call."
         assert row.unanswered == 1
 
+    def test_time_limit_while_the_answer_is_written_down(self):
+        row = ButtonOrder.objects.get(order_id="0")
+        add_answer("POST")
+        is_first = True
+
+        def interrupt(execute, sql, params, many, context):
+            nonlocal is_first
+            if calls() and is_first:
+                is_first = False
+                raise SoftTimeLimitExceeded
+            return execute(sql, params, many, context)
+
+        with (
+            connection.execute_wrapper(interrupt),
+            pytest.raises(SoftTimeLimitExceeded),
+        ):
+            report(row.pk, using="default")
+
+        row.refresh_from_db()
+        assert (row.status, row.lease_token) == ("reported", None)
+        assert row.submissions.get().outcome == "succeeded"
+
     def test_time_limit_in_an_adapter(self):
         """A worker that runs out of time says nothing about the order."""
         ButtonOrder.objects.all().delete()
