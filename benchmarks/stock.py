@@ -10,6 +10,7 @@ from django.db.models import Model
 from shop.models import Order, OrderLine, Product
 
 from benchmarks.bases import Base
+from benchmarks.naive.models import Report
 from django_button_orders.models import ButtonOrder
 
 # Rows that fall due at one moment: as many as a backfill makes at a time.
@@ -62,6 +63,14 @@ def stock_orders(base: Base, count: int) -> list[int]:
         )
     base.analyze()
     return list(orders.order_by("pk").values_list("pk", flat=True))
+
+
+def stock_reports(base: Base, count: int) -> list[int]:
+    """Let a shop have so many orders, each with naive's row. Return their keys."""
+    pks = stock_orders(base, count)
+    base.fill(Report(order_id=pk) for pk in pks)
+    base.analyze()
+    return pks
 
 
 def stock_due(base: Base, count: int) -> None:

@@ -4,10 +4,14 @@ from datetime import timedelta
 
 from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
 
 from django_button_orders.claims import Claims, claim_one, enabled_rows
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.querysets import from_now
+from django_button_orders.statistics.current import find_oldest_due
+from django_button_orders.sweep import is_crowded
 from tests.utils import LONG_AGO, button_settings, create_row
 
 ACCOUNTS = {"eu": {"API_KEY": "sk-eu"}, "us": {"API_KEY": "sk-us"}}
@@ -158,34 +162,72 @@ class IndexTests(TransactionTestCase):
             ButtonOrder(order_id=f"{number}", status="reported", next_attempt_at=None)
             for number in range(3000)
         )
-        for number in range(3):
-            create_row(order_id=f"due {number}")
+        for number in range(30):
+            create_row(order_id=f"due {number:02}")
         analyze()
 
-    def assert_indexed(self, rows, index="button_order_due"):
-        plan = rows.explain()
-        assert index in plan, plan
+    def plans_of(self, ask):
+        """Return how the database finds rows for each statement that is asked."""
+        with CaptureQueriesContext(connection) as queries:
+            ask()
+        verb = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+        plans = {}
+        for query in queries:
+            sql = query["sql"]
+            if ButtonOrder._meta.db_table in sql and not sql.startswith("INSERT"):
+                with connection.cursor() as cursor:
+                    cursor.execute(f"{verb} {sql}")
+                    names = [column[0] for column in cursor.description]
+                    # MySQL also tells of the indexes that it has not chosen.
+                    start = names.index("key") if "key" in names else 0
+                    plans[sql] = "\n".join(
+                        str(line[start:]) for line in cursor.fetchall()
+                    )
+        return plans
+
+    def assert_indexed(self, ask, *indexes):
+        plans = self.plans_of(ask)
+        assert plans
+        for sql, plan in plans.items():
+            # By its key, a row is found in any case.
+            names = (*indexes, "PRIMARY", "const tables", "pkey", "rowid=?")
+            assert any(name in plan for name in names), f"{sql}\n{plan}"
+        for index in indexes:
+            assert any(index in plan for plan in plans.values()), plans
+        return plans
 
     def test_claim(self):
-        due = ButtonOrder.objects.due().filter(account="default")
-        keys = due.values_list("pk", flat=True)
+        claims = Claims(enabled_rows("default"))
 
-        self.assert_indexed(keys.order_by("next_attempt_at", "pk")[:75])
-        self.assert_indexed(keys.order_by("-next_attempt_at", "-pk")[:25])
+        plans = self.assert_indexed(lambda: claims.take(8), "button_order_due")
+
+        assert ButtonOrder.objects.in_flight().count() == 8
+        assert len([sql for sql in plans if "DESC" in sql]) == 1
+
+    def test_claim_of_one_row(self):
+        row = ButtonOrder.objects.due().first()
+
+        self.assert_indexed(lambda: claim_one(row.pk, using="default", trigger="save"))
 
     def test_accounts(self):
-        pending = ButtonOrder.objects.pending()
-        ordered = pending.order_by("account", "next_attempt_at", "pk")
-        names = ordered.values_list("account", flat=True)
+        def ask():
+            assert list(ButtonOrder.objects.pending().accounts()) == ["default"]
 
-        self.assert_indexed(names[:1])
         # Which one, is up to what the database knows of the only account.
-        self.assert_indexed(names.filter(account__gt="default")[:1], "button_order_")
+        self.assert_indexed(ask, "button_order_")
 
     def test_lists(self):
-        self.assert_indexed(ButtonOrder.objects.waiting().values("pk"))
+        self.assert_indexed(
+            lambda: list(ButtonOrder.objects.waiting().values("pk")), "button_order_"
+        )
 
     def test_leases(self):
-        in_flight = ButtonOrder.objects.filter(lease_expires_at__gt=from_now(0))
+        ButtonOrder.objects.claim(limit=1, lease_seconds=60)
 
-        self.assert_indexed(in_flight.values("pk")[:100], "button_order_lease")
+        self.assert_indexed(lambda: is_crowded("default"), "button_order_")
+
+    def test_status(self):
+        def ask():
+            assert find_oldest_due("default", now()).order.order_id == "due 00"
+
+        self.assert_indexed(ask, "button_order_")

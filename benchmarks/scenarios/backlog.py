@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from benchmarks import usage
 from benchmarks.bench import Bench
 from benchmarks.results import Results, divide
-from benchmarks.stock import stock_due, stock_orders
+from benchmarks.stock import stock_due, stock_reports
 from benchmarks.system import CONCURRENCY, Button, System
 
 ORDERS, NAIVE_ORDERS = 20_000, 1_000
@@ -58,6 +58,7 @@ class Side(NamedTuple):
     orders: int
     pool: str = "prefork"
     concurrency: int = PROCESSES
+    workers: int = 1
 
     @property
     def is_ours(self) -> bool:
@@ -68,6 +69,8 @@ class Side(NamedTuple):
 OURS = Side("ours", "ours", ORDERS)
 PREFORK = Side("naive prefork 4", "naive", NAIVE_ORDERS)
 THREADS = Side("naive threads 32", "naive", NAIVE_ORDERS, "threads", 32)
+# Four workers, where Celery's pool of threads is one process. Shown, not an aim.
+FOUR = Side("naive threads 4 x 8", "naive", NAIVE_ORDERS, "threads", 8, workers=4)
 SIDES = (PREFORK, THREADS, OURS)
 
 
@@ -78,7 +81,7 @@ def measure(bench: Bench) -> Results:
     )
     for _ in bench.rounds(3):
         for case in CASES:
-            for side in (PREFORK, OURS) if case.tls else SIDES:
+            for side in (PREFORK, OURS) if case.tls else (*SIDES, FOUR):
                 bench.say(f"backlog, {case.name}, {side.name}")
                 figures = drain(bench, side, bench.orders(side.orders), case)
                 results.add(case.name, side.name, **figures)
@@ -98,7 +101,7 @@ def drain(
     if side.is_ours:
         stock_due(base, count)
     else:
-        pks = stock_orders(base, count)
+        pks = stock_reports(base, count)
     with case.system(bench, side, database) as system:
         round_trip = system.button.round_trip()
         system.button.reset()
@@ -106,9 +109,10 @@ def drain(
         messages = bench.messages()
         # As they are in a backlog: published before anybody is there to take them.
         system.publish(pks)
-        worker = system.start_worker(pool=side.pool, concurrency=side.concurrency)
+        for _ in range(side.workers):
+            system.start_worker(pool=side.pool, concurrency=side.concurrency)
         cpu = system.cpu_seconds()
-        with usage.watched([worker.pid]) as memory:
+        with usage.watched(system.pids) as memory:
             system.sweep()
             system.wait_for_orders(count)
             system.wait_for_rows(count)
@@ -171,6 +175,7 @@ def load(bench: Bench, *shared: str, kind: str, connections: int) -> dict[str, A
 def compare(results: Results, case: str) -> None:
     results.add_pair(case, OURS.name, PREFORK.name)
     results.add_pair(case, OURS.name, THREADS.name)
+    results.add_pair(case, OURS.name, FOUR.name)
 
 
 def to_best_naive(results: Results, case: str) -> float | None:

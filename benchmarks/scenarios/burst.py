@@ -6,6 +6,8 @@ Rates are from the first save to the last order's arrival at Button.
 
 from __future__ import annotations
 
+from itertools import product
+
 from benchmarks import usage
 from benchmarks.bench import Bench
 from benchmarks.results import Results, divide
@@ -23,6 +25,8 @@ from benchmarks.scenarios.backlog import (
 )
 
 ORDERS, NAIVE_ORDERS = 5_000, 1_000
+# Both sides hear of lines, too: naive has three messages for an order with two.
+LINES = (0, 2)
 
 
 def measure(bench: Bench) -> Results:
@@ -31,22 +35,35 @@ def measure(bench: Bench) -> Results:
         " naive) saved one after another; requests and the like for each"
     )
     for _ in bench.rounds(1):
-        for case in (NEAR, FAR):
+        for case, lines in product((NEAR, FAR), LINES):
             for side in SIDES:
-                bench.say(f"burst, {case.name}, {side.name}")
+                name = name_of(case, lines)
+                bench.say(f"burst, {name}, {side.name}")
                 count = bench.orders(ORDERS if side.is_ours else NAIVE_ORDERS)
-                results.add(case.name, side.name, **sell(bench, side, count, case))
-    for case, bound in ((FAR, 6), (NEAR, 4)):
-        compare(results, case.name)
-        what, best = f"burst, {case.name}", to_best_naive(results, case.name)
+                figures = sell(bench, side, count, case, lines=lines)
+                results.add(name, side.name, **figures)
+    for (case, bound), lines in product(((FAR, 6), (NEAR, 4)), LINES):
+        name = name_of(case, lines)
+        compare(results, name)
+        what, best = f"burst, {name}", to_best_naive(results, name)
         results.at_least(2, f"{what}: rate to naive's best pool", best, bound)
         what = f"{what}: CPU per order to naive's cheaper pool"
-        results.at_most(2, what, to_cheapest_naive(results, case.name), 1 / 3)
+        results.at_most(2, what, to_cheapest_naive(results, name), 1 / 3)
     return results
 
 
+def name_of(case: Case, lines: int) -> str:
+    return f"{case.name}, {lines} lines" if lines else f"{case.name}, orders alone"
+
+
 def sell(
-    bench: Bench, side: Side, count: int, case: Case, *, database: str = ""
+    bench: Bench,
+    side: Side,
+    count: int,
+    case: Case,
+    *,
+    lines: int = 2,
+    database: str = "",
 ) -> dict[str, float | None]:
     """Sell so many orders, wait until all are reported, and return the figures."""
     base = bench.base(side.integration, database)
@@ -58,7 +75,7 @@ def sell(
         messages = bench.messages()
         cpu = system.cpu_seconds()
         with usage.watched([worker.pid]) as memory:
-            sold = shop.ask(do="sell", orders=count)
+            sold = shop.ask(do="sell", orders=count, lines=lines)
             system.wait_for_orders(count)
             system.wait_for_rows(count)
         seen = system.button.counts()
