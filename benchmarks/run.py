@@ -2,8 +2,8 @@
 The benchmarks: python -m benchmarks.run [scenario ...]
 
 What shops write by hand and this package, side by side on private servers of this
-machine. It prints a table with ratios and whether each target is reached, and
-writes the same as JSON.
+machine. It prints a table with ratios and whether each target is reached, and with
+--json writes the same, round by round.
 """
 
 from __future__ import annotations

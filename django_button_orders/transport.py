@@ -5,7 +5,7 @@ A stock session spends most of its time on what a call to Button never needs:
 looking for proxies, cookies, redirects and retries, and finding its one
 connection among many. Here urllib3 connects, as ever, with its rules for TLS,
 and the standard library writes requests, or at least their heads, and reads the
-answers. See ``docs/performance.rst`` for what that saves.
+answers. See ``docs/decisions.rst`` for what that saves, and what it costs.
 """
 
 from __future__ import annotations

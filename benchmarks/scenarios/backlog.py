@@ -47,7 +47,12 @@ class Case(NamedTuple):
 
 
 NEAR, FAR = Case("0 ms"), Case("50 ms", 0.05)
-CASES = (NEAR, FAR, Case("0 ms, TLS", tls=True))
+CASES = (
+    NEAR,
+    FAR,
+    Case("0 ms, TLS", tls=True),
+    Case("50 ms, TLS", 0.05, tls=True),
+)
 
 
 class Side(NamedTuple):

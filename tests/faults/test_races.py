@@ -46,6 +46,7 @@ def meet(setting, make_lab, state, database_url=""):
     assert [sweep.stop() for sweep in sweeps] == [0, 0]
     assert any(call["status"] == 503 for call in lab.button.requests())
     assert LEASE_LOST not in lab.outputs()
+    assert "database is locked" not in lab.outputs()
     kind = database_url.partition(":")[0] or setting.database
     assert_agreement(lab, state, database=kind)
 
