@@ -16,7 +16,7 @@ from django_button_orders.cleaners import clean_order_id
 from django_button_orders.failures import (
     clip,
     describe_exception,
-    describe_for_log,
+    describe_for_list,
     is_time_limit,
 )
 from django_button_orders.hosts import HostOrders
@@ -99,7 +99,7 @@ def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
         adapter = get_adapter(model)
     except ImproperlyConfigured as exc:
         raise invalid(str(exc)) from exc
-    hook = Hook(adapter)
+    hook = Hook(adapter, row.order_id)
     order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
         raise gone(row)
@@ -140,8 +140,9 @@ def checked(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
 class Hook:
     """Calls the methods of an adapter, and says which of them raised what."""
 
-    def __init__(self, adapter: OrderAdapter) -> None:
+    def __init__(self, adapter: OrderAdapter, order_id: str) -> None:
         self.adapter = adapter
+        self.order_id = order_id
 
     def call(self, name: str, hook: Any) -> Any:
         try:
@@ -158,10 +159,10 @@ class Hook:
         except Exception as exc:
             if is_time_limit(exc):
                 raise
-            logger.warning("%s.%s: %s", self.adapter.name, name, describe_for_log(exc))
-            raise invalid(
-                describe_exception(exc, f"{self.adapter.name}.{name}")
-            ) from exc
+            doing = f"{self.adapter.name}.{name}"
+            what = describe_for_list(exc, doing)
+            logger.warning("Order %s: %s", self.order_id, what)
+            raise invalid(describe_exception(exc, doing)) from exc
 
 
 def gone(row: ButtonOrder) -> Undecided:

@@ -48,10 +48,18 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
 
     For changes that send no signals, such as ``QuerySet.update()``. One small
     write in the order's own database, and in the caller's transaction if there
-    is one. Raises ``ImproperlyConfigured`` when the model is not registered;
-    what an adapter raises ends up on the row instead.
+    is one. Raises ``TypeError`` for anything but an instance of a model,
+    ``ImproperlyConfigured`` when that is not registered, and ``ValueError`` when
+    it was never saved; what an adapter raises ends up on the row instead.
     """
+    if not isinstance(host_order, Model):
+        raise TypeError(
+            "mark_changed() takes one order, and is called for each of several, "
+            f"not with a value of type {type(host_order).__name__}."
+        )
     adapter = get_adapter(type(host_order))
+    if host_order.pk is None:
+        raise ValueError("Save the order before mark_changed(): it has no key yet.")
     alias = using or router.db_for_write(type(host_order), instance=host_order)
     note_change(adapter, host_order, using=alias)
 

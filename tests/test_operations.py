@@ -494,3 +494,17 @@ class MarkChangedTests(TestCase):
     def test_other_model(self):
         with pytest.raises(ImproperlyConfigured, match=r"shop\.Page"):
             mark_changed(Page(title="About us"))
+
+    def test_order_that_was_never_saved(self):
+        with pytest.raises(ValueError, match="Save the order"):
+            mark_changed(Order(pk=None, number="42"))
+
+        assert not rows.exists()
+
+    def test_what_is_no_order(self):
+        for value in (Order.objects.all(), None, "42"):
+            with (
+                self.subTest(value=type(value)),
+                pytest.raises(TypeError, match=type(value).__name__),
+            ):
+                mark_changed(value)
