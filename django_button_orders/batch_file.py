@@ -133,7 +133,7 @@ class BatchFile:
         adapter = find_adapter(model) if model else None
         if adapter is None:
             raise unknown_lines()
-        hook = Hook(adapter)
+        hook = Hook(adapter, row.order_id)
         order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
         if order is None:
             raise unknown_lines()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, Error, connections, transaction
 
 NAME = "button_orders"
 
@@ -26,11 +26,20 @@ def execute(sql: str, parameters: Sequence[Any], *, using: str) -> Result:
     What it raises is what Django raises.
     """
     connection = connections[using]
-    if connection.in_atomic_block and takes_many(using):
+    if connection.in_atomic_block and takes_many(using) and is_ascii(parameters):
         return execute_in_one_trip(sql, parameters, using=using)
     with savepoint(using), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return result_of(cursor)
+
+
+def is_ascii(parameters: Sequence[Any]) -> bool:
+    """
+    Return whether a database has all the characters, whatever its encoding is.
+
+    A message with others is refused as a whole, with the savepoint in it.
+    """
+    return all(value.isascii() for value in parameters if isinstance(value, str))
 
 
 @cache
@@ -81,26 +90,57 @@ def savepoint(using: str) -> AbstractContextManager[None]:
 
 
 class LazySavepoint:
-    """A savepoint that is made once something asks the database: most do not."""
+    """
+    A savepoint that is made once something asks the database: most do not.
+
+    It is none of Django's blocks, because those of whoever asks may be open around
+    it by then. Outside of a transaction, there is none to protect.
+    """
 
     def __init__(self, using: str) -> None:
-        self.using = using
-        self.wrappers = connections[using].execute_wrappers
-        self.made: AbstractContextManager[None] | None = None
+        self.connection = transaction.get_connection(using)
+        self.wrappers = self.connection.execute_wrappers
+        self.is_needed = False
+        self.hooks = 0
+        self.sid: str | None = None
 
     def __enter__(self) -> LazySavepoint:
-        self.wrappers.append(self.make)
+        connection = self.connection
+        self.is_needed = connection.in_atomic_block and not connection.needs_rollback
+        if self.is_needed:
+            self.hooks = len(connection.run_on_commit)
+            self.wrappers.append(self.make)
         return self
 
-    def __exit__(self, *exc_info: Any) -> bool | None:
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if not self.is_needed:
+            return
         if self.make in self.wrappers:
             self.wrappers.remove(self.make)
-        return self.made.__exit__(*exc_info) if self.made else None
+        if kind is not None or self.connection.needs_rollback:
+            self.undo()
+        elif self.sid:
+            try:
+                self.connection.savepoint_commit(self.sid)
+            except DatabaseError:
+                self.undo()
+                raise
 
     def make(self, execute: Any, *args: Any) -> Any:
         # Once, and not for the statement that makes it.
         self.wrappers.remove(self.make)
-        made = savepoint(self.using)
-        made.__enter__()
-        self.made = made
+        self.sid = self.connection.savepoint()
         return execute(*args)
+
+    def undo(self) -> None:
+        connection = self.connection
+        # What an inner block has found broken is what is undone here.
+        connection.needs_rollback = False
+        del connection.run_on_commit[self.hooks :]
+        if not self.sid:
+            return
+        try:
+            connection.savepoint_rollback(self.sid)
+            connection.savepoint_commit(self.sid)
+        except Error:
+            connection.needs_rollback = True

@@ -32,6 +32,11 @@ class ExecuteTests(TransactionTestCase):
         ):
             read(7)
 
+    def test_trips_of_what_not_all_encodings_have(self):
+        """A database in Latin-1 would refuse the savepoint, too."""
+        with transaction.atomic(), self.assertNumQueries(3):
+            execute("SELECT %s", ["\u2116 1"], using="default")
+
     def test_failure_leaves_the_transaction_as_it_was(self):
         with transaction.atomic():
             Page.objects.create(title="Before")
@@ -130,6 +135,84 @@ class LazySavepointTests(TransactionTestCase):
 
         assert Page.objects.exists()
         assert not connection.execute_wrappers
+
+    def test_blocks_without_savepoints_of_their_own(self):
+        """Such as those of bulk_create() and delete()."""
+
+        def find():
+            with transaction.atomic(savepoint=False):
+                Page.objects.get(title="nowhere")
+
+        def fill():
+            Page.objects.bulk_create([Page(pk=1), Page(pk=1)])
+
+        def fail_at_once():
+            with transaction.atomic(savepoint=False):
+                raise Page.DoesNotExist
+
+        def undo():
+            with transaction.atomic(savepoint=False):
+                Page.objects.create(title="Undone")
+                transaction.set_rollback(True)
+            raise Page.DoesNotExist
+
+        for ask in (find, fill, fail_at_once, undo):
+            with self.subTest(ask=ask.__name__):
+                Page.objects.all().delete()
+                with transaction.atomic():
+                    Page.objects.create(title="Before")
+                    with (
+                        pytest.raises((Page.DoesNotExist, DatabaseError)),
+                        LazySavepoint("default"),
+                    ):
+                        ask()
+                    Page.objects.create(title="After")
+
+                titles = Page.objects.values_list("title", flat=True)
+                assert sorted(titles) == ["After", "Before"]
+
+    def test_transaction_that_was_broken_before(self):
+        with transaction.atomic():
+            Page.objects.create(title="Before")
+            transaction.set_rollback(True)
+            with (
+                pytest.raises(transaction.TransactionManagementError),
+                LazySavepoint("default"),
+            ):
+                Page.objects.exists()
+            assert transaction.get_rollback()
+
+        assert not Page.objects.exists()
+
+    def test_what_was_to_follow_the_commit_of_what_is_undone(self):
+        told = []
+
+        def fail():
+            Page.objects.create(title="Undone")
+            transaction.on_commit(lambda: told.append("undone"))
+            raise Page.DoesNotExist
+
+        with transaction.atomic():
+            transaction.on_commit(lambda: told.append("before"))
+            with pytest.raises(Page.DoesNotExist), LazySavepoint("default"):
+                fail()
+            with LazySavepoint("default"):
+                Page.objects.exists()
+                transaction.on_commit(lambda: told.append("kept"))
+
+        assert told == ["before", "kept"]
+
+    def test_blocks_of_their_own_outside_a_transaction(self):
+        def write():
+            for title in ("One", "Other"):
+                with transaction.atomic(durable=True):
+                    Page.objects.create(title=title)
+            raise Page.DoesNotExist
+
+        with pytest.raises(Page.DoesNotExist), LazySavepoint("default"):
+            write()
+
+        assert Page.objects.count() == 2
 
     def test_what_is_kept(self):
         with transaction.atomic(), LazySavepoint("default"), transaction.atomic():
