@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections, router
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import Model
 
 from django_button_orders.failures import describe_for_log, is_time_limit
 from django_button_orders.models import ButtonOrder
@@ -15,15 +17,40 @@ from django_button_orders.querysets import DatabaseNow
 
 logger = logging.getLogger(__name__)
 
+NOT_MIGRATED = (
+    "No database has the tables of django_button_orders. Run 'manage.py migrate' first."
+)
+
+
+class MissingTablesError(ImproperlyConfigured):
+    """Somebody has forgotten to run ``migrate``."""
+
 
 def database_aliases() -> Iterator[str]:
     """
     Yield the databases that hold rows, those of the shop's orders.
 
     A router that does not allow this app's migrations on a database, such as
-    a replica, leaves it out. Raises ``DatabaseError`` where one does not answer.
+    a replica, leaves it out. Raises ``DatabaseError`` where one does not answer,
+    and ``MissingTablesError`` after all if none has the table.
     """
-    return filter(has_table, allowed_aliases())
+    is_migrated = False
+    for alias in filter(has_table, allowed_aliases()):
+        is_migrated = True
+        yield alias
+    if not is_migrated:
+        raise MissingTablesError(NOT_MIGRATED)
+
+
+def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
+    """Return a database that has a table. Raises ``MissingTablesError`` otherwise."""
+    if has_table(alias, model):
+        return alias
+    option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
+    raise MissingTablesError(
+        f"The database '{alias}' has no table {model._meta.db_table}. "
+        f"Run 'manage.py migrate{option}' first."
+    )
 
 
 def allowed_aliases() -> list[str]:
@@ -32,9 +59,8 @@ def allowed_aliases() -> list[str]:
     ]
 
 
-def has_table(alias: str) -> bool:
-    tables = connections[alias].introspection.table_names()
-    return ButtonOrder._meta.db_table in tables
+def has_table(alias: str, model: type[Model] = ButtonOrder) -> bool:
+    return model._meta.db_table in connections[alias].introspection.table_names()
 
 
 def in_each_database(action: Callable[[str], object]) -> None:

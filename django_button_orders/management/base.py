@@ -21,6 +21,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from django_button_orders.databases import MissingTablesError
 from django_button_orders.management.held_back import describe
 
 # Outcomes of attempts that leave something to do.
@@ -38,6 +39,8 @@ class ButtonOrdersCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
+        except MissingTablesError as exc:
+            raise CommandError(str(exc)) from exc
         except (OperationalError, InterfaceError) as exc:
             raise CommandError(
                 f"The database does not answer, or not as it should: {exc} "

@@ -10,12 +10,12 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections, router
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from django_button_orders.adapters import OrderAdapter, get_adapter, registered
 from django_button_orders.backfill import select_orders
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.databases import database_aliases
+from django_button_orders.databases import database_aliases, migrated_alias
 from django_button_orders.management.base import moment
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, as_stored, content_types
@@ -81,7 +81,7 @@ def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:
 def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
     adapters = find_adapters(options.model)
     for adapter in adapters:
-        alias = options.database or router.db_for_write(adapter.model)
+        alias = find_alias(adapter.model, options)
         yield ShopOrders(
             adapter=adapter,
             orders=orders_of(adapter, alias, options),
@@ -94,8 +94,12 @@ def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
         # An order that is gone has no date any more.
         return
     models = [adapter.model for adapter in adapters] if options.model else [ButtonOrder]
-    for alias in {options.database or router.db_for_write(model) for model in models}:
+    for alias in {find_alias(model, options) for model in models}:
         yield ReportedRows(reported=select_rows(alias, options), using=alias)
+
+
+def find_alias(model: type[Model], options: Namespace) -> str:
+    return migrated_alias(options.database or router.db_for_write(model))
 
 
 def orders_of(adapter: OrderAdapter, alias: str, options: Namespace) -> QuerySet[Any]:
@@ -124,8 +128,8 @@ def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
 
 def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
     pace = Pace(options.rate, wait=stop.wait)
-    aliases = [options.database] if options.database else database_aliases()
-    for alias in aliases:
+    named = options.database
+    for alias in [migrated_alias(named)] if named else database_aliases():
         for account in [options.account] if options.account else accounts_in(alias):
             yield AcknowledgedRows(
                 account=account,

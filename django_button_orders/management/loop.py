@@ -12,7 +12,7 @@ from django.db import Error, connections
 
 from django_button_orders.beat import DAY, RECONCILE_SECONDS
 from django_button_orders.claims import enabled_rows
-from django_button_orders.databases import allowed_aliases, has_table
+from django_button_orders.databases import NOT_MIGRATED, allowed_aliases, has_table
 from django_button_orders.failures import describe_for_log
 from django_button_orders.management.stopping import Stop
 from django_button_orders.prune import prune_submissions
@@ -94,6 +94,8 @@ class Loop:
     # When each database is to be pruned and compared: the first time, at once.
     prune_at: Moments = field(default_factory=at_once)
     compare_at: Moments = field(default_factory=at_once)
+    has_tables: bool = False
+    is_told: bool = False
 
     def run(self) -> Counter[str]:
         while not self.stop.is_set:
@@ -110,12 +112,26 @@ class Loop:
             if self.stop.is_set or not contact.is_due():
                 continue
             try:
-                has_more |= has_table(alias) and self.work(alias)
+                has_more |= self.is_migrated(alias) and self.work(alias)
             except Error as exc:
                 contact.note_failure(exc)
             else:
                 contact.note_answer()
+        self.tell_of_missing_tables()
         return has_more
+
+    def is_migrated(self, alias: str) -> bool:
+        is_migrated = has_table(alias)
+        self.has_tables |= is_migrated
+        return is_migrated
+
+    def tell_of_missing_tables(self) -> None:
+        """Say once for what is waited, as when it starts before 'migrate' has run."""
+        # One that is away may have them.
+        is_away = any(contact.failures for contact in self.contacts.values())
+        if not (self.has_tables or self.is_told or is_away):
+            self.is_told = True
+            logger.warning("%s Waiting for that.", NOT_MIGRATED)
 
     def contact(self, alias: str) -> Contact:
         if alias not in self.contacts:

@@ -11,13 +11,14 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from django_button_orders.adapters import OrderAdapter, get_adapter, registered
 from django_button_orders.backfill import Backfill, checkpoint_name, select_orders
 from django_button_orders.batches import Batch, kept
 from django_button_orders.claims import enabled_rows
 from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.databases import migrated_alias
 from django_button_orders.file_backfill import FileBackfill
 from django_button_orders.files.lines import UnreadableFileError
 from django_button_orders.management.backfill_options import (
@@ -78,9 +79,10 @@ class Command(ButtonOrdersCommand):
         self.held_back: Counter[str] = Counter()
         self.missing = set(self.options.order_ids)
         if self.options.from_file:
+            alias = self.find_alias(ButtonOrder)
             self.ask(lambda: f"The orders of {self.options.from_file}")
             with self.noting():
-                self.work_through_file()
+                self.work_through_file(alias)
         else:
             selections = [self.select(adapter) for adapter in self.find_adapters()]
             self.ask(lambda: self.describe(selections))
@@ -151,7 +153,7 @@ class Command(ButtonOrdersCommand):
             ) from exc
 
     def select(self, adapter: OrderAdapter) -> Selection:
-        alias = self.options.database or router.db_for_write(adapter.model)
+        alias = self.find_alias(adapter.model)
         since, until = self.options.since, self.options.until
         try:
             orders = select_orders(adapter, using=alias, since=since, until=until)
@@ -181,7 +183,7 @@ class Command(ButtonOrdersCommand):
 
     # Orders of a file
 
-    def work_through_file(self) -> None:
+    def work_through_file(self, alias: str) -> None:
         options = self.options
         with ExitStack() as stack:
             try:
@@ -189,7 +191,7 @@ class Command(ButtonOrdersCommand):
                 rejects = open_rejects(options.rejects, stream, stack)
                 backfill = FileBackfill(
                     stream=stream,
-                    using=options.database or router.db_for_write(ButtonOrder),
+                    using=alias,
                     format=options.input_format,
                     names=dict(options.map),
                     ignore_unknown=options.ignore_unknown,
@@ -206,6 +208,9 @@ class Command(ButtonOrdersCommand):
                 raise CommandError(str(exc)) from exc
 
     # Both
+
+    def find_alias(self, model: type[Model]) -> str:
+        return migrated_alias(self.options.database or router.db_for_write(model))
 
     def ask(self, what: Callable[[], str]) -> None:
         """Ask somebody who sits at a terminal: Button does not forget an order."""

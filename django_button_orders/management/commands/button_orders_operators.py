@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management.base import CommandError, CommandParser
 from django.db import router, transaction
 
+from django_button_orders.databases import migrated_alias
 from django_button_orders.management.base import ButtonOrdersCommand
 
 APP = "django_button_orders"
@@ -84,7 +85,7 @@ permissions:
             raise CommandError(f"A group's name has 1 to {MAX_LENGTH} characters.")
         wanted = set(only or PERMISSIONS) - set(without)
         # Groups live with the users, wherever the orders are.
-        using = router.db_for_write(Group)
+        using = migrated_alias(router.db_for_write(Group), Group)
         with transaction.atomic(using=using):
             granted, taken = arrange(name, wanted, using=using)
             if dry_run:

@@ -17,7 +17,7 @@ from django.core.management.base import (
 from django.db import Error
 
 from django_button_orders.conf import account_names
-from django_button_orders.databases import database_aliases
+from django_button_orders.databases import MissingTablesError, database_aliases
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     positive,
@@ -116,7 +116,8 @@ class Command(ButtonOrdersCommand):
         except (Error, ImproperlyConfigured) as exc:
             raise CommandError(str(exc), returncode=UNKNOWN) from exc
         except CommandError as exc:
-            if isinstance(exc, SystemCheckError) or isinstance(exc.__cause__, Error):
+            causes = (Error, MissingTablesError)
+            if isinstance(exc, SystemCheckError) or isinstance(exc.__cause__, causes):
                 exc.returncode = UNKNOWN
             raise
 
