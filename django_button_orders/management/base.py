@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from django_button_orders.databases import MissingTablesError
-from django_button_orders.management.held_back import describe
+from django_button_orders.management.held_back import HeldBack, describe
 
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")
@@ -157,7 +157,7 @@ def rate(text: str) -> float:
     return value
 
 
-def fail_unless_done(outcomes: Counter[str], held_back: Counter[str]) -> None:
+def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
     """Raise ``CommandError`` when some orders were not settled."""
     complaints = []
     failed = outcomes["failed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django_button_orders.management.held_back import HOW_TO_RESUME
 from django_button_orders.money import in_major_units
 from django_button_orders.statistics.calls import Period
 from django_button_orders.statistics.current import Statistics
@@ -29,7 +30,8 @@ def describe(statistics: Statistics) -> Iterator[str]:
     yield f"Calls, 24 hours: {rates(statistics.day)}"
     yield f"Calls, 7 days: {rates(statistics.week)}"
     for account in statistics.paused:
-        yield f"Paused: account {account}. {account.last_error}".rstrip()
+        parts = (f"Paused: account {account}.", account.last_error, HOW_TO_RESUME)
+        yield " ".join(filter(None, parts))
     yield f"Last sweep: {'never' if sweep is None else f'{time(sweep)} ago'}"
     yield f"Counted: {time(statistics.age)} ago"
 

@@ -10,6 +10,7 @@ import responses
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, Checkpoint, PausedAccount
+from tests.commands.test_report import REFUSED_KEY
 from tests.commands.utils import call
 from tests.faults.processes import wait_for
 from tests.shop.models import Order, OrderLine
@@ -197,9 +198,7 @@ class BackfillTests(TestCase):
         out, _, error = self.backfill("--now", "--batch-size", "3")
 
         assert out == "10 created.\n"
-        assert error == (
-            "10 orders are still to be reported: account default is paused."
-        )
+        assert error == f"10 orders are still to be reported: {REFUSED_KEY}"
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_now_while_the_account_is_switched_off(self):

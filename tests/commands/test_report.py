@@ -19,6 +19,12 @@ from tests.commands.utils import call
 from tests.faults.processes import wait_for
 from tests.utils import add_answer, button_settings, calls, create_row
 
+REFUSED_KEY = (
+    "account default is paused, because Button refuses its key. Correct API_KEY. "
+    "The key is tried again every 5 minutes; resume the account in the admin to go "
+    "on at once."
+)
+
 
 def away(execute, sql, params, many, context):
     raise OperationalError("It went away.")
@@ -216,7 +222,7 @@ class ReportTests(TestCase):
         assert Snapshot.objects.exists()
 
     def test_paused_account(self):
-        """Orders that stay due are not nothing to do."""
+        """Orders that wait for the key are not nothing to do."""
         PausedAccount.objects.pause("default", seconds=60, error="401")
         create_row(order_id="1")
         create_row(order_id="2")
@@ -230,11 +236,23 @@ class ReportTests(TestCase):
                 _, _, error = self.report(*arguments)
 
                 assert error == (
-                    f"{count} orders are still to be reported: "
-                    "account default is paused."
+                    f"{count} orders are still to be reported: {REFUSED_KEY}"
                 )
-        ButtonOrder.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
-        assert self.report() == ("Nothing to do.\n", "", "")
+
+    def test_refused_key(self):
+        """It is told at once, and as long as an order waits for it."""
+        add_answer("POST", status=401)
+        create_row()
+        still = f"1 orders are still to be reported: {REFUSED_KEY}"
+
+        out, _, error = self.report()
+
+        assert out == "1 pause.\n"
+        assert error.endswith(
+            f"1 will be tried again. The admin shows the reasons. {still}"
+        )
+        assert self.report() == ("Nothing to do.\n", "", still)
+        assert len(calls()) == 1
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_account_that_is_switched_off(self):

@@ -86,7 +86,8 @@ class TextTests(StatusTestCase):
             "Oldest due: order 1995, for 2.0 h",
             f"Calls, 24 hours: {rates}",
             f"Calls, 7 days: {rates}",
-            "Paused: account eu. Button said 401.",
+            "Paused: account eu. Button said 401. Correct API_KEY. The key is tried "
+            "again every 5 minutes; resume the account in the admin to go on at once.",
             "Last sweep: 2.2 min ago",
             "Counted: 0 s ago",
             "All is within the limits that were given.",

@@ -33,7 +33,11 @@ from django_button_orders.management.base import (
     printable,
 )
 from django_button_orders.management.files import open_input, open_rejects
-from django_button_orders.management.held_back import count_disabled, count_paused
+from django_button_orders.management.held_back import (
+    HeldBack,
+    count_disabled,
+    count_paused,
+)
 from django_button_orders.management.pace import Pace
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import noting_signals
@@ -76,7 +80,7 @@ class Command(ButtonOrdersCommand):
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self.outcomes: Counter[str] = Counter()
-        self.held_back: Counter[str] = Counter()
+        self.held_back: HeldBack = Counter()
         self.missing = set(self.options.order_ids)
         if self.options.from_file:
             alias = self.find_alias(ButtonOrder)

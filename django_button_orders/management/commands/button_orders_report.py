@@ -13,7 +13,11 @@ from django_button_orders.management.base import (
     fail_unless_done,
     positive,
 )
-from django_button_orders.management.held_back import count_disabled, count_paused
+from django_button_orders.management.held_back import (
+    HeldBack,
+    count_disabled,
+    count_paused,
+)
 from django_button_orders.management.loop import Loop
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.selection import (
@@ -146,7 +150,7 @@ class Command(ButtonOrdersCommand):
     def report_once(self, stop: Stop) -> Counter[str]:
         outcomes: Counter[str] = Counter()
         seen = 0
-        self.held_back: Counter[str] = Counter()
+        self.held_back: HeldBack = Counter()
         with progress_bar(self.stderr, "Reporting", None) as bar:
             for alias in database_aliases():
                 if self.is_sweep:
