@@ -11,7 +11,12 @@ from django.db import connections
 
 from django_button_orders.conf import account_names
 from django_button_orders.files.cells import COLUMNS
-from django_button_orders.management.base import moment, positive, rate
+from django_button_orders.management.base import (
+    moment,
+    positive,
+    rate,
+    refuse_empty_time,
+)
 
 CONTRADICTIONS = (
     ("--dry-run", "--now"),
@@ -153,6 +158,7 @@ def refuse_contradictions(options: Mapping[str, Any]) -> None:
         raise CommandError(f"'{alias}' is not a database of the settings.")
     if account is not None and account not in account_names():
         raise CommandError(f"'{account}' is not an account of the settings.")
+    refuse_empty_time(options["since"], options["until"])
 
 
 def is_given(option: str, options: Mapping[str, Any]) -> bool:

@@ -157,6 +157,12 @@ def rate(text: str) -> float:
     return value
 
 
+def refuse_empty_time(since: datetime | None, until: datetime | None) -> None:
+    """Raise ``CommandError`` for a time in which nothing can be."""
+    if since and until and since >= until:
+        raise CommandError("--since must be before --until.")
+
+
 def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
     """Raise ``CommandError`` when some orders were not settled."""
     complaints = []

@@ -16,7 +16,7 @@ from django_button_orders.adapters import OrderAdapter, get_adapter, registered
 from django_button_orders.backfill import select_orders
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.databases import database_aliases, migrated_alias
-from django_button_orders.management.base import moment
+from django_button_orders.management.base import moment, refuse_empty_time
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, as_stored, content_types
 from django_button_orders.reconcile.asking import Pace, Questions, Turns
@@ -68,8 +68,7 @@ def refuse_unknown(options: Namespace) -> None:
             f"'{options.account}' is not an account of the settings. "
             f"Known are: {known}."
         )
-    if options.since and options.until and options.since >= options.until:
-        raise CommandError("--since must be before --until.")
+    refuse_empty_time(options.since, options.until)
 
 
 def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:

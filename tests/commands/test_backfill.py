@@ -294,6 +294,13 @@ class BackfillTests(TestCase):
 
         assert error == "Choose one of --resume and --order-id."
 
+    def test_time_without_orders(self):
+        for until in ("2026-01-01", "2026-02-01"):
+            with self.subTest(until=until):
+                _, _, error = self.backfill("--since", "2026-02-01", "--until", until)
+
+                assert error == "--since must be before --until."
+
     def test_unknown_order_id_in_a_dry_run(self):
         _, _, error = self.backfill("--dry-run", "--order-id", "4711")
 

@@ -188,7 +188,10 @@ class ExportTests(TestCase):
         directory = str(self.directory)
         for arguments, complaint in (
             (["--until", "2026-11-01"], "--until needs --since."),
-            (["--since", "2026-11-02", "--until", "2026-11-02"], "must be later"),
+            (
+                ["--since", "2026-11-02", "--until", "2026-11-02"],
+                "--since must be before --until.",
+            ),
             (["--since", "soon"], "'soon' is not a date"),
             (["--account", "moon"], "no account 'moon'"),
             ([directory, "--brand", "../x"], "--brand must be"),

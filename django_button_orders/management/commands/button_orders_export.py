@@ -18,7 +18,12 @@ from django_button_orders import columns
 from django_button_orders.batch_file import BatchFile
 from django_button_orders.conf import DEFAULT_ACCOUNT, get_settings
 from django_button_orders.databases import database_aliases
-from django_button_orders.management.base import ButtonOrdersCommand, moment, printable
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    moment,
+    printable,
+    refuse_empty_time,
+)
 from django_button_orders.management.stopping import Stop, noting_signals
 
 STDOUT = "-"
@@ -144,8 +149,7 @@ def find_interval(
     if since is None:
         today = datetime.combine(now.date(), time.min, timezone.utc)
         return today - timedelta(days=1), today
-    if until is not None and until <= since:
-        raise CommandError("--until must be later than --since.")
+    refuse_empty_time(since, until)
     return since, until or now
 
 
