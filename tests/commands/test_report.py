@@ -187,6 +187,7 @@ class ReportTests(TestCase):
             (["--loop", "--order-id", "1"], "--loop reports what is due"),
             (["--loop", "--limit", "1"], "--loop reports what is due"),
             (["--loop", "--dry-run"], "--loop reports what is due"),
+            (["--interval", "3"], "--interval is how long --loop waits"),
             (["--order-id", ""], "--order-id needs an id."),
         ):
             with self.subTest(arguments=arguments):

@@ -32,6 +32,8 @@ from django_button_orders.querysets import ButtonOrderQuerySet
 from django_button_orders.statistics.snapshot import note_sweep
 from django_button_orders.sweep import Progress, Shift, report_due
 
+INTERVAL_SECONDS = 5
+
 
 class Command(ButtonOrdersCommand):
     help = (
@@ -66,9 +68,9 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "--interval",
             type=positive,
-            default=5,
             metavar="SECONDS",
-            help="how long --loop waits when nothing is due (default: %(default)s)",
+            help="how long --loop waits when nothing is due (default: "
+            f"{INTERVAL_SECONDS})",
         )
         self.add_noinput(parser)
         self.add_format(parser)
@@ -76,10 +78,10 @@ class Command(ButtonOrdersCommand):
     def handle(self, *, loop: bool, dry_run: bool, format: str, **options: Any) -> None:
         self.selection = Selection.of(options)
         self.everything: bool = options["all"]
-        if self.everything and not self.selection.is_empty:
-            raise CommandError("Choose one of --all and a selection.")
+        self.refuse_contradictions(
+            loop=loop, dry_run=dry_run, interval=options["interval"]
+        )
         if loop:
-            self.refuse_with_loop(dry_run=dry_run)
             with noting_signals() as stop:
                 outcomes = self.report_for_ever(stop, options["interval"])
             self.summarize(outcomes, format)
@@ -109,6 +111,17 @@ class Command(ButtonOrdersCommand):
                 "button_orders_retry makes them due."
             )
 
+    def refuse_contradictions(
+        self, *, loop: bool, dry_run: bool, interval: int | None
+    ) -> None:
+        """Raise ``CommandError`` instead of guessing what is meant."""
+        if self.everything and not self.selection.is_empty:
+            raise CommandError("Choose one of --all and a selection.")
+        if loop:
+            self.refuse_with_loop(dry_run=dry_run)
+        elif interval is not None:
+            raise CommandError("--interval is how long --loop waits: it needs --loop.")
+
     def refuse_with_loop(self, *, dry_run: bool) -> None:
         others = (
             value
@@ -120,10 +133,10 @@ class Command(ButtonOrdersCommand):
                 "--loop reports what is due: of all orders, or of one --account."
             )
 
-    def report_for_ever(self, stop: Stop, interval: int) -> Counter[str]:
+    def report_for_ever(self, stop: Stop, interval: int | None) -> Counter[str]:
         return Loop(
             stop=stop,
-            interval=interval,
+            interval=interval or INTERVAL_SECONDS,
             narrow=self.selection.narrow,
             is_whole=self.selection.is_empty,
         ).run()
