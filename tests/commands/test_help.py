@@ -11,6 +11,13 @@ NAMES = sorted(
 
 
 class HelpTests(SimpleTestCase):
+    def test_loop_says_all_that_it_does(self):
+        command = load_command_class("django_button_orders", "button_orders_report")
+        _, _, told = command.help.partition("With --loop")
+
+        for what in ("reports what is due", "compares the orders", "prunes once a day"):
+            assert what in told
+
     def test_every_command_has_examples(self):
         assert "button_orders_backfill" in NAMES
         for name in NAMES:

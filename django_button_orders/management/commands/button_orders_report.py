@@ -41,8 +41,9 @@ class Command(ButtonOrdersCommand):
         "no worker is needed. Without a selection, it reports what is due. Orders "
         "that are selected, or --all that are pending, are reported at once, also "
         "those that wait for their next attempt. With --loop it reports what is "
-        "due, and prunes once a day, until it is told to stop: first what has begun "
-        "is finished. A second signal ends it at once."
+        "due, compares the orders of the last days with their rows every five "
+        "minutes, and prunes once a day, until it is told to stop: first what has "
+        "begun is finished. A second signal ends it at once."
     )
     examples = """\
   manage.py button_orders_report
