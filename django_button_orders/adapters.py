@@ -34,7 +34,11 @@ class OrderAdapter:
         self.model = model
 
     def get_order_id(self, order: Any) -> str:
-        """Return the shop's id of the order. It must never change."""
+        """
+        Return the shop's id of the order. It must never change.
+
+        No two orders may have one. Once an order is gone, another may have its id.
+        """
         return str(order.pk)
 
     def get_account(self, order: Any) -> str:

@@ -37,6 +37,7 @@ from django_button_orders.failures import (
 )
 from django_button_orders.hosts import HostOrders, dismiss_stand_ins
 from django_button_orders.models import ButtonOrder
+from django_button_orders.sources import IdTakenError, settle
 from django_button_orders.verdicts import Outcome, Verdict, judge, not_converging
 
 logger = logging.getLogger(__name__)
@@ -155,13 +156,29 @@ def obstacle(settings: Settings) -> Verdict | None:
 
 def rename(row: ButtonOrder, order_id: str) -> None:
     """Give a row that Button never heard of the id that its order has now."""
-    if not row.rename(order_id):
-        raise Undecided(
-            Verdict(
-                outcome=Outcome.DISMISSED,
-                error="Another row reports the shop's order by its present id.",
-            )
+    if row.rename(order_id):
+        return
+    rows = ButtonOrder.objects.using(row.write_db)
+    for other in rows.filter(account=row.account, order_id=order_id):
+        let_report(other, row)
+    raise Undecided(
+        Verdict(
+            outcome=Outcome.DISMISSED,
+            error="Another row reports the shop's order by its present id.",
         )
+    )
+
+
+def let_report(other: ButtonOrder, row: ButtonOrder) -> None:
+    """Have another row report the order of a row, unless it has one of its own."""
+    source = {
+        "source_type_id": row.source_type_id,
+        "source_id": row.source_id,
+    }
+    try:
+        settle(other, source)
+    except IdTakenError as exc:
+        raise invalid(describe_exception(exc, "get_order_id")) from exc
 
 
 def is_without_token(attempt: Attempt) -> bool:

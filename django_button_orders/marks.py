@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from django.db import OperationalError, connections
 from django.db.models import NOT_PROVIDED, Field
@@ -26,18 +26,27 @@ KEYS = ("account", "order_id")
 # Seconds between looks at a row that somebody else has locked.
 LOCK_WAITS = (0.005, 0.01, 0.02, 0.04)
 SOURCE = ("source_type_id", "source_id")
+TOLD = ("id", "source_id")
 # Not an escaped percent sign, as in the date format of SQLite.
 PLACEHOLDER = re.compile(r"(?<!%)%s")
 
 
-def change(account: str, order_id: str, *, using: str) -> int | None:
-    """Mark the row of an order changed, and return its key, or None without one."""
+# The key of a row, and that of the order it is about.
+Found: TypeAlias = tuple[int, str | None]
+
+
+def change(account: str, order_id: str, *, using: str) -> Found | None:
+    """
+    Mark the row of an order changed, if it has one.
+
+    Return its key, and that of the order it was made for, which may be another.
+    """
     keys = (account, order_id)
     if must_not_wait(using):
-        pk = lock(keys, using=using)
-        if pk is not None:
+        found = lock(keys, using=using)
+        if found is not None:
             execute(update_sql(using), keys, using=using)
-        return pk
+        return found
     changed = execute(update_sql(using), keys, using=using)
     if changed.affected and not changed.rows:
         changed = execute(select_sql(using), keys, using=using)
@@ -61,17 +70,17 @@ def undoes_all(using: str) -> bool:
     return connection.vendor == "mysql" and can_skip
 
 
-def lock(keys: Sequence[str], *, using: str) -> int | None:
+def lock(keys: Sequence[str], *, using: str) -> Found | None:
     """
-    Lock the row of an order, and return its key, or None without one.
+    Lock the row of an order, and return what ``change`` does.
 
     A worker has it for some milliseconds at a time. Raises ``OperationalError``
     when somebody has it for longer.
     """
     for seconds in LOCK_WAITS:
-        pk = first(execute(lock_sql(using), keys, using=using))
-        if pk is not None:
-            return pk
+        found = first(execute(lock_sql(using), keys, using=using))
+        if found is not None:
+            return found
         if first(execute(select_sql(using), keys, using=using)) is None:
             return None
         time.sleep(seconds)
@@ -87,11 +96,11 @@ def create(
     if made.affected and not made.rows:
         operations: Any = connections[using].ops
         return int(operations.last_insert_id(made.cursor, TABLE, "id"))
-    return first(made)
+    return made.rows[0][0] if made.rows else None
 
 
-def first(result: Result) -> int | None:
-    return result.rows[0][0] if result.rows else None
+def first(result: Result) -> Found | None:
+    return cast("Found", result.rows[0]) if result.rows else None
 
 
 def tells_keys(using: str) -> bool:
@@ -115,13 +124,13 @@ def update_sql(using: str) -> str:
     # There is one table only, so the database need not read its name nine times.
     prefix = f"{connections[using].ops.quote_name(TABLE)}."
     sql = PLACEHOLDER.sub(lambda _: values.pop(0), sql.replace(prefix, ""))
-    return sql + returning(using)
+    return sql + returning(using, *TOLD)
 
 
 @cache
 def select_sql(using: str) -> str:
     rows = ButtonOrder.objects.using(using).filter(**dict.fromkeys(KEYS, "x"))
-    return str(rows.values_list("pk").query.get_compiler(using).as_sql()[0])
+    return str(rows.values_list(*TOLD).query.get_compiler(using).as_sql()[0])
 
 
 @cache
@@ -148,7 +157,7 @@ def insert_sql(using: str) -> str:
         f"VALUES ({', '.join(values)}) "
         f"{operations.on_conflict_suffix_sql((), ignore, (), KEYS)}"
     )
-    return sql + returning(using)
+    return sql + returning(using, "id")
 
 
 def literal(value: str | int) -> str:
@@ -166,7 +175,8 @@ def has_default_of_ours(field: Field[Any, Any]) -> bool:
     )
 
 
-def returning(using: str) -> str:
+def returning(using: str, *names: str) -> str:
     if not tells_keys(using):
         return ""
-    return f" RETURNING {connections[using].ops.quote_name('id')}"
+    quote = connections[using].ops.quote_name
+    return f" RETURNING {', '.join(map(quote, names))}"

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, router, transaction
 from django.db.models import Model, QuerySet
 
-from django_button_orders import doorbell, marks
+from django_button_orders import doorbell, marks, sources
 from django_button_orders.adapters import (
     OrderAdapter,
     find_adapter,
@@ -34,7 +34,7 @@ from django_button_orders.models import (
 )
 from django_button_orders.querysets import ButtonOrderQuerySet, PausedAccountQuerySet
 from django_button_orders.record import make_waiting_due
-from django_button_orders.savepoints import LazySavepoint
+from django_button_orders.savepoints import LazySavepoint, savepoint
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +190,16 @@ def try_to_note(
                 doorbell.ring(pk, using=using)
     except OperationalError:
         raise
+    except sources.IdTakenError as exc:
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "%s.get_order_id: the order with the key %s has the id %s, which is that "
+            "of another order. It is not reported.",
+            adapter.name,
+            host_order.pk,
+            identity.order_id,
+        )
+        identity.lose_id()
+        note_failure(identity, exc, using=using)
     except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
@@ -236,13 +246,27 @@ def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
     Button knows of it may have to change.
     """
     keys = (identity.account, identity.order_id)
+    may_be_there = not (is_new and identity.is_reportable)
+    found = marks.change(*keys, using=using) if may_be_there else None
     if not identity.is_reportable:
-        return marks.change(*keys, using=using)
-    if not is_new and (pk := marks.change(*keys, using=using)):
-        return pk
-    pk = marks.create(*keys, identity.source(using), using=using)
-    # Another transaction may have made it just now.
-    return pk or marks.change(*keys, using=using)
+        return found[0] if found else None
+    if found is None:
+        pk = marks.create(*keys, identity.source(using), using=using)
+        if pk is not None:
+            return pk
+        # Another transaction may have made it just now, or another order has it.
+        found = marks.change(*keys, using=using)
+    # A row that a new order finds may also be that of another model's order.
+    if found and (is_new or found[1] != str(identity.host_order.pk)):
+        settle(found[0], identity, using=using)
+    return found[0] if found else None
+
+
+def settle(pk: int, identity: Identity, *, using: str) -> None:
+    """Have a row report this order, or raise ``IdTakenError``."""
+    with savepoint(using):
+        for row in ButtonOrder.objects.using(using).filter(pk=pk):
+            sources.settle(row, identity.source(using))
 
 
 class Identity:
@@ -281,6 +305,11 @@ class Identity:
             self.hook = "get_order_id"
             raise missing
         return False
+
+    def lose_id(self) -> None:
+        """Have a row of its own for an order whose id is that of another one."""
+        self.order_id = stand_in_id(self.adapter.model, self.host_order.pk)
+        self.hook = "get_order_id"
 
     def ask(self, hook: str) -> Any:
         self.hook = hook

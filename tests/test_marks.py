@@ -61,7 +61,7 @@ class CreateTests(TestCase):
 
         row = rows.get(pk=pk)
         assert (row.account, row.order_id, row.source_id) == (text, text, text)
-        assert marks.change(text, text, using="default") == pk
+        assert marks.change(text, text, using="default") == (pk, text)
 
 
 class ChangeTests(TestCase):
@@ -82,7 +82,10 @@ class ChangeTests(TestCase):
                     one, other = (create_row(order_id=key) for key in ("1", "2"))
                     rows.update(next_attempt_at=None, updated_at=LONG_AGO, **like)
 
-                    assert marks.change("default", "1", using="default") == one.pk
+                    assert marks.change("default", "1", using="default") == (
+                        one.pk,
+                        None,
+                    )
                     rows.filter(pk=other.pk).mark_changed()
 
                     known = {"order_id"}
@@ -121,7 +124,10 @@ class LockedTests(TransactionTestCase):
             assert rows.get().revision == 1
 
         with transaction.atomic():
-            assert marks.change("default", "1", using="default") == rows.get().pk
+            assert marks.change("default", "1", using="default") == (
+                rows.get().pk,
+                None,
+            )
         assert rows.get().revision == 2
 
     @contextmanager

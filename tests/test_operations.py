@@ -4,6 +4,7 @@ import uuid
 from contextlib import suppress
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections, transaction
@@ -446,9 +447,9 @@ class TransactionTests(TransactionTestCase):
     def test_made_before_its_order(self):
         create_row(order_id="42")
 
-        Order.objects.create(number="42")
+        order = Order.objects.create(number="42")
 
-        assert rows.get().revision == 2
+        assert rows.get().get_source() == order
 
     def test_made_by_another_transaction_just_now(self):
         with suppress_reporting():
@@ -458,7 +459,11 @@ class TransactionTests(TransactionTestCase):
         def steal(execute, sql, params, many, context):
             if "INTO" in sql and "buttonorder" in sql and not stolen:
                 stolen.append(sql)
-                rows.bulk_create([ButtonOrder(order_id="42")])
+                kind = ContentType.objects.get_for_model(Order)
+                made = ButtonOrder(
+                    order_id="42", source_type=kind, source_id=str(order.pk)
+                )
+                rows.bulk_create([made])
             return execute(sql, params, many, context)
 
         with connection.execute_wrapper(steal):

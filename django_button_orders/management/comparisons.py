@@ -115,8 +115,10 @@ def orders_of(adapter: OrderAdapter, alias: str, options: Namespace) -> QuerySet
     rows = rows.filter(order_id__in=options.order_ids)
     sources = dict(rows.values_list("order_id", "source_id"))
     # Only rows know ids without asking the adapter about each and every order.
+    known = orders.filter(pk__in=sources.values())
     is_enough = sources.keys() == set(options.order_ids)
-    return orders.filter(pk__in=sources.values()) if is_enough else orders
+    # What a row is about may be gone, and another order have its id.
+    return known if is_enough and known.count() == len(sources) else orders
 
 
 def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:

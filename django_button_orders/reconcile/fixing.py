@@ -26,17 +26,19 @@ def fix(found: Found, *, using: str) -> None:
     make_rows([item for item in found.findings if is_missing(item)], using=using)
     marks: defaultdict[str | None, list[Finding]] = defaultdict(list)
     for finding in found.findings:
-        if finding.row is not None:
+        if finding.host_order is None:
             marks[finding.known_digest].append(finding)
         elif not is_missing(finding):
-            note_failure(finding, using=using)
+            save_again(finding, using=using)
     for known_digest, findings in marks.items():
         mark(findings, known_digest, using=using)
     found.counts[FIXED] += sum(finding.is_fixed for finding in found.findings)
 
 
 def is_missing(finding: Finding) -> bool:
-    return finding.difference.kind == Difference.Kind.MISSING
+    """Return whether there is no row, not even one of another order."""
+    is_missing_kind = finding.difference.kind == Difference.Kind.MISSING
+    return is_missing_kind and finding.row is None
 
 
 def make_rows(findings: list[Finding], *, using: str) -> None:
@@ -54,8 +56,13 @@ def make_rows(findings: list[Finding], *, using: str) -> None:
         finding.is_fixed = True
 
 
-def note_failure(finding: Finding, *, using: str) -> None:
-    """Put what the adapter raises onto a row, as a save would."""
+def save_again(finding: Finding, *, using: str) -> None:
+    """
+    Do what a save would.
+
+    It puts what the adapter raises onto a row, and has the row of an order that
+    is gone report the one that has its id now.
+    """
     order = finding.host_order
     note_change(get_adapter(type(order)), order, using=using)
     finding.is_fixed = True

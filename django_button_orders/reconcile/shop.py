@@ -21,7 +21,9 @@ from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.operations import Identity
 from django_button_orders.reconcile.findings import Finding, Found
 from django_button_orders.reconcile.judging import (
+    FAILED,
     NOT_REPORTABLE,
+    WAITING,
     Amiss,
     compare_rows,
     finding_of,
@@ -30,6 +32,7 @@ from django_button_orders.reconcile.judging import (
 )
 from django_button_orders.reconcile.pages import Keyset
 from django_button_orders.savepoints import LazySavepoint
+from django_button_orders.sources import IdTakenError, is_claimed, is_made_for
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
@@ -70,6 +73,8 @@ class ShopOrders:
             row = rows.get((identity.account, identity.order_id))
             if row is None:
                 self.judge_missing(identity, found)
+            elif not (row.is_direct or is_made_for(row, identity.source(self.using))):
+                self.judge_other(identity, row, found)
             else:
                 here.append(row)
                 hosts.found[row.source_type_id, row.source_id] = identity.host_order
@@ -113,11 +118,42 @@ class ShopOrders:
         return not self.order_ids or identity.order_id in self.order_ids
 
     def judge_missing(self, identity: Identity, found: Found) -> None:
-        if not identity.is_reportable or self.is_cancelled(identity):
+        if self.is_to_be_reported(identity):
+            found.add(self.finding(identity, Amiss(kind=Kind.MISSING)))
+        else:
             # Button does not know of it, and that is as it should be.
             found.counts[NOT_REPORTABLE] += 1
+
+    def judge_other(self, identity: Identity, row: ButtonOrder, found: Found) -> None:
+        """Judge an order under whose id there is the row of another one."""
+        if not self.is_to_be_reported(identity):
+            found.counts[NOT_REPORTABLE] += 1
+        elif is_claimed(row):
+            self.judge_taken(identity, row, found)
         else:
-            found.add(self.finding(identity, Amiss(kind=Kind.MISSING)))
+            finding = self.finding(identity, Amiss(kind=Kind.MISSING))
+            finding.row = row
+            found.add(finding)
+
+    def judge_taken(self, identity: Identity, row: ButtonOrder, found: Found) -> None:
+        """Judge an order whose id is that of another one that exists."""
+        identity.lose_id()
+        stand_in = self.rows().filter(
+            account=identity.account, order_id=identity.order_id
+        )
+        status = stand_in.values_list("status", flat=True).first()
+        if status is None:
+            error = " ".join(IdTakenError(row).messages)
+            amiss = Amiss(kind=Kind.INVALID, error=error)
+            found.add(self.finding(identity, amiss))
+        elif status == Status.DISMISSED:
+            found.agree((identity.account, identity.order_id))
+        else:
+            # That is known, and a person has to see to it.
+            found.counts[FAILED if status == Status.FAILED else WAITING] += 1
+
+    def is_to_be_reported(self, identity: Identity) -> bool:
+        return identity.is_reportable and not self.is_cancelled(identity)
 
     def is_cancelled(self, identity: Identity) -> bool:
         try:

@@ -194,6 +194,16 @@ class ShopTests(ReconcileTestCase):
 
         assert out.endswith("1 changed.\n")
 
+    def test_order_id_of_an_order_that_is_gone(self):
+        """Another one may have it by now."""
+        self.place(2)
+        Order.objects.filter(number="1").delete()
+        order = Order.objects.bulk_create([Order(number="1")])[0]
+
+        self.reconcile("shop", "--order-id", "1", "--fix")
+
+        assert ButtonOrder.objects.get(order_id="1").get_source() == order
+
     def test_order_id_without_a_row(self):
         self.place(1)
         Order.objects.bulk_create([Order(number="new"), Order(number="newer")])

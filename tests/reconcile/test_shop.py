@@ -243,6 +243,79 @@ class ChangedTests(ShopTestCase):
         assert counts[0] == counts[1]
 
 
+class OtherSourceTests(ShopTestCase):
+    """Orders whose row was made for another order."""
+
+    def write_new(self, **values):
+        values = {"number": "1994", "total": 65, **values}
+        return Order.objects.bulk_create([Order(**values)])[0]
+
+    def test_other_one_is_gone(self):
+        self.place().delete()
+        order = self.write_new()
+        add_answer("POST", order_url())
+
+        assert self.compare()["missing"] == 1
+        assert self.compare(fixes=True) == {"missing": 1, "fixed": 1}
+        assert self.row().get_source() == order
+        assert self.report() == "reported"
+        assert calls() == ["POST /v1/order/1994"]
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+        assert not kinds()
+
+    def test_row_that_was_dismissed(self):
+        self.place().delete()
+        ButtonOrder.objects.mark_changed()
+        assert self.report() == "dismissed"
+        order = self.write_new()
+
+        assert self.compare(fixes=True) == {"missing": 1, "fixed": 1}
+        assert self.row().get_source() == order
+
+    def test_nothing_to_report(self):
+        self.place().delete()
+        ButtonOrder.objects.update(status="dismissed")
+        for values in ({"is_paid": False}, {"is_cancelled": True}):
+            with self.subTest(values=values):
+                order = self.write_new(**values)
+
+                assert self.compare(fixes=True) == {"not_reportable": 1, "fixed": 0}
+                order.delete()
+
+    def test_both_exist(self):
+        first = self.place()
+        second = self.write_new(email="jane@shop.test")
+
+        assert self.compare() == {"agree": 1, "invalid": 1}
+        difference = Difference.objects.get()
+        assert difference.order_id == f"shop.order:{second.pk}"
+        assert difference.source_id == f"{second.pk}"
+        assert "Another order" in difference.error
+        with self.assertLogs("django_button_orders", "ERROR"):
+            assert self.compare(fixes=True) == {"agree": 1, "invalid": 1, "fixed": 1}
+        row = ButtonOrder.objects.get(order_id="1994")
+        assert (row.get_source(), row.total) == (first, 7000)
+        stand_in = ButtonOrder.objects.failed().get()
+        assert stand_in.get_source() == second
+
+        # Nobody has to be told again.
+        ButtonOrder.objects.filter(pk=row.pk).update(status="reported")
+        assert self.compare(fixes=True) == {"agree": 1, "failed": 1, "fixed": 0}
+        assert ButtonOrder.objects.failed().get().revision == stand_in.revision
+        stand_in.retry()
+        assert self.compare() == {"agree": 1, "waiting": 1}
+        ButtonOrder.objects.filter(pk=stand_in.pk).update(status="dismissed")
+        assert self.compare() == {"agree": 2}
+
+    def test_row_without_a_source(self):
+        """It is the shop's own, until the order is saved."""
+        create_row()
+        self.report()
+        self.write_new()
+
+        assert self.compare()["agree"] >= 1
+
+
 class FailedTests(ShopTestCase):
     """Rows that need a person are left alone, unless their order has changed."""
 
