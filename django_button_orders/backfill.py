@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.models import DateTimeField, IntegerField, Model, QuerySet
 from django.utils.timezone import localtime
 
@@ -230,13 +230,11 @@ class Backfill:
     def identify_one(self, order: Any, batch: Batch) -> None:
         identity, error, is_known = Identity(self.adapter, order), "", False
         try:
-            # For adapters that ask the database.
-            with LazySavepoint(self.using):
-                is_known = identity.find()
+            is_known = self.find(identity)
             refuse_long_account(identity)
-        except OperationalError:
-            raise
         except Exception as exc:  # noqa: BLE001 - counted and told; the rest goes on
+            if isinstance(exc, (OperationalError, InterfaceError)):
+                self.see_that_it_answers()
             error = describe_exception(exc, identity.asking)
         if self.wanted and identity.order_id not in self.wanted:
             return
@@ -247,6 +245,20 @@ class Backfill:
             batch.rows.append((identity.account, identity.order_id, str(order.pk)))
         else:
             batch.counts["not_reportable"] += 1
+
+    def find(self, identity: Identity) -> bool:
+        try:
+            # For adapters that ask the database.
+            with LazySavepoint(self.using):
+                return identity.find()
+        except OperationalError:
+            # Something that passes, or wrong SQL, which SQLite and MySQL call so, too.
+            with LazySavepoint(self.using):
+                return identity.find()
+
+    def see_that_it_answers(self) -> None:
+        """Raise if the database is away, which says nothing about an order."""
+        ButtonOrder.objects.using(self.using).exists()
 
 
 def keys_grow(model: type[Model]) -> bool:

@@ -153,7 +153,7 @@ def note_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> 
 
 def note_change_at_last(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
     try:
-        try_to_note(adapter, host_order, using=using)
+        try_to_note(adapter, host_order, using=using, is_last=True)
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s: a change of the order with the key %s is not noted: %s. "
@@ -171,12 +171,16 @@ def try_to_note(
     using: str,
     is_new: bool = False,
     is_leaving: bool = False,
+    is_last: bool = False,
 ) -> None:
     """
     Write the row's small change, or what was wrong with its adapter.
 
     An order that ``is_new`` has no row yet, and one that ``is_leaving``, because it
     is being deleted, gets none any more.
+
+    Raises ``OperationalError`` where the database may take it later, unless this
+    ``is_last``, and a hook raises it: SQLite and MySQL do so for wrong SQL as well.
     """
     identity = Identity(adapter, host_order)
     try:
@@ -188,8 +192,6 @@ def try_to_note(
             pk = mark(identity, using=using, is_new=is_new) if is_known else None
             if pk is not None:
                 doorbell.ring(pk, using=using)
-    except OperationalError:
-        raise
     except sources.IdTakenError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s.get_order_id: the order with the key %s has the id %s, which is that "
@@ -200,10 +202,13 @@ def try_to_note(
         )
         identity.lose_id()
         note_failure(identity, exc, using=using)
-    except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
+    except Exception as exc:
+        is_final = is_last and identity.hook
+        if isinstance(exc, OperationalError) and not is_final:
+            raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
-            adapter.name,
+            identity.asking,
             identity.order_id,
             describe_for_log(exc),
         )
@@ -287,7 +292,7 @@ class Identity:
 
     @property
     def asking(self) -> str:
-        """Return who was asked last, for an error message."""
+        """Return who was asked, and has not answered, for an error message."""
         return f"{self.adapter.name}.{self.hook}" if self.hook else self.adapter.name
 
     def find(self) -> bool:
@@ -299,12 +304,11 @@ class Identity:
             missing = exc
         self.account = self.text(self.ask("get_account"))
         self.is_reportable = bool(self.ask("is_reportable"))
-        if missing is None:
-            return True
-        if self.is_reportable:
+        if missing is not None and self.is_reportable:
             self.hook = "get_order_id"
             raise missing
-        return False
+        self.hook = ""
+        return missing is None
 
     def lose_id(self) -> None:
         """Have a row of its own for an order whose id is that of another one."""

@@ -332,6 +332,51 @@ class BackfillTests(TestCase):
             "1: Adapter.get_account: Enter at most 100 characters."
         ]
 
+    def test_hook_whose_sql_is_wrong(self):
+        make_orders("1", "2")
+
+        class Adapter(type(self.adapter)):
+            def is_reportable(self, order):
+                if order.number == "1":
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT nonsense FROM shop_order")
+                return True
+
+        backfill = self.run_through(Adapter(Order))
+
+        assert backfill.counts == {"created": 1, "invalid": 1}
+        (error,) = backfill.errors
+        assert error.startswith("1: Adapter.is_reportable raised")
+
+    def test_database_that_fails_once(self):
+        make_orders("1")
+        failures = [OperationalError("deadlock")]
+
+        with connection.execute_wrapper(self.fail_with(failures)):
+            backfill = self.run_through(LinesAdapter(Order))
+
+        assert failures == []
+        assert backfill.counts == {"not_reportable": 1}
+
+    def test_database_that_is_away(self):
+        """Then nothing is known of the orders."""
+        make_orders("1")
+        failures = [OperationalError("It is gone.") for _ in range(3)]
+
+        with (
+            connection.execute_wrapper(self.fail_with(failures)),
+            pytest.raises(OperationalError),
+        ):
+            self.run_through(LinesAdapter(Order))
+
+    def fail_with(self, failures):
+        def fail(execute, sql, parameters, many, context):
+            if ("orderline" in sql or "buttonorder" in sql) and failures:
+                raise failures.pop()
+            return execute(sql, parameters, many, context)
+
+        return fail
+
     def test_unwanted_order_that_is_invalid(self):
         make_orders("1", trouble="is_reportable")
         make_orders("2")

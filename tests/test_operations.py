@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -16,7 +17,7 @@ from django_button_orders import (
     operations,
     suppress_reporting,
 )
-from django_button_orders.adapters import register, unregister
+from django_button_orders.adapters import get_adapter, register, unregister
 from django_button_orders.marks import tells_keys
 from django_button_orders.models import ButtonOrder
 from django_button_orders.savepoints import takes_many
@@ -345,6 +346,31 @@ class SacredCheckoutTests(TestCase):
                 assert f"{hook} raised TroubleError" in row.last_error
                 assert "jane" not in f"{row.last_error}{logs.output}"
                 assert row.next_attempt_at is None
+
+    def test_hooks_whose_sql_is_wrong(self):
+        """Some databases say so as they say that they are locked, or away."""
+
+        def ask(self, order):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT nonsense FROM shop_order")
+
+        adapter = type(get_adapter(Order))
+        for hook in ("get_order_id", "get_account", "is_reportable"):
+            with (
+                self.subTest(hook=hook),
+                patch.object(adapter, hook, ask),
+                self.assertLogs("django_button_orders", "ERROR") as logs,
+                self.captureOnCommitCallbacks(execute=True),
+            ):
+                rows.all().delete()
+                order = Order.objects.create(number="42", email="jane@shop.test")
+
+            row = rows.get()
+            assert row.source_id == str(order.pk)
+            assert (row.status, row.reason) == ("failed", "invalid")
+            assert f"ShopOrderAdapter.{hook} raised" in row.last_error
+            assert f"ShopOrderAdapter.{hook}" in logs.output[-1]
+            assert "jane" not in f"{row.last_error}{logs.output}"
 
     def test_put_right(self):
         order = Order.objects.create(number="42", trouble="is_reportable")
