@@ -25,7 +25,11 @@ from django_button_orders.adapters import (
 )
 from django_button_orders.cleaners import clean_short_text
 from django_button_orders.conf import DEFAULT_ACCOUNT
-from django_button_orders.failures import describe_exception, describe_for_log
+from django_button_orders.failures import (
+    describe_exception,
+    describe_for_log,
+    is_time_limit,
+)
 from django_button_orders.models import (
     ButtonOrder,
     PausedAccount,
@@ -102,13 +106,26 @@ def find_related(sender: type[Model], instance: Model, *, using: str) -> list[An
         for path in watched_paths(sender):
             with LazySavepoint(using):
                 found.append(follow(instance, path))
-    except Exception as exc:  # noqa: BLE001 - the shop's save is sacred
+    except Exception as exc:
+        if is_for_the_shop(exc, using):
+            raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "What %s belongs to cannot be found: %s",
             sender._meta.label,
             describe_for_log(exc),
         )
     return found
+
+
+def is_for_the_shop(exc: Exception, using: str) -> bool:
+    """
+    Return whether an error must not be kept from the shop, although its save is sacred.
+
+    Its own time limit is one. Another is that the database has undone all of its
+    transaction, as MySQL does to the victim of a deadlock: the shop must not take
+    that for committed.
+    """
+    return is_time_limit(exc) or transaction.get_connection(using).needs_rollback
 
 
 def note_change(
@@ -126,9 +143,7 @@ def note_change(
     try:
         try_to_note(adapter, host_order, using=using, **circumstances)
     except OperationalError as exc:
-        if transaction.get_connection(using).needs_rollback:
-            # The database has undone all of the shop's transaction, as MySQL does
-            # to the victim of a deadlock. The shop must not take it for committed.
+        if is_for_the_shop(exc, using):
             raise
         logger.warning(
             "%s: a change is noted after the commit: %s",
@@ -204,7 +219,8 @@ def try_to_note(
         note_failure(identity, exc, using=using)
     except Exception as exc:
         is_final = is_last and identity.hook
-        if isinstance(exc, OperationalError) and not is_final:
+        may_pass = isinstance(exc, OperationalError) and not is_final
+        if may_pass or is_for_the_shop(exc, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
@@ -224,7 +240,11 @@ def transaction_of_ours(using: str) -> AbstractContextManager[None]:
 
 
 def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
-    """Put what an adapter raised onto the row."""
+    """
+    Put what an adapter raised onto the row.
+
+    Raises ``OperationalError`` where the database may take it later.
+    """
     identity.is_reportable = True
     try:
         with transaction.atomic(using=using):
@@ -237,7 +257,11 @@ def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
                 next_attempt_at=None,
                 last_error=describe_exception(exc, identity.asking),
             )
-    except Exception as error:  # noqa: BLE001 - the shop's save is sacred
+    except OperationalError:
+        raise
+    except Exception as error:
+        if is_for_the_shop(error, using):
+            raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s has no row: %s", identity.order_id, describe_for_log(error)
         )
@@ -261,10 +285,13 @@ def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
             return pk
         # Another transaction may have made it just now, or another order has it.
         found = marks.change(*keys, using=using)
+    if found is None:
+        # Made since the snapshot of this transaction, and somebody is at it.
+        raise OperationalError("The order has a row, which cannot be seen yet.")
     # A row that a new order finds may also be that of another model's order.
-    if found and (is_new or found[1] != str(identity.host_order.pk)):
+    if is_new or found[1] != str(identity.host_order.pk):
         settle(found[0], identity, using=using)
-    return found[0] if found else None
+    return found[0]
 
 
 def settle(pk: int, identity: Identity, *, using: str) -> None:

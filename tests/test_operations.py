@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 import uuid
 from contextlib import suppress
 from unittest.mock import patch
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.contenttypes.models import ContentType
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
@@ -231,6 +233,21 @@ class SaveTests(TestCase):
         assert rows.get().revision == 3
 
 
+def undo_all(verb, table="buttonorder"):
+    """Have the database undo all of a transaction at a statement."""
+
+    def execute_wrapper(execute, sql, params, many, context):
+        if verb in sql and table in sql:
+            execute(sql, params, many, context)
+            connection.needs_rollback = True
+            raise OperationalError("deadlock detected")
+        if sql.startswith("ROLLBACK TO"):
+            raise OperationalError("There is no such savepoint any more.")
+        return execute(sql, params, many, context)
+
+    return execute_wrapper
+
+
 @override_settings(BUTTON_ORDERS=button_settings())
 class DeadlockTests(TransactionTestCase):
     """A change that the database does not take at once is noted after the commit."""
@@ -270,22 +287,85 @@ class DeadlockTests(TransactionTestCase):
         """As MySQL does it. The shop must not take it for committed."""
         order = Order.objects.create(number="42")
 
-        def undo(execute, sql, params, many, context):
-            if "UPDATE" in sql and "buttonorder" in sql:
-                connection.needs_rollback = True
-                raise OperationalError("deadlock detected")
-            if sql.startswith("ROLLBACK TO"):
-                raise OperationalError("There is no such savepoint any more.")
-            return execute(sql, params, many, context)
-
         with (
             pytest.raises(OperationalError),
             transaction.atomic(),
-            connection.execute_wrapper(undo),
+            connection.execute_wrapper(undo_all("UPDATE")),
         ):
             order.save()
 
         assert rows.get().revision == 1
+
+    def test_victim_whose_hook_has_failed(self):
+        order = Order.objects.create(number="42")
+        order.trouble = "is_reportable"
+
+        with (
+            pytest.raises(OperationalError),
+            self.assertLogs("django_button_orders", "ERROR"),
+            transaction.atomic(),
+            connection.execute_wrapper(undo_all("UPDATE")),
+        ):
+            order.save()
+
+        assert rows.get().revision == 1
+
+    def test_victim_that_looks_for_the_order_of_a_line(self):
+        order = Order.objects.create(number="42")
+        OrderLine.objects.create(order=order, sku="a", price=1)
+        line = OrderLine.objects.get()
+
+        with (
+            pytest.raises(OperationalError),
+            transaction.atomic(),
+            connection.execute_wrapper(undo_all("SELECT", Order._meta.db_table)),
+        ):
+            line.save()
+
+        assert rows.get().revision == 2
+
+    def test_failure_of_a_hook_that_the_database_does_not_take(self):
+        order = Order.objects.create(number="42")
+        order.trouble = "is_reportable"
+
+        with self.refuse(times=1), self.assertLogs("django_button_orders", "WARNING"):
+            with transaction.atomic():
+                order.save()
+                assert rows.get().status == "pending"
+
+            assert (rows.get().status, rows.get().reason) == ("failed", "invalid")
+
+    def test_row_that_is_made_since_the_snapshot_and_locked(self):
+        if connection.vendor != "mysql":
+            self.skipTest("Elsewhere, nobody leaves out a row that is locked.")
+        order = Order.objects.create(number="42", is_paid=False)
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self.addCleanup(connection.close)
+        is_locked, may_end = threading.Event(), threading.Event()
+
+        def pay():
+            order.is_paid = True
+            order.save()
+            with transaction.atomic():
+                list(rows.select_for_update())
+                is_locked.set()
+                may_end.wait(30)
+            connection.close()
+
+        with (
+            self.assertLogs("django_button_orders", "WARNING"),
+            transaction.atomic(),
+        ):
+            assert not rows.exists()
+            thread = threading.Thread(target=pay)
+            thread.start()
+            is_locked.wait(30)
+            OrderLine.objects.create(order=order, sku="a", price=1)
+            may_end.set()
+            thread.join(30)
+
+        assert rows.get().revision == 2
 
     def test_rolled_back(self):
         order = Order.objects.create(number="42")
@@ -330,6 +410,23 @@ class DeadlockTests(TransactionTestCase):
 @override_settings(BUTTON_ORDERS=button_settings())
 class SacredCheckoutTests(TestCase):
     """What an adapter raises is on the row, and the shop's save goes on."""
+
+    def test_time_limit_of_the_shop(self):
+        """It is about a task of the shop's, and not about the order."""
+
+        def interrupt(execute, sql, params, many, context):
+            if "buttonorder" in sql:
+                raise SoftTimeLimitExceeded
+            return execute(sql, params, many, context)
+
+        with (
+            pytest.raises(SoftTimeLimitExceeded),
+            transaction.atomic(),
+            connection.execute_wrapper(interrupt),
+        ):
+            Order.objects.create(number="42")
+
+        assert not rows.exists()
 
     def test_hooks_that_raise(self):
         for hook in ("get_order_id", "get_account", "is_reportable"):
