@@ -71,12 +71,18 @@ def by_model(
 
 def dismiss_stand_ins(rows: Iterable[ButtonOrder]) -> None:
     """Dismiss the failed rows that host orders had while they had no id."""
-    for model, group in by_model(rows):
+    for _, group in by_model(rows):
         keys = [row.source_id for row in group if not row.is_acknowledged]
-        failed = ButtonOrder.objects.using(group[0]._state.db).failed()
-        kind = group[0].source_type_id
-        # Read first, because MySQL locks all that an UPDATE looks at.
-        for stand_in in failed.filter(source_type_id=kind, source_id__in=keys):
-            if stand_in.order_id != stand_in_id(model, stand_in.source_id):
-                continue
+        dismiss_stand_ins_of(group[0].source_type_id, keys, using=group[0]._state.db)
+
+
+def dismiss_stand_ins_of(
+    source_type_id: int | None, source_ids: Iterable[str | None], *, using: str | None
+) -> None:
+    failed = ButtonOrder.objects.using(using).failed()
+    of_those = {"source_type_id": source_type_id, "source_id__in": list(source_ids)}
+    # Read first, because MySQL locks all that an UPDATE looks at.
+    for stand_in in failed.filter(**of_those):
+        model = stand_in.get_source_model()
+        if model and stand_in.order_id == stand_in_id(model, stand_in.source_id):
             stand_in.dismiss("The order is reported by its own id.")

@@ -17,7 +17,8 @@ from django.db.models import Model
 from django_button_orders.adapters import OrderAdapter, find_adapter
 from django_button_orders.cleaners import clean_short_text
 from django_button_orders.failures import describe_for_log, is_time_limit
-from django_button_orders.models import ButtonOrder, model_of, stand_in_id
+from django_button_orders.hosts import HostOrders, dismiss_stand_ins_of
+from django_button_orders.models import ButtonOrder, model_of
 from django_button_orders.savepoints import savepoint
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,7 @@ def is_claimed(row: ButtonOrder) -> bool:
         # So that an error stays in here.
         with savepoint(row._state.db or DEFAULT_DB_ALIAS):
             # As the worker does, which would say that it is gone.
-            orders = adapter.get_queryset().using(row._state.db)
-            order = orders.filter(pk=row.source_id).first()
+            order = HostOrders().find(adapter, row)
             return order is not None and keys_of(adapter, order) == keys(row)
     except OperationalError:
         raise
@@ -127,15 +127,7 @@ def take_over(row: ButtonOrder, source: Source) -> bool:
     )
     if not same.mark_changed(**values):
         return False
-    dismiss_stand_in(row, source)
+    # It had one while its id was another order's.
+    kind, key = source["source_type_id"], source["source_id"]
+    dismiss_stand_ins_of(kind, [key], using=row._state.db)
     return True
-
-
-def dismiss_stand_in(row: ButtonOrder, source: Source) -> None:
-    """Dismiss the failed row that an order had while its id was another one's."""
-    failed = ButtonOrder.objects.using(row._state.db).failed()
-    # Read first, because MySQL locks all that an UPDATE looks at.
-    for stand_in in failed.filter(account=row.account, **source):
-        model = stand_in.get_source_model()
-        if model and stand_in.order_id == stand_in_id(model, stand_in.source_id):
-            stand_in.dismiss("The order is reported by its own id.")

@@ -214,6 +214,8 @@ class IndexTests(TransactionTestCase):
 
         assert ButtonOrder.objects.in_flight().count() == 8
         assert len([sql for sql in plans if "DESC" in sql]) == 1
+        # They come out of the index in their order; SQLite says where they do not.
+        assert not [sql for sql, plan in plans.items() if "TEMP B-TREE" in plan]
 
     def test_claim_of_one_row(self):
         row = ButtonOrder.objects.due().first()

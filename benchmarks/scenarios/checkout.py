@@ -127,15 +127,17 @@ class Sale:
 
 def in_turn(shops: dict[str, Shop], count: int, lines: int = 2) -> dict[str, Sale]:
     """Let the shops sell in turn."""
+    turns = max(1, count // TURN)
     sales = {name: Sale() for name in shops}
     before = {name: shop.ask(do="rest")["cpu"] for name, shop in shops.items()}
-    for _ in range(count // TURN):
+    for _ in range(turns):
         for name, shop in shops.items():
             sold = shop.ask(do="sell", orders=TURN, lines=lines)
             sales[name].turns.append(sold["seconds"])
             sales[name].errors += len(sold["errors"])
     for name, shop in shops.items():
-        sales[name].cpu = (shop.ask(do="rest")["cpu"] - before[name]) / count
+        cpu = shop.ask(do="rest")["cpu"] - before[name]
+        sales[name].cpu = cpu / (turns * TURN)
     return sales
 
 
