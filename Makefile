@@ -21,7 +21,8 @@ help:
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities of what is installed, and of this code"
-	@echo "make messages  collect the admin's texts, and compile their translations"
+	@echo "make messages  collect the admin's texts, compile their translations, and"
+	@echo "               count what is not translated yet"
 	@echo "make clean   remove what the above have made"
 	@echo
 	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which they start by themselves"
@@ -94,6 +95,9 @@ messages: $(VENV)/has-test
 	    -l de -l es -l fr -l ja --no-obsolete --add-location file --ignore "tests/*" \
 	    --ignore "example_project/*" --ignore "benchmarks/*" --ignore "$(VENV)/*"
 	cd django_button_orders && ../$(VENV)/bin/django-admin compilemessages
+	@for language in de es fr ja; do printf '%s: ' $$language; \
+	    msgfmt --statistics -o /dev/null \
+	    django_button_orders/locale/$$language/LC_MESSAGES/django.po; done
 
 # One environment for all; each extra is installed when it is first needed.
 $(VENV)/bin/python:

@@ -20,7 +20,7 @@ from typing import Any
 import requests
 
 from benchmarks.load import ORDER, TIMEOUT
-from django_button_orders.client import ButtonClient, create_order
+from django_button_orders.client.api import ButtonClient, create_order
 
 API_KEY = "sk-sandbox"
 CALLS = 100

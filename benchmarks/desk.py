@@ -27,8 +27,8 @@ from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import reverse  # noqa: E402
 
 from django_button_orders.models import ButtonOrder, Submission  # noqa: E402
-from django_button_orders.observations import Snapshot  # noqa: E402
-from django_button_orders.statistics.snapshot import note_sweep  # noqa: E402
+from django_button_orders.models.snapshots import Snapshot  # noqa: E402
+from django_button_orders.monitoring.snapshot import note_sweep  # noqa: E402
 
 LIST_URL = reverse("admin:django_button_orders_buttonorder_changelist")
 PANEL = "admin/django_button_orders/buttonorder/panel.html"

@@ -16,7 +16,8 @@ class ButtonOrdersConfig(AppConfig):
 
     def ready(self) -> None:
         # These import the models, which can be loaded only now.
-        from django_button_orders import adapters, checks, doorbell, receivers, tasks
+        from django_button_orders import checks, doorbell, tasks
+        from django_button_orders.outbox import adapters, receivers
 
         register(checks.check_button_orders)
         doorbell.connect(tasks.CeleryPublisher())

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import FieldDoesNotExist
 
-from django_button_orders.adapters import OrderAdapter, registered, watched_models
 from django_button_orders.conf import (
     LEASE_MARGIN_SECONDS,
     LEASE_START_SECONDS,
@@ -22,6 +21,11 @@ from django_button_orders.conf import (
     find_problems,
     get_settings,
     keeps_secrets,
+)
+from django_button_orders.outbox.adapters import (
+    OrderAdapter,
+    registered,
+    watched_models,
 )
 
 IDS = {"unknown": "django_button_orders.E001", "type": "django_button_orders.E002"}

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from django_button_orders import columns
+from django_button_orders.report import columns
 
 SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"

@@ -14,14 +14,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from django_button_orders.conf import get_settings
-from django_button_orders.failures import describe_for_log
+from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,12 @@ class Publisher:
         raise NotImplementedError
 
     def publish(self, ring: Ring) -> None:
+        raise NotImplementedError
+
+    def publish_moves(
+        self, verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
+    ) -> int:
+        """Return how many batches of orders the queue took."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -258,6 +264,17 @@ def run_now(publisher: Publisher, note: Ring) -> None:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "An order was not reported: %s", describe_for_log(exc)
         )
+
+
+def publish_moves(
+    verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
+) -> int:
+    """Leave orders to workers, and return how many batches they were told of."""
+    for bell in _bells:
+        return bell.publisher.publish_moves(
+            verb, batches, using=using, entry_id=entry_id
+        )
+    return 0
 
 
 def flush() -> None:

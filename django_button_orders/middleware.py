@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from django_button_orders.cleaners import is_btn_ref
+from django_button_orders.report.validation import is_btn_ref
 
 PARAMETER = "btn_ref"
 SESSION_KEY = "button_orders_btn_ref"

@@ -17,7 +17,6 @@ from celery.signals import worker_init, worker_shutting_down
 from django.db import InterfaceError, OperationalError
 from kombu import Connection
 
-from django_button_orders import databases, moves, prune, sweep
 from django_button_orders.beat import (
     MOVE_ORDERS,
     PRUNE_SUBMISSIONS,
@@ -26,10 +25,13 @@ from django_button_orders.beat import (
     REPORT_ORDER,
 )
 from django_button_orders.conf import get_settings
+from django_button_orders.delivery import sweep
 from django_button_orders.doorbell import Publisher, Ring
-from django_button_orders.reconcile.findings import prune_differences
+from django_button_orders.models import databases
+from django_button_orders.monitoring import snapshot
+from django_button_orders.operations import orders, retention
+from django_button_orders.operations.retention import prune_differences
 from django_button_orders.reconcile.recent import compare_recent
-from django_button_orders.statistics import snapshot
 
 if TYPE_CHECKING:
     TaskBase = Task[Any, Any]
@@ -209,7 +211,7 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 def prune_submissions() -> None:
     """Forget bodies first, submissions and differences later, as the settings say."""
     databases.in_each_database(
-        lambda alias: prune.prune_submissions(
+        lambda alias: retention.prune_submissions(
             using=alias, is_stopped=shutdown.is_ending
         )
     )
@@ -241,7 +243,7 @@ def reconcile_orders() -> None:
 )
 def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
     """Retry, cancel or dismiss some of the many orders that somebody has chosen."""
-    moves.move_as_logged(verb, pks, using=using, entry_id=entry_id)
+    orders.move_as_logged(verb, pks, using=using, entry_id=entry_id)
 
 
 def publish_moves(
@@ -314,6 +316,11 @@ class CeleryPublisher(Publisher):
             if is_fresh:
                 raise
             self.send(app, task, ring)
+
+    def publish_moves(
+        self, verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
+    ) -> int:
+        return publish_moves(verb, batches, using=using, entry_id=entry_id)
 
     def send(self, app: Celery[Any], task: Task[Any, Any], ring: Ring) -> None:
         if self.connection is None:

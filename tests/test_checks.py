@@ -9,8 +9,8 @@ from django.test import SimpleTestCase, TestCase, override_settings
 
 import django_button_orders
 from django_button_orders import OrderAdapter, register
-from django_button_orders.adapters import unregister
 from django_button_orders.checks import check_button_orders
+from django_button_orders.outbox.adapters import unregister
 from tests.shop.models import OrderLine, Page
 
 SECRET = "sk-secret"

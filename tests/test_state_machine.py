@@ -29,12 +29,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from django_button_orders.claims import Claims, enabled_rows
-from django_button_orders.delivery import perform, prepare
+from django_button_orders.delivery.call import perform
+from django_button_orders.delivery.claims import Claims, enabled_rows
+from django_button_orders.delivery.prepare import prepare
+from django_button_orders.delivery.record import record_all
+from django_button_orders.delivery.sweep import report_due
+from django_button_orders.delivery.verdicts import SUCCESSES, Outcome
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.record import record_all
-from django_button_orders.sweep import report_due
-from django_button_orders.verdicts import SUCCESSES, Outcome
 from tests.button_model import MOODS, Button
 from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings, create_row

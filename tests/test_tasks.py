@@ -17,10 +17,10 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from kombu.exceptions import OperationalError
 
 from django_button_orders import doorbell
+from django_button_orders.delivery.rate_limit import take_turns
 from django_button_orders.doorbell import Ring
 from django_button_orders.models import ButtonOrder
-from django_button_orders.observations import Snapshot
-from django_button_orders.pacing import take_turns
+from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.tasks import (
     CeleryPublisher,
     prune_submissions,

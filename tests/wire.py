@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from django.test import SimpleTestCase
 
-from django_button_orders.client import ButtonClient, lend
+from django_button_orders.client.api import ButtonClient
+from django_button_orders.client.connection import lend
 
 OK = b'{"meta": {"status": "ok"}, "object": {"button_order_id": "btnorder-1"}}'
 JSON = "application/json"

@@ -13,10 +13,10 @@ from benchmarks.commands import Done, run_command
 from benchmarks.results import Results, divide
 from benchmarks.stock import PAYLOAD, stock_orders
 from benchmarks.system import Button
-from django_button_orders.desired import find_desired
-from django_button_orders.hosts import HostOrders
+from django_button_orders.delivery.desired import find_desired
 from django_button_orders.models import ButtonOrder
-from django_button_orders.reconcile.pages import Keyset
+from django_button_orders.models.keyset import Keyset
+from django_button_orders.outbox.host_orders import HostOrders
 
 ORDERS, QUICK_ORDERS = 100_000, 1_000
 ASKED, LATENCY_SECONDS = 10_000, 0.05

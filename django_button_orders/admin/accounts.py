@@ -12,14 +12,14 @@ from django.urls import URLPattern, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders import operations
 from django_button_orders.admin.base import ReadOnlyAdmin
 from django_button_orders.admin.box import resume_buttons, safe_next_url
 from django_button_orders.admin.display import short_error
 from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import describe_pause
 from django_button_orders.models import PausedAccount
-from django_button_orders.querysets import PausedAccountQuerySet
+from django_button_orders.models.querysets import PausedAccountQuerySet
+from django_button_orders.operations import accounts
 
 
 @admin.register(PausedAccount)
@@ -65,7 +65,7 @@ class PausedAccountAdmin(ReadOnlyAdmin):
         database = router.db_for_write(PausedAccount)
         paused = PausedAccount.objects.using(database).filter(pk__in=pks)
         with transaction.atomic(using=database):
-            resumed = operations.resume_accounts(
+            resumed = accounts.resume_accounts(
                 paused, trigger="admin", user_id=str(request.user.pk)
             )
             for account in resumed:

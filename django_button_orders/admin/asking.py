@@ -21,12 +21,12 @@ from django_button_orders.admin.moments import ago
 from django_button_orders.admin.preview import Preview
 from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import as_sentence
-from django_button_orders.answers import parse_object
-from django_button_orders.cleaners import as_line
-from django_button_orders.failures import describe_exception
+from django_button_orders.client.answers import parse_object
+from django_button_orders.delivery.ask import retrieve
+from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, Submission
-from django_button_orders.retrieve import retrieve
-from django_button_orders.verdicts import message_of
+from django_button_orders.report.privacy import describe_exception
+from django_button_orders.report.validation import as_line
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django_button_orders.models import Submission
-from django_button_orders.statistics.calls import Durations
+from django_button_orders.monitoring.calls import Durations
 
 # The units are those of the drawing, which is scaled to its place.
 WIDTH = 480

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from django_button_orders.client import ButtonClient, Request
+from django_button_orders.client.api import ButtonClient, Request
 
 # What curl does by itself, and what is secret.
 LEFT_OUT = ("Authorization", "Accept-Encoding", "User-Agent")

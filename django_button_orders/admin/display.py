@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from django_button_orders.admin.moments import ahead, due_for, local, written
 from django_button_orders.models import ButtonOrder
-from django_button_orders.money import in_major_units
+from django_button_orders.report.money import in_major_units
 
 # Longer texts are cut, and longer JSON is not indented.
 MAX_LENGTH = 100_000

@@ -26,8 +26,8 @@ from django_button_orders.admin.base import AddressedAdmin
 from django_button_orders.admin.display import short_error
 from django_button_orders.admin.pages import in_pages
 from django_button_orders.models import ButtonOrder
-from django_button_orders.money import in_major_units
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.report.money import in_major_units
 
 # Documented in docs/admin.rst. What the list shows, and when: nothing of a customer.
 COLUMNS = (

@@ -16,9 +16,9 @@ from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.adapters import registered
 from django_button_orders.admin.configured import known_accounts
 from django_button_orders.models import TOKEN_IS_KNOWN, ButtonOrder, content_types
+from django_button_orders.outbox.adapters import registered
 
 Status = ButtonOrder.Status
 

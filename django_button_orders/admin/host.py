@@ -19,9 +19,9 @@ from django_button_orders.admin.box import find_admin, standing_context
 from django_button_orders.admin.display import badge
 from django_button_orders.admin.reports import find_reports
 from django_button_orders.admin.rights import may
-from django_button_orders.failures import describe_for_log
 from django_button_orders.models import ButtonOrder
-from django_button_orders.savepoints import savepoint
+from django_button_orders.outbox.savepoints import savepoint
+from django_button_orders.report.privacy import describe_for_log
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin

@@ -24,7 +24,7 @@ from django_button_orders.admin.forms import MAX_NOTE_LENGTH
 from django_button_orders.admin.moving import MOST_AT_ONCE
 from django_button_orders.admin.selections import VALID_SECONDS, Selection, read, sign
 from django_button_orders.admin.verbs import CANCEL, DISMISS, RETRY, VERBS, Verb
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 
 class ManyAdmin(ButtonsAdmin):

@@ -9,9 +9,9 @@ from django.db import DatabaseError, router
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_button_orders import bulk_moves
 from django_button_orders.admin.verbs import Verb
 from django_button_orders.models import ButtonOrder
+from django_button_orders.operations import later
 
 # More than that are left to workers: nobody waits for a page so long.
 MOST_AT_ONCE = 1000
@@ -28,7 +28,7 @@ def move(verb: Verb, pks: list[int], *, user_id: Any, note: str) -> tuple[str, i
     if len(pks) > MOST_AT_ONCE:
         return move_later(verb, pks, **options)
     try:
-        moved = bulk_moves.move_many(verb.name, pks, **options)
+        moved = later.move_many(verb.name, pks, **options)
     except DatabaseError:
         text = _(
             "The database is busy, so not all of it was done. Look at the list, "
@@ -42,7 +42,7 @@ def move_later(verb: Verb, pks: list[int], **options: Any) -> tuple[str, int]:
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
     what %= {"verb": verb.label, "count": count}
-    told = bulk_moves.move_later(verb.name, pks, what=what, **options)
+    told = later.move_later(verb.name, pks, what=what, **options)
     if told == count:
         text = ngettext(
             "%(count)d order is being seen to in the background. The list shows how "

@@ -23,9 +23,9 @@ from django_button_orders.admin.panel import PanelAdmin
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.rights import may_view_bodies
 from django_button_orders.admin.sources import link_to_sources, source_link
-from django_button_orders.cleaners import CHANNELS
-from django_button_orders.fields import StrictJSONField
 from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
+from django_button_orders.models.fields import StrictJSONField
+from django_button_orders.report.validation import CHANNELS
 
 READ_ONLY_PAYLOAD = (
     "amount",

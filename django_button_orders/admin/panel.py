@@ -21,14 +21,10 @@ from django_button_orders.admin.filters import STATES, UNKNOWN
 from django_button_orders.admin.moments import ago_by, due_for
 from django_button_orders.admin.standing import describe_pause
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.statistics.alerts import find_alerts
-from django_button_orders.statistics.calls import Period
-from django_button_orders.statistics.current import (
-    DAY,
-    OldestDue,
-    find_statistics,
-)
-from django_button_orders.statistics.orders import Orders
+from django_button_orders.monitoring.alerts import find_alerts
+from django_button_orders.monitoring.calls import Period
+from django_button_orders.monitoring.current import DAY, OldestDue, find_statistics
+from django_button_orders.monitoring.orders import Orders
 
 Status = ButtonOrder.Status
 

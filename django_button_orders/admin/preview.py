@@ -10,19 +10,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders import verdicts
 from django_button_orders.admin.comparing import Line, compare
 from django_button_orders.admin.configured import keep_bodies_days
 from django_button_orders.admin.curl import as_curl
 from django_button_orders.admin.display import clip, indented
-from django_button_orders.answers import parse_object
-from django_button_orders.attempts import Attempt, make_request, payload_of
-from django_button_orders.delivery import prepare
-from django_button_orders.failures import describe_exception
+from django_button_orders.client.answers import parse_object
+from django_button_orders.delivery import verdicts
+from django_button_orders.delivery.attempt import Attempt
+from django_button_orders.delivery.call import make_request, payload_of
+from django_button_orders.delivery.outcome import words
+from django_button_orders.delivery.prepare import prepare
+from django_button_orders.delivery.verdicts import Outcome
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
-from django_button_orders.report import without_btn_ref
-from django_button_orders.submissions import words
-from django_button_orders.verdicts import Outcome
+from django_button_orders.report.payload import without_btn_ref
+from django_button_orders.report.privacy import describe_exception
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from django_button_orders.adapters import find_adapter
-from django_button_orders.failures import describe_exception
 from django_button_orders.models import ButtonOrder, content_types
-from django_button_orders.operations import Identity
-from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.savepoints import LazySavepoint
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.outbox.adapters import find_adapter
+from django_button_orders.outbox.identity import Identity
+from django_button_orders.outbox.savepoints import LazySavepoint
+from django_button_orders.report.privacy import describe_exception
 
 # An order has one, unless its account or its id has changed.
 MAX_REPORTS = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 # A token may stand for many orders. The newest ones are found.
 MOST_FOUND = 1000

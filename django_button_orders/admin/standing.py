@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.moments import ago, ahead, written
 from django_button_orders.conf import get_settings
+from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.verdicts import message_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.moves import MOVES
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.operations.orders import MOVES
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -12,9 +12,9 @@ from typing import BinaryIO, NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from django_button_orders.cleaners import as_line
-from django_button_orders.failures import clip
-from django_button_orders.report import OrderReport
+from django_button_orders.report.objects import OrderReport
+from django_button_orders.report.privacy import clip
+from django_button_orders.report.validation import as_line
 
 # Longer ones are no orders, and are not held in memory.
 LONGEST_LINE = 1 << 20

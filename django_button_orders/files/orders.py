@@ -11,9 +11,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_datetime
 
-from django_button_orders.cleaners import as_line, wrong_type
-from django_button_orders.money import to_minor_units
-from django_button_orders.report import Customer, OrderReport, from_mapping
+from django_button_orders.report.money import to_minor_units
+from django_button_orders.report.objects import Customer, OrderReport, from_mapping
+from django_button_orders.report.validation import as_line, wrong_type
 
 REQUIRED = ("order_id", "total", "currency", "purchase_date")
 MOMENTS = ("purchase_date", "finalization_date")

@@ -21,8 +21,8 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from django_button_orders.databases import MissingTablesError
 from django_button_orders.management.held_back import HeldBack, describe
+from django_button_orders.models.databases import MissingTablesError
 
 # Outcomes of attempts that leave something to do.
 UNFINISHED = ("retry", "pause", "release")

@@ -12,13 +12,17 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections, router
 from django.db.models import Model, Q, QuerySet
 
-from django_button_orders.adapters import OrderAdapter, get_adapter, registered
-from django_button_orders.backfill import select_orders
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.databases import database_aliases, migrated_alias
 from django_button_orders.management.base import moment, refuse_empty_time
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, as_stored, content_types
+from django_button_orders.models.databases import database_aliases, migrated_alias
+from django_button_orders.outbox.adapters import (
+    OrderAdapter,
+    get_adapter,
+    registered,
+    select_orders,
+)
 from django_button_orders.reconcile.asking import Pace, Questions, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import Comparison

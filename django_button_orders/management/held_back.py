@@ -7,9 +7,9 @@ from collections import Counter
 from django.db.models import Count
 
 from django_button_orders.conf import account_names, get_settings
+from django_button_orders.delivery.outcome import PAUSE_SECONDS
 from django_button_orders.models import PausedAccount
-from django_button_orders.outcomes import PAUSE_SECONDS
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 # How many orders, by why they wait and by their account.
 HeldBack = Counter[tuple[str, str]]

@@ -11,16 +11,22 @@ from dataclasses import dataclass, field
 from django.db import Error, connections
 
 from django_button_orders.beat import DAY, RECONCILE_SECONDS
-from django_button_orders.claims import enabled_rows
-from django_button_orders.databases import NOT_MIGRATED, allowed_aliases, has_table
-from django_button_orders.failures import describe_for_log
+from django_button_orders.delivery.claims import enabled_rows
+from django_button_orders.delivery.sweep import Shift, report_due
 from django_button_orders.management.stopping import Stop
-from django_button_orders.prune import prune_submissions
-from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.reconcile.findings import prune_differences
+from django_button_orders.models.databases import (
+    NOT_MIGRATED,
+    allowed_aliases,
+    has_table,
+)
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.monitoring.snapshot import note_sweep
+from django_button_orders.operations.retention import (
+    prune_differences,
+    prune_submissions,
+)
 from django_button_orders.reconcile.recent import compare_recent
-from django_button_orders.statistics.snapshot import note_sweep
-from django_button_orders.sweep import Shift, report_due
+from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.conf import account_names
-from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import age, positive
 from django_button_orders.models import ButtonOrder
-from django_button_orders.querysets import ButtonOrderQuerySet, DatabaseNow
+from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.databases import database_aliases
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 PAGE = 500
 # The database sorts them each time.

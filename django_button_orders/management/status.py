@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django_button_orders.management.held_back import HOW_TO_RESUME
-from django_button_orders.money import in_major_units
-from django_button_orders.statistics.calls import Period
-from django_button_orders.statistics.current import Statistics
-from django_button_orders.statistics.orders import UNSETTLED, Amount
+from django_button_orders.monitoring.calls import Period
+from django_button_orders.monitoring.current import Statistics
+from django_button_orders.monitoring.orders import UNSETTLED, Amount
+from django_button_orders.report.money import in_major_units
 
 LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 

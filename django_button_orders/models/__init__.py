@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from django_button_orders.models.accounts import CallRate, PausedAccount
+from django_button_orders.models.clock import as_aware, as_stored
 from django_button_orders.models.comparisons import Checkpoint, Difference
+from django_button_orders.models.contenttypes import content_types, model_of
 from django_button_orders.models.orders import (
     CANCELLED_DIGEST,
     PAYLOAD_FIELDS,
     TOKEN_IS_KNOWN,
     ButtonOrder,
-    stand_in_id,
 )
-from django_button_orders.models.stored import (
-    as_aware,
-    as_stored,
-    content_types,
-    model_of,
-)
+from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from django_button_orders.models.submissions import Submission
-from django_button_orders.observations import Snapshot, SubmissionHour
 
 __all__ = [
     "CANCELLED_DIGEST",
@@ -36,5 +31,4 @@ __all__ = [
     "as_stored",
     "content_types",
     "model_of",
-    "stand_in_id",
 ]

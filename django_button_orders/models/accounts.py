@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.fields import ExactCharField
-from django_button_orders.querysets import DatabaseNow, PausedAccountQuerySet
+from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.querysets import PausedAccountQuerySet
 
 
 class CallRate(models.Model):

@@ -9,9 +9,10 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
-from django_button_orders.fields import ExactCharField
-from django_button_orders.models.stored import model_of
-from django_button_orders.querysets import CheckpointQuerySet, DatabaseNow
+from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.contenttypes import model_of
+from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.querysets import CheckpointQuerySet
 
 
 class Checkpoint(models.Model):

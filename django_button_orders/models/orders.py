@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
-from django_button_orders.fields import (
+from django_button_orders.models.clock import DatabaseNow, as_aware
+from django_button_orders.models.contenttypes import model_of
+from django_button_orders.models.fields import (
     AwareDateTimeField,
     ExactCharField,
     MinorUnitsField,
@@ -20,9 +22,8 @@ from django_button_orders.fields import (
     StrictCharField,
     StrictJSONField,
 )
-from django_button_orders.models.stored import as_aware, model_of
-from django_button_orders.querysets import ButtonOrderQuerySet, DatabaseNow
-from django_button_orders.report import OrderReport
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.report.objects import OrderReport
 
 # What a shop may write; the rest of a row belongs to the outbox.
 PAYLOAD_FIELDS = (
@@ -426,8 +427,3 @@ OUTBOX_FIELDS = [
 ]
 # Stands for "cancelled" where the digest of a report would stand.
 CANCELLED_DIGEST = "cancelled"
-
-
-def stand_in_id(model: type[models.Model], key: object) -> str:
-    """Return the id of a host order's row while the adapter gives it none."""
-    return f"{model._meta.label_lower}:{key}"[:255]

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from django_button_orders import verdicts
-from django_button_orders.answers import Answer
-from django_button_orders.attempts import Attempt, Exchange, make_call
-from django_button_orders.exceptions import ButtonError
-from django_button_orders.pacing import AHEAD_SECONDS, rate_of, take_turns
-from django_button_orders.senders import Senders
-from django_button_orders.verdicts import Outcome, Verdict, judge
+from django_button_orders.client.answers import Answer
+from django_button_orders.client.exceptions import ButtonError
+from django_button_orders.delivery import verdicts
+from django_button_orders.delivery.attempt import Attempt, Exchange
+from django_button_orders.delivery.call import make_call
+from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
+from django_button_orders.delivery.threads import Senders
+from django_button_orders.delivery.verdicts import Outcome, Verdict, judge
 
 # Seconds until those are asked about again that Button did not answer for.
 WAITS = (1.0, 5.0, 15.0, 30.0)

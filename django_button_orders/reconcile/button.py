@@ -14,16 +14,17 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from django_button_orders.answers import Answer
-from django_button_orders.attempts import Attempt
+from django_button_orders.client.answers import Answer
 from django_button_orders.conf import (
     Settings,
     account_names,
     get_settings,
     keeps_secrets,
 )
-from django_button_orders.desired import Desired
-from django_button_orders.failures import describe_for_list
+from django_button_orders.delivery.attempt import Attempt
+from django_button_orders.delivery.desired import Desired
+from django_button_orders.delivery.outcome import PAUSE_SECONDS, submissions_of, words
+from django_button_orders.delivery.verdicts import Outcome
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -31,16 +32,14 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
-from django_button_orders.outcomes import PAUSE_SECONDS
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.reconcile.asking import Questions, is_unanswered
 from django_button_orders.reconcile.findings import Finding, Found
 from django_button_orders.reconcile.judging import CANCELLED, OPEN, WAITING, unmoved
-from django_button_orders.reconcile.pages import Keyset
 from django_button_orders.reconcile.values import certainly_differing, flat, shown
-from django_button_orders.report import with_decimals, without_btn_ref
-from django_button_orders.submissions import submissions_of, words
-from django_button_orders.verdicts import Outcome
+from django_button_orders.report.payload import with_decimals, without_btn_ref
+from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from django.db import connections
 
-from django_button_orders.conf import get_settings
 from django_button_orders.models import ButtonOrder, Difference
-from django_button_orders.querysets import DatabaseNow
+from django_button_orders.models.clock import DatabaseNow
 
 Key = tuple[str, str]
 UNIQUE = ("order_id", "account", "side")
@@ -72,15 +70,6 @@ class Found:
     def fail(self, name: str, error: str) -> None:
         self.counts[NOT_COMPARED] += 1
         self.errors.append(f"{name}: {error}")
-
-
-def prune_differences(*, using: str) -> None:
-    """Forget what was found as long ago as the oldest submissions were made."""
-    differences = Difference.objects.using(using)
-    days = timedelta(days=get_settings().keep_submissions_days)
-    old = differences.filter(found_at__lt=DatabaseNow() - days)
-    while pks := list(old.values_list("pk", flat=True)[:CHUNK]):
-        differences.filter(pk__in=pks).delete()
 
 
 def remember(found: Found, side: str, *, using: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from django_button_orders.adapters import get_adapter
-from django_button_orders.backfill import COLUMNS
-from django_button_orders.batches import Batch
 from django_button_orders.models import ButtonOrder, Difference
-from django_button_orders.operations import note_change
+from django_button_orders.operations.backfill import COLUMNS
+from django_button_orders.operations.batches import Batch
+from django_button_orders.outbox.adapters import get_adapter
+from django_button_orders.outbox.marking import note_change
 from django_button_orders.reconcile.findings import FIXED, Finding, Found
 
 

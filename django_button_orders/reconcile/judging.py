@@ -13,24 +13,29 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from django_button_orders.desired import (
+from django_button_orders.delivery.desired import (
     Desired,
     Undecided,
     choose_operation,
     find_desired,
 )
-from django_button_orders.failures import describe_for_list
-from django_button_orders.hosts import HostOrders
+from django_button_orders.delivery.verdicts import (
+    EXHAUSTED,
+    SUCCESSES,
+    Outcome,
+    Verdict,
+)
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
     Difference,
     Submission,
 )
+from django_button_orders.outbox.host_orders import HostOrders
 from django_button_orders.reconcile.findings import AGREE, Finding, Found
 from django_button_orders.reconcile.values import differing, flat, shown
-from django_button_orders.report import without_btn_ref
-from django_button_orders.verdicts import EXHAUSTED, SUCCESSES, Outcome, Verdict
+from django_button_orders.report.payload import without_btn_ref
+from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status

@@ -17,11 +17,10 @@ from datetime import timedelta
 from django.db import router
 from django.utils import timezone
 
-from django_button_orders.adapters import OrderAdapter, registered
-from django_button_orders.backfill import select_orders
 from django_button_orders.conf import get_settings
 from django_button_orders.models import Checkpoint
-from django_button_orders.querysets import DatabaseNow
+from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.outbox.adapters import OrderAdapter, registered, select_orders
 from django_button_orders.reconcile.findings import FIXED
 from django_button_orders.reconcile.run import compare
 from django_button_orders.reconcile.shop import ShopOrders

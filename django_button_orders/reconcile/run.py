@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.reconcile.asking import Pace
 from django_button_orders.reconcile.findings import Found, remember
 from django_button_orders.reconcile.fixing import fix
-from django_button_orders.reconcile.pages import Keyset
 
 UNLIMITED = Pace(None)
 

@@ -13,12 +13,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db.models import QuerySet
 
-from django_button_orders.adapters import OrderAdapter, get_adapter
-from django_button_orders.backfill import refuse_long_account
-from django_button_orders.failures import describe_for_list, is_time_limit
-from django_button_orders.hosts import HostOrders, by_model
 from django_button_orders.models import ButtonOrder, Difference
-from django_button_orders.operations import Identity
+from django_button_orders.models.keyset import Keyset
+from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
+from django_button_orders.outbox.host_orders import HostOrders, by_model
+from django_button_orders.outbox.identity import Identity, refuse_long_account
+from django_button_orders.outbox.ownership import IdTakenError, is_claimed, is_made_for
+from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.reconcile.findings import Finding, Found
 from django_button_orders.reconcile.judging import (
     FAILED,
@@ -30,9 +31,7 @@ from django_button_orders.reconcile.judging import (
     judge,
     note,
 )
-from django_button_orders.reconcile.pages import Keyset
-from django_button_orders.savepoints import LazySavepoint
-from django_button_orders.sources import IdTakenError, is_claimed, is_made_for
+from django_button_orders.report.privacy import describe_for_list, is_time_limit
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status

@@ -9,9 +9,9 @@ from django.test import Client, TransactionTestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.querysets import from_now
-from django_button_orders.sweep import report_due
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import AdminTestCase, create_user, page_url, text_of
 from tests.celery import app
 from tests.utils import add_answer, button_settings, create_row

@@ -6,7 +6,7 @@ import subprocess
 from django.test import SimpleTestCase
 
 from django_button_orders.admin.curl import as_curl
-from django_button_orders.client import (
+from django_button_orders.client.api import (
     ButtonClient,
     cancel_order,
     create_order,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from django_button_orders.admin.changelist import MOST_LISTED
 from django_button_orders.models import Difference
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import AdminTestCase, page_url, text_of
 from tests.shop.models import Order
 

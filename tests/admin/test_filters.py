@@ -6,7 +6,7 @@ from django.test import override_settings
 from django.utils.timezone import localdate
 
 from django_button_orders.models import ButtonOrder, content_types
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import LIST_URL, AdminTestCase, text_of
 from tests.shop.models import Order
 from tests.utils import button_settings, create_row

@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django_button_orders.admin import ButtonOrderAdmin
 from django_button_orders.admin.changelist import MOST_LISTED
 from django_button_orders.models import ButtonOrder
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import (
     ADD_URL,
     LIST_URL,

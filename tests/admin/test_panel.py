@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.observations import Snapshot, SubmissionHour
-from django_button_orders.querysets import from_now
-from django_button_orders.statistics.snapshot import database_time
+from django_button_orders.models.clock import from_now
+from django_button_orders.models.snapshots import Snapshot, SubmissionHour
+from django_button_orders.monitoring.snapshot import database_time
 from tests.admin.utils import LIST_URL, AdminTestCase, page_url, text_of
-from tests.statistics.utils import add_calls, sweep
+from tests.monitoring.utils import add_calls, sweep
 from tests.utils import button_settings, create_row
 
 LINK = re.compile(r'<a href="([^"]+)"><span>([^<]+)</span> <strong>([^<]+)</strong>')

@@ -11,11 +11,11 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder, Difference
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.admin.test_differences import LIST_URL as DIFFERENCES_URL
 from tests.admin.utils import LIST_URL, create_user
+from tests.delivery.test_claims import analyze
 from tests.shop.models import Order
-from tests.test_claims import analyze
 from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
 
 MANY = 3000

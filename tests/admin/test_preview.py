@@ -8,9 +8,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_button_orders.admin.preview import preview
+from django_button_orders.delivery.sweep import report
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.querysets import from_now
-from django_button_orders.sweep import report
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import AdminTestCase, create_submission, page_url, text_of
 from tests.shop.button_orders import ShopOrderAdapter
 from tests.shop.models import Order, OrderLine

@@ -7,7 +7,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_button_orders.models import PausedAccount
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.admin.utils import AdminTestCase
 from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings

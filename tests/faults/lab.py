@@ -22,7 +22,8 @@ import requests
 from django.db import connections
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.querysets import ButtonOrderQuerySet, from_now
+from django_button_orders.models.clock import from_now
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 from tests.faults.gate import Gate
 from tests.faults.processes import Process, free_port, wait_for
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from django_button_orders.querysets import from_now
+from django_button_orders.models.clock import from_now
 from tests.faults.lab import ALIAS, POOL_SIZE
 from tests.faults.processes import wait_for
 from tests.faults.test_button import ALWAYS

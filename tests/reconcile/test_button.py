@@ -7,19 +7,19 @@ import responses
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders import Customer
+from django_button_orders.delivery.rate_limit import take_turns
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import (
     ButtonOrder,
     Difference,
     PausedAccount,
     Submission,
 )
-from django_button_orders.pacing import take_turns
-from django_button_orders.querysets import DatabaseNow
+from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.reconcile.asking import Pace, Questions, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import compare
 from django_button_orders.sandbox import Sandbox
-from django_button_orders.sweep import report_due
 from tests.shop.models import Order, OrderLine
 from tests.utils import LONG_AGO, add_answer, button_settings, create_row, order_url
 

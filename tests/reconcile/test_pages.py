@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_button_orders.reconcile.pages import Keyset
+from django_button_orders.models.keyset import Keyset
 from tests.shop.models import GiftOrder, Order
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)

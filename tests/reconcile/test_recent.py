@@ -7,13 +7,13 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_button_orders.adapters import (
+from django_button_orders.models import ButtonOrder, Difference
+from django_button_orders.outbox.adapters import (
     OrderAdapter,
     get_adapter,
     register,
     unregister,
 )
-from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent
 from django_button_orders.tasks import prune_submissions, reconcile_orders, shutdown
 from tests.shop.models import Order, Page

@@ -6,12 +6,12 @@ from django.db import OperationalError, connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_button_orders.adapters import get_adapter
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, Difference
+from django_button_orders.outbox.adapters import get_adapter
 from django_button_orders.reconcile.fixing import fix
 from django_button_orders.reconcile.run import compare
 from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
-from django_button_orders.sweep import report_due
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
     add_answer,

@@ -24,7 +24,7 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
-from django_button_orders.observations import Snapshot, SubmissionHour
+from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from tests.admin.test_forms import order_data
 from tests.admin.test_many import many_url, signed_in
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.sweep import report_due
 from tests.admin.utils import page_url
 from tests.security.utils import EndToEndTestCase
 from tests.utils import create_row

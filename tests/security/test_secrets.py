@@ -29,10 +29,10 @@ from django.utils import timezone
 from django.views.debug import SafeExceptionReporterFilter
 
 from django_button_orders import Customer, LineItem, OrderReport, hash_email
-from django_button_orders.attempts import Attempt
-from django_button_orders.client import ButtonClient, create_order
+from django_button_orders.client.api import ButtonClient, create_order
+from django_button_orders.client.exceptions import ButtonError
 from django_button_orders.conf import Settings, get_settings
-from django_button_orders.exceptions import ButtonError
+from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.sandbox import Sandbox
 from django_button_orders.tasks import (

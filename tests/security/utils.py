@@ -10,8 +10,8 @@ from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from django_button_orders.conf import get_settings
+from django_button_orders.delivery.sweep import report
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.sweep import report
 from tests.utils import create_row, make_due, seconds_from_now
 from tests.wire import API_KEY, Received, Server, WireTestCase, replies
 

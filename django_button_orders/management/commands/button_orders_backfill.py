@@ -13,13 +13,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import router
 from django.db.models import Model, QuerySet
 
-from django_button_orders.adapters import OrderAdapter, get_adapter, registered
-from django_button_orders.backfill import Backfill, checkpoint_name, select_orders
-from django_button_orders.batches import Batch, kept
-from django_button_orders.claims import enabled_rows
 from django_button_orders.conf import DEFAULT_ACCOUNT
-from django_button_orders.databases import migrated_alias
-from django_button_orders.file_backfill import FileBackfill
+from django_button_orders.delivery.claims import enabled_rows
+from django_button_orders.delivery.sweep import Shift, report_due
+from django_button_orders.files.backfill import FileBackfill
 from django_button_orders.files.lines import UnreadableFileError
 from django_button_orders.management.backfill_options import (
     add_file,
@@ -42,7 +39,15 @@ from django_button_orders.management.pace import Pace
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint
-from django_button_orders.sweep import Shift, report_due
+from django_button_orders.models.databases import migrated_alias
+from django_button_orders.operations.backfill import Backfill, checkpoint_name
+from django_button_orders.operations.batches import Batch, kept
+from django_button_orders.outbox.adapters import (
+    OrderAdapter,
+    get_adapter,
+    registered,
+    select_orders,
+)
 
 # Always told, also when there are none.
 COUNTS = ("created", "already_there", "not_reportable", "invalid")

@@ -14,10 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone as django_timezone
 
-from django_button_orders import columns
-from django_button_orders.batch_file import BatchFile
 from django_button_orders.conf import DEFAULT_ACCOUNT, get_settings
-from django_button_orders.databases import database_aliases
+from django_button_orders.files.export import BatchFile
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     moment,
@@ -25,6 +23,8 @@ from django_button_orders.management.base import (
     refuse_empty_time,
 )
 from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.models.databases import database_aliases
+from django_button_orders.report import columns
 
 STDOUT = "-"
 

@@ -5,20 +5,20 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.batches import LARGEST_BATCH
-from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand, positive
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import Stop, noting_signals
-from django_button_orders.prune import (
+from django_button_orders.models.databases import database_aliases
+from django_button_orders.operations.batches import LARGEST_BATCH
+from django_button_orders.operations.retention import (
     CHUNK,
     Pruned,
     Retention,
     count_prunable,
     find_retentions,
+    prune_differences,
     prune_submissions,
 )
-from django_button_orders.reconcile.findings import prune_differences
 
 
 def batch_size(text: str) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     positive,
@@ -23,6 +22,7 @@ from django_button_orders.management.comparisons import (
 from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint, Difference
+from django_button_orders.models.databases import database_aliases
 from django_button_orders.reconcile.asking import Pace
 from django_button_orders.reconcile.findings import (
     AGREE,

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
-from django_button_orders.claims import enabled_rows
-from django_button_orders.databases import database_aliases, in_each_database
+from django_button_orders.delivery.claims import enabled_rows
+from django_button_orders.delivery.sweep import Progress, Shift, report_due
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     fail_unless_done,
@@ -28,9 +28,9 @@ from django_button_orders.management.selection import (
 )
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
-from django_button_orders.querysets import ButtonOrderQuerySet
-from django_button_orders.statistics.snapshot import note_sweep
-from django_button_orders.sweep import Progress, Shift, report_due
+from django_button_orders.models.databases import database_aliases, in_each_database
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.monitoring.snapshot import note_sweep
 
 INTERVAL_SECONDS = 5
 

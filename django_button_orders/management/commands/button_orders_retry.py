@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.databases import database_aliases
 from django_button_orders.management.base import ButtonOrdersCommand
 from django_button_orders.management.selection import (
     Selection,
@@ -14,8 +13,9 @@ from django_button_orders.management.selection import (
 )
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations import retry_many
-from django_button_orders.querysets import ButtonOrderQuerySet
+from django_button_orders.models.databases import database_aliases
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.operations.orders import retry_many
 
 
 class Command(ButtonOrdersCommand):

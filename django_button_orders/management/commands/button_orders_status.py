@@ -17,23 +17,23 @@ from django.core.management.base import (
 from django.db import Error
 
 from django_button_orders.conf import account_names
-from django_button_orders.databases import MissingTablesError, database_aliases
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     positive,
     seconds,
 )
 from django_button_orders.management.status import as_dict, describe
-from django_button_orders.ping import Ping, ping
-from django_button_orders.statistics.alerts import Alert, find_alerts
-from django_button_orders.statistics.current import Statistics, find_statistics
-from django_button_orders.statistics.limits import Limits
-from django_button_orders.statistics.metrics import (
+from django_button_orders.models.databases import MissingTablesError, database_aliases
+from django_button_orders.monitoring.alerts import Alert, find_alerts
+from django_button_orders.monitoring.current import Statistics, find_statistics
+from django_button_orders.monitoring.limits import Limits
+from django_button_orders.monitoring.metrics import (
     PING,
     Sample,
     as_prometheus,
     samples_of,
 )
+from django_button_orders.monitoring.ping import Ping, ping
 
 PASSED, UNKNOWN = 1, 2
 

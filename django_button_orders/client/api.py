@@ -1,0 +1,177 @@
+"""
+HTTP to Button's Order API, and nothing else: no Django, no database.
+
+Paths and methods are those of Button's official clients; Button's page
+"Authentication" gives Basic with the API key and an empty password.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import requests
+
+from django_button_orders.client.answers import (
+    Answer,
+    Headers,
+    RawBody,
+    parse_object,
+    parse_retry_after,
+    read_body,
+)
+from django_button_orders.client.connection import Connection, connection_for
+from django_button_orders.client.deadline import deadline_at
+from django_button_orders.client.exceptions import BUTTON_ERRORS, as_button_error
+from django_button_orders.client.redaction import (
+    SHORTEST_SECRET,
+    redact,
+    without_beginning_of,
+)
+
+ORDERS = "/v1/order"
+REDACTED = "[API key]"
+
+
+class Request(NamedTuple):
+    """One operation of the Order API, on the wire."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+def create_order(payload: Mapping[str, Any]) -> Request:
+    return Request("POST", ORDERS, encode(payload))
+
+
+def update_order(order_id: str, payload: Mapping[str, Any]) -> Request:
+    return Request("POST", order_path(order_id), encode(payload))
+
+
+def cancel_order(order_id: str) -> Request:
+    return Request("DELETE", order_path(order_id))
+
+
+def retrieve_order(order_id: str) -> Request:
+    return Request("GET", order_path(order_id))
+
+
+def order_path(order_id: str) -> str:
+    # Without safe="", an id with a slash would name another resource.
+    return f"{ORDERS}/{quote(order_id, safe='')}"
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ButtonClient:
+    """
+    One account at Button. Cheap to make: connections outlive it.
+
+    ``timeout`` (to connect, to read) and ``deadline`` are in seconds.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = "https://api.usebutton.com"
+    api_version: str | None = None
+    timeout: tuple[float, float] = (3.05, 10)
+    deadline: float = 30
+    max_response_bytes: int = 65536
+
+    def url(self, request: Request) -> str:
+        return self.base_url.rstrip("/") + request.path
+
+    def send(self, request: Request, *, since: float | None = None) -> Answer:
+        """
+        Make a request and return Button's answer, whatever its status.
+
+        The deadline counts from ``since``, a moment of ``time.monotonic()``, or
+        from now. Nothing is sent once it has passed.
+
+        Raises ``NotSentError`` when no connection came about, and
+        ``NoAnswerError`` when Button may have acted on the request.
+        """
+        since = time.monotonic() if since is None else since
+        with connection_for(self) as connection:
+            return self.send_over(connection, request, since + self.deadline)
+
+    def send_over(
+        self, connection: Connection, request: Request, deadline: float
+    ) -> Answer:
+        prepared = connection.prepare(request)
+        try:
+            with deadline_at(deadline):
+                # Connecting and sending are no reads, so they know no deadline.
+                connect, read = self.timeout
+                timeout = min(connect, self.deadline), min(read, self.deadline)
+                response = connection.adapter.send(
+                    prepared, timeout=timeout, stream=True, verify=True
+                )
+                with response:
+                    return self.read_answer(
+                        response.status_code, response.headers, response.raw
+                    )
+        except BUTTON_ERRORS as exc:
+            connection.adapter.close()
+            raise as_button_error(exc) from None
+
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Basic {self.credentials}",
+            "Accept": "application/json, text/plain",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+        }
+        if self.api_version:
+            headers["X-Button-API-Version"] = self.api_version
+        return headers
+
+    def read_answer(
+        self, status_code: int, headers: Headers, raw_body: RawBody
+    ) -> Answer:
+        limit = self.max_response_bytes
+        raw = read_body(raw_body, headers, limit)
+        complete = raw.is_complete
+        text = raw.data.decode("utf-8", "replace").replace("\0", "\ufffd")
+        body = self.redact(text, complete=complete)
+        content_type = headers.get("Content-Type", "").lower()
+        return Answer(
+            status_code=status_code,
+            body=body,
+            data=parse_object(body) if complete else None,
+            is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
+            is_json="json" in content_type and complete and body.strip() != "",
+            is_legible=raw.is_legible,
+            retry_after=parse_retry_after(headers),
+        )
+
+    def redact(self, text: str, *, complete: bool = True) -> str:
+        """Take the key out of a text that is going to be kept, or was cut."""
+        if len(self.api_key) < SHORTEST_SECRET:
+            return text
+        # The signs at the end of the credentials are often lost.
+        bare = self.credentials.rstrip("=")
+        for secret in (self.api_key, f"{bare}==", f"{bare}=", bare):
+            text = redact(text, secret, REDACTED)
+            if not complete:
+                text = without_beginning_of(secret, text)
+        return text
+
+    @property
+    def credentials(self) -> str:
+        return base64.b64encode(f"{self.api_key}:".encode()).decode()
+
+
+USER_AGENT = (
+    f"django-button-orders requests/{requests.__version__}"
+    f" python/{platform.python_version()}"
+)

@@ -1,0 +1,98 @@
+"""Asking Button what it knows of one order, for a person who wants to know."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import transaction
+
+from django_button_orders.client.answers import Answer
+from django_button_orders.conf import get_settings
+from django_button_orders.delivery import verdicts
+from django_button_orders.delivery.attempt import Attempt, Exchange
+from django_button_orders.delivery.call import make_call
+from django_button_orders.delivery.outcome import facts_of, words
+from django_button_orders.delivery.prepare import obstacle
+from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, take_turns
+from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.report.validation import clean_order_id
+
+# Somebody is looking at a page that does not come.
+PATIENCE_SECONDS = 5
+
+
+def retrieve(
+    order: ButtonOrder, *, trigger: str, user_id: str | None = None
+) -> Submission:
+    """
+    Ask Button what it knows of an order, and put the call on record.
+
+    Nothing else changes: not the row, whoever has its lease, and not whether
+    its account is paused, which is for the workers to find out with their key.
+    Waits for the network, so it is not to be called in a transaction.
+
+    Raises ``ImproperlyConfigured`` where the settings let nothing be sent, and
+    ``ValidationError`` for an id that no URL can have, or where the account's
+    ``RATE_LIMIT`` has no turn in the next seconds.
+    """
+    settings = get_settings(order.account)
+    if not settings.enabled:
+        raise ImproperlyConfigured("BUTTON_ORDERS['ENABLED'] is False.")
+    if hindrance := obstacle(settings):
+        raise ImproperlyConfigured(hindrance.error)
+    clean_order_id(order.order_id)
+    wait_for_turn(order.account)
+    attempt = Attempt(
+        row=order,
+        # Nobody's lease is needed for a question.
+        lease_ends=float("inf"),
+        trigger=trigger,
+        user_id=user_id,
+        settings=settings,
+    )
+    exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
+    return keep(attempt, exchange)
+
+
+def wait_for_turn(account: str) -> None:
+    if rate_of(account) and seconds_ahead(account) > PATIENCE_SECONDS:
+        raise ValidationError(
+            f"RATE_LIMIT has no turn for it in the next {PATIENCE_SECONDS} seconds."
+        )
+    time.sleep(take_turns(account))
+
+
+def keep(attempt: Attempt, exchange: Exchange) -> Submission:
+    order = attempt.row
+    is_answered, error = understand(exchange)
+    outcomes = Submission.Outcome
+    submission = Submission(
+        button_order_id=order.pk,
+        operation=exchange.operation,
+        trigger=attempt.trigger,
+        user_id=attempt.user_id,
+        revision=order.revision,
+        outcome=outcomes.SUCCEEDED if is_answered else outcomes.FAILED,
+        error=words(attempt, error),
+        **facts_of(exchange),
+    )
+    using = order.write_db
+    with transaction.atomic(using=using):
+        # An order that was deleted meanwhile stays deleted, and so does its history.
+        if order.row().exists():
+            submission.save(using=using, force_insert=True)
+    return submission
+
+
+def understand(exchange: Exchange) -> tuple[bool, str]:
+    """Return whether Button has said what it knows, and what went wrong if not."""
+    answer = exchange.answer
+    if not isinstance(answer, Answer):
+        return False, str(answer)
+    if answer.is_ok:
+        return True, ""
+    # That it does not know the order is an answer, too.
+    is_unknown = answer.status_code == HTTPStatus.NOT_FOUND
+    return is_unknown, verdicts.describe(exchange.operation, answer)

@@ -1,0 +1,164 @@
+"""Making rows for orders that stand in a file."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
+
+from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.files.jsonl import read_jsonl
+from django_button_orders.files.lines import (
+    Entry,
+    Line,
+    Lines,
+    Rejects,
+    UnreadableFileError,
+)
+from django_button_orders.files.tables import OrderIds, Table
+from django_button_orders.models import PAYLOAD_FIELDS, as_stored
+from django_button_orders.models.databases import now_of
+from django_button_orders.operations.batches import LARGEST_BATCH, Batch, kept
+from django_button_orders.report.objects import OrderReport
+
+COLUMNS = ("account", "order_id", *PAYLOAD_FIELDS)
+
+
+@dataclass(kw_only=True)
+class FileBackfill:
+    """
+    A run through the orders of a file, which makes due rows for those without one.
+
+    ``stream`` is read once, and not more of it is held than a batch; of a table
+    that cannot be read twice there is a copy on disk, meanwhile. The lines of
+    orders that are refused go to ``rejects``, and the reasons to ``complain``.
+    """
+
+    stream: BinaryIO
+    using: str
+    format: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    ignore_unknown: bool = False
+    rejects: BinaryIO | None = None
+    complain: Callable[[str], object] = lambda error: None
+    account: str = DEFAULT_ACCOUNT
+    limit: int | None = None
+    batch_size: int = 1000
+    dry_run: bool = False
+    is_stopped: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.batch_size = min(self.batch_size, LARGEST_BATCH)
+        self.seen = 0
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+
+    def run(self) -> Iterator[Batch]:
+        """
+        Do it, and yield what became of the orders, batch by batch.
+
+        Raises ``UnreadableFileError`` before anything is written.
+        """
+        # Older than the rows of new orders, which are not to wait for these.
+        shared = {"next_attempt_at": now_of(self.using)}
+        with ExitStack() as stack:
+            entries = self.entries(stack)
+            # A table has been read once by now, which may take a while.
+            is_more = not self.is_stopped()
+            while is_more and self.left != 0:
+                batch = Batch(using=self.using, names=COLUMNS, shared=shared)
+                is_more = self.fill(batch, entries)
+                if batch.seen:
+                    self.write(batch)
+                    yield batch
+
+    @property
+    def left(self) -> int | None:
+        return None if self.limit is None else self.limit - self.seen
+
+    def fill(self, batch: Batch, entries: Iterator[Entry]) -> bool:
+        """Take entries into a batch, and return whether there may be more."""
+        for entry in entries:
+            self.seen += 1
+            batch.seen += 1
+            if entry.report is None:
+                self.refuse(entry, batch)
+            else:
+                batch.rows.append(row_of(entry.report, self.account))
+            if batch.seen == self.batch_size or self.left == 0:
+                return True
+        return False
+
+    def refuse(self, entry: Entry, batch: Batch) -> None:
+        batch.counts["invalid"] += 1
+        batch.errors += entry.errors
+        self.refused.add(entry.lines)
+        for error in entry.errors:
+            self.complain(error)
+
+    def write(self, batch: Batch) -> None:
+        if self.dry_run:
+            batch.try_out()
+        else:
+            batch.write()
+        self.counts += batch.counts
+        self.errors = kept(self.errors + batch.errors)
+
+    def entries(self, stack: ExitStack) -> Iterator[Entry]:
+        """Begin to read. Raises ``UnreadableFileError``."""
+        lines = Lines(self.stream)
+        first = next((line for line in lines if line.raw.strip()), None)
+        if first is None:
+            raise UnreadableFileError("The file is empty.")
+        if (self.format or guess_format(first)) == "csv":
+            return self.table_entries(first, stack)
+        if self.names or self.ignore_unknown:
+            raise UnreadableFileError("Columns can be named for CSV, not for JSON.")
+        lines.put_back([first])
+        self.refused = Rejects(self.rejects)
+        return read_jsonl(lines)
+
+    def table_entries(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
+        if not self.stream.seekable():
+            self.stream = self.copy(first, stack)
+        first.close()
+        ids = OrderIds(self.open_table(), is_stopped=self.is_stopped)
+        stack.callback(ids.close)
+        table = self.open_table()
+        self.refused = Rejects(self.rejects, table.head)
+        return table.entries(ids)
+
+    def open_table(self) -> Table:
+        self.stream.seek(0)
+        return Table(
+            Lines(self.stream), names=self.names, ignore_unknown=self.ignore_unknown
+        )
+
+    def copy(self, first: Line, stack: ExitStack) -> BinaryIO:
+        """Return a copy of what can be read only once, with the same lines."""
+        copy: BinaryIO = TemporaryFile()  # noqa: SIM115 - closed by the stack
+        stack.enter_context(copy)
+        copy.write(b"\n" * (first.number - 1) + first.raw)
+        for rest in (first.rest, self.stream):
+            if rest is not None:
+                shutil.copyfileobj(rest, copy)
+        return copy
+
+
+def guess_format(first: Line) -> str:
+    start = first.raw.lstrip()[:1]
+    if start == b"[":
+        raise UnreadableFileError(
+            "The file is one JSON array. Write one object on each line: jq -c '.[]'."
+        )
+    return "jsonl" if start == b"{" else "csv"
+
+
+def row_of(report: OrderReport, account: str) -> tuple[Any, ...]:
+    values = report.as_fields()
+    payload = [as_stored(values[name]) for name in PAYLOAD_FIELDS]
+    return (account, report.order_id, *payload)

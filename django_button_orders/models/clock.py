@@ -1,0 +1,57 @@
+"""The time: by the database's clock, and in the zone that it keeps."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+
+def as_aware(value: datetime | None) -> datetime | None:
+    """Return a date as the database gave it, with the zone that it is in."""
+    if value is None or settings.USE_TZ or timezone.is_aware(value):
+        return value
+    return timezone.make_aware(value)
+
+
+def as_stored(value: Any) -> Any:
+    """Return a value as the database takes it: the other way round."""
+    if isinstance(value, datetime) and not settings.USE_TZ and timezone.is_aware(value):
+        return timezone.make_naive(value)
+    return value
+
+
+class DatabaseNow(Now):
+    """
+    The database's clock, so that a worker with a wrong one does no harm.
+
+    Django keeps UTC in MySQL, whose CURRENT_TIMESTAMP is in the server's zone.
+    """
+
+    def as_mysql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> Any:
+        if settings.USE_TZ:
+            context["template"] = "UTC_TIMESTAMP(6)"
+            return self.as_sql(compiler, connection, **context)
+        return super().as_mysql(compiler, connection, **context)
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> Any:
+        # With microseconds, as Django writes dates there: it compares their texts.
+        form = "%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000"
+        context["template"] = f"STRFTIME('{form}', 'NOW')"
+        return self.as_sql(compiler, connection, **context)
+
+
+def from_now(seconds: float) -> Any:
+    """Return an expression for so many seconds from now, by the database."""
+    return DatabaseNow() + timedelta(seconds=seconds)

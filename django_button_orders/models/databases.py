@@ -1,0 +1,119 @@
+"""Where rows live: in the databases of the shop's orders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import Model
+
+from django_button_orders.models import ButtonOrder
+from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.report.privacy import describe_for_log, is_time_limit
+
+logger = logging.getLogger(__name__)
+
+NOT_MIGRATED = (
+    "No database has the tables of django_button_orders. Run 'manage.py migrate' first."
+)
+
+
+class MissingTablesError(ImproperlyConfigured):
+    """Somebody has forgotten to run ``migrate``."""
+
+
+def database_aliases() -> Iterator[str]:
+    """
+    Yield the databases that hold rows, those of the shop's orders.
+
+    A router that does not allow this app's migrations on a database, such as
+    a replica, leaves it out. Raises ``DatabaseError`` where one does not answer,
+    and ``MissingTablesError`` after all if none has the table.
+    """
+    is_migrated = False
+    for alias in filter(has_table, allowed_aliases()):
+        is_migrated = True
+        yield alias
+    if not is_migrated:
+        raise MissingTablesError(NOT_MIGRATED)
+
+
+def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
+    """Return a database that has a table. Raises ``MissingTablesError`` otherwise."""
+    if has_table(alias, model):
+        return alias
+    option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
+    raise MissingTablesError(
+        f"The database '{alias}' has no table {model._meta.db_table}. "
+        f"Run 'manage.py migrate{option}' first."
+    )
+
+
+def allowed_aliases() -> list[str]:
+    return [
+        alias for alias in connections if router.allow_migrate_model(alias, ButtonOrder)
+    ]
+
+
+def has_table(alias: str, model: type[Model] = ButtonOrder) -> bool:
+    return model._meta.db_table in connections[alias].introspection.table_names()
+
+
+def in_each_database(action: Callable[[str], object]) -> None:
+    """Do something wherever there are rows, whatever happens in the other ones."""
+    for alias in filter(answers, allowed_aliases()):
+        try:
+            action(alias)
+        except Exception as exc:
+            if is_time_limit(exc):
+                raise
+            # Also the bug of an adapter: it may be about this one alone.
+            log_failure(alias, exc)
+
+
+def answers(alias: str) -> bool:
+    """Return whether a database is there, and has the table."""
+    try:
+        return has_table(alias)
+    except Exception as exc:
+        if is_time_limit(exc):
+            raise
+        log_failure(alias, exc)
+        return False
+
+
+@contextmanager
+def borrowed_connection(alias: str) -> Iterator[None]:
+    """
+    Close a database's connection afterwards, unless it was open before.
+
+    For threads of others, in which nobody else would.
+    """
+    connection = connections[alias]
+    is_open = connection.connection is not None
+    try:
+        yield
+    finally:
+        if not is_open:
+            connection.close()
+
+
+def log_failure(alias: str, exc: Exception) -> None:
+    # Without a traceback, which may quote a customer's data.
+    logger.error("Database %s: %s", alias, describe_for_log(exc))
+
+
+def now_of(alias: str) -> Any:
+    """Return what a database's clock shows, as that database writes it down."""
+    connection = connections[alias]
+    compiler = ButtonOrder.objects.using(alias).query.get_compiler(alias)
+    sql, parameters = compiler.compile(DatabaseNow())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {sql}{connection.features.bare_select_suffix}", parameters
+        )
+        return cursor.fetchone()[0]

@@ -1,0 +1,1 @@
+"""How the reporting goes: figures, limits and alerts, for people and for monitors."""

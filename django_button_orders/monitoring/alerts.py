@@ -1,0 +1,103 @@
+"""What keeps orders from reaching Button although no order is at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders.conf import (
+    account_names,
+    find_problems,
+    get_settings,
+    is_loopback,
+)
+from django_button_orders.monitoring.current import find_sweep_seconds
+from django_button_orders.monitoring.snapshot import database_time
+
+# The sweep runs every half minute.
+SWEEP_MISSING_SECONDS = 600
+# Those of the sandbox and of Button's documentation.
+EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
+
+
+class Alert(NamedTuple):
+    """One thing that a person should see to."""
+
+    code: str
+    # The account or the database that it is about.
+    subject: str
+    message: str
+
+
+def find_alerts(aliases: Iterable[str]) -> list[Alert]:
+    """Return what is wrong with the settings, and with the sweep of databases."""
+    return [*find_settings_alerts(), *find_sweep_alerts(aliases)]
+
+
+def find_settings_alerts() -> Iterator[Alert]:
+    problems = list(find_problems())
+    for problem in problems:
+        message = _("BUTTON_ORDERS cannot be read, and nothing is sent: %(problem)s")
+        yield Alert("settings", "", message % {"problem": problem.message})
+    if not problems:
+        for account in account_names():
+            yield from find_account_alerts(account)
+
+
+def find_account_alerts(account: str) -> Iterator[Alert]:
+    found = get_settings(account)
+    names = {"account": account, "url": found.base_url}
+    if not found.enabled:
+        message = _(
+            "ENABLED is false for the account %(account)s: its orders are recorded "
+            "and wait, and nothing is sent."
+        )
+        yield Alert("disabled", account, message % names)
+    elif not found.api_key:
+        message = _("The account %(account)s has no API_KEY: nothing can be sent.")
+        yield Alert("no_key", account, message % names)
+    if settings.DEBUG:
+        return
+    if is_sandbox(found.base_url):
+        message = _(
+            "The account %(account)s reports to %(url)s, which is not Button but a "
+            "sandbox, and DEBUG is false: Button does not get these orders."
+        )
+        yield Alert("sandbox_url", account, message % names)
+    if found.api_key in EXAMPLE_KEYS:
+        message = _(
+            "The API_KEY of the account %(account)s is that of an example, and DEBUG "
+            "is false: Button does not accept it."
+        )
+        yield Alert("example_key", account, message % names)
+
+
+def is_sandbox(base_url: str) -> bool:
+    return is_loopback(base_url) or "sandbox" in (urlsplit(base_url).hostname or "")
+
+
+def find_sweep_alerts(aliases: Iterable[str]) -> Iterator[Alert]:
+    for alias in aliases:
+        seconds = find_sweep_seconds(alias, database_time(alias))
+        yield from judge_sweep(alias, seconds)
+
+
+def judge_sweep(alias: str, seconds: float | None) -> Iterator[Alert]:
+    if seconds is None:
+        message = _(
+            "No sweep has been seen in the database %(alias)s yet. Check that Celery "
+            "beat and a Celery worker are running."
+        )
+        yield Alert("no_sweep", alias, message % {"alias": alias})
+    elif seconds > SWEEP_MISSING_SECONDS:
+        # Never one minute, so there is no singular.
+        message = _(
+            "No sweep has been seen in the database %(alias)s for %(minutes)s "
+            "minutes. Check that Celery beat and a Celery worker are running."
+        )
+        names = {"alias": alias, "minutes": str(int(seconds // 60))}
+        yield Alert("no_sweep", alias, message % names)

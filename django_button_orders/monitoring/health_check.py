@@ -1,0 +1,45 @@
+"""
+A check for django-health-check: pip install django-button-orders[health-check]
+
+It says what has passed a limit, and of which database. No order is named: the pages
+of health checks are often open to everyone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from django.db import DEFAULT_DB_ALIAS, Error
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable
+
+from django_button_orders.models.databases import borrowed_connection
+from django_button_orders.monitoring.current import find_statistics
+from django_button_orders.monitoring.limits import Limits
+from django_button_orders.report.privacy import describe_for_log
+
+
+@dataclass
+class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
+    """Whether orders are reported in one database. The limits are those of Limits."""
+
+    alias: str = DEFAULT_DB_ALIAS
+    oldest_due: float | None = 900
+    no_sweep: float | None = 600
+    due: int | None = None
+    stuck: int | None = None
+    failed: int | None = None
+    success_below: float | None = None
+    paused: bool = True
+
+    def run(self) -> None:
+        limits = Limits(
+            **{item.name: getattr(self, item.name) for item in fields(Limits)}
+        )
+        try:
+            with borrowed_connection(self.alias):
+                passed = list(limits.passed(find_statistics(self.alias)))
+        except Error as exc:
+            raise ServiceUnavailable(describe_for_log(exc)) from exc
+        if passed:
+            raise ServiceUnavailable(" ".join(passed))

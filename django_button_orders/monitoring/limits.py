@@ -1,0 +1,64 @@
+"""What an operator puts up with, and what of it is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django_button_orders.models import ButtonOrder
+from django_button_orders.monitoring.current import Statistics
+
+Status = ButtonOrder.Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """
+    Limits are passed by what they name, or more; None is no limit.
+
+    ``oldest_due`` and ``no_sweep`` are in seconds, and ``success_below`` in per
+    cent of the calls of the last 24 hours.
+    """
+
+    oldest_due: float | None = None
+    no_sweep: float | None = None
+    due: int | None = None
+    stuck: int | None = None
+    failed: int | None = None
+    success_below: float | None = None
+    paused: bool = False
+
+    def passed(self, statistics: Statistics) -> Iterator[str]:
+        """Yield a sentence for each limit that is passed."""
+        yield from self.passed_by_time(statistics)
+        yield from self.passed_by_numbers(statistics)
+        if self.paused:
+            for account in statistics.paused:
+                yield f"The account {account} is paused."
+
+    def passed_by_time(self, statistics: Statistics) -> Iterator[str]:
+        oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
+        if oldest is not None and reaches(oldest.seconds, self.oldest_due):
+            yield f"An order has been due for {oldest.seconds:.0f} seconds."
+        if self.no_sweep is not None and sweep is None:
+            yield "No sweep was ever seen."
+        if sweep is not None and reaches(sweep, self.no_sweep):
+            yield f"No sweep was seen for {sweep:.0f} seconds."
+
+    def passed_by_numbers(self, statistics: Statistics) -> Iterator[str]:
+        states = statistics.orders.states
+        numbers = {
+            "due": (states["due"], self.due),
+            "stuck": (states["stuck"], self.stuck),
+            "failed": (statistics.orders.statuses[Status.FAILED], self.failed),
+        }
+        for name, (number, limit) in numbers.items():
+            if reaches(number, limit):
+                yield f"Orders that are {name}: {number}."
+        rate, least = statistics.day.success_rate, self.success_below
+        if rate is not None and least is not None and 100 * rate < least:
+            yield f"Of the calls of 24 hours, {100 * rate:.1f} % succeeded."
+
+
+def reaches(number: float, limit: float | None) -> bool:
+    return limit is not None and number >= limit

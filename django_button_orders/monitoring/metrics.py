@@ -1,0 +1,114 @@
+"""The same figures under names that a monitoring system can keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from django_button_orders.monitoring.current import Statistics
+from django_button_orders.monitoring.orders import UNSETTLED
+from django_button_orders.report.money import in_major_units
+
+ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+Labels = Mapping[str, str]
+Value = float | Decimal
+
+
+class Metric(NamedTuple):
+    """What a figure is called, and what it says."""
+
+    name: str
+    description: str
+    unit: str = ""
+
+
+class Sample(NamedTuple):
+    metric: Metric
+    labels: Labels
+    value: Value
+
+
+ORDERS = Metric("button_orders_orders", "Orders by status.")
+PENDING = Metric("button_orders_pending", "Pending orders by state.")
+AMOUNT = Metric(
+    "button_orders_amount", "Money that Button does not know of, in major units."
+)
+OLDEST_DUE = Metric(
+    "button_orders_oldest_due_seconds", "Age of the oldest due order, or 0.", "s"
+)
+CALLS = Metric("button_orders_calls", "Calls to Button by outcome.")
+SUCCESS = Metric("button_orders_success_ratio", "Share of calls that succeeded.", "1")
+DURATION = Metric("button_orders_call_duration_seconds", "Duration of calls.", "s")
+PAUSED = Metric("button_orders_paused_accounts", "Accounts whose key Button refused.")
+SWEEP = Metric("button_orders_last_sweep_age_seconds", "Age of the last sweep.", "s")
+PING = Metric(
+    "button_orders_ping_ok", "Whether Button has answered a ping as it should."
+)
+AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")
+METRICS = (
+    *(ORDERS, PENDING, AMOUNT, OLDEST_DUE, CALLS, SUCCESS, DURATION),
+    *(PAUSED, SWEEP, AGE, PING),
+)
+
+
+def samples_of(statistics: Statistics) -> Iterator[Sample]:
+    database = {"database": statistics.using}
+    for metric, labels, value in figures_of(statistics):
+        yield Sample(metric, {**database, **labels}, value)
+
+
+def figures_of(statistics: Statistics) -> Iterator[Sample]:
+    for status, number in statistics.orders.statuses.items():
+        yield Sample(ORDERS, {"status": status}, number)
+    for state, number in statistics.orders.states.items():
+        yield Sample(PENDING, {"state": state}, number)
+    yield from amounts_of(statistics)
+    oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
+    yield Sample(OLDEST_DUE, {}, oldest.seconds if oldest else 0)
+    yield from calls_of(statistics)
+    yield Sample(PAUSED, {}, len(statistics.paused))
+    if sweep is not None:
+        yield Sample(SWEEP, {}, sweep)
+    yield Sample(AGE, {}, statistics.age)
+
+
+def amounts_of(statistics: Statistics) -> Iterator[Sample]:
+    for status in UNSETTLED:
+        for amount in statistics.orders.amounts(status):
+            value = in_major_units(amount.total, amount.currency)
+            # Of a currency that is not known, there is no amount.
+            if value is not None:
+                labels = {"status": status.value, "currency": amount.currency or ""}
+                yield Sample(AMOUNT, labels, value)
+
+
+def calls_of(statistics: Statistics) -> Iterator[Sample]:
+    for window, period in {"24h": statistics.day, "7d": statistics.week}.items():
+        for outcome, number in period.counts.items():
+            yield Sample(CALLS, {"window": window, "outcome": outcome}, number)
+        if period.success_rate is not None:
+            yield Sample(SUCCESS, {"window": window}, period.success_rate)
+        for quantile, milliseconds in {
+            "0.5": period.median,
+            "0.95": period.p95,
+        }.items():
+            if milliseconds is not None:
+                labels = {"window": window, "quantile": quantile}
+                yield Sample(DURATION, labels, milliseconds / 1000)
+
+
+def as_prometheus(samples: Iterable[Sample]) -> Iterator[str]:
+    """Yield the lines of Prometheus' text format, those of each metric together."""
+    found = list(samples)
+    for metric in METRICS:
+        lines = [sample for sample in found if sample.metric == metric]
+        if lines:
+            yield f"# HELP {metric.name} {metric.description}"
+            yield f"# TYPE {metric.name} gauge"
+        for _, labels, value in lines:
+            pairs = [
+                f'{name}="{text.translate(ESCAPES)}"' for name, text in labels.items()
+            ]
+            yield f"{metric.name}{{{','.join(pairs)}}} {value}"

@@ -1,0 +1,118 @@
+"""How many orders there are of each kind, and how much money that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+
+from django_button_orders.models import ButtonOrder
+from django_button_orders.models.querysets import STATES
+
+Status = ButtonOrder.Status
+# What is settled is only counted: there is most of it.
+UNSETTLED = (Status.PENDING, Status.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Orders of one status, reason and currency. ``total`` is in minor units."""
+
+    status: str
+    orders: int
+    reason: str = ""
+    currency: str | None = None
+    total: int = 0
+    due: int = 0
+    waiting: int = 0
+    in_flight: int = 0
+    stuck: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """
+    Money that Button does not know of yet.
+
+    Without a currency, nobody knows how much: no worker has looked at these yet.
+    """
+
+    status: str
+    currency: str | None
+    total: int
+    orders: int
+
+
+@dataclass(frozen=True)
+class Orders:
+    groups: list[Group]
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        counts: Counter[str] = Counter(dict.fromkeys(Status.values, 0))
+        for group in self.groups:
+            counts[group.status] += group.orders
+        return dict(counts)
+
+    @property
+    def states(self) -> dict[str, int]:
+        return {
+            state: sum(getattr(group, state) for group in self.groups)
+            for state in STATES
+        }
+
+    def reasons(self, status: str) -> dict[str, int]:
+        """Return the reasons of a status, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for group in self.groups:
+            if group.status == status and group.reason:
+                counts[group.reason] += group.orders
+        return dict(counts.most_common())
+
+    def amounts(self, status: str) -> list[Amount]:
+        """Return the money of a status, by currency; unknown ones come last."""
+        by_currency: dict[str, list[Group]] = {}
+        for group in self.groups:
+            if group.status == status:
+                by_currency.setdefault(group.currency or "", []).append(group)
+        ordered = sorted(by_currency.items(), key=lambda item: (not item[0], item[0]))
+        return [
+            Amount(
+                status=status,
+                currency=currency or None,
+                total=sum(group.total for group in groups),
+                orders=sum(group.orders for group in groups),
+            )
+            for currency, groups in ordered
+        ]
+
+
+def count_orders(using: str) -> Orders:
+    return Orders([*count_settled(using), *count_unsettled(using)])
+
+
+def count_settled(using: str) -> Iterator[Group]:
+    settled = ButtonOrder.objects.using(using).exclude(status__in=UNSETTLED)
+    counted = settled.values("status").annotate(orders=Count("*")).order_by()
+    return (Group(**values) for values in counted)
+
+
+def count_unsettled(using: str) -> Iterator[Group]:
+    is_pending = Q(status=Status.PENDING)
+    states: Any = {
+        state: Count("pk", filter=is_pending & condition)
+        for state, condition in STATES.items()
+    }
+    counted: Any = (
+        ButtonOrder.objects.using(using)
+        .filter(status__in=UNSETTLED)
+        .values("status", "reason", "currency")
+        .annotate(orders=Count("*"), sum=Sum("total"), **states)
+        .order_by()
+    )
+    for values in counted:
+        total = values.pop("sum")
+        yield Group(total=int(total or 0), **values)

@@ -1,0 +1,71 @@
+"""Whether Button can be reached, and accepts the key of an account. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from django_button_orders.client.answers import Answer
+from django_button_orders.client.api import retrieve_order
+from django_button_orders.client.exceptions import ButtonError
+from django_button_orders.conf import get_settings, keeps_secrets
+from django_button_orders.delivery.attempt import client_for
+from django_button_orders.delivery.rate_limit import take_turns
+
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ping:
+    """How Button has answered for an account, if it was asked."""
+
+    account: str
+    is_ok: bool
+    message: str
+    seconds: float | None = None
+
+
+def ping(account: str) -> Ping:
+    """
+    Ask Button for an order that cannot exist.
+
+    Raises ``ImproperlyConfigured`` when the settings cannot be read.
+    """
+    settings = get_settings(account)
+    if not settings.api_key:
+        # An account that is switched off needs none.
+        message = "It has no API_KEY, and nobody was asked."
+        return Ping(account=account, is_ok=not settings.enabled, message=message)
+    if not keeps_secrets(settings.base_url):
+        message = "Its BASE_URL must start with 'https://', and nobody was asked."
+        return Ping(account=account, is_ok=False, message=message)
+    time.sleep(take_turns(account))
+    start = time.monotonic()
+    try:
+        answer = client_for(settings).send(retrieve_order(f"ping-{uuid4()}"))
+    except ButtonError as exc:
+        return Ping(account=account, is_ok=False, message=str(exc))
+    return Ping(
+        account=account,
+        is_ok=is_expected(answer),
+        message=describe(answer),
+        seconds=time.monotonic() - start,
+    )
+
+
+def is_expected(answer: Answer) -> bool:
+    # A page, or a plain text, is from some proxy or web server: Button has JSON.
+    is_from_button = answer.is_json and not answer.is_html
+    return answer.status_code == NOT_FOUND and is_from_button
+
+
+def describe(answer: Answer) -> str:
+    if is_expected(answer):
+        return "Button answers, and accepts the key."
+    if answer.status_code == UNAUTHORIZED:
+        return "Button answers, and does not accept the key (401)."
+    if answer.status_code == FORBIDDEN:
+        return "Button answers, and the key may not read orders (403)."
+    kind = "a page" if answer.is_html else "an answer"
+    return f"Something answers, but not as Button does: {kind} ({answer.status_code})."

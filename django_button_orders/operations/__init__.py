@@ -1,0 +1,1 @@
+"""What an operator asks for: retry, cancel, dismiss, resume, backfill, prune."""

@@ -1,0 +1,257 @@
+"""
+What Button should know about one order: value objects with Button's names.
+
+The names, types and limits are those of Button's page "Report an Order" and
+of its overview of the Order API. Building one of these objects checks it;
+``ValidationError`` names the fields that are wrong. An absent value is
+``None`` or empty, and is left out of what is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from django_button_orders.report import validation
+from django_button_orders.report.payload import (
+    digest_of,
+    payload_of,
+    with_decimals,
+    without_btn_ref,
+    without_empty,
+)
+from django_button_orders.report.validation import Cleaner, optional
+
+
+def hash_email(email: str) -> str:
+    """
+    Return the SHA-256 of an e-mail address, as Button compares them.
+
+    The address is stripped and lower-cased first; nothing else is changed.
+    Raises ``ValidationError`` when it is empty or not a string.
+    """
+    normalized = validation.clean_text(email).strip().lower()
+    if not normalized:
+        raise ValidationError("Enter an e-mail address.", code="required")
+    return hashlib.sha256(normalized.encode()).hexdigest()
+
+
+def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
+    known = {item.name for item in fields(cls)}
+    if unknown := sorted(str(key) for key in value.keys() - known):
+        raise ValidationError(
+            "Unknown keys: %(unknown)s. Known are: %(known)s.",
+            code="unknown",
+            params={
+                "unknown": ", ".join(map(validation.redact_email, unknown)),
+                "known": ", ".join(sorted(known)),
+            },
+        )
+    return cls(**value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Customer:
+    """
+    The buyer. An e-mail address is hashed at once and forgotten.
+
+    ``is_new`` says whether this is a new customer of the shop, ``device_id``
+    is the advertising id of a phone. All fields are optional.
+    """
+
+    id: str = ""
+    email: InitVar[str | None] = None
+    email_sha256: str = ""
+    device_id: str = ""
+    is_new: bool | None = None
+
+    def __post_init__(self, email: str | None) -> None:
+        if email is not None and email != "":
+            try:
+                hashed = hash_email(email)
+            except ValidationError as exc:
+                raise ValidationError({"email": exc}) from exc
+            if self.email_sha256 and str(self.email_sha256).lower() != hashed:
+                raise ValidationError(
+                    {"email_sha256": "This is not the hash of the e-mail address."}
+                )
+            object.__setattr__(self, "email_sha256", hashed)
+        validation.apply_cleaners(self, CUSTOMER_CLEANERS)
+
+    def as_dict(self) -> dict[str, Any]:
+        return without_empty({name: getattr(self, name) for name in CUSTOMER_CLEANERS})
+
+
+CUSTOMER_CLEANERS: dict[str, Cleaner] = {
+    "id": optional(validation.clean_personal_text),
+    "email_sha256": optional(validation.clean_sha256),
+    "device_id": optional(validation.clean_personal_text),
+    "is_new": optional(validation.clean_boolean, None),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineItem:
+    """
+    One line of the order.
+
+    ``total`` is the price of all units after the line's discounts, in minor
+    units, and may be zero or negative (a discount as a line of its own).
+    ``amount`` is the price of one unit. Without ``total``, it is ``amount``
+    times ``quantity``. ``category`` goes from most general to most specific.
+    """
+
+    identifier: str
+    total: int | None = None
+    amount: int | None = None
+    quantity: int | None = None
+    description: str = ""
+    sku: str = ""
+    upc: str = ""
+    category: Sequence[str] = ()
+    attributes: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        quantity = 1 if self.quantity is None else self.quantity
+        if self.total is None and type(self.amount) is type(quantity) is int:
+            object.__setattr__(self, "total", self.amount * quantity)
+        validation.apply_cleaners(self, LINE_ITEM_CLEANERS)
+
+    def as_dict(self) -> dict[str, Any]:
+        values = without_empty(
+            {name: getattr(self, name) for name in LINE_ITEM_CLEANERS}
+        )
+        if "category" in values:
+            values["category"] = list(values["category"])
+        return values
+
+
+LINE_ITEM_CLEANERS: dict[str, Cleaner] = {
+    "identifier": validation.clean_required_text,
+    "total": validation.integer(-validation.INT32_MAX - 1),
+    "amount": optional(validation.integer(-validation.INT32_MAX - 1), None),
+    "quantity": optional(validation.integer(0), None),
+    "description": optional(validation.clean_text),
+    "sku": optional(validation.clean_text),
+    "upc": optional(validation.clean_text),
+    "category": optional(validation.clean_category, ()),
+    "attributes": optional(validation.clean_attributes, None),
+}
+
+
+def clean_customer(value: Any) -> Customer | None:
+    if isinstance(value, Customer):
+        return value
+    if not isinstance(value, Mapping):
+        raise validation.wrong_type("a Customer or a dict", value)
+    if "email" in value:
+        raise ValidationError(
+            "Enter email_sha256 instead of email, or a Customer, which hashes it.",
+            code="email",
+        )
+    try:
+        customer: Customer = from_mapping(Customer, value)
+    except ValidationError as exc:
+        raise ValidationError(validation.as_line(exc), code="customer") from exc
+    return customer
+
+
+def clean_line_item(position: int, value: Any) -> LineItem:
+    if isinstance(value, LineItem):
+        return value
+    try:
+        if not isinstance(value, Mapping):
+            raise validation.wrong_type("a LineItem or a dict", value)
+        if "identifier" not in value:
+            value = {**value, "identifier": ""}
+        item: LineItem = from_mapping(LineItem, value)
+    except ValidationError as exc:
+        raise ValidationError(
+            "Line %(position)d: %(error)s",
+            code="line_item",
+            params={"position": position, "error": validation.as_line(exc)},
+        ) from exc
+    return item
+
+
+def clean_line_items(value: Any) -> tuple[LineItem, ...]:
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise validation.wrong_type("a list of line items", value)
+    items = tuple(clean_line_item(at, item) for at, item in enumerate(value, start=1))
+    seen: set[str] = set()
+    for at, item in enumerate(items, start=1):
+        if item.identifier in seen:
+            raise ValidationError(
+                "Line %(position)d: its identifier stands on an earlier line.",
+                code="unique",
+                params={"position": at},
+            )
+        seen.add(item.identifier)
+    return items
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderReport:
+    """
+    What Button should know about one order.
+
+    ``total`` is in minor units, after discounts, without taxes and delivery.
+    ``order_id`` is the shop's unique id, and Button's key for later changes.
+    ``btn_ref`` is the attribution token, needed only for attribution.
+    ``partner_order_channel`` is "app" or "webview", and absent for a browser.
+    ``finalization_date`` overrides the date from which Button takes no more
+    changes; Button advises not to send it.
+    """
+
+    order_id: str
+    total: int
+    currency: str
+    purchase_date: datetime
+    btn_ref: str | None = ""
+    customer_order_id: str | None = ""
+    customer: Customer | Mapping[str, Any] | None = None
+    line_items: Sequence[LineItem | Mapping[str, Any]] | None = ()
+    partner_order_channel: str | None = ""
+    finalization_date: datetime | None = None
+
+    def __post_init__(self) -> None:
+        validation.apply_cleaners(self, ORDER_CLEANERS)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the values as a ``ButtonOrder`` row keeps them."""
+        values = {name: getattr(self, name) for name in ORDER_CLEANERS}
+        values["customer"] = self.customer.as_dict() if self.customer else None  # type: ignore[union-attr]  # cleaned
+        values["line_items"] = [item.as_dict() for item in self.line_items or ()]  # type: ignore[union-attr]  # cleaned
+        return values
+
+    def as_payload(
+        self, *, with_btn_ref: bool = True, total_as_decimal: bool = False
+    ) -> dict[str, Any]:
+        """Return the JSON object for Button, without keys that have no value."""
+        payload = payload_of(self.as_fields())
+        if not with_btn_ref:
+            payload = without_btn_ref(payload)
+        return with_decimals(payload) if total_as_decimal else payload
+
+    def digest(self) -> str:
+        """Return a fingerprint of what an update can change at Button."""
+        return digest_of(self.as_payload())
+
+
+ORDER_CLEANERS: dict[str, Cleaner] = {
+    "order_id": validation.clean_order_id,
+    "total": validation.integer(0),
+    "currency": validation.clean_currency,
+    "purchase_date": validation.clean_moment,
+    "btn_ref": optional(validation.clean_btn_ref),
+    "customer_order_id": optional(validation.clean_short_text),
+    "customer": optional(clean_customer, None),
+    "line_items": optional(clean_line_items, ()),
+    "partner_order_channel": optional(validation.clean_channel),
+    "finalization_date": optional(validation.clean_moment, None),
+}

@@ -1,0 +1,206 @@
+"""
+The rules for single values: each cleaner returns its value, or raises.
+
+What is raised is a ``ValidationError`` that does not repeat the value: it may
+be personal, or too long to show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from django_button_orders.report.money import exponent
+
+INT32_MAX = 2**31 - 1
+CHANNELS = ("app", "webview")
+# These would name another resource in the path of a URL.
+RESERVED_ORDER_IDS = (".", "..", "btn-ref")
+
+BTN_REF = re.compile(r"[A-Za-z0-9._~-]{1,255}")
+PRINTABLE_ASCII = re.compile(r"[ -~]{1,255}")
+SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# What stands where an address has stood.
+REDACTED_EMAIL = "[e-mail]"
+EMAIL = re.compile(r"[^\s@](@|%40)[^\s@]")
+
+Cleaner = Callable[[Any], Any]
+
+
+def is_btn_ref(value: object) -> bool:
+    """Tell whether a value can be a token: URL-safe, 1 to 255 characters."""
+    return isinstance(value, str) and BTN_REF.fullmatch(value) is not None
+
+
+def wrong_type(expected: str, value: object) -> ValidationError:
+    return ValidationError(
+        "Enter %(expected)s, not a value of type %(type)s.",
+        code="type",
+        params={"expected": expected, "type": type(value).__name__},
+    )
+
+
+def optional(clean: Cleaner, empty: object = "") -> Cleaner:
+    def clean_optional(value: Any) -> Any:
+        return empty if value is None or value == "" else clean(value)
+
+    return clean_optional
+
+
+def clean_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise wrong_type("text", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise ValidationError("Enter text that is valid UTF-8.", code="utf8") from exc
+    if "\0" in value:
+        raise ValidationError("Enter text without null characters.", code="null")
+    return value
+
+
+def clean_short_text(value: Any) -> str:
+    text = clean_text(value)
+    if len(text) > 255:
+        raise ValidationError("Enter at most 255 characters.", code="max_length")
+    return text
+
+
+def clean_required_text(value: Any) -> str:
+    if value is None or value == "":
+        raise ValidationError("This field is required.", code="required")
+    return clean_text(value)
+
+
+def clean_order_id(value: Any) -> str:
+    text = clean_required_text(value)
+    if not PRINTABLE_ASCII.fullmatch(text):
+        raise ValidationError(
+            "Enter 1 to 255 printable ASCII characters.", code="order_id"
+        )
+    if text in RESERVED_ORDER_IDS:
+        raise ValidationError(
+            "Enter another id: this one cannot stand in a URL.", code="order_id"
+        )
+    return text
+
+
+def clean_btn_ref(value: Any) -> str:
+    if not is_btn_ref(clean_text(value)):
+        raise ValidationError(
+            "Enter 1 to 255 URL-safe characters: A-Z a-z 0-9 . _ ~ -", code="btn_ref"
+        )
+    return str(value)
+
+
+def integer(minimum: int, maximum: int = INT32_MAX) -> Cleaner:
+    def clean_integer(value: Any) -> int:
+        if value is None:
+            raise ValidationError("This field is required.", code="required")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type("an integer", value)
+        if not minimum <= value <= maximum:
+            raise ValidationError(
+                "Enter an integer from %(minimum)d to %(maximum)d.",
+                code="range",
+                params={"minimum": minimum, "maximum": maximum},
+            )
+        return value
+
+    return clean_integer
+
+
+def clean_currency(value: Any) -> str:
+    exponent(value)
+    return str(value)
+
+
+def clean_moment(value: Any) -> datetime:
+    if value is None:
+        raise ValidationError("This field is required.", code="required")
+    if not isinstance(value, datetime):
+        raise wrong_type("a datetime", value)
+    if value.utcoffset() is None:
+        raise ValidationError("Enter a datetime with a time zone.", code="naive")
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError as exc:
+        raise ValidationError("Enter a date that exists in UTC.", code="range") from exc
+
+
+def clean_boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise wrong_type("True or False", value)
+    return value
+
+
+def clean_channel(value: Any) -> str:
+    if value not in CHANNELS:
+        raise ValidationError("Enter app or webview.", code="choice")
+    return str(value)
+
+
+def clean_personal_text(value: Any) -> str:
+    text = clean_short_text(value)
+    if EMAIL.search(text) or REDACTED_EMAIL in text:
+        raise ValidationError(
+            "Enter no e-mail address here; pass it as Customer(email=...), "
+            "which hashes it.",
+            code="email",
+        )
+    return text
+
+
+def clean_sha256(value: Any) -> str:
+    text = clean_text(value)
+    if not SHA256.fullmatch(text):
+        raise ValidationError("Enter 64 hexadecimal digits.", code="sha256")
+    return text.lower()
+
+
+def clean_category(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise wrong_type("a list of texts", value)
+    return tuple(clean_text(name) for name in value if name not in (None, ""))
+
+
+def clean_attributes(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise wrong_type("a dict of texts", value)
+    return {
+        clean_required_text(name): clean_text(text)
+        for name, text in value.items()
+        if text not in (None, "")
+    }
+
+
+def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
+    """Clean the fields of a frozen instance, and name all that are wrong."""
+    errors: dict[str, ValidationError] = {}
+    for name, clean in cleaners.items():
+        try:
+            object.__setattr__(instance, name, clean(getattr(instance, name)))
+        except ValidationError as exc:
+            errors[name] = exc
+    if errors:
+        raise ValidationError(errors)
+
+
+def redact_email(text: str) -> str:
+    """Replace each word that holds an e-mail address."""
+    return re.sub(
+        r"\S+", lambda word: REDACTED_EMAIL if EMAIL.search(word[0]) else word[0], text
+    )
+
+
+def as_line(error: ValidationError) -> str:
+    """Return a nested error as one line: "total: Enter an integer.\""""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    return " ".join(
+        f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
+    )

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+from unittest.mock import patch
+
+import pytest
+from django.test import SimpleTestCase
+
+from django_button_orders.delivery.threads import Senders
+
+
+def threads():
+    names = (thread.name for thread in threading.enumerate())
+    return sum(name.startswith("button-orders-sender-") for name in names)
+
+
+class SendersTests(SimpleTestCase):
+    def test_all_that_is_put_in_comes_out(self):
+        performed = []
+        with Senders(3, performed.append) as senders:
+            for number in range(50):
+                senders.put(number)
+            taken = []
+            while senders.in_flight:
+                taken += senders.take(5)
+
+        assert sorted(performed) == sorted(taken) == list(range(50))
+        assert threads() == 0
+
+    def test_no_more_threads_than_work(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        with Senders(3, lambda number: release.wait(5)) as senders:
+            senders.put(1)
+            assert threads() == 1
+            for number in range(9):
+                senders.put(number)
+            assert threads() == 3
+            release.set()
+
+    def test_system_that_gives_no_more_threads(self):
+        start = threading.Thread.start
+
+        def start_one(thread):
+            if threads():
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with (
+            patch.object(threading.Thread, "start", start_one),
+            Senders(3, lambda number: None) as senders,
+        ):
+            for number in range(9):
+                senders.put(number)
+            taken = []
+            while senders.in_flight:
+                taken += senders.take(5)
+
+        assert sorted(taken) == list(range(9))
+
+    def test_interrupted_as_a_thread_starts(self):
+        """It is not forgotten, or the end would wait for it for ever."""
+        start = threading.Thread.start
+
+        def start_and_raise(thread):
+            start(thread)
+            raise SystemExit(1)
+
+        performed = []
+        senders = Senders(2, performed.append)
+        with (
+            patch.object(threading.Thread, "start", start_and_raise),
+            pytest.raises(SystemExit),
+        ):
+            senders.put(1)
+        senders.put(2)
+        senders.finish()
+
+        assert performed == [2]
+        assert threads() == 0
+
+    def test_does_not_wait_longer_than_told(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        with Senders(1, lambda number: release.wait(5)) as senders:
+            senders.put(1)
+
+            assert senders.take(0.01) == []
+            assert senders.in_flight == 1
+            release.set()
+
+    def test_wakes_when_more_can_be_put_in(self):
+        """Otherwise, the threads would have nothing to do for a while."""
+        with Senders(2, lambda number: None) as senders:
+            senders.put(1)
+
+            assert senders.take(60) == [1]
+
+    def test_what_ends_a_call_is_raised(self):
+        def fail(number):
+            raise SystemExit(number)
+
+        with Senders(1, fail) as senders:
+            senders.put(3)
+
+            with pytest.raises(SystemExit):
+                senders.take(5)
+
+            assert senders.in_flight == 0
+
+    def test_all_is_done_at_the_end(self):
+        performed = []
+        with Senders(2, performed.append) as senders:
+            for number in range(20):
+                senders.put(number)
+
+        assert sorted(performed) == list(range(20))

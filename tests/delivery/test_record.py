@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from unittest.mock import patch
+
+import responses
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import F
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from django_button_orders.delivery.sweep import report, report_due
+from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.models.clock import from_now
+from django_button_orders.signals import order_cancelled, order_failed, order_reported
+from tests.shop.models import Order
+from tests.utils import (
+    NOT_FOUND,
+    OK,
+    ORDERS_URL,
+    add_answer,
+    button_settings,
+    calls,
+    create_row,
+    make_due,
+    order_url,
+)
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class RecordTestCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+
+    def report(self, row, meanwhile=lambda: None, status=200, **options):
+        """Report a row, while something else happens during the call."""
+
+        def answer(request):
+            meanwhile()
+            return status, {}, json.dumps(OK if status == 200 else NOT_FOUND)
+
+        responses.add_callback("POST", ORDERS_URL, answer)
+        delay = report(row.pk, using="default", **options)
+        if ButtonOrder.objects.filter(pk=row.pk).exists():
+            row.refresh_from_db()
+        return delay
+
+
+class SubmissionTests(RecordTestCase):
+    def test_everything_is_kept(self):
+        row = create_row()
+        user = User.objects.create_user("operator")
+
+        self.report(row, trigger="admin", user_id=str(user.pk))
+
+        submission = row.submissions.get()
+        assert submission.operation == "create"
+        assert submission.trigger == "admin"
+        assert submission.user == user
+        assert submission.revision == 1
+        assert submission.method == "POST"
+        assert submission.url == ORDERS_URL
+        assert json.loads(submission.request_body)["order_id"] == "1994"
+        assert submission.status_code == 200
+        assert json.loads(submission.response_body) == OK
+        assert submission.outcome == "succeeded"
+        assert submission.duration_ms >= 0
+        assert abs(timezone.now() - submission.started_at) < timedelta(seconds=9)
+
+    def test_call_without_bodies(self):
+        """It is not looked at when bodies are pruned."""
+        row = create_row()
+        self.report(row)
+        row.cancel()
+        add_answer("DELETE", order_url(), status=204, body="")
+
+        report(row.pk, using="default")
+
+        creation, cancellation = row.submissions.order_by("pk")
+        assert creation.has_bodies is True
+        assert cancellation.has_bodies is False
+
+    def test_no_answer(self):
+        row = create_row()
+        responses.add("POST", ORDERS_URL, body=ConnectionResetError())
+
+        report(row.pk, using="default")
+
+        submission = row.submissions.get()
+        assert submission.status_code is None
+        assert submission.outcome == "will_retry"
+        assert "connection" in submission.error
+
+    def test_failure(self):
+        row = create_row()
+
+        self.report(row, status=400)
+
+        submission = row.submissions.get()
+        assert submission.outcome == "failed"
+        assert "No such order." in submission.error
+
+    def test_each_call_of_an_attempt(self):
+        row = create_row()
+        add_answer("POST", ORDERS_URL, status=409)
+        add_answer("POST", order_url())
+
+        report(row.pk, using="default")
+
+        kept = row.submissions.order_by("pk").values_list("operation", "outcome")
+        assert list(kept) == [("create", "will_retry"), ("update", "succeeded")]
+
+    def test_no_call_no_submission(self):
+        row = create_row(currency="usd")
+
+        self.report(row)
+
+        assert not row.submissions.exists()
+
+
+class FenceTests(RecordTestCase):
+    """Only the holder of the lease writes the row."""
+
+    def take_over(self):
+        ButtonOrder.objects.update(lease_expires_at=from_now(-1))
+        ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+
+    def test_changed_while_sending(self):
+        row = create_row()
+
+        delay = self.report(row, lambda: ButtonOrder.objects.mark_changed())
+
+        assert delay == 0
+        assert row.status == "pending"
+        assert (row.revision, row.reported_revision) == (2, 1)
+        assert row.attempts == 0
+        assert row.lease_token is None
+        assert ButtonOrder.objects.due().exists()
+
+    def test_changed_while_being_refused(self):
+        row = create_row()
+
+        self.report(row, lambda: ButtonOrder.objects.mark_changed(), status=400)
+
+        assert (row.status, row.reason) == ("pending", "")
+        assert ButtonOrder.objects.due().exists()
+
+    def test_error_of_an_adapter_meanwhile_stays(self):
+        row = create_row()
+
+        delay = self.report(
+            row,
+            lambda: ButtonOrder.objects.mark_changed(
+                status="failed", reason="invalid", next_attempt_at=None, last_error="!"
+            ),
+        )
+
+        assert delay is None
+        assert (row.status, row.reason, row.last_error) == ("failed", "invalid", "!")
+        assert row.reported_revision == 1
+
+    def test_late_success_counts(self):
+        row = create_row()
+
+        self.report(
+            row,
+            lambda: ButtonOrder.objects.update(lease_token=None, lease_expires_at=None),
+        )
+
+        assert row.reported_revision == 1
+        assert row.status == "reported"
+        assert row.submissions.count() == 1
+
+    def test_late_success_shows_what_was_reported(self):
+        order = Order.objects.create(number="1994", total=70)
+        row = ButtonOrder.objects.get()
+
+        self.report(
+            row,
+            lambda: ButtonOrder.objects.update(lease_token=None, lease_expires_at=None),
+        )
+
+        assert (row.order_id, row.status) == (order.number, "reported")
+        assert (row.total, row.currency) == (7000, "USD")
+
+    def test_late_success_while_another_works(self):
+        row = create_row()
+
+        assert self.report(row, self.take_over) is None
+
+        assert row.reported_revision == 1
+        assert row.status == "pending"
+        assert row.lease_token is not None
+        assert row.attempts == 2
+
+    def test_late_success_of_an_older_revision(self):
+        row = create_row()
+
+        self.report(
+            row,
+            lambda: ButtonOrder.objects.update(
+                lease_token=None,
+                revision=3,
+                reported_revision=3,
+                reported_digest="newer",
+                status="reported",
+            ),
+        )
+
+        assert row.reported_revision == 3
+        assert row.reported_digest == "newer"
+        assert row.submissions.count() == 1
+
+    def test_late_failure_changes_nothing(self):
+        row = create_row()
+        before = {}
+
+        def meanwhile():
+            self.take_over()
+            before.update(ButtonOrder.objects.values().get())
+
+        assert self.report(row, meanwhile, status=400) is None
+
+        assert ButtonOrder.objects.values().get() == before
+        assert row.submissions.get().outcome == "failed"
+
+    def test_deleted_while_sending(self):
+        row = create_row()
+
+        self.report(row, lambda: ButtonOrder.objects.all().delete())
+
+        assert not ButtonOrder.objects.exists()
+        assert not Submission.objects.exists()
+
+
+class SignalTests(RecordTestCase):
+    def listen(self, signal):
+        heard = []
+
+        def receiver(sender, button_order, submission, **kwargs):
+            heard.append((sender, button_order.status, submission))
+
+        signal.connect(receiver, weak=False)
+        self.addCleanup(signal.disconnect, receiver)
+        return heard
+
+    def test_reported(self):
+        heard = self.listen(order_reported)
+        row = create_row()
+
+        self.report(row)
+
+        assert heard == [(ButtonOrder, "reported", row.submissions.get())]
+
+    def test_nothing_new(self):
+        row = create_row()
+        self.report(row)
+        heard = self.listen(order_reported)
+        ButtonOrder.objects.mark_changed()
+
+        self.report(row)
+
+        assert row.status == "reported"
+        assert heard == []
+
+    def test_cancelled(self):
+        heard = self.listen(order_cancelled)
+        row = create_row()
+        row.cancel()
+
+        self.report(row)
+
+        assert heard == [(ButtonOrder, "cancelled", None)]
+
+    def test_failed(self):
+        heard = self.listen(order_failed)
+        row = create_row()
+
+        self.report(row, status=400)
+
+        assert heard == [(ButtonOrder, "failed", row.submissions.get())]
+
+    def test_will_retry_is_no_news(self):
+        heard = [self.listen(order_failed), self.listen(order_reported)]
+        row = create_row()
+
+        self.report(row, status=503)
+
+        assert heard == [[], []]
+
+    def test_receiver_that_raises(self):
+        def receiver(**kwargs):
+            raise RuntimeError
+
+        order_reported.connect(receiver)
+        self.addCleanup(order_reported.disconnect, receiver)
+        row = create_row()
+
+        with self.assertLogs("django.dispatch"):
+            self.report(row)
+
+        assert row.status == "reported"
+
+
+class DeletionTests(RecordTestCase):
+    def test_deleted_just_after_it_is_written(self):
+        """Nobody is told of it, and the others go on."""
+        rows = [create_row(order_id=f"{number}") for number in range(3)]
+        add_answer("POST", status=503)
+
+        def delete(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith("INSERT") and "submission" in sql and rows:
+                ButtonOrder.objects.filter(pk=rows.pop().pk).delete()
+            return result
+
+        with connection.execute_wrapper(delete):
+            outcomes = report_due(using="default")
+
+        assert outcomes == {"retry": 3}
+
+
+class PauseTests(RecordTestCase):
+    def create_paused(self):
+        row = create_row()
+        self.report(row, status=401)
+        assert row.status == "pending"
+        responses.reset()
+        responses.calls.reset()
+        return row
+
+    def probe_now(self):
+        PausedAccount.objects.update(probe_at=from_now(-1))
+        make_due()
+
+    def test_no_more_calls(self):
+        self.create_paused()
+        other = create_row(order_id="2")
+        make_due()
+
+        assert report(other.pk, using="default") is None
+        assert not report_due(using="default")
+
+        other.refresh_from_db()
+        assert calls() == []
+        assert other.attempts == 0
+
+    def test_other_accounts_go_on(self):
+        self.create_paused()
+        with override_settings(
+            BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
+        ):
+            row = create_row(account="eu")
+            self.report(row)
+
+        assert row.status == "reported"
+        assert PausedAccount.objects.exists()
+
+    def test_order_that_button_has_is_not_forgotten(self):
+        """It said so before it refused the key: a cancellation has to be sent."""
+        row = create_row()
+        responses.add("POST", ORDERS_URL, status=409)
+        responses.add("POST", order_url(), status=401)
+        report(row.pk, using="default")
+        assert calls() == ["POST /v1/order", "POST /v1/order/1994"]
+        PausedAccount.objects.all().delete()
+        row.refresh_from_db()
+        row.cancel()
+        add_answer("DELETE", order_url())
+        make_due()
+
+        report(row.pk, using="default")
+
+        row.refresh_from_db()
+        assert row.status == "cancelled"
+        assert calls()[2:] == ["DELETE /v1/order/1994"]
+
+    def test_waits_five_minutes(self):
+        row = self.create_paused()
+
+        seconds = (row.next_attempt_at - timezone.now()) / timedelta(seconds=1)
+        assert 290 < seconds <= 301
+        pause = PausedAccount.objects.get()
+        assert 290 < (pause.probe_at - timezone.now()) / timedelta(seconds=1) <= 301
+
+    def test_one_row_probes(self):
+        self.create_paused()
+        create_row(order_id="2")
+        self.probe_now()
+        add_answer("POST", status=401)
+
+        report_due(using="default")
+
+        assert len(calls()) == 1
+        assert list(ButtonOrder.objects.values_list("attempts")) == [(0,), (0,)]
+        assert PausedAccount.objects.exists()
+
+    def test_probe_that_has_nothing_to_say(self):
+        """Cancelled before it was ever sent: the next row is the probe."""
+        self.create_paused()
+        ButtonOrder.objects.all().delete()
+        create_row(order_id="1").cancel()
+        other = create_row(order_id="2")
+        self.probe_now()
+        ButtonOrder.objects.filter(pk=other.pk).update(next_attempt_at=from_now(-1))
+        add_answer("POST")
+
+        report_due(using="default")
+
+        other.refresh_from_db()
+        assert (other.status, calls()) == ("reported", ["POST /v1/order"])
+        assert not PausedAccount.objects.exists()
+
+    def test_many_that_wait_are_due_at_once(self):
+        for number in range(5):
+            create_row(order_id=f"{number}")
+        waiting = ButtonOrder.objects.all()
+        waiting.update(next_attempt_at=from_now(200))
+
+        with patch("django_button_orders.models.querysets.MANY", 2):
+            assert waiting.waiting().make_due() == 5
+
+        assert waiting.due().count() == 5
+
+    def test_probe_lifts_the_pause(self):
+        row = self.create_paused()
+        other = create_row(order_id="2")
+        self.probe_now()
+        ButtonOrder.objects.filter(pk=row.pk).update(next_attempt_at=from_now(200))
+        add_answer("POST")
+
+        report_due(using="default")
+
+        other.refresh_from_db()
+        row.refresh_from_db()
+        assert not PausedAccount.objects.exists()
+        assert (row.status, other.status) == ("reported", "reported")
+
+    def test_other_answer_lifts_the_pause(self):
+        row = self.create_paused()
+        self.probe_now()
+
+        self.report(row, status=400)
+
+        assert not PausedAccount.objects.exists()
+
+    def test_no_answer_does_not_lift_it(self):
+        row = self.create_paused()
+        self.probe_now()
+        responses.add("POST", ORDERS_URL, body=ConnectionResetError())
+
+        report(row.pk, using="default")
+
+        assert PausedAccount.objects.exists()
+
+    def test_batch_stops(self):
+        for number in range(50):
+            create_row(order_id=f"{number}")
+        add_answer("POST", status=401)
+
+        with override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=2)):
+            report_due(using="default")
+
+        assert len(calls()) <= 4
+        assert ButtonOrder.objects.filter(attempts=0).count() == 50
+        assert not ButtonOrder.objects.filter(lease_token__isnull=False).exists()
+        assert not ButtonOrder.objects.exclude(unanswered=F("attempts")).exists()

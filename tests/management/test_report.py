@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from datetime import timedelta
+
+import responses
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from django_button_orders.management.stopping import noting_signals
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models.snapshots import Snapshot
+from tests.faults.processes import wait_for
+from tests.management.sandboxed import ProcessTestCase
+from tests.management.utils import call
+from tests.utils import add_answer, button_settings, calls, create_row
+
+REFUSED_KEY = (
+    "account default is paused, because Button refuses its key. Correct API_KEY. "
+    "The key is tried again every 5 minutes; resume the account in the admin to go "
+    "on at once."
+)
+
+
+def away(execute, sql, params, many, context):
+    raise OperationalError("It went away.")
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class ReportTests(TestCase):
+    databases = {"default", "archive"}
+
+    def setUp(self):
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+
+    def report(self, *arguments):
+        return call("button_orders_report", *arguments)
+
+    def test_once(self):
+        add_answer("POST")
+        create_row(order_id="1")
+        create_row(order_id="2", using="archive")
+
+        assert self.report() == ("2 reported.\n", "", "")
+
+        submission = ButtonOrder.objects.get().submissions.get()
+        assert submission.trigger == "command"
+
+    def test_nothing_due(self):
+        assert self.report() == ("Nothing to do.\n", "", "")
+
+    def test_sweep_is_noted(self):
+        self.report("--account", "default")
+        assert not Snapshot.objects.exists()
+
+        self.report()
+
+        assert Snapshot.objects.exists()
+        assert Snapshot.objects.using("archive").exists()
+
+    def test_sweep_that_cannot_be_noted(self):
+        def refuse(execute, sql, *arguments):
+            if Snapshot._meta.db_table in sql:
+                raise ProgrammingError("There is no such table.")
+            return execute(sql, *arguments)
+
+        add_answer("POST")
+        create_row()
+
+        with (
+            connection.execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "ERROR") as logs,
+        ):
+            out, _, error = self.report()
+
+        assert (out, error) == ("1 reported.\n", "")
+        assert "Database default: ProgrammingError" in logs.output[0]
+
+    def test_order_id(self):
+        add_answer("POST")
+        create_row(order_id="1")
+        create_row(order_id="2")
+
+        self.report("--order-id", "2")
+
+        assert ButtonOrder.objects.get(status="reported").order_id == "2"
+
+    def test_unknown_order_id(self):
+        _, _, error = self.report("--order-id", "4711")
+
+        assert error.startswith("There is no row for: 4711.")
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {}}))
+    def test_account(self):
+        create_row()
+
+        assert self.report("--account", "eu")[0] == "Nothing to do.\n"
+        assert calls() == []
+
+    def test_unknown_account(self):
+        _, _, error = self.report("--account", "moon")
+
+        assert error == "'moon' is not an account. Known are: default."
+
+    def create_waiting(self):
+        """Create orders that wait, one that is due, and one that has failed."""
+        for order_id, code, hours in (("1", 503, 5), ("2", 503, 1), ("3", 429, 1)):
+            row = create_row(order_id=order_id)
+            ButtonOrder.objects.filter(pk=row.pk).update(
+                reason="unavailable",
+                last_status_code=code,
+                updated_at=timezone.now() - timedelta(hours=hours),
+                next_attempt_at=timezone.now() + timedelta(hours=1),
+            )
+        create_row(order_id="due")
+        failed = create_row(order_id="failed")
+        ButtonOrder.objects.filter(pk=failed.pk).update(status="failed")
+
+    def test_selections(self):
+        """What is selected is reported at once, also where it waits."""
+        add_answer("POST")
+        self.create_waiting()
+        selections = {
+            (): ["due"],
+            ("--limit", "1"): ["due"],
+            ("--order-id", "1"): ["1"],
+            ("--reason", "unavailable"): ["1", "2", "3"],
+            ("--reason", "unavailable", "--limit", "2"): ["1", "2"],
+            ("--status-code", "503"): ["1", "2"],
+            ("--status-code", "4xx"): ["3"],
+            ("--older-than", "3h"): ["1"],
+            ("--account", "default", "--newer-than", "2h"): ["2", "3", "due"],
+            ("--all",): ["1", "2", "3", "due"],
+        }
+        for arguments, expected in selections.items():
+            with self.subTest(arguments=arguments), transaction.atomic():
+                summary = f"{len(expected)} tried.\n"
+                out, _, _ = self.report(*arguments, "--dry-run")
+                assert out == f"Dry run, nothing was changed. Would be: {summary}"
+                assert calls() == []
+
+                out, err, error = self.report(*arguments)
+
+                assert (out, err, error) == (f"{len(expected)} reported.\n", "", "")
+                reported = ButtonOrder.objects.filter(status="reported")
+                ids = reported.order_by("order_id").values_list("order_id", flat=True)
+                assert list(ids) == expected
+                transaction.set_rollback(True)
+            responses.calls.reset()
+
+    def test_in_flight(self):
+        """Somebody else is at it."""
+        create_row()
+        ButtonOrder.objects.claim(limit=1, lease_seconds=60)
+
+        assert self.report("--all") == ("Nothing to do.\n", "", "")
+        assert calls() == []
+
+    def test_failed_ones_are_told(self):
+        add_answer("POST")
+        self.create_waiting()
+
+        out, _, error = self.report("--order-id", "1", "--order-id", "failed")
+
+        assert out == "1 reported.\n"
+        assert error.startswith("These orders have failed: failed.")
+
+    def test_what_fails_again_is_tried_once(self):
+        add_answer("POST", status=503)
+        self.create_waiting()
+
+        out, _, _ = self.report("--all")
+
+        assert out == "4 retry.\n"
+        assert len(calls()) == 4
+
+    def test_ambiguous(self):
+        for arguments, complaint in (
+            (["--all", "--order-id", "1"], "Choose one of --all and a selection."),
+            (["--loop", "--all"], "--loop reports what is due"),
+            (["--loop", "--order-id", "1"], "--loop reports what is due"),
+            (["--loop", "--limit", "1"], "--loop reports what is due"),
+            (["--loop", "--dry-run"], "--loop reports what is due"),
+            (["--interval", "3"], "--interval is how long --loop waits"),
+            (["--order-id", ""], "--order-id needs an id."),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.report(*arguments)
+
+                assert error.startswith(complaint)
+                assert calls() == []
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {"API_KEY": "k"}}))
+    def test_loop_for_an_account(self):
+        self.end_during_the_call()
+        create_row(order_id="1")
+        create_row(order_id="2", account="eu")
+
+        assert self.report("--loop", "--account", "eu")[0] == "1 reported.\n"
+        assert ButtonOrder.objects.get(status="reported").account == "eu"
+
+    def test_failure(self):
+        add_answer("POST", status=400)
+        create_row()
+
+        out, _, error = self.report("--format", "json")
+
+        assert json.loads(out) == {"failed": 1}
+        assert error.startswith("1 failed and need a person")
+
+    def test_sweep_is_noted_whatever_becomes_of_the_orders(self):
+        add_answer("POST", status=400)
+        create_row()
+
+        self.report()
+
+        assert Snapshot.objects.exists()
+
+    def test_paused_account(self):
+        """Orders that wait for the key are not nothing to do."""
+        PausedAccount.objects.pause("default", seconds=60, error="401")
+        create_row(order_id="1")
+        create_row(order_id="2")
+        for arguments, count in (
+            ((), 2),
+            (("--all",), 2),
+            (("--limit", "1"), 1),
+            (("--order-id", "2"), 1),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.report(*arguments)
+
+                assert error == (
+                    f"{count} orders are still to be reported: {REFUSED_KEY}"
+                )
+
+    def test_refused_key(self):
+        """It is told at once, and as long as an order waits for it."""
+        add_answer("POST", status=401)
+        create_row()
+        still = f"1 orders are still to be reported: {REFUSED_KEY}"
+
+        out, _, error = self.report()
+
+        assert out == "1 pause.\n"
+        assert error.endswith(
+            f"1 will be tried again. The admin shows the reasons. {still}"
+        )
+        assert self.report() == ("Nothing to do.\n", "", still)
+        assert len(calls()) == 1
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_account_that_is_switched_off(self):
+        """That is as it should be, except for orders that somebody names."""
+        create_row()
+
+        assert self.report() == ("Nothing to do.\n", "", "")
+        _, _, error = self.report("--order-id", "1994")
+
+        assert error == (
+            "1 orders are still to be reported: ENABLED is false for account default."
+        )
+        assert calls() == []
+
+    def test_will_retry(self):
+        add_answer("POST", status=503)
+        create_row()
+
+        _, _, error = self.report()
+
+        assert "1 will be tried again" in error
+
+    def test_database_that_is_away(self):
+        with connection.execute_wrapper(away):
+            out, _, error = self.report()
+
+        assert out == ""
+        assert error.startswith("The database does not answer")
+        assert "It went away" in error
+
+    def end_during_the_call(self):
+        told = threading.Lock()
+
+        def answer(request):
+            # Once: a second signal would end the tests.
+            if told.acquire(blocking=False):
+                os.kill(os.getpid(), signal.SIGTERM)
+            # Noted, the signal is the system's again.
+            wait_for(
+                "the signal",
+                lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,
+                60,
+                every=0.01,
+            )
+            return 200, {}, ""
+
+        responses.add_callback("POST", "https://button.test/v1/order", answer)
+
+    def test_loop_ends_with_a_signal(self):
+        before = signal.getsignal(signal.SIGTERM)
+        self.end_during_the_call()
+        create_row()
+
+        assert self.report("--loop", "--interval", "1") == ("1 reported.\n", "", "")
+        assert Snapshot.objects.exists()
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    def test_run_ends_with_a_signal(self):
+        """What has begun is finished, the rest given back."""
+        self.end_during_the_call()
+        for number in range(60):
+            create_row(order_id=f"{number}")
+
+        out, _, error = self.report()
+
+        left = ButtonOrder.objects.due().filter(attempts=0).count()
+        assert left
+        assert f"{left} release" in out
+        assert error.startswith("0 failed and need a person")
+
+    def test_called_in_another_thread(self):
+        """Signals belong to the main one."""
+        found = []
+
+        def note():
+            with noting_signals():
+                found.append(signal.getsignal(signal.SIGTERM))
+
+        before = signal.getsignal(signal.SIGTERM)
+        thread = threading.Thread(target=note)
+        thread.start()
+        thread.join()
+
+        assert found == [before]
+
+
+class ReportProcessTests(ProcessTestCase):
+    def test_piped(self):
+        with override_settings(BUTTON_ORDERS=button_settings()):
+            for order_id in ("1", "2"):
+                create_row(order_id=order_id)
+        self.sandbox.misbehave(status=400, times=1)
+        self.publish()
+
+        done = self.run_command("button_orders_report", "--format", "json")
+
+        assert done.returncode == 1
+        assert json.loads(done.stdout) == {"reported": 1, "failed": 1}
+        # The log, and no bar: nobody would see it move.
+        assert done.stderr.splitlines()[1:] == [
+            "CommandError: 1 failed and need a person, 0 will be tried again. "
+            "The admin shows the reasons."
+        ]
+        assert self.run_command("button_orders_report").returncode == 0

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from datetime import timedelta
+
+from django.db import transaction
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from django_button_orders.models import ButtonOrder
+from tests.management.sandboxed import ProcessTestCase
+from tests.management.utils import call
+from tests.utils import button_settings, create_row
+
+SETTINGS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
+
+
+@override_settings(BUTTON_ORDERS=SETTINGS)
+class RetryTests(TestCase):
+    databases = {"default", "archive"}
+
+    @classmethod
+    def setUpTestData(cls):
+        now = timezone.now()
+        for order_id, account, status, reason, code, hours in (
+            ("1", "default", "failed", "refused", 400, 0),
+            ("2", "default", "failed", "exhausted", 500, 5),
+            ("3", "eu", "failed", "refused", 422, 1),
+            ("4", "default", "dismissed", "refused", 400, 5),
+            ("5", "default", "reported", "", 200, 5),
+        ):
+            row = create_row(order_id=order_id, account=account)
+            ButtonOrder.objects.filter(pk=row.pk).update(
+                status=status,
+                reason=reason,
+                last_status_code=code,
+                updated_at=now - timedelta(hours=hours),
+            )
+
+    def retry(self, *arguments):
+        return call("button_orders_retry", *arguments)
+
+    def pending(self):
+        rows = ButtonOrder.objects.pending().order_by("order_id")
+        return list(rows.values_list("order_id", flat=True))
+
+    def test_selections(self):
+        selections = {
+            ("--all",): ["1", "2", "3"],
+            ("--reason", "refused"): ["1", "3"],
+            ("--account", "eu"): ["3"],
+            ("--reason", "refused", "--account", "default"): ["1"],
+            ("--order-id", "1", "--order-id", "4"): ["1", "4"],
+            ("--status-code", "500"): ["2"],
+            ("--status-code", "4xx"): ["1", "3"],
+            ("--status-code", "4XX", "--account", "eu"): ["3"],
+            ("--older-than", "3h"): ["2"],
+            ("--newer-than", "4h"): ["1", "3"],
+            ("--newer-than", "2d"): ["1", "2", "3"],
+            ("--older-than", "30m", "--newer-than", "180m"): ["3"],
+            ("--all", "--limit", "2"): ["1", "2"],
+            ("--reason", "refused", "--limit", "1"): ["1"],
+        }
+        for arguments, expected in selections.items():
+            with self.subTest(arguments=arguments), transaction.atomic():
+                out, err, error = self.retry(*arguments)
+
+                assert (out, err, error) == (f"{len(expected)} retried.\n", "", "")
+                assert self.pending() == expected
+                transaction.set_rollback(True)
+
+    def test_empty_or_ambiguous_selection(self):
+        for arguments in (
+            [],
+            ["--dry-run"],
+            ["--limit", "1"],
+            ["--noinput"],
+            ["--all", "--reason", "refused"],
+            ["--all", "--older-than", "1h"],
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.retry(*arguments)
+
+                assert error.startswith("Say what to retry")
+                assert self.pending() == []
+
+    def test_dry_run(self):
+        out, _, _ = self.retry("--all", "--dry-run")
+
+        assert out == "Dry run, nothing was changed. Would be: 3 retried.\n"
+        assert self.pending() == []
+
+    def test_json(self):
+        out, _, _ = self.retry("--all", "--format", "json")
+
+        assert json.loads(out) == {"dry_run": False, "retried": 3}
+
+    def test_what_has_not_failed(self):
+        """The others are retried."""
+        out, _, error = self.retry(
+            *("--order-id", "5", "--order-id", "1", "--order-id", "moon")
+        )
+
+        assert out == "1 retried.\n"
+        assert error.startswith("These orders cannot be retried: 5, moon.")
+        assert self.pending() == ["1"]
+
+    def test_unknown_words(self):
+        for arguments in (
+            ["--reason", "bad luck"],
+            ["--account", "moon"],
+            ["--status-code", "6xx"],
+            ["--status-code", "50"],
+            ["--status-code", "5x"],
+            ["--status-code", "٥٠٣"],
+            ["--older-than", "3"],
+            ["--older-than", "0h"],
+            ["--newer-than", "-3h"],
+            ["--newer-than", "1.5h"],
+            ["--newer-than", "36501d"],
+            ["--newer-than", "999999999w"],
+            ["--limit", "0"],
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.retry("=".join(arguments))
+
+                assert arguments[1] in error
+                assert self.pending() == []
+
+    def test_impossible(self):
+        for arguments, complaint in (
+            (["--older-than", "3h", "--newer-than", "180m"], "Nothing is older"),
+            (["--order-id", ""], "--order-id needs an id."),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.retry(*arguments)
+
+                assert error.startswith(complaint)
+
+    def test_every_database(self):
+        row = create_row(order_id="6", using="archive")
+        ButtonOrder.objects.using("archive").filter(pk=row.pk).update(status="failed")
+
+        assert self.retry("--all", "--limit", "2")[0] == "2 retried.\n"
+        assert self.retry("--all", "--limit", "2")[0] == "2 retried.\n"
+        assert ButtonOrder.objects.using("archive").pending().count() == 1
+
+    def test_pages(self):
+        ButtonOrder.objects.bulk_create(
+            ButtonOrder(order_id=f"A{number}", status="failed")
+            for number in range(1001)
+        )
+
+        with self.assertNumQueries(8):
+            # If the table is there, the keys, and for each of three pages whom to
+            # ring for and the UPDATE.
+            out, _, _ = self.retry("--all", "--limit", "1002")
+
+        assert out == "1002 retried.\n"
+        assert ButtonOrder.objects.failed().count() == 2
+
+
+class RetryProcessTests(ProcessTestCase):
+    def setUp(self):
+        super().setUp()
+        with override_settings(BUTTON_ORDERS=button_settings()):
+            create_row()
+        ButtonOrder.objects.update(status="failed", reason="refused")
+        self.publish()
+
+    def answer(self, text):
+        """Run it on a terminal, and return what it wrote and its exit status."""
+        terminal, other = pty.openpty()
+        with subprocess.Popen(  # noqa: S603 - our own command
+            self.arguments("button_orders_retry", "--all", "--no-color"),
+            env=self.env,
+            stdin=other,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            os.write(terminal, text.encode())
+            out, _ = process.communicate(timeout=120)
+        os.close(terminal)
+        os.close(other)
+        return out, process.returncode
+
+    def test_question_on_a_terminal(self):
+        question = "Retry all 1 failed orders? [y/N] "
+        assert self.answer("\n") == (
+            f"{question}CommandError: Nothing was changed.\n",
+            1,
+        )
+        assert self.answer("y\n") == (f"{question}1 retried.\n", 0)
+        self.refresh()
+        assert ButtonOrder.objects.pending().count() == 1
+
+    def test_no_question_without_a_terminal(self):
+        done = self.run_command("button_orders_retry", "--all")
+
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1 retried.\n", "")
+
+    def test_exit_status(self):
+        for arguments in ([], ["--order-id", "moon"], ["--reason", "moon"]):
+            done = self.run_command("button_orders_retry", *arguments)
+
+            assert done.returncode != 0

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from django_button_orders.models import Submission
+from django_button_orders.models.snapshots import Snapshot
+from django_button_orders.monitoring.snapshot import database_time, note_sweep
+
+
+def add_calls(row, *durations, started_at=None, outcome="succeeded"):
+    """Add a submission of each duration, in milliseconds."""
+    using = row._state.db
+    Submission.objects.using(using).bulk_create(
+        Submission(
+            button_order=row,
+            operation="create",
+            trigger="sweep",
+            revision=1,
+            started_at=started_at or database_time(using),
+            duration_ms=duration,
+            method="POST",
+            url="https://button.test/v1/order",
+            outcome=outcome,
+        )
+        for duration in durations
+    )
+
+
+def sweep(using="default"):
+    """Have a sweep seen, by a database that counts in no time, however busy it is."""
+    note_sweep(using)
+    Snapshot.objects.using(using).update(seconds=0)

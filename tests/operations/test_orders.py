@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import threading
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.test import (
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+    skipUnlessDBFeature,
+)
+
+from django_button_orders import doorbell
+from django_button_orders.models import ButtonOrder
+from django_button_orders.operations.orders import Mover, move_as_logged
+from django_button_orders.tasks import move_orders
+from tests.admin.utils import create_user
+from tests.test_tasks import QueueTestCase, take_messages
+from tests.utils import LONG_AGO, button_settings
+
+rows, Status = ButtonOrder.objects, ButtonOrder.Status
+REPORT = "django_button_orders.report_order"
+
+
+def add_failed(count):
+    rows.bulk_create(
+        ButtonOrder(order_id=f"no {number}", status="failed", next_attempt_at=None)
+        for number in range(count)
+    )
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class MoveTests(TestCase):
+    def move(self, verb, **options):
+        """Do something to an order of each status, and return those that it moved."""
+        rows.bulk_create(
+            ButtonOrder(order_id=status, status=status, updated_at=LONG_AGO)
+            for status in Status.values
+        )
+        mover = Mover(verb, using="default", user_id=create_user().pk, **options)
+        moved = mover.move_batch(list(rows.values_list("pk", flat=True)))
+        names = rows.filter(updated_at__gt=LONG_AGO).values_list("order_id", flat=True)
+        assert moved == len(names) == LogEntry.objects.count()
+        return set(names)
+
+    def test_retry(self):
+        assert self.move("retry") == {"failed", "dismissed"}
+
+        assert rows.due().count() == 3
+
+    def test_cancel(self):
+        names = {"pending", "reported", "failed", "dismissed"}
+
+        assert self.move("cancel") == names
+        assert rows.due().filter(cancel_requested_at__isnull=False).count() == 4
+        assert not rows.cancellable().exists()
+
+    def test_dismiss(self):
+        assert self.move("dismiss", note="Told Button by mail.") == {"failed"}
+
+        row = rows.get(order_id="failed")
+        assert (row.status, row.last_error) == ("dismissed", "Told Button by mail.")
+
+
+@override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+class RingTests(QueueTestCase):
+    def setUp(self):
+        super().setUp()
+        ContentType.objects.clear_cache()
+        self.user = create_user()
+        self.pks = add_failed(3)
+
+    def rung(self):
+        doorbell.flush()
+        return take_messages()
+
+    def test_each_says_who_asked(self):
+        for verb in ("retry", "cancel"):
+            rows.update(status="failed")
+            with self.subTest(verb=verb):
+                Mover(verb, using="default", user_id=self.user.pk).move_batch(self.pks)
+
+                by_admin = {
+                    "using": "default",
+                    "trigger": "admin",
+                    "user_id": str(self.user.pk),
+                }
+                assert self.rung() == [(REPORT, [pk], by_admin) for pk in self.pks]
+
+    def test_one_stands_for_a_batch_of_many(self):
+        entry = LogEntry.objects.create(
+            user=self.user, action_flag=2, object_repr="Retry: 3 orders"
+        )
+
+        move_as_logged("retry", self.pks, using="default", entry_id=entry.pk)
+
+        assert [pks for _task, pks, _keywords in self.rung()] == [self.pks[:1]]
+        assert rows.due().count() == 3
+
+    def test_none_where_there_is_nothing_to_send(self):
+        Mover("dismiss", using="default", user_id=self.user.pk).move_batch(self.pks)
+
+        assert self.rung() == []
+
+    def test_only_for_those_that_move(self):
+        rows.filter(pk=self.pks[0]).update(status="reported")
+
+        moved = Mover("retry", using="default", user_id=self.user.pk).move_batch(
+            self.pks
+        )
+
+        assert moved == 2
+        assert [pks[0] for _task, pks, _keywords in self.rung()] == self.pks[1:]
+        assert LogEntry.objects.count() == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class TaskTests(TestCase):
+    def test_database_that_is_away_for_long(self):
+        pks = add_failed(3)
+        entry = LogEntry.objects.create(user=create_user(), action_flag=2)
+        troubles = [OperationalError("starting up"), InterfaceError("closed")] * 5
+
+        def be_away(execute, sql, params, many, context):
+            if troubles:
+                raise troubles.pop()
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(be_away):
+            move_orders.apply(("retry", pks, "default", entry.pk))
+
+        assert rows.due().count() == 3
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class LockTests(TransactionTestCase):
+    """A shop may hold one of the orders, and want another."""
+
+    @skipUnlessDBFeature("has_select_for_update_skip_locked")
+    def test_others_are_not_held_meanwhile(self):
+        ContentType.objects.clear_cache()
+        user, pks = create_user(), add_failed(3)
+        thread = threading.Thread(target=self.move, args=(user.pk, pks))
+        with transaction.atomic():
+            rows.select_for_update().get(pk=pks[0])
+            thread.start()
+            # Those that are free have moved, and are free again.
+            while rows.filter(status="failed").count() > 1:
+                threading.Event().wait(0.01)
+            rows.filter(pk__in=pks[1:]).update(btn_ref="srctok-2")
+            assert rows.filter(status="dismissed", btn_ref="srctok-2").count() == 2
+
+        thread.join(30)
+
+        assert rows.filter(status="dismissed").count() == 3
+        assert LogEntry.objects.count() == 3
+
+    def move(self, user_id, pks):
+        try:
+            Mover("dismiss", using="default", user_id=user_id).move_batch(pks)
+        finally:
+            connection.close()

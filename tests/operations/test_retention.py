@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.operations.retention import (
+    count_prunable,
+    find_retentions,
+    prune_submissions,
+)
+from django_button_orders.tasks import prune_submissions as prune_task
+from tests.utils import button_settings, create_row
+
+ACCOUNTS = {
+    "eu": {"KEEP_BODIES_DAYS": 7, "KEEP_SUBMISSIONS_DAYS": 90},
+    "uk": {"KEEP_SUBMISSIONS_DAYS": 1000},
+}
+
+
+def make_submission(row, days, **values):
+    return Submission(
+        **{
+            "button_order": row,
+            "operation": "create",
+            "trigger": "save",
+            "revision": 1,
+            "started_at": timezone.now() - timedelta(days=days),
+            "duration_ms": 50,
+            "method": "POST",
+            "url": "https://button.test/v1/order",
+            "request_body": "{}",
+            "response_body": "{}",
+            "outcome": "succeeded",
+            **values,
+        }
+    )
+
+
+def create(days, status="reported", account="default", using="default"):
+    row = create_row(order_id=f"{status}-{days}", account=account, using=using)
+    ButtonOrder.objects.using(using).filter(pk=row.pk).update(status=status)
+    submission = make_submission(row, days)
+    submission.save(using=using)
+    return submission
+
+
+def state_of(submission):
+    found = Submission.objects.filter(pk=submission.pk).first()
+    if found is None:
+        return "deleted"
+    assert found.has_bodies == bool(found.request_body) == bool(found.response_body)
+    return "whole" if found.has_bodies else "emptied"
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class PruneTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_bodies_first_rows_later(self):
+        submissions = [create(days) for days in (29, 31, 364, 366)]
+
+        prune_task()
+
+        states = [state_of(submission) for submission in submissions]
+        assert states == ["whole", "emptied", "emptied", "deleted"]
+        assert ButtonOrder.objects.count() == 4
+
+    def test_pending_rows_keep_theirs(self):
+        kept = create(400, status="pending")
+
+        prune_task()
+
+        assert state_of(kept) == "whole"
+
+    def test_every_database(self):
+        create(400, using="archive")
+
+        prune_task()
+
+        assert not Submission.objects.using("archive").exists()
+
+    @override_settings(
+        BUTTON_ORDERS=button_settings(KEEP_BODIES_DAYS=1, KEEP_SUBMISSIONS_DAYS=2)
+    )
+    def test_settings(self):
+        create(3)
+
+        prune_task()
+
+        assert not Submission.objects.exists()
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
+    def test_settings_of_accounts(self):
+        """An account that is gone from the settings goes with the default one."""
+        expected = {
+            "default": ["whole", "emptied", "emptied", "deleted"],
+            "eu": ["emptied", "emptied", "deleted", "deleted"],
+            "uk": ["whole", "emptied", "emptied", "emptied"],
+            "gone": ["whole", "emptied", "emptied", "deleted"],
+        }
+        made = {
+            name: [create(days, account=name) for days in (8, 40, 100, 400)]
+            for name in expected
+        }
+
+        prune_submissions(using="default")
+
+        found = {name: [state_of(item) for item in made[name]] for name in made}
+        assert found == expected
+
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
+    def test_days_for_all_accounts(self):
+        made = [create(3), create(3, account="eu"), create(3, account="uk")]
+
+        retentions = find_retentions(bodies_days=2)
+        prune_submissions(using="default", retentions=retentions)
+
+        assert [state_of(item) for item in made] == ["emptied"] * 3
+
+    def test_counts(self):
+        for days in (29, 31, 40, 366):
+            create(days)
+        create(41, status="pending")
+
+        counted = count_prunable(using="default", retentions=find_retentions())
+        pruned = prune_submissions(using="default")
+        again = prune_submissions(using="default")
+
+        assert counted == pruned
+        assert (pruned.bodies_emptied, pruned.submissions_deleted) == (2, 1)
+        assert (again.bodies_emptied, again.submissions_deleted) == (0, 0)
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class ChunkTests(TestCase):
+    """Small transactions, of which each begins where the last one ended."""
+
+    def setUp(self):
+        self.row = create_row()
+        ButtonOrder.objects.update(status="reported")
+        self.kept = create_row(order_id="pending")
+        # Many at the same moment, as an import may leave them, among what is kept.
+        now = timezone.now()
+        Submission.objects.bulk_create(
+            make_submission(row, 0, started_at=now - timedelta(days=40 + number // 8))
+            for number in range(24)
+            for row in (self.row, self.kept)
+        )
+
+    def whole(self, row):
+        return row.submissions.filter(has_bodies=True).count()
+
+    def test_every_one_once(self):
+        seen = []
+
+        pruned = prune_submissions(using="default", batch_size=5, progress=seen.append)
+
+        assert seen == [5, 5, 5, 5, 4]
+        assert (pruned.bodies_emptied, pruned.is_complete) == (24, True)
+        assert (self.whole(self.row), self.whole(self.kept)) == (0, 24)
+
+    def test_order_that_becomes_pending_meanwhile(self):
+        def move(execute, sql, *arguments):
+            if sql.startswith("UPDATE") and "request_body" in sql and not moved:
+                moved.append(sql)
+                ButtonOrder.objects.update(status="pending")
+            return execute(sql, *arguments)
+
+        moved = []
+        with connection.execute_wrapper(move):
+            prune_submissions(using="default")
+
+        assert moved
+        assert self.whole(self.row) == 24
+
+    def test_stopped(self):
+        """After a chunk: one that has no time gets on all the same."""
+        left = []
+        while True:
+            pruned = prune_submissions(
+                using="default", batch_size=10, is_stopped=lambda: True
+            )
+            left.append(self.whole(self.row))
+            if pruned.is_complete:
+                break
+
+        assert left == [14, 4, 0, 0]
+
+    def test_what_is_emptied_is_not_read_again(self):
+        prune_submissions(using="default", batch_size=5)
+
+        with CaptureQueriesContext(connection) as queries:
+            prune_submissions(using="default", batch_size=5)
+
+        # One look for each of the two, and nothing found.
+        assert len(queries) == 2
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class IndexTests(TransactionTestCase):
+    """Each day costs what is pruned on it, and not what was pruned before."""
+
+    def setUp(self):
+        row = create_row()
+        ButtonOrder.objects.update(status="reported")
+        Submission.objects.bulk_create(
+            make_submission(
+                row,
+                days=number / 10 + 1,
+                has_bodies=number < 310,
+                request_body="{}" if number < 310 else "",
+            )
+            for number in range(3660)
+        )
+        with connection.cursor() as cursor:
+            verb = {"mysql": "ANALYZE TABLE"}.get(connection.vendor, "ANALYZE")
+            for model in (ButtonOrder, Submission):
+                cursor.execute(f"{verb} {model._meta.db_table}")
+                cursor.fetchall() if cursor.description else None
+
+    def test_plans(self):
+        with CaptureQueriesContext(connection) as queries:
+            pruned = prune_submissions(using="default", batch_size=5)
+
+        assert (pruned.bodies_emptied, pruned.submissions_deleted) == (20, 20)
+        searches = [
+            query["sql"] for query in queries if "ORDER BY" in query["sql"].upper()
+        ]
+        # All but the first of each kind go on from where the one before ended.
+        assert len([sql for sql in searches if " OR " in sql]) == len(searches) - 2 > 6
+        for sql in searches:
+            name = "bodies" if "has_bodies" in sql else "lately"
+            plan = self.explain(sql)
+            assert f"button_submission_{name}" in plan, f"{sql}\n{plan}"
+
+    def explain(self, sql):
+        verb = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+        with connection.cursor() as cursor:
+            cursor.execute(f"{verb} {sql}")
+            return "\n".join(str(line) for line in cursor.fetchall())
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class LockTests(TransactionTestCase):
+    def test_what_the_shop_has_locked_is_left_for_later(self):
+        """SQLite locks everything at once, and only while it is written."""
+        can_skip = connection.features.has_select_for_update_skip_locked
+        for days in (31, 32, 33):
+            create(days)
+        pruned = []
+
+        def prune():
+            try:
+                pruned.append(prune_submissions(using="default").bodies_emptied)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=prune)
+        with transaction.atomic():
+            order = ButtonOrder.objects.get(order_id="reported-32")
+            if can_skip:
+                list(order.submissions.select_for_update())
+                thread.start()
+                thread.join(60)
+                assert not thread.is_alive()
+        prune()
+
+        assert pruned == ([2, 1] if can_skip else [3])

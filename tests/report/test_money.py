@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.test import SimpleTestCase
+
+from django_button_orders import to_minor_units
+from django_button_orders.report.money import (
+    exponent,
+    exponents,
+    in_major_units,
+    to_decimal,
+)
+
+
+class ExponentTests(SimpleTestCase):
+    def test_by_currency(self):
+        known = {"USD": 2, "EUR": 2, "JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3, "CLF": 4}
+        for currency, decimals in known.items():
+            with self.subTest(currency=currency):
+                assert exponent(currency) == decimals
+
+    def test_refused(self):
+        refused = ["", "usd", "Usd", "US", "USDX", " USD", "USD\n", "ZZZ", "DEM", "$"]
+        for currency in [*refused, None, 840, b"USD", ["USD"], True, "\ud800"]:
+            with (
+                self.subTest(currency=currency),
+                pytest.raises(ValidationError, match="ISO 4217 code") as caught,
+            ):
+                exponent(currency)
+
+            assert caught.value.code == "currency"
+
+    def test_without_minor_unit(self):
+        for currency in ("XAU", "XAG", "XDR", "XTS", "XXX"):
+            with (
+                self.subTest(currency=currency),
+                pytest.raises(ValidationError, match="ISO 4217 code"),
+            ):
+                exponent(currency)
+
+    def test_all_are_plausible(self):
+        assert len(exponents()) > 150
+        assert set(exponents().values()) == {0, 2, 3, 4}
+        assert all(len(code) == 3 and code.isupper() for code in exponents())
+
+
+class ToMinorUnitsTests(SimpleTestCase):
+    def test_exact(self):
+        table = [
+            (Decimal("12.34"), "USD", 1234),
+            (Decimal("12.340000"), "USD", 1234),
+            (Decimal("12"), "USD", 1200),
+            (12, "USD", 1200),
+            (0, "USD", 0),
+            (Decimal("-0.00"), "USD", 0),
+            (Decimal("-5.50"), "USD", -550),
+            (Decimal("1E+3"), "USD", 100000),
+            (Decimal(100), "JPY", 100),
+            (Decimal("100.00"), "JPY", 100),
+            (Decimal("1.234"), "KWD", 1234),
+            (Decimal("1.2345"), "CLF", 12345),
+            (Decimal("21474836.47"), "USD", 2**31 - 1),
+            (Decimal("0E+999999"), "USD", 0),
+            (Decimal("0E-999999"), "USD", 0),
+        ]
+        for amount, currency, units in table:
+            with self.subTest(amount=amount, currency=currency):
+                result = to_minor_units(amount, currency)
+
+                assert result == units
+                assert type(result) is int
+
+    def test_fraction_of_a_minor_unit(self):
+        table = [
+            ("12.345", "USD"),
+            ("0.5", "JPY"),
+            ("1.2345", "KWD"),
+            ("1.23456", "CLF"),
+            ("-0.001", "USD"),
+            ("1E-30", "USD"),
+        ]
+        for amount, currency in table:
+            with (
+                self.subTest(amount=amount, currency=currency),
+                pytest.raises(ValidationError, match="the amount has more") as caught,
+            ):
+                to_minor_units(Decimal(amount), currency)
+
+            assert currency in caught.value.messages[0]
+
+    def test_wrong_type(self):
+        for amount in (True, False, 12.0, 0.1, "12.34", None, Fraction(1, 2), 1j, [1]):
+            with (
+                self.subTest(amount=amount),
+                pytest.raises(ValidationError, match="as a Decimal, not as"),
+            ):
+                to_minor_units(amount, "USD")
+
+    def test_not_finite(self):
+        for amount in ("NaN", "sNaN", "Infinity", "-Infinity", "1E+31", "1E+999999"):
+            with (
+                self.subTest(amount=amount),
+                pytest.raises(ValidationError, match="finite amount"),
+            ):
+                to_minor_units(Decimal(amount), "USD")
+
+    def test_tiny_is_refused_at_once(self):
+        with pytest.raises(ValidationError):
+            to_minor_units(Decimal("1E-999999"), "USD")
+
+    def test_huge_integer(self):
+        with pytest.raises(ValidationError, match="finite amount"):
+            to_minor_units(10**4000, "USD")
+
+    def test_wrong_currency(self):
+        for currency in ("XAU", "usd", None):
+            with (
+                self.subTest(currency=currency),
+                pytest.raises(ValidationError, match="ISO 4217 code"),
+            ):
+                to_minor_units(1, currency)
+
+    def test_context_does_not_matter(self):
+        with localcontext() as context:
+            context.prec = 2
+
+            assert to_minor_units(Decimal("12345.67"), "USD") == 1234567
+
+
+class ToDecimalTests(SimpleTestCase):
+    def test_by_currency(self):
+        table = [
+            (1234, "USD", "12.34"),
+            (100, "JPY", "100"),
+            (-1234, "KWD", "-1.234"),
+            (12345, "CLF", "1.2345"),
+            (0, "USD", "0.00"),
+        ]
+        for units, currency, amount in table:
+            with self.subTest(units=units, currency=currency):
+                assert str(to_decimal(units, currency)) == amount
+
+    def test_there_and_back(self):
+        for currency in exponents():
+            with self.subTest(currency=currency):
+                amount = to_decimal(2**31 - 1, currency)
+
+                assert to_minor_units(amount, currency) == 2**31 - 1
+
+
+class RowTests(SimpleTestCase):
+    def test_known(self):
+        assert in_major_units(1234, "USD") == Decimal("12.34")
+        assert in_major_units(0, "JPY") == 0
+
+    def test_unknown(self):
+        for row in ((None, "USD"), (None, None), (1, None), (1, ""), (1, "XXX")):
+            with self.subTest(row=row):
+                assert in_major_units(*row) is None

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.test import SimpleTestCase
+
+from django_button_orders import Customer, OrderReport
+from django_button_orders.report.privacy import (
+    clip,
+    describe_exception,
+    describe_for_log,
+)
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise RuntimeError("No words.")
+
+
+def caught(exc):
+    """Return an exception as it comes out of an except clause."""
+    with pytest.raises(type(exc)) as info:
+        raise exc
+    return info.value
+
+
+class DescribeExceptionTests(SimpleTestCase):
+    def test_says_what_where_and_why(self):
+        text = describe_exception(
+            caught(LookupError("No line.")), "Building the report"
+        )
+
+        assert text.startswith(
+            "Building the report raised LookupError at report/test_pri"
+        )
+        assert text.endswith(": No line.")
+
+    def test_never_raised(self):
+        assert (
+            describe_exception(OSError("x"), "Reading") == "Reading raised OSError: x"
+        )
+
+    def test_validation_error(self):
+        exc = caught(ValidationError("Enter a %(what)s.", params={"what": "total"}))
+
+        assert describe_exception(exc, "Building") == "Building: Enter a total."
+
+    def test_validation_error_of_fields(self):
+        with pytest.raises(ValidationError) as info:
+            OrderReport(order_id="é", total=-1, currency="USD", purchase_date=None)
+
+        text = describe_exception(info.value, "Building")
+
+        assert text.startswith("Building: order_id: Enter 1 to 255 printable")
+        assert "total: Enter an integer from 0 to 2147483647." in text
+        assert "purchase_date: This field is required." in text
+
+    def test_personal_data(self):
+        for address in ("user@example.com", "user%40example.com"):
+            for exc in (KeyError(address), ValidationError(f"No {address}")):
+                with self.subTest(exc=exc):
+                    text = describe_exception(caught(exc), f"Building for {address}")
+
+                    assert "user" not in text
+                    assert "[e-mail]" in text
+
+    def test_personal_data_of_a_customer(self):
+        with pytest.raises(ValidationError) as info:
+            Customer(id="user@example.com")
+
+        assert "user" not in describe_exception(info.value, "Building")
+
+    def test_long_message(self):
+        text = describe_exception(caught(ValueError("a b " * 10_000)), "Building")
+
+        assert len(text) == 2000
+
+    def test_exception_that_cannot_be_shown(self):
+        text = describe_exception(caught(UnspeakableError()), "Building")
+
+        assert "Building" in text
+        assert "UnspeakableError" in text
+
+
+class DescribeForLogTests(SimpleTestCase):
+    def test_without_the_message(self):
+        text = describe_for_log(caught(ValueError("user@example.com")))
+
+        assert text.startswith("ValueError at report/test_privacy.py:")
+        assert "user" not in text
+
+    def test_last_frame_counts(self):
+        with pytest.raises(ValidationError) as info:
+            Customer(id=1)
+
+        assert "ValidationError at report/" in describe_for_log(info.value)
+
+    def test_exception_that_cannot_be_shown(self):
+        assert describe_for_log(UnspeakableError()) == "UnspeakableError"
+
+
+class ClipTests(SimpleTestCase):
+    def test_storable(self):
+        table = [("a\0b", "a\ufffdb"), ("\ud800", "?"), ("é☕", "é☕"), ("", "")]
+        for text, stored in table:
+            with self.subTest(text=text):
+                assert clip(text) == stored
+
+    def test_length(self):
+        assert clip("é " * 5000) == "é " * 1000
