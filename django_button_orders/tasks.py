@@ -138,7 +138,7 @@ class Reminder:
         call_for_help(countdown=wait, expires=wait + HELP_EXPIRES_SECONDS)
 
 
-SHIFT = sweep.Shift(
+SHIFT = sweep.SweepLimits(
     seconds=SWEEP_SECONDS,
     is_stopped=shutdown.is_ending,
     on_backlog=call_for_help,

@@ -34,7 +34,7 @@ from django_button_orders.delivery.claims import Claims, enabled_rows
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.record import record_all
 from django_button_orders.delivery.sweep import report_due
-from django_button_orders.delivery.verdicts import SUCCESSES, Outcome
+from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import ButtonOrder, PausedAccount
 from tests.button_model import MOODS, Button
 from tests.shop.models import Order
@@ -317,7 +317,7 @@ def write_down(attempts, clock):
             assert after | {"next_attempt_at": None} == before[pk] | {
                 "next_attempt_at": None
             }
-        elif outcome in (Outcome.PAUSE, Outcome.RELEASE):
+        elif outcome in (Result.PAUSE, Result.RELEASE):
             assert after["attempts"] in (0, before[pk]["attempts"] - 1)
 
 

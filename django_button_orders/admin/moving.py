@@ -28,7 +28,7 @@ def move(verb: Verb, pks: list[int], *, user_id: Any, note: str) -> tuple[str, i
     if len(pks) > MOST_AT_ONCE:
         return move_later(verb, pks, **options)
     try:
-        moved = later.move_many(verb.name, pks, **options)
+        moved = later.run_action(verb.name, pks, **options)
     except DatabaseError:
         text = _(
             "The database is busy, so not all of it was done. Look at the list, "
@@ -42,7 +42,7 @@ def move_later(verb: Verb, pks: list[int], **options: Any) -> tuple[str, int]:
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
     what %= {"verb": verb.label, "count": count}
-    told = later.move_later(verb.name, pks, what=what, **options)
+    told = later.queue_action(verb.name, pks, what=what, **options)
     if told == count:
         text = ngettext(
             "%(count)d order is being seen to in the background. The list shows how "

@@ -18,9 +18,9 @@ from django_button_orders.client.answers import parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_request, payload_of
-from django_button_orders.delivery.outcome import words
+from django_button_orders.delivery.outcome import redacted
 from django_button_orders.delivery.prepare import prepare
-from django_button_orders.delivery.verdicts import Outcome
+from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.report.payload import without_btn_ref
 from django_button_orders.report.privacy import describe_exception
@@ -37,17 +37,17 @@ CALLS: dict[str, _StrPromise] = {
         "this order. Then it would be created or updated, as far as that is needed."
     ),
 }
-NO_CALLS: dict[Outcome, _StrPromise] = {
-    Outcome.REPORTED: _("Nothing would be sent: Button has acknowledged just this."),
-    Outcome.CANCELLED: _(
+NO_CALLS: dict[Result, _StrPromise] = {
+    Result.REPORTED: _("Nothing would be sent: Button has acknowledged just this."),
+    Result.CANCELLED: _(
         "Nothing would be sent: Button does not have the order, or has cancelled it."
     ),
-    Outcome.FAILED: _("Nothing would be sent. The order would fail: %(error)s"),
-    Outcome.DISMISSED: _(
+    Result.FAILED: _("Nothing would be sent. The order would fail: %(error)s"),
+    Result.DISMISSED: _(
         "Nothing would be sent. The order would be dismissed: %(error)s"
     ),
-    Outcome.RETRY: _("Nothing would be sent. The order would wait: %(error)s"),
-    Outcome.PAUSE: _("Nothing would be sent. The account would be paused: %(error)s"),
+    Result.RETRY: _("Nothing would be sent. The order would wait: %(error)s"),
+    Result.PAUSE: _("Nothing would be sent. The account would be paused: %(error)s"),
 }
 NO_TOKEN = _(
     "Nothing would be sent. The order would be dismissed: it has no attribution "
@@ -155,7 +155,7 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     if verdict.reason == verdicts.NO_TOKEN:
         text = NO_TOKEN
     return Preview(
-        sentence=str(text) % {"error": words(attempt, verdict.error)},
+        sentence=str(text) % {"error": redacted(attempt, verdict.error)},
         is_trouble=verdict.outcome not in verdicts.SUCCESSES,
         payload=payload_of(attempt, verdicts.UPDATE),
         full_payload=payload_of(attempt, verdicts.CREATE),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
-from django_button_orders.outbox.identity import Identity
+from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.report.privacy import describe_exception
 
@@ -44,7 +44,7 @@ def find_by_identity(
             "Orders of this kind are not reported to Button: no adapter is "
             "registered for %(model)s."
         ) % {"model": host_order._meta.label}
-    identity = Identity(adapter, host_order)
+    identity = RowKey(adapter, host_order)
     try:
         with LazySavepoint(rows.db):
             identity.find()
@@ -56,7 +56,7 @@ def find_by_identity(
     return list(found), why_there_is_none(identity)
 
 
-def why_there_is_none(identity: Identity) -> str:
+def why_there_is_none(identity: RowKey) -> str:
     if identity.is_reportable:
         return _(
             "Button does not know this order: it was saved before orders were "

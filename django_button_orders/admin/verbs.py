@@ -12,7 +12,7 @@ from django.utils.translation import ngettext_lazy
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.querysets import ButtonOrderQuerySet
-from django_button_orders.operations.orders import MOVES
+from django_button_orders.operations.orders import ACTIONS
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -41,11 +41,11 @@ class Verb:
 
     @property
     def applicable(self) -> Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]:
-        return MOVES[self.name].applicable
+        return ACTIONS[self.name].applicable
 
     @property
     def takes_note(self) -> bool:
-        return MOVES[self.name].takes_note
+        return ACTIONS[self.name].takes_note
 
     def describe(self, moved: int, *, skipped: int) -> tuple[str, int]:
         """Return a message with what was done and what was not, and its level."""

@@ -13,8 +13,8 @@ from django_button_orders.conf import get_settings
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt, Exchange
 from django_button_orders.delivery.call import make_call
-from django_button_orders.delivery.outcome import facts_of, words
-from django_button_orders.delivery.prepare import obstacle
+from django_button_orders.delivery.outcome import call_fields, redacted
+from django_button_orders.delivery.prepare import settings_verdict
 from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, take_turns
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.validation import clean_order_id
@@ -40,7 +40,7 @@ def retrieve(
     settings = get_settings(order.account)
     if not settings.enabled:
         raise ImproperlyConfigured("BUTTON_ORDERS['ENABLED'] is False.")
-    if hindrance := obstacle(settings):
+    if hindrance := settings_verdict(settings):
         raise ImproperlyConfigured(hindrance.error)
     clean_order_id(order.order_id)
     wait_for_turn(order.account)
@@ -75,8 +75,8 @@ def keep(attempt: Attempt, exchange: Exchange) -> Submission:
         user_id=attempt.user_id,
         revision=order.revision,
         outcome=outcomes.SUCCEEDED if is_answered else outcomes.FAILED,
-        error=words(attempt, error),
-        **facts_of(exchange),
+        error=redacted(attempt, error),
+        **call_fields(exchange),
     )
     using = order.write_db
     with transaction.atomic(using=using):
@@ -95,4 +95,4 @@ def understand(exchange: Exchange) -> tuple[bool, str]:
         return True, ""
     # That it does not know the order is an answer, too.
     is_unknown = answer.status_code == HTTPStatus.NOT_FOUND
-    return is_unknown, verdicts.describe(exchange.operation, answer)
+    return is_unknown, verdicts.describe_answer(exchange.operation, answer)

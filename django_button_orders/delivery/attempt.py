@@ -18,7 +18,7 @@ from django_button_orders.client.api import ButtonClient
 from django_button_orders.client.exceptions import ButtonError
 from django_button_orders.conf import LEASE_MARGIN_SECONDS, Settings, get_settings
 from django_button_orders.delivery.desired import Desired
-from django_button_orders.delivery.verdicts import Outcome, Verdict, not_converging
+from django_button_orders.delivery.verdicts import Result, Verdict, unknown_outcome
 from django_button_orders.models import ButtonOrder
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def has_lease(attempt: Attempt, now: float) -> bool:
     return attempt.lease_ends - now >= needed
 
 
-def released(attempt: Attempt) -> Verdict:
+def give_back_verdict(attempt: Attempt) -> Verdict:
     """Give the attempt back, unless something was sent already."""
     if not attempt.exchanges:
-        return Verdict(outcome=Outcome.RELEASE)
-    return not_converging("The time for the attempt ran out.")
+        return Verdict(outcome=Result.RELEASE)
+    return unknown_outcome("The time for the attempt ran out.")

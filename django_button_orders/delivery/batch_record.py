@@ -15,13 +15,13 @@ from django.db import connections, transaction
 from django.db.models import Expression
 
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.delivery.outcome import new_values, schedule, submissions_of
-from django_button_orders.delivery.verdicts import Outcome
+from django_button_orders.delivery.outcome import row_values, submissions_of, with_delay
+from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.models.bulk import FENCE, Change, statements_for
+from django_button_orders.models.bulk import FENCE, Change, bulk_sql_for
 
 # What ends here. What waits has a moment of its own, and pauses concern others.
-ENDS = {Outcome.REPORTED, Outcome.CANCELLED, Outcome.FAILED, Outcome.DISMISSED}
+ENDS = {Result.REPORTED, Result.CANCELLED, Result.FAILED, Result.DISMISSED}
 
 
 class MovedError(Exception):
@@ -85,10 +85,10 @@ class Writing:
     """The statements that write attempts down, ready to be run."""
 
     def __init__(self, attempts: list[Attempt], *, using: str) -> None:
-        self.statements = statements_for(using)
+        self.statements = bulk_sql_for(using)
         # Not by row: a process that was frozen may have two attempts at one.
         self.submissions = {
-            id(attempt): submissions_of(attempt, schedule(attempt)[0])
+            id(attempt): submissions_of(attempt, with_delay(attempt)[0])
             for attempt in attempts
         }
         made = [call for calls in self.submissions.values() for call in calls]
@@ -102,7 +102,7 @@ class Writing:
         groups: defaultdict[tuple[str, ...], list[Change]] = defaultdict(list)
         shared: dict[tuple[str, ...], dict[str, Expression]] = {}
         for attempt in attempts:
-            values = new_values(attempt, *schedule(attempt))
+            values = row_values(attempt, *with_delay(attempt))
             expressions = {
                 name: values.pop(name)
                 for name in list(values)

@@ -25,16 +25,16 @@ from django_button_orders.delivery.attempt import (
     Clock,
     Exchange,
     IsStopped,
+    give_back_verdict,
     has_lease,
-    released,
 )
-from django_button_orders.delivery.desired import invalid
+from django_button_orders.delivery.desired import as_invalid
 from django_button_orders.delivery.verdicts import (
-    Outcome,
+    Result,
     Verdict,
     interrupted,
     judge,
-    not_converging,
+    unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.report.payload import with_decimals, without_btn_ref
@@ -191,7 +191,7 @@ def perform(
         call = attempt.call or begin_call(attempt, is_stopped=is_stopped, clock=clock)
         if call is None:
             return attempt
-        with unforeseen(attempt):
+        with recording_errors(attempt):
             end_call(call, call.wait())
 
 
@@ -207,16 +207,16 @@ def begin_call(
     # Before the lease is looked at: a process that is frozen after that finds
     # its deadline passed.
     began = time.monotonic()
-    with unforeseen(attempt):
+    with recording_errors(attempt):
         if is_stopped(attempt) or not has_lease(attempt, clock()):
-            attempt.verdict = released(attempt)
+            attempt.verdict = give_back_verdict(attempt)
         else:
             attempt.call = Call(attempt, attempt.next_operation, began)
     return attempt.call
 
 
 @contextmanager
-def unforeseen(attempt: Attempt) -> Iterator[None]:
+def recording_errors(attempt: Attempt) -> Iterator[None]:
     """
     Have whatever goes wrong recorded on the row, as any outcome.
 
@@ -232,11 +232,13 @@ def unforeseen(attempt: Attempt) -> Iterator[None]:
         attempt.call = None
         if is_time_limit(exc):
             if attempt.has_begun and attempt.verdict is None:
-                attempt.verdict = not_converging(error)
+                attempt.verdict = unknown_outcome(error)
             raise
         # Once something was sent, Button may have acted.
         is_sent = attempt.has_begun
-        attempt.verdict = not_converging(error) if is_sent else invalid(error).verdict
+        attempt.verdict = (
+            unknown_outcome(error) if is_sent else as_invalid(error).verdict
+        )
 
 
 def end_call(call: Call, exchange: Exchange) -> None:
@@ -252,7 +254,7 @@ def end_call(call: Call, exchange: Exchange) -> None:
     elif any(result == earlier.operation for earlier in attempt.exchanges):
         # Button says both that it has the order and that it has not, as it
         # may shortly after a 202. Time will tell.
-        attempt.verdict = not_converging(
+        attempt.verdict = unknown_outcome(
             f"Button answered {exchange.status_code} to {operation}, "
             "against its earlier answer."
         )
@@ -265,12 +267,12 @@ def judge_known_order(attempt: Attempt) -> Verdict | None:
     order = attempt.known_order
     if order.get("status") == "deleted":
         return Verdict(
-            outcome=Outcome.FAILED,
+            outcome=Result.FAILED,
             reason=verdicts.FINALIZED,
             error="The order is cancelled at Button already.",
         )
     if is_same(attempt, order):
-        return Verdict(outcome=Outcome.REPORTED)
+        return Verdict(outcome=Result.REPORTED)
     return None
 
 

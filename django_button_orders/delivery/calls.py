@@ -16,7 +16,7 @@ from django_button_orders.delivery.call import (
     begin_call,
     end_call,
     perform,
-    unforeseen,
+    recording_errors,
 )
 from django_button_orders.delivery.rate_limit import wait_until
 from django_button_orders.delivery.threads import Senders
@@ -149,7 +149,7 @@ class Multiplexer:
 
     def send(self, call: Call) -> None:
         attempt, sent = call.attempt, None
-        with unforeseen(attempt):
+        with recording_errors(attempt):
             sent = call.send()
         if isinstance(sent, SentRequest):
             self.listen(call, sent)
@@ -188,7 +188,7 @@ class Multiplexer:
 
     def end(self, call: Call, exchange: Exchange) -> None:
         """End a call, and make the next one of its attempt, if there is one."""
-        with unforeseen(call.attempt):
+        with recording_errors(call.attempt):
             end_call(call, exchange)
         self.begin(call.attempt)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import PAUSE_SECONDS
-from django_button_orders.delivery.rate_limit import Pace, is_limited
+from django_button_orders.delivery.rate_limit import Turns, is_limited
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 
@@ -41,7 +41,7 @@ class Claims:
         self.paused = PausedAccount.objects.using(rows.db)
         self.turns: deque[str] = deque()
         self.round_ends = 0.0
-        self.pace = Pace()
+        self.pace = Turns()
         # Accounts of which more may be due than was claimed last.
         self.unfinished: set[str] = set()
         # Whether something that is due was left to those who have taken its turn.

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders.delivery import verdicts
-from django_button_orders.delivery.verdicts import Outcome, Verdict
+from django_button_orders.delivery.verdicts import Result, Verdict
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder
 from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
 from django_button_orders.outbox.host_orders import HostOrders
@@ -55,7 +55,7 @@ class Desired:
         return self.report.as_fields() if self.report else {}
 
 
-class Undecided(Exception):  # noqa: N818 - a verdict on its way, not an error
+class NoReport(Exception):  # noqa: N818 - a verdict on its way, not an error
     """There is no telling what Button should know; the verdict says what follows."""
 
     def __init__(self, verdict: Verdict) -> None:
@@ -81,7 +81,7 @@ def cancelled(order_id: str) -> Desired:
         # Some ids would stand for something else in the path of a URL.
         clean_order_id(order_id)
     except ValidationError as exc:
-        raise invalid(describe_exception(exc, "order_id")) from exc
+        raise as_invalid(describe_exception(exc, "order_id")) from exc
     return Desired(order_id=order_id, report=None)
 
 
@@ -89,24 +89,24 @@ def from_row(row: ButtonOrder) -> Desired:
     try:
         return Desired(order_id=row.order_id, report=row.as_report())
     except ValidationError as exc:
-        raise invalid(describe_exception(exc, "The order is not valid")) from exc
+        raise as_invalid(describe_exception(exc, "The order is not valid")) from exc
 
 
 def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
     model = row.get_source_model()
     if model is None:
-        raise invalid("The model of the shop's order does not exist any more.")
+        raise as_invalid("The model of the shop's order does not exist any more.")
     try:
         adapter = get_adapter(model)
     except ImproperlyConfigured as exc:
-        raise invalid(str(exc)) from exc
-    hook = Hook(adapter, row.order_id)
+        raise as_invalid(str(exc)) from exc
+    hook = AdapterHooks(adapter, row.order_id)
     order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
-        raise gone(row)
+        raise host_order_gone(row)
     order_id = hook.call("get_order_id", lambda: str(adapter.get_order_id(order)))
     if order_id != row.order_id and row.may_be_known:
-        raise invalid(
+        raise as_invalid(
             "The shop's order has another id than the one Button knows it by. "
             "An order's id must never change."
         )
@@ -115,30 +115,30 @@ def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
     if not row.may_be_known and not hook.call(
         "is_reportable", lambda: adapter.is_reportable(order)
     ):
-        raise Undecided(
+        raise NoReport(
             Verdict(
-                outcome=Outcome.DISMISSED,
+                outcome=Result.DISMISSED,
                 error="The shop's order is not to be reported any more.",
             )
         )
     report = hook.call("build", lambda: adapter.build(order))
-    return Desired(order_id=order_id, report=checked(report, adapter, order_id))
+    return Desired(order_id=order_id, report=check_report(report, adapter, order_id))
 
 
-def checked(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
+def check_report(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
     if not isinstance(report, OrderReport):
-        raise invalid(
+        raise as_invalid(
             f"{adapter.name}.build returned {type(report).__name__}, "
             "not an OrderReport."
         )
     if report.order_id != order_id:
-        raise invalid(
+        raise as_invalid(
             f"{adapter.name}.build returned another order_id than get_order_id."
         )
     return report
 
 
-class Hook:
+class AdapterHooks:
     """Calls the methods of an adapter, and says which of them raised what."""
 
     def __init__(self, adapter: OrderAdapter, order_id: str) -> None:
@@ -150,9 +150,9 @@ class Hook:
             return hook()
         except (OperationalError, InterfaceError) as exc:
             # The shop's database is away. That says nothing about the order.
-            raise Undecided(
+            raise NoReport(
                 Verdict(
-                    outcome=Outcome.RETRY,
+                    outcome=Result.RETRY,
                     reason=verdicts.UNAVAILABLE,
                     error=describe_exception(exc, f"{self.adapter.name}.{name}"),
                 )
@@ -163,28 +163,28 @@ class Hook:
             doing = f"{self.adapter.name}.{name}"
             what = describe_for_list(exc, doing)
             logger.warning("Order %s: %s", self.order_id, what)
-            raise invalid(describe_exception(exc, doing)) from exc
+            raise as_invalid(describe_exception(exc, doing)) from exc
 
 
-def gone(row: ButtonOrder) -> Undecided:
+def host_order_gone(row: ButtonOrder) -> NoReport:
     """What follows when the shop has deleted its order."""
     if row.is_acknowledged:
         error = "The shop's order is gone. Button keeps what it knew of it."
-        return Undecided(Verdict(outcome=Outcome.DISMISSED, error=error))
+        return NoReport(Verdict(outcome=Result.DISMISSED, error=error))
     if row.may_be_known:
-        return invalid(
+        return as_invalid(
             "The shop's order is gone, and a call for it was never answered: Button "
             "may have it. Cancel it, if it should not."
         )
-    return invalid(
+    return as_invalid(
         "The shop's order is gone, and Button never knew of it. "
         "Dismiss it, unless it should have been reported."
     )
 
 
-def invalid(error: str) -> Undecided:
-    return Undecided(
-        Verdict(outcome=Outcome.FAILED, reason=verdicts.INVALID, error=clip(error))
+def as_invalid(error: str) -> NoReport:
+    return NoReport(
+        Verdict(outcome=Result.FAILED, reason=verdicts.INVALID, error=clip(error))
     )
 
 
@@ -194,12 +194,12 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     """
     is_same = desired.digest == row.reported_digest and row.is_acknowledged
     if is_same and row.unanswered <= 1:
-        return settled(desired)
+        return as_settled(desired)
     if desired.report is None:
-        return verdicts.CANCEL if row.may_be_known else settled(desired)
+        return verdicts.CANCEL if row.may_be_known else as_settled(desired)
     if row.reported_digest == CANCELLED_DIGEST:
         return Verdict(
-            outcome=Outcome.FAILED,
+            outcome=Result.FAILED,
             reason=verdicts.FINALIZED,
             error="The order is cancelled at Button, which cannot be undone. "
             "Report it under another order id.",
@@ -209,5 +209,5 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     return verdicts.RETRIEVE if row.may_be_known else verdicts.CREATE
 
 
-def settled(desired: Desired) -> Verdict:
-    return Verdict(outcome=Outcome.REPORTED if desired.report else Outcome.CANCELLED)
+def as_settled(desired: Desired) -> Verdict:
+    return Verdict(outcome=Result.REPORTED if desired.report else Result.CANCELLED)

@@ -14,7 +14,7 @@ from django_button_orders.client.redaction import redact_word
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt, Exchange
 from django_button_orders.delivery.backoff import next_delay
-from django_button_orders.delivery.verdicts import SUCCESSES, Outcome, Verdict
+from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import ButtonOrder, Submission, as_stored
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.privacy import clip
@@ -27,24 +27,24 @@ PAUSE_SECONDS = 300.0
 
 Status = ButtonOrder.Status
 STATUSES = {
-    Outcome.REPORTED: Status.REPORTED,
-    Outcome.CANCELLED: Status.CANCELLED,
-    Outcome.FAILED: Status.FAILED,
-    Outcome.DISMISSED: Status.DISMISSED,
+    Result.REPORTED: Status.REPORTED,
+    Result.CANCELLED: Status.CANCELLED,
+    Result.FAILED: Status.FAILED,
+    Result.DISMISSED: Status.DISMISSED,
 }
 
 
-def schedule(
+def with_delay(
     attempt: Attempt, rng: Callable[[], float] = random.random
 ) -> tuple[Verdict, float | None]:
     """Return the verdict, and for one that waits how long, in seconds."""
     verdict = attempt.verdict
     assert verdict is not None  # noqa: S101 - perform() has seen to it
-    if verdict.outcome is Outcome.PAUSE:
+    if verdict.outcome is Result.PAUSE:
         return verdict, PAUSE_SECONDS
-    if verdict.outcome is Outcome.RELEASE:
+    if verdict.outcome is Result.RELEASE:
         return verdict, 0.0
-    if verdict.outcome is not Outcome.RETRY:
+    if verdict.outcome is not Result.RETRY:
         return verdict, None
     delay = next_delay(
         attempt.row.attempts,
@@ -58,7 +58,7 @@ def schedule(
     return verdict, delay
 
 
-def new_values(
+def row_values(
     attempt: Attempt, verdict: Verdict, delay: float | None
 ) -> dict[str, Any]:
     """
@@ -72,19 +72,19 @@ def new_values(
         "status": STATUSES.get(verdict.outcome, Status.PENDING),
         "reason": verdict.reason,
         "next_attempt_at": None if delay is None else from_now(delay),
-        "last_error": words(attempt, verdict.error),
+        "last_error": redacted(attempt, verdict.error),
         "attempts": row.attempts,
         "unanswered": unanswered_after(attempt, verdict),
         "lease_token": None,
         "lease_expires_at": None,
         "updated_at": DatabaseNow(),
-        **shown_values(attempt),
+        **report_values(attempt),
     }
     if attempt.exchanges:
         values["last_status_code"] = attempt.exchanges[-1].status_code
     if verdict.outcome in SUCCESSES:
-        values |= acknowledgement(attempt)
-    if verdict.outcome in (Outcome.PAUSE, Outcome.RELEASE):
+        values |= acknowledged_values(attempt)
+    if verdict.outcome in (Result.PAUSE, Result.RELEASE):
         # No attempt was made, so none is used up.
         values["attempts"] = max(row.attempts - 1, 0)
     return values
@@ -107,11 +107,11 @@ def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     if not attempt.exchanges:
         # One that was interrupted may have been sent without a note of it.
         return not attempt.has_begun
-    if verdict.outcome is Outcome.PAUSE:
+    if verdict.outcome is Result.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
         return len(attempt.exchanges) == 1
     is_question = attempt.exchanges[-1].operation == verdicts.RETRIEVE
-    return is_question and verdict.outcome is Outcome.RETRY
+    return is_question and verdict.outcome is Result.RETRY
 
 
 def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
@@ -125,7 +125,7 @@ def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
     return verdict.is_definite and attempt.exchanges[-1].operation == verdicts.CREATE
 
 
-def shown_values(attempt: Attempt) -> dict[str, Any]:
+def report_values(attempt: Attempt) -> dict[str, Any]:
     """Return what the row of a host order shows of its report."""
     if attempt.desired is None or attempt.row.is_direct:
         return {}
@@ -133,7 +133,7 @@ def shown_values(attempt: Attempt) -> dict[str, Any]:
     return {name: as_stored(value) for name, value in fields if name != "order_id"}
 
 
-def acknowledgement(attempt: Attempt) -> dict[str, Any]:
+def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
     """Return what is known of Button's view after a success."""
     assert attempt.desired is not None  # noqa: S101 - else there is no success
     if not attempt.exchanges and not attempt.row.is_acknowledged:
@@ -162,7 +162,7 @@ def somebody_listens() -> bool:
     return any(signal.has_listeners(ButtonOrder) for signal in SIGNALS.values())
 
 
-def tell(
+def send_signal(
     row: ButtonOrder, status: str, reason: str, submissions: list[Submission]
 ) -> None:
     """Log an outcome, and tell the project's receivers."""
@@ -195,13 +195,13 @@ def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
             revision=attempt.row.revision,
             outcome=outcome_of(exchange, verdict if exchange is last else None),
             error=error_of(exchange, attempt, verdict if exchange is last else None),
-            **facts_of(exchange),
+            **call_fields(exchange),
         )
         for exchange in attempt.exchanges
     ]
 
 
-def facts_of(exchange: Exchange) -> Mapping[str, Any]:
+def call_fields(exchange: Exchange) -> Mapping[str, Any]:
     answer = exchange.answer
     response_body = answer.body if isinstance(answer, Answer) else ""
     return {
@@ -223,7 +223,7 @@ def outcome_of(exchange: Exchange, verdict: Verdict | None) -> str:
         return Outcomes.SUCCEEDED if is_question else Outcomes.WILL_RETRY
     if verdict.outcome in SUCCESSES:
         return Outcomes.SUCCEEDED
-    if verdict.outcome is Outcome.FAILED:
+    if verdict.outcome is Result.FAILED:
         return Outcomes.FAILED
     return Outcomes.WILL_RETRY
 
@@ -232,13 +232,13 @@ def error_of(exchange: Exchange, attempt: Attempt, verdict: Verdict | None) -> s
     if verdict is not None:
         error = verdict.error
     elif isinstance(exchange.answer, Answer) and not exchange.answer.is_success:
-        error = verdicts.describe(exchange.operation, exchange.answer)
+        error = verdicts.describe_answer(exchange.operation, exchange.answer)
     else:
         error = ""
-    return words(attempt, error)
+    return redacted(attempt, error)
 
 
-def words(attempt: Attempt, error: str) -> str:
+def redacted(attempt: Attempt, error: str) -> str:
     """
     Return an error as it may be shown and kept for ever.
 

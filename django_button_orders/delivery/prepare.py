@@ -20,22 +20,22 @@ from django_button_orders.delivery.attempt import (
     Attempt,
     Clock,
     IsStopped,
+    give_back_verdict,
     has_lease,
-    released,
 )
 from django_button_orders.delivery.desired import (
-    Undecided,
+    NoReport,
+    as_invalid,
     choose_operation,
     find_desired,
-    invalid,
 )
-from django_button_orders.delivery.verdicts import Outcome, Verdict, not_converging
+from django_button_orders.delivery.verdicts import Result, Verdict, unknown_outcome
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.host_orders import HostOrders
 from django_button_orders.outbox.ownership import (
     IdTakenError,
-    dismiss_stand_ins,
-    settle,
+    claim_ownership,
+    dismiss_placeholders,
 )
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -58,13 +58,13 @@ def prepare_all(
     ``meanwhile`` is called between the steps that take time.
     """
     rows = [attempt.row for attempt in attempts]
-    dismiss_stand_ins(rows)
+    dismiss_placeholders(rows)
     meanwhile()
     hosts = HostOrders(rows)
     meanwhile()
     for attempt in attempts:
         if is_stopped(attempt):
-            attempt.verdict = released(attempt)
+            attempt.verdict = give_back_verdict(attempt)
             yield attempt
         else:
             yield prepare(attempt, hosts)
@@ -82,11 +82,11 @@ def prepare(
     ``hosts`` has the host orders of its batch.
     """
     if not has_lease(attempt, clock()):
-        attempt.verdict = released(attempt)
+        attempt.verdict = give_back_verdict(attempt)
         return attempt
     try:
-        decide(attempt, hosts or HostOrders())
-    except Undecided as exc:
+        choose_call(attempt, hosts or HostOrders())
+    except NoReport as exc:
         attempt.verdict = exc.verdict
     except (OperationalError, InterfaceError):
         # The database is away. That says nothing about the order.
@@ -101,23 +101,23 @@ def prepare(
         error = describe_exception(exc, "Preparing the report")
         if is_time_limit(exc):
             # That says nothing about the order, and holds for what follows it.
-            attempt.verdict = not_converging(error)
+            attempt.verdict = unknown_outcome(error)
             raise
-        attempt.verdict = invalid(error).verdict
+        attempt.verdict = as_invalid(error).verdict
     return attempt
 
 
-def decide(attempt: Attempt, hosts: HostOrders) -> None:
+def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     """Set the first operation, or a verdict where no call is needed."""
     row = attempt.row
     try:
         attempt.settings = get_settings(row.account)
     except ImproperlyConfigured as exc:
-        raise invalid(str(exc)) from exc
+        raise as_invalid(str(exc)) from exc
     if row.attempts > len(attempt.settings.retry_schedule) + 1:
-        raise Undecided(
+        raise NoReport(
             Verdict(
-                outcome=Outcome.FAILED,
+                outcome=Result.FAILED,
                 reason=verdicts.EXHAUSTED,
                 error="The worker died in each attempt. See its log.",
                 is_definite=False,
@@ -130,24 +130,24 @@ def decide(attempt: Attempt, hosts: HostOrders) -> None:
     if isinstance(choice, Verdict):
         attempt.verdict = choice
     elif is_without_token(attempt):
-        attempt.verdict = Verdict(outcome=Outcome.DISMISSED, reason=verdicts.NO_TOKEN)
+        attempt.verdict = Verdict(outcome=Result.DISMISSED, reason=verdicts.NO_TOKEN)
     else:
-        attempt.verdict = obstacle(attempt.settings)
+        attempt.verdict = settings_verdict(attempt.settings)
         attempt.next_operation = "" if attempt.verdict else choice
 
 
-def obstacle(settings: Settings) -> Verdict | None:
+def settings_verdict(settings: Settings) -> Verdict | None:
     """Return what follows from settings with which nothing can be sent."""
     if not settings.api_key:
         return Verdict(
-            outcome=Outcome.PAUSE,
+            outcome=Result.PAUSE,
             reason=verdicts.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
     if not keeps_secrets(settings.base_url):
         # Neither Celery nor a web server looks at what the checks say.
         return Verdict(
-            outcome=Outcome.RETRY,
+            outcome=Result.RETRY,
             reason=verdicts.UNAVAILABLE,
             error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
         )
@@ -161,9 +161,9 @@ def rename(row: ButtonOrder, order_id: str) -> None:
     rows = ButtonOrder.objects.using(row.write_db)
     for other in rows.filter(account=row.account, order_id=order_id):
         let_report(other, row)
-    raise Undecided(
+    raise NoReport(
         Verdict(
-            outcome=Outcome.DISMISSED,
+            outcome=Result.DISMISSED,
             error="Another row reports the shop's order by its present id.",
         )
     )
@@ -176,9 +176,9 @@ def let_report(other: ButtonOrder, row: ButtonOrder) -> None:
         "source_id": row.source_id,
     }
     try:
-        settle(other, source)
+        claim_ownership(other, source)
     except IdTakenError as exc:
-        raise invalid(describe_exception(exc, "get_order_id")) from exc
+        raise as_invalid(describe_exception(exc, "get_order_id")) from exc
 
 
 def is_without_token(attempt: Attempt) -> bool:

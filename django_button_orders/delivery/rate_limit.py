@@ -101,7 +101,7 @@ def read_clock(account: str) -> tuple[datetime, datetime] | None:
     return clock.values_list("next_call_at", "now").first()
 
 
-class Pace:
+class Turns:
     """The turns that one sweep takes."""
 
     def __init__(self) -> None:

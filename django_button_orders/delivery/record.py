@@ -29,16 +29,16 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import (
     PAUSE_SECONDS,
     STATUSES,
-    acknowledgement,
-    new_values,
-    schedule,
-    shown_values,
+    acknowledged_values,
+    redacted,
+    report_values,
+    row_values,
+    send_signal,
     somebody_listens,
     submissions_of,
-    tell,
-    words,
+    with_delay,
 )
-from django_button_orders.delivery.verdicts import SUCCESSES, Outcome, Verdict
+from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import (
     ButtonOrder,
     PausedAccount,
@@ -150,7 +150,7 @@ def record(
     None when it is not. Return whether it is done: unless it ``waits``, a row
     that somebody else has locked is left alone.
     """
-    verdict, delay = schedule(attempt, rng)
+    verdict, delay = with_delay(attempt, rng)
     row = attempt.row
     using = row._state.db
     rows = ButtonOrder.objects.using(using).filter(pk=row.pk)
@@ -194,8 +194,8 @@ def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bo
     """
     paused = PausedAccount.objects.using(using)
     account = attempt.row.account
-    if verdict.outcome is Outcome.PAUSE:
-        error = words(attempt, verdict.error)
+    if verdict.outcome is Result.PAUSE:
+        error = redacted(attempt, verdict.error)
         paused.pause(account, seconds=PAUSE_SECONDS, error=error)
         return False
     if attempt.is_probe and not attempt.exchanges:
@@ -209,10 +209,10 @@ def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bo
 def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str, Any]:
     """Return the new values of the row, whose order may have changed meanwhile."""
     row = attempt.row
-    values = new_values(attempt, verdict, delay)
+    values = row_values(attempt, verdict, delay)
     for name in MOVED:
         values[name] = unless_moved(row, name, values[name])
-    if verdict.outcome not in (Outcome.PAUSE, Outcome.RELEASE):
+    if verdict.outcome not in (Result.PAUSE, Result.RELEASE):
         # What has changed gets a fresh set of attempts.
         values["attempts"] = Case(
             When(revision=row.revision, then=F("attempts")),
@@ -241,14 +241,14 @@ def record_late_success(
     """Let a success count for its revision, unless a newer one is acknowledged."""
     revision = attempt.row.revision
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
-    values = acknowledgement(attempt)
+    values = acknowledged_values(attempt)
     if not values or not rows.filter(older).update(**values):
         return
     settled = rows.unleased().filter(
         revision=revision, status__in=[Status.PENDING, Status.FAILED]
     )
     settled.update(
-        **shown_values(attempt),
+        **report_values(attempt),
         status=STATUSES[verdict.outcome],
         reason="",
         next_attempt_at=None,
@@ -292,9 +292,9 @@ def announce(
         logger.info("Order %s has changed meanwhile.", row.order_id)
         attempt.delay = 0.0 if row.status == Status.PENDING else None
         return
-    tell(row, row.status, verdict.reason, submissions)
+    send_signal(row, row.status, verdict.reason, submissions)
     # What was given back would only be given back again: the sweep's turn.
-    attempt.delay = None if verdict.outcome is Outcome.RELEASE else delay
+    attempt.delay = None if verdict.outcome is Result.RELEASE else delay
 
 
 def announce_all(attempts: list[Attempt], written: dict[int, list[Submission]]) -> None:
@@ -307,7 +307,7 @@ def announce_all(attempts: list[Attempt], written: dict[int, list[Submission]]) 
         keys = [attempt.row.pk for attempt in told]
         rows = patiently(alias, lambda: here.in_bulk(keys))
     for attempt in told:
-        verdict, _ = schedule(attempt)
+        verdict, _ = with_delay(attempt)
         row = rows.get(attempt.row.pk, attempt.row)
         submissions = written[id(attempt)]
-        tell(row, STATUSES[verdict.outcome], verdict.reason, submissions)
+        send_signal(row, STATUSES[verdict.outcome], verdict.reason, submissions)

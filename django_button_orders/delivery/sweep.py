@@ -14,7 +14,7 @@ from functools import cached_property
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery.attempt import Attempt, released
+from django_button_orders.delivery.attempt import Attempt, give_back_verdict
 from django_button_orders.delivery.call import perform
 from django_button_orders.delivery.calls import Multiplexer
 from django_button_orders.delivery.claims import Claims, claim_one, enabled_rows
@@ -25,7 +25,7 @@ from django_button_orders.delivery.rate_limit import (
     wait_until,
 )
 from django_button_orders.delivery.record import record_all, record_surely
-from django_button_orders.delivery.verdicts import Outcome, interrupted
+from django_button_orders.delivery.verdicts import Result, interrupted
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.report.privacy import describe_for_log
@@ -41,7 +41,7 @@ Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shift:
+class SweepLimits:
     """
     How long a sweep may last, in about so many seconds, and what ends it before.
 
@@ -79,7 +79,7 @@ def report(
 
 
 def report_with_others(
-    pk: int, *, using: str, trigger: str, user_id: str | None, shift: Shift
+    pk: int, *, using: str, trigger: str, user_id: str | None, shift: SweepLimits
 ) -> float | None:
     """
     Make one attempt at a row, and report what else is due.
@@ -118,7 +118,7 @@ def report_due(
     rows: ButtonOrderQuerySet | None = None,
     first: Iterable[Attempt] = (),
     leaves_rest: Callable[[], bool] = lambda: False,
-    shift: Shift = Shift(),
+    shift: SweepLimits = SweepLimits(),
     progress: Progress = lambda outcome: None,
 ) -> Counter[str]:
     """
@@ -152,7 +152,7 @@ class Sweep:
     """
 
     claims: Claims
-    shift: Shift
+    shift: SweepLimits
     ends: float
     leaves_rest: Callable[[], bool]
     progress: Progress
@@ -197,7 +197,7 @@ class Sweep:
             ahead = min(map(seconds_ahead, self.claims.unfinished))
             self.shift.on_throttled(max(ahead, 0.0))
         if self.released:
-            self.outcomes[Outcome.RELEASE.value] = len(self.released)
+            self.outcomes[Result.RELEASE.value] = len(self.released)
         return self.outcomes
 
     def give_back(self) -> None:
@@ -341,8 +341,8 @@ class Sweep:
         self.flush_at = time.monotonic() + FLUSH_SECONDS
 
     def count(self, attempt: Attempt) -> None:
-        outcome = attempt.verdict.outcome if attempt.verdict else Outcome.RELEASE
-        if outcome is Outcome.RELEASE:
+        outcome = attempt.verdict.outcome if attempt.verdict else Result.RELEASE
+        if outcome is Result.RELEASE:
             self.released.add(attempt.row.pk)
             self.released_in_a_row += 1
         else:
@@ -360,13 +360,13 @@ class Sweep:
 
 def is_refused(attempt: Attempt) -> bool:
     verdict = attempt.verdict
-    return verdict is not None and verdict.outcome is Outcome.PAUSE
+    return verdict is not None and verdict.outcome is Result.PAUSE
 
 
-def settle(attempt: Attempt) -> None:
+def judge_interrupted(attempt: Attempt) -> None:
     """Set the verdict of an attempt that was interrupted."""
     if not attempt.has_begun:
-        attempt.verdict = released(attempt)
+        attempt.verdict = give_back_verdict(attempt)
     elif attempt.call is not None:
         attempt.call.abandon()
     else:
@@ -384,7 +384,7 @@ def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
             if attempt.has_begun and not is_over:
                 # Its lease has to expire.
                 continue
-            settle(attempt)
+            judge_interrupted(attempt)
         try:
             record_surely(attempt)
         except DatabaseError as exc:

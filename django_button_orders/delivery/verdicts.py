@@ -35,7 +35,7 @@ NOT_NOW = {
 }
 
 
-class Outcome(Enum):
+class Result(Enum):
     REPORTED = "reported"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -47,7 +47,7 @@ class Outcome(Enum):
     RELEASE = "release"
 
 
-SUCCESSES = (Outcome.REPORTED, Outcome.CANCELLED)
+SUCCESSES = (Result.REPORTED, Result.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Verdict:
     ``retry_after`` is what Button asked for, in seconds.
     """
 
-    outcome: Outcome
+    outcome: Result
     reason: str = ""
     error: str = ""
     is_definite: bool = True
@@ -71,7 +71,7 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
     if isinstance(answer, ButtonError):
         is_definite = isinstance(answer, NotSentError)
         return Verdict(
-            outcome=Outcome.RETRY,
+            outcome=Result.RETRY,
             reason=UNAVAILABLE,
             error=str(answer),
             is_definite=is_definite,
@@ -88,16 +88,16 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
 
 
 RULES_OK: dict[str, Verdict | str] = {
-    CREATE: Verdict(outcome=Outcome.REPORTED),
-    UPDATE: Verdict(outcome=Outcome.REPORTED),
-    CANCEL: Verdict(outcome=Outcome.CANCELLED),
+    CREATE: Verdict(outcome=Result.REPORTED),
+    UPDATE: Verdict(outcome=Result.REPORTED),
+    CANCEL: Verdict(outcome=Result.CANCELLED),
     RETRIEVE: UPDATE,
 }
 
 FOLLOW_UPS: dict[tuple[str, int], Verdict | str] = {
     (CREATE, HTTPStatus.CONFLICT): UPDATE,
     (UPDATE, HTTPStatus.NOT_FOUND): CREATE,
-    (CANCEL, HTTPStatus.NOT_FOUND): Verdict(outcome=Outcome.CANCELLED),
+    (CANCEL, HTTPStatus.NOT_FOUND): Verdict(outcome=Result.CANCELLED),
     (RETRIEVE, HTTPStatus.NOT_FOUND): CREATE,
 }
 
@@ -109,22 +109,22 @@ def is_refusal(answer: Answer) -> bool:
 
 def judge_error(operation: str, answer: Answer) -> Verdict:
     status = answer.status_code
-    error = describe(operation, answer)
+    error = describe_answer(operation, answer)
     if status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(outcome=Outcome.PAUSE, reason=UNAUTHORIZED, error=error)
+        return Verdict(outcome=Result.PAUSE, reason=UNAUTHORIZED, error=error)
     if status == HTTPStatus.FORBIDDEN and operation in (UPDATE, CANCEL):
-        return Verdict(outcome=Outcome.FAILED, reason=FINALIZED, error=error)
+        return Verdict(outcome=Result.FAILED, reason=FINALIZED, error=error)
     if status == HTTPStatus.FORBIDDEN:
-        return Verdict(outcome=Outcome.RETRY, reason=UNAUTHORIZED, error=error)
+        return Verdict(outcome=Result.RETRY, reason=UNAUTHORIZED, error=error)
     if is_retryable(operation, status):
         return Verdict(
-            outcome=Outcome.RETRY,
+            outcome=Result.RETRY,
             reason=UNAVAILABLE,
             error=error,
             is_definite=300 <= status < 500,
             retry_after=answer.retry_after,
         )
-    return Verdict(outcome=Outcome.FAILED, reason=REFUSED, error=error)
+    return Verdict(outcome=Result.FAILED, reason=REFUSED, error=error)
 
 
 def is_retryable(operation: str, status: int) -> bool:
@@ -133,7 +133,7 @@ def is_retryable(operation: str, status: int) -> bool:
     return status == HTTPStatus.CONFLICT and operation in (UPDATE, CANCEL)
 
 
-def describe(operation: str, answer: Answer) -> str:
+def describe_answer(operation: str, answer: Answer) -> str:
     """Return one sentence about an answer, in Button's words where it has any."""
     if 300 <= answer.status_code < 400:
         return (
@@ -165,15 +165,15 @@ def message_of(error: str) -> str:
 def exhausted(verdict: Verdict) -> Verdict:
     """Return what becomes of one that waits when there is no attempt left."""
     error = f"Gave up after all attempts. The last one: {verdict.error}"
-    return replace(verdict, outcome=Outcome.FAILED, reason=EXHAUSTED, error=error)
+    return replace(verdict, outcome=Result.FAILED, reason=EXHAUSTED, error=error)
 
 
-def not_converging(error: str) -> Verdict:
+def unknown_outcome(error: str) -> Verdict:
     """Return that an attempt ended without our knowing what Button has done."""
     return Verdict(
-        outcome=Outcome.RETRY, reason=UNAVAILABLE, error=error, is_definite=False
+        outcome=Result.RETRY, reason=UNAVAILABLE, error=error, is_definite=False
     )
 
 
 def interrupted() -> Verdict:
-    return not_converging("The worker ended in the middle of a call.")
+    return unknown_outcome("The worker ended in the middle of a call.")

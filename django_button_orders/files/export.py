@@ -19,14 +19,14 @@ from django.db.models import Q
 
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.desired import (
+    AdapterHooks,
     Desired,
-    Hook,
-    Undecided,
-    checked,
+    NoReport,
+    as_invalid,
+    check_report,
     find_desired,
-    invalid,
 )
-from django_button_orders.delivery.verdicts import Outcome
+from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, as_aware, as_stored
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
@@ -95,8 +95,8 @@ class BatchFile:
     def try_order(self, row: ButtonOrder, hosts: HostOrders) -> list[list[str]]:
         try:
             found = self.order(row, hosts)
-        except Undecided as exc:
-            if exc.verdict.outcome is Outcome.DISMISSED:
+        except NoReport as exc:
+            if exc.verdict.outcome is Result.DISMISSED:
                 # There is no order to report any more.
                 return []
             self.counts["failed"] += 1
@@ -127,19 +127,19 @@ class BatchFile:
             try:
                 return row.as_report()
             except ValidationError as exc:
-                raise invalid(
+                raise as_invalid(
                     describe_exception(exc, "The order is not valid")
                 ) from exc
         model = row.get_source_model()
         adapter = find_adapter(model) if model else None
         if adapter is None:
             raise unknown_lines()
-        hook = Hook(adapter, row.order_id)
+        hook = AdapterHooks(adapter, row.order_id)
         order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
         if order is None:
             raise unknown_lines()
         report = hook.call("build", lambda: adapter.build(order))
-        return checked(report, adapter, row.order_id)
+        return check_report(report, adapter, row.order_id)
 
     def includes(
         self, row: ButtonOrder, desired: Desired, purchase_date: datetime
@@ -164,7 +164,9 @@ class BatchFile:
         if not any(name in columns.OF_LINE_ITEM for name in self.columns.values()):
             items = [{}]
         if not items:
-            raise invalid("It has no line items, of which the file has a row for each.")
+            raise as_invalid(
+                "It has no line items, of which the file has a row for each."
+            )
         if is_cancelled:
             # All of its new state: nothing is left of it.
             payload["total"] = 0
@@ -192,8 +194,8 @@ class BatchFile:
         return as_text(value)
 
 
-def unknown_lines() -> Undecided:
-    return invalid("The order is cancelled, and its line items are not known.")
+def unknown_lines() -> NoReport:
+    return as_invalid("The order is cancelled, and its line items are not known.")
 
 
 def pages(rows: ButtonOrderQuerySet) -> Iterator[list[ButtonOrder]]:

@@ -23,7 +23,7 @@ from django_button_orders.outbox.adapters import (
     registered,
     select_orders,
 )
-from django_button_orders.reconcile.asking import Pace, Questions, Turns
+from django_button_orders.reconcile.asking import Questions, Throttle, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import Comparison
 from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
@@ -132,7 +132,7 @@ def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
 
 
 def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
-    pace = Pace(options.rate, wait=stop.wait)
+    pace = Throttle(options.rate, wait=stop.wait)
     named = options.database
     for alias in [migrated_alias(named)] if named else database_aliases():
         for account in [options.account] if options.account else accounts_in(alias):

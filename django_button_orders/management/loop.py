@@ -12,7 +12,7 @@ from django.db import Error, connections
 
 from django_button_orders.beat import DAY, RECONCILE_SECONDS
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import Shift, report_due
+from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models.databases import (
     NOT_MIGRATED,
@@ -150,7 +150,7 @@ class Loop:
         done = report_due(
             using=alias,
             rows=self.narrow(enabled_rows(alias)),
-            shift=Shift(
+            shift=SweepLimits(
                 seconds=SWEEP_SECONDS,
                 is_stopped=lambda: self.stop.is_set,
                 is_patient=True,

@@ -29,20 +29,20 @@ class Change(NamedTuple):
     values: Mapping[str, Any]
 
 
-def statements_for(using: str) -> Statements:
+def bulk_sql_for(using: str) -> BulkSQL:
     connection = connections[using]
     if connection.vendor == "postgresql":
-        return PostgreSQLStatements(using)
+        return PostgreSQLBulkSQL(using)
     # Its JSON is there wherever this app's models are.
     if (
         connection.vendor == "sqlite"
         and connection.features.can_return_columns_from_insert
     ):
-        return SQLiteStatements(using)
-    return Statements(using)
+        return SQLiteBulkSQL(using)
+    return BulkSQL(using)
 
 
-class Statements:
+class BulkSQL:
     """For every database that Django knows."""
 
     def __init__(self, using: str) -> None:
@@ -150,7 +150,7 @@ class Statements:
         ]
 
 
-class JSONStatements(Statements):
+class JSONBulkSQL(BulkSQL):
     """One statement for all rows, and one parameter: they go there as JSON."""
 
     def source(self, model: type[Model], names: Sequence[str]) -> str:
@@ -236,7 +236,7 @@ class JSONStatements(Statements):
             return int(cursor.rowcount)
 
 
-class PostgreSQLStatements(JSONStatements):
+class PostgreSQLBulkSQL(JSONBulkSQL):
     """
     Drivers spend more time on quoting dozens of parameters for each row than
     PostgreSQL does on reading them.
@@ -255,7 +255,7 @@ class PostgreSQLStatements(JSONStatements):
         return json.dumps(objects, default=str)
 
 
-class SQLiteStatements(JSONStatements):
+class SQLiteBulkSQL(JSONBulkSQL):
     """
     Between the rows of ``executemany()``, each of the other threads
     may take its turn, and for so long nobody else can write.

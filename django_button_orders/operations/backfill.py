@@ -20,7 +20,7 @@ from django_button_orders.operations.batches import (
     kept,
 )
 from django_button_orders.outbox.adapters import OrderAdapter
-from django_button_orders.outbox.identity import Identity, refuse_long_account
+from django_button_orders.outbox.identity import RowKey, refuse_long_account
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.report.privacy import describe_exception
 
@@ -193,7 +193,7 @@ class Backfill:
         return execute(*args)
 
     def identify_one(self, order: Any, batch: Batch) -> None:
-        identity, error, is_known = Identity(self.adapter, order), "", False
+        identity, error, is_known = RowKey(self.adapter, order), "", False
         try:
             is_known = self.find(identity)
             refuse_long_account(identity)
@@ -211,7 +211,7 @@ class Backfill:
         else:
             batch.counts["not_reportable"] += 1
 
-    def find(self, identity: Identity) -> bool:
+    def find(self, identity: RowKey) -> bool:
         try:
             # For adapters that ask the database.
             with LazySavepoint(self.using):

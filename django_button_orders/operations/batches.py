@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import OperationalError, connections, reset_queries, transaction
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.bulk import statements_for
+from django_button_orders.models.bulk import bulk_sql_for
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 # Reasons that are kept to be shown; all are counted.
@@ -88,7 +88,7 @@ class Batch:
         if connections[self.using].vendor == "postgresql":
             with connections[self.using].cursor() as cursor:
                 cursor.execute(GIVE_WAY)
-        statements = statements_for(self.using)
+        statements = bulk_sql_for(self.using)
         return statements.add_orders(self.names, self.rows, self.shared)
 
     def try_out(self) -> None:

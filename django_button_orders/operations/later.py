@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django_button_orders import doorbell
-from django_button_orders.operations.orders import Mover, in_batches, log_one
+from django_button_orders.operations.orders import BulkAction, in_batches, log_one
 
 # An operator who waits holds the locks of so many orders at a time: the shop may be
 # saving one of them.
 BATCH_SIZE = 100
 
 
-def move_many(
+def run_action(
     verb: str,
     pks: Sequence[int],
     *,
@@ -26,11 +26,11 @@ def move_many(
 
     Return how many there were that it applied to.
     """
-    mover = Mover(verb, using=using, user_id=user_id, note=note)
+    mover = BulkAction(verb, using=using, user_id=user_id, note=note)
     return sum(map(mover.move_batch, in_batches(pks, BATCH_SIZE)))
 
 
-def move_later(
+def queue_action(
     verb: str,
     pks: Sequence[int],
     *,

@@ -29,7 +29,7 @@ NOTED = _("%(what)s Note: %(note)s")
 CHANGE = 2
 
 
-class Move(NamedTuple):
+class ActionSpec(NamedTuple):
     """What can be asked of orders: of which, and how it is done and logged."""
 
     applicable: Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
@@ -39,16 +39,16 @@ class Move(NamedTuple):
     makes_due: bool = True
 
 
-MOVES = {
-    "retry": Move(
+ACTIONS = {
+    "retry": ActionSpec(
         ButtonOrderQuerySet.retryable, ButtonOrderQuerySet.retry, _("Retried.")
     ),
-    "cancel": Move(
+    "cancel": ActionSpec(
         ButtonOrderQuerySet.cancellable,
         ButtonOrderQuerySet.cancel,
         _("Cancellation asked for."),
     ),
-    "dismiss": Move(
+    "dismiss": ActionSpec(
         ButtonOrderQuerySet.failed,
         ButtonOrderQuerySet.dismiss,
         _("Dismissed."),
@@ -62,7 +62,7 @@ def in_batches(pks: Sequence[int], size: int = MANY) -> list[Sequence[int]]:
     return [pks[start : start + size] for start in range(0, len(pks), size)]
 
 
-class Mover:
+class BulkAction:
     """
     Does one thing, asked for by one person, to many orders.
 
@@ -79,7 +79,7 @@ class Mover:
         note: str = "",
         rings_each: bool = True,
     ) -> None:
-        self.move = MOVES[verb]
+        self.move = ACTIONS[verb]
         self.using = using
         self.user_id = user_id
         self.note = note
@@ -130,7 +130,7 @@ class Mover:
             doorbell.ring(pk, using=self.using, trigger=TRIGGER, user_id=user_id)
 
 
-def described(move: Move, note: str) -> str:
+def described(move: ActionSpec, note: str) -> str:
     return str(NOTED % {"what": move.logged, "note": note} if note else move.logged)
 
 
@@ -178,7 +178,7 @@ def move_as_logged(verb: str, pks: Sequence[int], *, using: str, entry_id: int) 
     entry = log_entries().filter(pk=entry_id).first()
     if entry is None:
         return
-    mover = Mover(
+    mover = BulkAction(
         verb,
         using=using,
         user_id=entry.user_id,

@@ -88,14 +88,14 @@ def rows_of(names: list[str], *, others: set[str]) -> Q:
 
 
 @dataclass(kw_only=True)
-class Pruned:
+class PruneResult:
     """What was pruned, and whether nothing is left."""
 
     bodies_emptied: int = 0
     submissions_deleted: int = 0
     is_complete: bool = True
 
-    def __iadd__(self, other: Pruned) -> Pruned:
+    def __iadd__(self, other: PruneResult) -> PruneResult:
         self.bodies_emptied += other.bodies_emptied
         self.submissions_deleted += other.submissions_deleted
         self.is_complete &= other.is_complete
@@ -109,7 +109,7 @@ def prune_submissions(
     batch_size: int = CHUNK,
     is_stopped: Callable[[], bool] = lambda: False,
     progress: Callable[[int], object] = lambda done: None,
-) -> Pruned:
+) -> PruneResult:
     """
     Delete the oldest submissions, and empty the bodies of old ones.
 
@@ -117,45 +117,45 @@ def prune_submissions(
     is done until then stays done. ``progress`` is called with how many were
     pruned just now.
     """
-    pruning = Pruning(
+    pruning = Pruner(
         using=using, batch_size=batch_size, is_stopped=is_stopped, progress=progress
     )
     return pruning.run(find_retentions() if retentions is None else retentions)
 
 
-def count_prunable(*, using: str, retentions: list[Retention]) -> Pruned:
+def count_prunable(*, using: str, retentions: list[Retention]) -> PruneResult:
     """Return what ``prune_submissions`` would do."""
-    return Pruned(
+    return PruneResult(
         bodies_emptied=sum(item.emptiable(using).count() for item in retentions),
         submissions_deleted=sum(item.deletable(using).count() for item in retentions),
     )
 
 
-def delete(submissions: Submissions) -> int:
+def delete_rows(submissions: Submissions) -> int:
     return submissions.delete()[0]
 
 
-def empty(submissions: Submissions) -> int:
+def empty_bodies(submissions: Submissions) -> int:
     return submissions.update(request_body="", response_body="", has_bodies=False)
 
 
 @dataclass(kw_only=True)
-class Pruning:
+class Pruner:
     """Prunes in one database, chunk by chunk."""
 
     using: str
     batch_size: int
     is_stopped: Callable[[], bool]
     progress: Callable[[int], object]
-    pruned: Pruned = field(default_factory=Pruned)
+    pruned: PruneResult = field(default_factory=PruneResult)
 
-    def run(self, retentions: list[Retention]) -> Pruned:
+    def run(self, retentions: list[Retention]) -> PruneResult:
         for retention in retentions:
             self.pruned.submissions_deleted += self.act_on(
-                retention.deletable(self.using), delete
+                retention.deletable(self.using), delete_rows
             )
             self.pruned.bodies_emptied += self.act_on(
-                retention.emptiable(self.using), empty
+                retention.emptiable(self.using), empty_bodies
             )
         return self.pruned
 

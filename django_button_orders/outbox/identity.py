@@ -13,7 +13,7 @@ from django_button_orders.outbox.adapters import OrderAdapter
 from django_button_orders.report.validation import clean_short_text
 
 
-class Identity:
+class RowKey:
     """
     Which row a host order has: what the cheap hooks of its adapter say.
 
@@ -25,7 +25,7 @@ class Identity:
         self.adapter = adapter
         self.host_order = host_order
         self.account = DEFAULT_ACCOUNT
-        self.order_id = stand_in_id(adapter.model, host_order.pk)
+        self.order_id = placeholder_id(adapter.model, host_order.pk)
         self.is_reportable = False
         self.hook = ""
 
@@ -51,7 +51,7 @@ class Identity:
 
     def lose_id(self) -> None:
         """Have a row of its own for an order whose id is that of another one."""
-        self.order_id = stand_in_id(self.adapter.model, self.host_order.pk)
+        self.order_id = placeholder_id(self.adapter.model, self.host_order.pk)
         self.hook = "get_order_id"
 
     def ask(self, hook: str) -> Any:
@@ -74,7 +74,7 @@ class Identity:
         }
 
 
-def stand_in_id(model: type[models.Model], key: object) -> str:
+def placeholder_id(model: type[models.Model], key: object) -> str:
     """Return the id of a host order's row while the adapter gives it none."""
     return f"{model._meta.label_lower}:{key}"[:255]
 
@@ -82,7 +82,7 @@ def stand_in_id(model: type[models.Model], key: object) -> str:
 ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0
 
 
-def refuse_long_account(identity: Identity) -> None:
+def refuse_long_account(identity: RowKey) -> None:
     """Raise ``ValidationError``: one row must not spoil its batch."""
     if len(identity.account) > ACCOUNT_LENGTH:
         identity.hook = "get_account"

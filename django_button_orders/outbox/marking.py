@@ -24,7 +24,7 @@ from django_button_orders.outbox.adapters import (
     get_adapter,
     watched_paths,
 )
-from django_button_orders.outbox.identity import Identity
+from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -57,7 +57,7 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     if host_order.pk is None:
         raise ValueError("Save the order before mark_changed(): it has no key yet.")
     alias = using or router.db_for_write(type(host_order), instance=host_order)
-    note_change(adapter, host_order, using=alias)
+    mark_row(adapter, host_order, using=alias)
 
 
 def mark_saved(
@@ -66,7 +66,7 @@ def mark_saved(
     """Mark the order that was saved, or the one that what was saved belongs to."""
     adapter = find_adapter(sender)
     if adapter is not None:
-        note_change(adapter, instance, using=using, is_new=is_new)
+        mark_row(adapter, instance, using=using, is_new=is_new)
     mark_related(sender, instance, using=using)
 
 
@@ -82,7 +82,7 @@ def mark_related(
         adapter = find_adapter(type(host_order))
         if adapter is not None:
             is_leaving = is_part_of(host_order, origin)
-            note_change(adapter, host_order, using=using, is_leaving=is_leaving)
+            mark_row(adapter, host_order, using=using, is_leaving=is_leaving)
 
 
 def is_part_of(host_order: Any, origin: object) -> bool:
@@ -120,7 +120,7 @@ def is_for_the_shop(exc: Exception, using: str) -> bool:
     return is_time_limit(exc) or transaction.get_connection(using).needs_rollback
 
 
-def note_change(
+def mark_row(
     adapter: OrderAdapter, host_order: Any, *, using: str, **circumstances: bool
 ) -> None:
     """
@@ -133,7 +133,7 @@ def note_change(
     transactions, it is written once this one is committed and its locks are gone.
     """
     try:
-        try_to_note(adapter, host_order, using=using, **circumstances)
+        _mark_row(adapter, host_order, using=using, **circumstances)
     except OperationalError as exc:
         if is_for_the_shop(exc, using):
             raise
@@ -142,25 +142,25 @@ def note_change(
             adapter.name,
             describe_for_log(exc),
         )
-        note_after_commit(adapter, host_order, using=using)
+        mark_after_commit(adapter, host_order, using=using)
 
 
-def note_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+def mark_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
     connection = transaction.get_connection(using)
     if not connection.in_atomic_block and not connection.get_autocommit():
         # The shop commits by itself, and Django will not know when.
-        note_change_at_last(adapter, host_order, using=using)
+        mark_or_log(adapter, host_order, using=using)
         return
     transaction.on_commit(
-        lambda: note_change_at_last(adapter, host_order, using=using),
+        lambda: mark_or_log(adapter, host_order, using=using),
         using=using,
         robust=True,
     )
 
 
-def note_change_at_last(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+def mark_or_log(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
     try:
-        try_to_note(adapter, host_order, using=using, is_last=True)
+        _mark_row(adapter, host_order, using=using, is_last=True)
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s: a change of the order with the key %s is not noted: %s. "
@@ -171,7 +171,7 @@ def note_change_at_last(adapter: OrderAdapter, host_order: Any, *, using: str) -
         )
 
 
-def try_to_note(
+def _mark_row(
     adapter: OrderAdapter,
     host_order: Any,
     *,
@@ -189,14 +189,14 @@ def try_to_note(
     Raises ``OperationalError`` where the database may take it later, unless this
     ``is_last``, and a hook raises it: SQLite and MySQL do so for wrong SQL as well.
     """
-    identity = Identity(adapter, host_order)
+    identity = RowKey(adapter, host_order)
     try:
         with transaction_of_ours(using):
             # For hooks that ask the database.
             with LazySavepoint(using):
                 is_known = identity.find()
             identity.is_reportable &= not is_leaving
-            pk = mark(identity, using=using, is_new=is_new) if is_known else None
+            pk = upsert_row(identity, using=using, is_new=is_new) if is_known else None
             if pk is not None:
                 doorbell.ring(pk, using=using)
     except ownership.IdTakenError as exc:
@@ -208,7 +208,7 @@ def try_to_note(
             identity.order_id,
         )
         identity.lose_id()
-        note_failure(identity, exc, using=using)
+        fail_row(identity, exc, using=using)
     except Exception as exc:
         is_final = is_last and identity.hook
         may_pass = isinstance(exc, OperationalError) and not is_final
@@ -220,7 +220,7 @@ def try_to_note(
             identity.order_id,
             describe_for_log(exc),
         )
-        note_failure(identity, exc, using=using)
+        fail_row(identity, exc, using=using)
 
 
 def transaction_of_ours(using: str) -> AbstractContextManager[None]:
@@ -231,7 +231,7 @@ def transaction_of_ours(using: str) -> AbstractContextManager[None]:
     return transaction.atomic(using=using)
 
 
-def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
+def fail_row(identity: RowKey, exc: Exception, *, using: str) -> None:
     """
     Put what an adapter raised onto the row.
 
@@ -241,7 +241,7 @@ def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
     try:
         with transaction.atomic(using=using):
             marked = ButtonOrder.objects.using(using).filter(
-                pk=mark(identity, using=using) or 0
+                pk=upsert_row(identity, using=using) or 0
             )
             marked.update(
                 status=Status.FAILED,
@@ -259,7 +259,7 @@ def note_failure(identity: Identity, exc: Exception, *, using: str) -> None:
         )
 
 
-def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
+def upsert_row(identity: RowKey, *, using: str, is_new: bool = False) -> int | None:
     """
     Mark the row of an order changed, or make one, and return its key.
 
@@ -268,26 +268,26 @@ def mark(identity: Identity, *, using: str, is_new: bool = False) -> int | None:
     """
     keys = (identity.account, identity.order_id)
     may_be_there = not (is_new and identity.is_reportable)
-    found = upsert.change(*keys, using=using) if may_be_there else None
+    found = upsert.mark(*keys, using=using) if may_be_there else None
     if not identity.is_reportable:
         return found[0] if found else None
     if found is None:
-        pk = upsert.create(*keys, identity.source(using), using=using)
+        pk = upsert.insert(*keys, identity.source(using), using=using)
         if pk is not None:
             return pk
         # Another transaction may have made it just now, or another order has it.
-        found = upsert.change(*keys, using=using)
+        found = upsert.mark(*keys, using=using)
     if found is None:
         # Made since the snapshot of this transaction, and somebody is at it.
         raise OperationalError("The order has a row, which cannot be seen yet.")
     # A row that a new order finds may also be that of another model's order.
     if is_new or found[1] != str(identity.host_order.pk):
-        settle(found[0], identity, using=using)
+        ensure_ownership(found[0], identity, using=using)
     return found[0]
 
 
-def settle(pk: int, identity: Identity, *, using: str) -> None:
+def ensure_ownership(pk: int, identity: RowKey, *, using: str) -> None:
     """Have a row report this order, or raise ``IdTakenError``."""
     with savepoint(using):
         for row in ButtonOrder.objects.using(using).filter(pk=pk):
-            ownership.settle(row, identity.source(using))
+            ownership.claim_ownership(row, identity.source(using))

@@ -17,7 +17,7 @@ from django.db.models import Model
 from django_button_orders.models import ButtonOrder, model_of
 from django_button_orders.outbox.adapters import OrderAdapter, find_adapter
 from django_button_orders.outbox.host_orders import HostOrders, by_model
-from django_button_orders.outbox.identity import stand_in_id
+from django_button_orders.outbox.identity import placeholder_id
 from django_button_orders.outbox.savepoints import savepoint
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 from django_button_orders.report.validation import clean_short_text
@@ -38,7 +38,7 @@ class IdTakenError(ValidationError):
         )
 
 
-def settle(row: ButtonOrder, source: Source) -> None:
+def claim_ownership(row: ButtonOrder, source: Source) -> None:
     """
     Have a row report an order that is saved under its id.
 
@@ -46,9 +46,9 @@ def settle(row: ButtonOrder, source: Source) -> None:
     """
     if is_made_for(row, source):
         return
-    if is_claimed(row):
+    if is_owned_by_live_order(row):
         raise IdTakenError(row)
-    if take_over(row, source):
+    if transfer(row, source):
         logger.info(
             "Order %s is that with the key %s now. The one before it is gone.",
             row.order_id,
@@ -84,7 +84,7 @@ def as_key(model: type[Model], text: str | None) -> Any:
         return None
 
 
-def is_claimed(row: ButtonOrder) -> bool:
+def is_owned_by_live_order(row: ButtonOrder) -> bool:
     """Return whether the order that a row was made for exists, and has its id."""
     model = row.get_source_model()
     adapter = find_adapter(model) if model is not None else None
@@ -115,7 +115,7 @@ def keys_of(adapter: OrderAdapter, order: Model) -> tuple[str, str]:
     return clean_short_text(str(account)), clean_short_text(str(order_id))
 
 
-def take_over(row: ButtonOrder, source: Source) -> bool:
+def transfer(row: ButtonOrder, source: Source) -> bool:
     """Give a row to another order. Return whether nobody else was faster."""
     values: dict[str, Any] = dict(source)
     if not row.is_direct:
@@ -130,18 +130,18 @@ def take_over(row: ButtonOrder, source: Source) -> bool:
         return False
     # It had one while its id was another order's.
     kind, key = source["source_type_id"], source["source_id"]
-    dismiss_stand_ins_of(kind, [key], using=row._state.db)
+    dismiss_placeholders_of(kind, [key], using=row._state.db)
     return True
 
 
-def dismiss_stand_ins(rows: Iterable[ButtonOrder]) -> None:
+def dismiss_placeholders(rows: Iterable[ButtonOrder]) -> None:
     """Dismiss the failed rows that host orders had while they had no id."""
     for _, group in by_model(rows):
         keys = [row.source_id for row in group if not row.is_acknowledged]
-        dismiss_stand_ins_of(group[0].source_type_id, keys, using=group[0]._state.db)
+        dismiss_placeholders_of(group[0].source_type_id, keys, using=group[0]._state.db)
 
 
-def dismiss_stand_ins_of(
+def dismiss_placeholders_of(
     source_type_id: int | None, source_ids: Iterable[str | None], *, using: str | None
 ) -> None:
     failed = ButtonOrder.objects.using(using).failed()
@@ -149,5 +149,5 @@ def dismiss_stand_ins_of(
     # Read first, because MySQL locks all that an UPDATE looks at.
     for stand_in in failed.filter(**of_those):
         model = stand_in.get_source_model()
-        if model and stand_in.order_id == stand_in_id(model, stand_in.source_id):
+        if model and stand_in.order_id == placeholder_id(model, stand_in.source_id):
             stand_in.dismiss("The order is reported by its own id.")

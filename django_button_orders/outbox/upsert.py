@@ -32,10 +32,10 @@ PLACEHOLDER = re.compile(r"(?<!%)%s")
 
 
 # The key of a row, and that of the order it is about.
-Found: TypeAlias = tuple[int, str | None]
+RowRef: TypeAlias = tuple[int, str | None]
 
 
-def change(account: str, order_id: str, *, using: str) -> Found | None:
+def mark(account: str, order_id: str, *, using: str) -> RowRef | None:
     """
     Mark the row of an order changed, if it has one.
 
@@ -70,7 +70,7 @@ def undoes_all(using: str) -> bool:
     return connection.vendor == "mysql" and can_skip
 
 
-def lock(keys: Sequence[str], *, using: str) -> Found | None:
+def lock(keys: Sequence[str], *, using: str) -> RowRef | None:
     """
     Lock the row of an order, and return what ``change`` does.
 
@@ -87,7 +87,7 @@ def lock(keys: Sequence[str], *, using: str) -> Found | None:
     raise OperationalError("Another transaction has locked the row.")
 
 
-def create(
+def insert(
     account: str, order_id: str, source: Mapping[str, Any], *, using: str
 ) -> int | None:
     """Make a due row for an order, and return its key, or None where one is."""
@@ -99,8 +99,8 @@ def create(
     return made.rows[0][0] if made.rows else None
 
 
-def first(result: Result) -> Found | None:
-    return cast("Found", result.rows[0]) if result.rows else None
+def first(result: Result) -> RowRef | None:
+    return cast("RowRef", result.rows[0]) if result.rows else None
 
 
 def tells_keys(using: str) -> bool:

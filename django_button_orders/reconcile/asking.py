@@ -15,7 +15,7 @@ from django_button_orders.delivery.attempt import Attempt, Exchange
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.delivery.threads import Senders
-from django_button_orders.delivery.verdicts import Outcome, Verdict, judge
+from django_button_orders.delivery.verdicts import Result, Verdict, judge
 
 # Seconds until those are asked about again that Button did not answer for.
 WAITS = (1.0, 5.0, 15.0, 30.0)
@@ -30,7 +30,7 @@ POLL_SECONDS = 0.1
 Wait = Callable[[float], object]
 
 
-class Pace:
+class Throttle:
     """Lets so many pass in a second, evenly. None is no limit."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Questions:
 
     concurrency: int
     turns: Turns
-    pace: Pace
+    pace: Throttle
     is_stopped: Callable[[], bool]
     wait: Wait
     ended: str = ""
@@ -151,14 +151,14 @@ class Questions:
         """Ask one question. Threads do this."""
         if not self.is_over():
             exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
-            attempt.verdict = judge_question(exchange)
+            attempt.verdict = read_answer(exchange)
             self.heed(attempt.verdict)
 
     def heed(self, verdict: Verdict) -> None:
-        if verdict.outcome is Outcome.PAUSE:
+        if verdict.outcome is Result.PAUSE:
             self.ended = verdict.error
             self.is_enough.set()
-        elif verdict.outcome is not Outcome.RETRY:
+        elif verdict.outcome is not Result.RETRY:
             self.failures_in_a_row = 0
         else:
             self.failures_in_a_row += 1
@@ -167,22 +167,22 @@ class Questions:
                 self.is_enough.set()
 
 
-def judge_question(exchange: Exchange) -> Verdict:
+def read_answer(exchange: Exchange) -> Verdict:
     """Return how a question ended: that an order is not known is an answer, too."""
     result = judge(verdicts.RETRIEVE, exchange.answer)
     if isinstance(result, Verdict):
         return result
     answer = exchange.answer
     error = (
-        verdicts.describe(verdicts.RETRIEVE, answer)
+        verdicts.describe_answer(verdicts.RETRIEVE, answer)
         if isinstance(answer, Answer)
         else str(answer)
     )
     if is_from_others(answer):
-        return Verdict(outcome=Outcome.RETRY, reason=verdicts.UNAVAILABLE, error=error)
+        return Verdict(outcome=Result.RETRY, reason=verdicts.UNAVAILABLE, error=error)
     if result == verdicts.UPDATE or exchange.status_code == 404:
-        return Verdict(outcome=Outcome.REPORTED)
-    return Verdict(outcome=Outcome.FAILED, reason=verdicts.REFUSED, error=error)
+        return Verdict(outcome=Result.REPORTED)
+    return Verdict(outcome=Result.FAILED, reason=verdicts.REFUSED, error=error)
 
 
 def is_from_others(answer: Answer | ButtonError) -> bool:

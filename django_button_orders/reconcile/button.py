@@ -23,8 +23,12 @@ from django_button_orders.conf import (
 )
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.desired import Desired
-from django_button_orders.delivery.outcome import PAUSE_SECONDS, submissions_of, words
-from django_button_orders.delivery.verdicts import Outcome
+from django_button_orders.delivery.outcome import (
+    PAUSE_SECONDS,
+    redacted,
+    submissions_of,
+)
+from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -35,7 +39,7 @@ from django_button_orders.models import (
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.reconcile.asking import Questions, is_unanswered
-from django_button_orders.reconcile.findings import Finding, Found
+from django_button_orders.reconcile.findings import Finding, PageResult
 from django_button_orders.reconcile.judging import CANCELLED, OPEN, WAITING, unmoved
 from django_button_orders.reconcile.values import certainly_differing, flat, shown
 from django_button_orders.report.payload import with_decimals, without_btn_ref
@@ -77,8 +81,8 @@ class AcknowledgedRows:
     def settings(self) -> Settings:
         return get_settings(self.account)
 
-    def compare(self, page: list[ButtonOrder]) -> Found:
-        found = Found(ended=self.obstacle())
+    def compare(self, page: list[ButtonOrder]) -> PageResult:
+        found = PageResult(ended=self.obstacle())
         if found.ended:
             return found
         attempts = self.attempts(page, found)
@@ -110,7 +114,9 @@ class AcknowledgedRows:
         paused = PausedAccount.objects.using(self.using).filter(account=self.account)
         return "Its key was refused, and it is paused." if paused.exists() else ""
 
-    def attempts(self, page: list[ButtonOrder], found: Found) -> dict[int, Attempt]:
+    def attempts(
+        self, page: list[ButtonOrder], found: PageResult
+    ) -> dict[int, Attempt]:
         attempts = {}
         for row in page:
             try:
@@ -140,19 +146,19 @@ class AcknowledgedRows:
                 continue
             if attempt.row.pk in here:
                 submissions += submissions_of(attempt, verdict)
-            if verdict.outcome is Outcome.PAUSE:
+            if verdict.outcome is Result.PAUSE:
                 PausedAccount.objects.using(self.using).pause(
                     self.account,
                     seconds=PAUSE_SECONDS,
-                    error=words(attempt, verdict.error),
+                    error=redacted(attempt, verdict.error),
                 )
         Submission.objects.using(self.using).bulk_create(submissions)
 
-    def judge_all(self, attempts: Iterable[Attempt], found: Found) -> None:
+    def judge_all(self, attempts: Iterable[Attempt], found: PageResult) -> None:
         findings = []
         for attempt in attempts:
             row = attempt.row
-            judged = judge(attempt)
+            judged = compare_answer(attempt)
             if judged is None:
                 found.agree((row.account, row.order_id))
             elif isinstance(judged, str):
@@ -178,7 +184,7 @@ class AcknowledgedRows:
 
 def is_answered(attempt: Attempt) -> bool:
     verdict = attempt.verdict
-    is_paused = verdict is not None and verdict.outcome is Outcome.PAUSE
+    is_paused = verdict is not None and verdict.outcome is Result.PAUSE
     return not is_paused and not is_unanswered(attempt)
 
 
@@ -186,12 +192,12 @@ def is_cancelled(row: ButtonOrder) -> bool:
     return row.reported_digest == CANCELLED_DIGEST
 
 
-def judge(attempt: Attempt) -> Finding | str | None:
+def compare_answer(attempt: Attempt) -> Finding | str | None:
     """Return what differs, or why that cannot be told, or None if nothing does."""
     row, answer = attempt.row, attempt.exchanges[-1].answer
     assert attempt.verdict is not None  # noqa: S101 - it is answered
     if attempt.verdict.error or not isinstance(answer, Answer):
-        return words(attempt, attempt.verdict.error)
+        return redacted(attempt, attempt.verdict.error)
     if is_cancelled(row):
         state = answer.order.get("status")
         if state in (OPEN, FINALIZED):

@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(kw_only=True)
-class Found:
+class PageResult:
     """
     What came of comparing a page.
 
@@ -72,7 +72,7 @@ class Found:
         self.errors.append(f"{name}: {error}")
 
 
-def remember(found: Found, side: str, *, using: str) -> None:
+def remember(found: PageResult, side: str, *, using: str) -> None:
     """
     Write differences down, one for each order, and close those that are over.
 

@@ -12,11 +12,11 @@ from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.operations.backfill import COLUMNS
 from django_button_orders.operations.batches import Batch
 from django_button_orders.outbox.adapters import get_adapter
-from django_button_orders.outbox.marking import note_change
-from django_button_orders.reconcile.findings import FIXED, Finding, Found
+from django_button_orders.outbox.marking import mark_row
+from django_button_orders.reconcile.findings import FIXED, Finding, PageResult
 
 
-def fix(found: Found, *, using: str) -> None:
+def fix(found: PageResult, *, using: str) -> None:
     """
     Mark what was found due. A worker compares again, and makes the call.
 
@@ -64,7 +64,7 @@ def save_again(finding: Finding, *, using: str) -> None:
     is gone report the one that has its id now.
     """
     order = finding.host_order
-    note_change(get_adapter(type(order)), order, using=using)
+    mark_row(get_adapter(type(order)), order, using=using)
     finding.is_fixed = True
 
 

@@ -15,14 +15,14 @@ from django.core.exceptions import ValidationError
 
 from django_button_orders.delivery.desired import (
     Desired,
-    Undecided,
+    NoReport,
     choose_operation,
     find_desired,
 )
 from django_button_orders.delivery.verdicts import (
     EXHAUSTED,
     SUCCESSES,
-    Outcome,
+    Result,
     Verdict,
 )
 from django_button_orders.models import (
@@ -32,7 +32,7 @@ from django_button_orders.models import (
     Submission,
 )
 from django_button_orders.outbox.host_orders import HostOrders
-from django_button_orders.reconcile.findings import AGREE, Finding, Found
+from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
 from django_button_orders.reconcile.values import differing, flat, shown
 from django_button_orders.report.payload import without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
@@ -49,7 +49,7 @@ OPEN, CANCELLED = "open", "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amiss:
+class Mismatch:
     """What is wrong with a row."""
 
     kind: str
@@ -58,7 +58,7 @@ class Amiss:
 
 
 def compare_rows(
-    rows: Iterable[ButtonOrder], hosts: HostOrders, found: Found, *, using: str
+    rows: Iterable[ButtonOrder], hosts: HostOrders, found: PageResult, *, using: str
 ) -> None:
     """
     Compare rows with their host orders, which may have been read before them.
@@ -68,8 +68,8 @@ def compare_rows(
     """
     suspects = []
     for row in rows:
-        verdict = judge(row, hosts)
-        if isinstance(verdict, Amiss):
+        verdict = compare_row(row, hosts)
+        if isinstance(verdict, Mismatch):
             suspects.append(row)
         else:
             note(verdict, row, found)
@@ -77,16 +77,16 @@ def compare_rows(
         look_again(suspects, found, using=using)
 
 
-def look_again(suspects: list[ButtonOrder], found: Found, *, using: str) -> None:
+def look_again(suspects: list[ButtonOrder], found: PageResult, *, using: str) -> None:
     # Read after the rows: if a row is the same after that, nobody has noted a
     # change of what was read here.
     hosts = HostOrders(suspects)
-    verdicts = [(row, judge(row, hosts)) for row in suspects]
+    verdicts = [(row, compare_row(row, hosts)) for row in suspects]
     unchanged = unmoved(suspects, using=using)
     for row, verdict in verdicts:
         if row.pk not in unchanged:
             found.counts[WAITING] += 1
-        elif isinstance(verdict, Amiss):
+        elif isinstance(verdict, Mismatch):
             found.add(finding_of(row, verdict))
         else:
             note(verdict, row, found)
@@ -103,14 +103,14 @@ def unmoved(rows: list[ButtonOrder], *, using: str) -> set[int]:
     }
 
 
-def note(verdict: str, row: ButtonOrder, found: Found) -> None:
+def note(verdict: str, row: ButtonOrder, found: PageResult) -> None:
     if verdict == AGREE:
         found.agree((row.account, row.order_id))
     else:
         found.counts[verdict] += 1
 
 
-def finding_of(row: ButtonOrder, amiss: Amiss) -> Finding:
+def finding_of(row: ButtonOrder, amiss: Mismatch) -> Finding:
     difference = Difference(
         side=Difference.Side.SHOP,
         kind=amiss.kind,
@@ -124,12 +124,12 @@ def finding_of(row: ButtonOrder, amiss: Amiss) -> Finding:
     return Finding(difference=difference, row=row)
 
 
-def judge(row: ButtonOrder, hosts: HostOrders) -> str | Amiss:
+def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
     if row.status == Status.PENDING:
         return WAITING
     try:
         desired = find_desired(row, hosts)
-    except Undecided as exc:
+    except NoReport as exc:
         return judge_undecided(row, exc)
     if row.status in (Status.FAILED, Status.DISMISSED):
         is_settled = is_old_news(row, desired)
@@ -142,21 +142,21 @@ def judge(row: ButtonOrder, hosts: HostOrders) -> str | Amiss:
     return agreeing if is_settled else changed(row, desired)
 
 
-def judge_undecided(row: ButtonOrder, exc: Undecided) -> str | Amiss:
+def judge_undecided(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     verdict = exc.verdict
-    if verdict.outcome is Outcome.RETRY and exc.__cause__ is not None:
+    if verdict.outcome is Result.RETRY and exc.__cause__ is not None:
         # The shop's database is away, and would be for all others.
         raise exc.__cause__
     if row.status == Status.FAILED:
         return FAILED
     if row.status == Status.DISMISSED:
         return AGREE
-    if verdict.outcome is Outcome.FAILED:
+    if verdict.outcome is Result.FAILED:
         cause = exc.__cause__
         error = describe_for_list(cause) if cause else verdict.error
-        return Amiss(kind=Kind.INVALID, error=error)
+        return Mismatch(kind=Kind.INVALID, error=error)
     if row.is_acknowledged:
-        return Amiss(kind=Kind.GONE, error=verdict.error)
+        return Mismatch(kind=Kind.GONE, error=verdict.error)
     return NOT_REPORTABLE
 
 
@@ -186,14 +186,14 @@ def was_refused_to_cancel(row: ButtonOrder) -> bool:
     return cancellations.exists()
 
 
-def changed(row: ButtonOrder, desired: Desired) -> Amiss:
+def changed(row: ButtonOrder, desired: Desired) -> Mismatch:
     ours, theirs = told_of(row), payload_for(row, desired)
     if ours is None or theirs is None:
         states = [CANCELLED if side is None else OPEN for side in (ours, theirs)]
-        return Amiss(kind=Kind.CHANGED, values={"status": states})
+        return Mismatch(kind=Kind.CHANGED, values={"status": states})
     here, there = flat(ours), flat(theirs)
     values = shown(differing(here, there), here, there)
-    return Amiss(kind=Kind.CHANGED, values=values)
+    return Mismatch(kind=Kind.CHANGED, values=values)
 
 
 def told_of(row: ButtonOrder) -> dict[str, Any] | None:

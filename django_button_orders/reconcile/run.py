@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.reconcile.asking import Pace
-from django_button_orders.reconcile.findings import Found, remember
+from django_button_orders.reconcile.asking import Throttle
+from django_button_orders.reconcile.findings import PageResult, remember
 from django_button_orders.reconcile.fixing import fix
 
-UNLIMITED = Pace(None)
+UNLIMITED = Throttle(None)
 
 
 class Comparison(Protocol):
@@ -23,13 +23,13 @@ class Comparison(Protocol):
     @property
     def keyset(self) -> Keyset: ...
 
-    def compare(self, page: list[Any]) -> Found: ...
+    def compare(self, page: list[Any]) -> PageResult: ...
 
 
 class Step(NamedTuple):
     """What a page has brought, and the position after it."""
 
-    found: Found
+    found: PageResult
     position: str
 
 
@@ -40,7 +40,7 @@ def compare(
     batch_size: int = 500,
     limit: int | None = None,
     fixes: bool = False,
-    pace: Pace = UNLIMITED,
+    pace: Throttle = UNLIMITED,
 ) -> Iterator[Step]:
     """
     Compare page by page, remember what differs, and yield what was found.

@@ -17,18 +17,22 @@ from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
 from django_button_orders.outbox.host_orders import HostOrders, by_model
-from django_button_orders.outbox.identity import Identity, refuse_long_account
-from django_button_orders.outbox.ownership import IdTakenError, is_claimed, is_made_for
+from django_button_orders.outbox.identity import RowKey, refuse_long_account
+from django_button_orders.outbox.ownership import (
+    IdTakenError,
+    is_made_for,
+    is_owned_by_live_order,
+)
 from django_button_orders.outbox.savepoints import LazySavepoint
-from django_button_orders.reconcile.findings import Finding, Found
+from django_button_orders.reconcile.findings import Finding, PageResult
 from django_button_orders.reconcile.judging import (
     FAILED,
     NOT_REPORTABLE,
     WAITING,
-    Amiss,
+    Mismatch,
+    compare_row,
     compare_rows,
     finding_of,
-    judge,
     note,
 )
 from django_button_orders.report.privacy import describe_for_list, is_time_limit
@@ -58,8 +62,8 @@ class ShopOrders:
     def keyset(self) -> Keyset:
         return Keyset(objects=self.orders, names=self.names)
 
-    def compare(self, page: list[Any]) -> Found:
-        found = Found(done=len(page))
+    def compare(self, page: list[Any]) -> PageResult:
+        found = PageResult(done=len(page))
         known, broken = self.identify(page, found)
         order_ids = {identity.order_id for identity in known}
         # Read after the orders: a row that is made with one is seen with it.
@@ -85,13 +89,13 @@ class ShopOrders:
         return ButtonOrder.objects.using(self.using)
 
     def identify(
-        self, page: list[Any], found: Found
-    ) -> tuple[list[Identity], list[tuple[Identity, str]]]:
+        self, page: list[Any], found: PageResult
+    ) -> tuple[list[RowKey], list[tuple[RowKey, str]]]:
         """Return the identities of orders, and those that raised with their errors."""
-        known: list[Identity] = []
-        broken: list[tuple[Identity, str]] = []
+        known: list[RowKey] = []
+        broken: list[tuple[RowKey, str]] = []
         for order in page:
-            identity = Identity(self.adapter, order)
+            identity = RowKey(self.adapter, order)
             try:
                 with LazySavepoint(self.using):
                     is_known = identity.find()
@@ -111,30 +115,34 @@ class ShopOrders:
                 found.counts[NOT_REPORTABLE] += 1
         return known, broken
 
-    def is_wanted(self, identity: Identity) -> bool:
+    def is_wanted(self, identity: RowKey) -> bool:
         if self.account is not None and identity.account != self.account:
             return False
         return not self.order_ids or identity.order_id in self.order_ids
 
-    def judge_missing(self, identity: Identity, found: Found) -> None:
+    def judge_missing(self, identity: RowKey, found: PageResult) -> None:
         if self.is_to_be_reported(identity):
-            found.add(self.finding(identity, Amiss(kind=Kind.MISSING)))
+            found.add(self.finding(identity, Mismatch(kind=Kind.MISSING)))
         else:
             # Button does not know of it, and that is as it should be.
             found.counts[NOT_REPORTABLE] += 1
 
-    def judge_other(self, identity: Identity, row: ButtonOrder, found: Found) -> None:
+    def judge_other(
+        self, identity: RowKey, row: ButtonOrder, found: PageResult
+    ) -> None:
         """Judge an order under whose id there is the row of another one."""
         if not self.is_to_be_reported(identity):
             found.counts[NOT_REPORTABLE] += 1
-        elif is_claimed(row):
+        elif is_owned_by_live_order(row):
             self.judge_taken(identity, row, found)
         else:
-            finding = self.finding(identity, Amiss(kind=Kind.MISSING))
+            finding = self.finding(identity, Mismatch(kind=Kind.MISSING))
             finding.row = row
             found.add(finding)
 
-    def judge_taken(self, identity: Identity, row: ButtonOrder, found: Found) -> None:
+    def judge_taken(
+        self, identity: RowKey, row: ButtonOrder, found: PageResult
+    ) -> None:
         """Judge an order whose id is that of another one that exists."""
         identity.lose_id()
         stand_in = self.rows().filter(
@@ -143,7 +151,7 @@ class ShopOrders:
         status = stand_in.values_list("status", flat=True).first()
         if status is None:
             error = " ".join(IdTakenError(row).messages)
-            amiss = Amiss(kind=Kind.INVALID, error=error)
+            amiss = Mismatch(kind=Kind.INVALID, error=error)
             found.add(self.finding(identity, amiss))
         elif status == Status.DISMISSED:
             found.agree((identity.account, identity.order_id))
@@ -151,10 +159,10 @@ class ShopOrders:
             # That is known, and a person has to see to it.
             found.counts[FAILED if status == Status.FAILED else WAITING] += 1
 
-    def is_to_be_reported(self, identity: Identity) -> bool:
+    def is_to_be_reported(self, identity: RowKey) -> bool:
         return identity.is_reportable and not self.is_cancelled(identity)
 
-    def is_cancelled(self, identity: Identity) -> bool:
+    def is_cancelled(self, identity: RowKey) -> bool:
         try:
             with LazySavepoint(self.using):
                 return bool(self.adapter.is_cancelled(identity.host_order))
@@ -164,7 +172,7 @@ class ShopOrders:
             # Its row will say what is wrong with it.
             return False
 
-    def judge_broken(self, broken: list[tuple[Identity, str]], found: Found) -> None:
+    def judge_broken(self, broken: list[tuple[RowKey, str]], found: PageResult) -> None:
         """Judge orders whose adapter does not say which row they have."""
         if not broken:
             return
@@ -175,23 +183,23 @@ class ShopOrders:
             for row in self.rows().filter(source_type_id=kind, source_id__in=sources)
         }
         for identity, error in broken:
-            amiss = Amiss(kind=Kind.INVALID, error=error)
+            amiss = Mismatch(kind=Kind.INVALID, error=error)
             row = rows.get(self.source_id(identity))
             if row is None:
                 found.add(self.finding(identity, amiss))
                 continue
             hosts = HostOrders()
             hosts.found[row.source_type_id, row.source_id] = identity.host_order
-            verdict = judge(row, hosts)
-            if isinstance(verdict, Amiss):
+            verdict = compare_row(row, hosts)
+            if isinstance(verdict, Mismatch):
                 found.add(finding_of(row, amiss))
             else:
                 note(verdict, row, found)
 
-    def source_id(self, identity: Identity) -> str:
+    def source_id(self, identity: RowKey) -> str:
         return str(identity.host_order.pk)
 
-    def finding(self, identity: Identity, amiss: Amiss) -> Finding:
+    def finding(self, identity: RowKey, amiss: Mismatch) -> Finding:
         difference = Difference(
             side=self.side,
             kind=amiss.kind,
@@ -223,8 +231,8 @@ class ReportedRows:
     def keyset(self) -> Keyset:
         return Keyset(objects=self.reported.filter(status=Status.REPORTED))
 
-    def compare(self, page: list[ButtonOrder]) -> Found:
-        found = Found(done=len(page))
+    def compare(self, page: list[ButtonOrder]) -> PageResult:
+        found = PageResult(done=len(page))
         suspects = [row for row in page if row.is_direct]
         for model, rows in by_model(page):
             try:

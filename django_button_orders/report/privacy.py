@@ -16,7 +16,7 @@ def describe_exception(exc: Exception, doing: str) -> str:
     """Return a sentence for the row: what was being done, what it raised, where."""
     if isinstance(exc, ValidationError):
         return clip(f"{doing}: {as_line(exc)}")
-    return clip(f"{doing} raised {type(exc).__name__}{where(exc)}{words_of(exc)}")
+    return clip(f"{doing} raised {type(exc).__name__}{location(exc)}{message_of(exc)}")
 
 
 def is_time_limit(exc: Exception) -> bool:
@@ -25,7 +25,7 @@ def is_time_limit(exc: Exception) -> bool:
     return type(exc).__name__ == "SoftTimeLimitExceeded"
 
 
-def words_of(exc: Exception) -> str:
+def message_of(exc: Exception) -> str:
     try:
         words = str(exc)
     except Exception:  # noqa: BLE001 - an exception may be as broken as any code
@@ -39,7 +39,7 @@ def describe_for_log(exc: BaseException) -> str:
 
     Without the message: it may quote a customer's data, and logs travel far.
     """
-    return f"{type(exc).__name__}{where(exc)}"
+    return f"{type(exc).__name__}{location(exc)}"
 
 
 def describe_for_list(exc: BaseException, doing: str = "") -> str:
@@ -54,7 +54,7 @@ def describe_for_list(exc: BaseException, doing: str = "") -> str:
     return clip(" ".join([*words, describe_for_log(exc)]))
 
 
-def where(exc: BaseException) -> str:
+def location(exc: BaseException) -> str:
     frames = traceback.extract_tb(exc.__traceback__)
     if not frames:
         return ""

@@ -25,7 +25,7 @@ from django_button_orders.delivery.calls import Multiplexer
 from django_button_orders.delivery.claims import Claims
 from django_button_orders.delivery.prepare import prepare_all
 from django_button_orders.delivery.record import record_all
-from django_button_orders.delivery.sweep import Shift, report_due
+from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.models import ButtonOrder
 from django_button_orders.signals import call_ended
 from tests.utils import button_settings, create_row
@@ -316,7 +316,7 @@ class EndTests(MultiplexerTestCase):
             return False
 
         with pytest.raises(SoftTimeLimitExceeded):
-            report_due(using="default", shift=Shift(is_stopped=is_stopped))
+            report_due(using="default", shift=SweepLimits(is_stopped=is_stopped))
 
         rows = ButtonOrder.objects.exclude(order_id__startswith="first")
         assert not rows.filter(lease_token__isnull=False).exists()
@@ -405,7 +405,7 @@ class InterruptionTests(MultiplexerTestCase):
         error = None
         with Trap(line) as trap:
             try:
-                report_due(using="default", shift=Shift(seconds=5))
+                report_due(using="default", shift=SweepLimits(seconds=5))
             except SoftTimeLimitExceeded as exc:
                 error = exc
         return trap, error

@@ -16,7 +16,7 @@ from django_button_orders.delivery.call import perform
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.record import record
 from django_button_orders.delivery.sweep import report
-from django_button_orders.delivery.verdicts import Outcome
+from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.outbox.adapters import register, unregister
 from tests import wire
@@ -1076,7 +1076,7 @@ class LeaseTests(DeliveryTestCase):
             perform(attempt, is_stopped=lambda attempt: time.sleep(0.1))
 
         assert server.received == []
-        assert attempt.verdict.outcome is Outcome.RETRY
+        assert attempt.verdict.outcome is Result.RETRY
         assert attempt.verdict.is_definite
 
     def test_bug_while_sending(self):

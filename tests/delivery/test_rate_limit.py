@@ -8,13 +8,13 @@ from django.test import TestCase, override_settings
 from django_button_orders.delivery.claims import Claims, claim_one, enabled_rows
 from django_button_orders.delivery.rate_limit import (
     AHEAD_SECONDS,
-    Pace,
+    Turns,
     seconds_ahead,
     take_turns,
     wait_until,
 )
 from django_button_orders.delivery.sweep import (
-    Shift,
+    SweepLimits,
     report,
     report_due,
     report_with_others,
@@ -84,13 +84,13 @@ class TurnTests(TestCase):
     def test_without_a_limit(self):
         with self.assertNumQueries(0):
             assert take_turns("default", 1000) == 0
-            assert Pace().room("default", 100) == 100
-            assert Pace().moments("default", 2) == [0.0, 0.0]
+            assert Turns().room("default", 100) == 100
+            assert Turns().moments("default", 2) == [0.0, 0.0]
 
     @override_settings(BUTTON_ORDERS=button_settings())
     def test_account_that_is_gone(self):
         """Its rows say so; nothing is called for it."""
-        assert Pace().room("gone", 7) == 7
+        assert Turns().room("gone", 7) == 7
 
     def test_waits_until_a_moment(self):
         slept = []
@@ -106,18 +106,18 @@ class RoomTests(TestCase):
     """Nobody takes turns for longer than a second ahead."""
 
     def test_bounded_by_time_and_by_what_is_asked(self):
-        assert Pace().room("default", 1000) == 50
-        assert Pace().room("default", 7) == 7
+        assert Turns().room("default", 1000) == 50
+        assert Turns().room("default", 7) == 7
 
     def test_less_when_some_are_taken(self):
-        pace = Pace()
+        pace = Turns()
         pace.room("default", 1)
         set_clock(0.5)
 
         assert 20 <= pace.room("default", 1000) <= 26
 
     def test_none_when_all_are_taken(self):
-        pace = Pace()
+        pace = Turns()
         pace.room("default", 1)
         set_clock(2)
 
@@ -126,22 +126,22 @@ class RoomTests(TestCase):
     def test_one_that_comes_later_leaves_it_to_the_others(self):
         set_clock(0.5)
 
-        assert Pace().room("default", 1) == 0
-        assert Pace().room("default", 1, joins=False) == 1
+        assert Turns().room("default", 1) == 0
+        assert Turns().room("default", 1, joins=False) == 1
 
     def test_one_that_comes_later_helps_when_turns_are_unused(self):
         set_clock(-0.5)
 
-        assert Pace().room("default", 1000) == 50
+        assert Turns().room("default", 1000) == 50
 
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_slow_accounts_get_their_turn(self):
         """Less than one of them is in a second."""
-        assert Pace().room("default", 100) == 1
+        assert Turns().room("default", 100) == 1
 
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_calls_that_were_not_reckoned_with(self):
-        pace = Pace()
+        pace = Turns()
         pace.note_calls("default", 3)
         pace.moments("default", 1)
 
@@ -150,7 +150,7 @@ class RoomTests(TestCase):
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_calls_that_were_not_made(self):
         """Their turns are over."""
-        pace = Pace()
+        pace = Turns()
         pace.note_calls("default", 0)
         pace.moments("default", 1)
 
@@ -237,7 +237,7 @@ class SweepTests(TestCase):
         create_row()
         set_clock(0.5)
 
-        assert report_due(using="default", shift=Shift(seconds=10)) == {}
+        assert report_due(using="default", shift=SweepLimits(seconds=10)) == {}
 
         assert ButtonOrder.objects.due().count() == 1
         assert ButtonOrder.objects.get().attempts == 0
@@ -255,7 +255,7 @@ class SweepTests(TestCase):
         create_row()
         set_clock(0.3)
 
-        shift = Shift(seconds=60, is_patient=True)
+        shift = SweepLimits(seconds=60, is_patient=True)
         assert report_due(using="default", shift=shift) == {"reported": 1}
 
     @override_settings(BUTTON_ORDERS=SLOW)
@@ -268,7 +268,9 @@ class SweepTests(TestCase):
             asked.append(True)
             return len(asked) > 5
 
-        assert report_due(using="default", shift=Shift(is_stopped=is_stopped)) == {}
+        assert (
+            report_due(using="default", shift=SweepLimits(is_stopped=is_stopped)) == {}
+        )
         assert calls() == []
 
     @override_settings(BUTTON_ORDERS=SLOW)
@@ -280,7 +282,7 @@ class SweepTests(TestCase):
 
         report_due(
             using="default",
-            shift=Shift(seconds=0.05, on_throttled=asked.append),
+            shift=SweepLimits(seconds=0.05, on_throttled=asked.append),
         )
 
         assert len(calls()) == 1
@@ -292,7 +294,7 @@ class SweepTests(TestCase):
         asked = []
         create_row()
 
-        report_due(using="default", shift=Shift(on_throttled=asked.append))
+        report_due(using="default", shift=SweepLimits(on_throttled=asked.append))
 
         assert asked == []
 
@@ -307,7 +309,7 @@ class SweepTests(TestCase):
             using="default",
             trigger="save",
             user_id=None,
-            shift=Shift(seconds=1, on_throttled=asked.append),
+            shift=SweepLimits(seconds=1, on_throttled=asked.append),
         )
 
         assert asked == [AHEAD_SECONDS]

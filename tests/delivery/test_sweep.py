@@ -15,7 +15,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django_button_orders import suppress_reporting
 from django_button_orders.delivery.claims import Claims
 from django_button_orders.delivery.prepare import prepare
-from django_button_orders.delivery.sweep import Shift, report, report_due
+from django_button_orders.delivery.sweep import SweepLimits, report, report_due
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
 from django_button_orders.signals import order_reported
@@ -64,7 +64,7 @@ class ReportDueTests(TestCase):
         responses.add_callback("POST", ORDERS_URL, answer)
 
         outcomes = report_due(
-            using="default", shift=Shift(is_stopped=lambda: bool(stopped))
+            using="default", shift=SweepLimits(is_stopped=lambda: bool(stopped))
         )
 
         assert len(calls()) == 1
@@ -152,13 +152,15 @@ class ReportDueTests(TestCase):
 
         original = ShopOrderAdapter.build
         with patch.object(ShopOrderAdapter, "build", build):
-            report_due(using="default", shift=Shift(is_stopped=lambda: bool(built)))
+            report_due(
+                using="default", shift=SweepLimits(is_stopped=lambda: bool(built))
+            )
 
         assert len(built) == 1
         assert ButtonOrder.objects.due().count() >= 8
 
     def test_time_is_up(self):
-        assert report_due(using="default", shift=Shift(seconds=0)) == {}
+        assert report_due(using="default", shift=SweepLimits(seconds=0)) == {}
         assert ButtonOrder.objects.due().count() == 9
 
     def test_row_that_is_not_valid(self):

@@ -6,7 +6,7 @@ from django.test import SimpleTestCase
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import NoAnswerError, NotSentError
-from django_button_orders.delivery.verdicts import Outcome, Verdict, exhausted, judge
+from django_button_orders.delivery.verdicts import Result, Verdict, exhausted, judge
 
 OPERATIONS = ("create", "update", "cancel", "retrieve")
 OK = {"meta": {"status": "ok"}}
@@ -195,7 +195,7 @@ class ErrorTests(SimpleTestCase):
         for status in (*TABLE, 600):
             for operation in OPERATIONS:
                 result = judge(operation, Answer(status_code=status))
-                if isinstance(result, Verdict) and result.outcome != Outcome.CANCELLED:
+                if isinstance(result, Verdict) and result.outcome != Result.CANCELLED:
                     with self.subTest(status=status, operation=operation):
                         assert str(int(status)) in result.error
 

@@ -14,7 +14,7 @@ from django.test import (
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations.orders import Mover, move_as_logged
+from django_button_orders.operations.orders import BulkAction, move_as_logged
 from django_button_orders.tasks import move_orders
 from tests.admin.utils import create_user
 from tests.test_tasks import QueueTestCase, take_messages
@@ -40,7 +40,7 @@ class MoveTests(TestCase):
             ButtonOrder(order_id=status, status=status, updated_at=LONG_AGO)
             for status in Status.values
         )
-        mover = Mover(verb, using="default", user_id=create_user().pk, **options)
+        mover = BulkAction(verb, using="default", user_id=create_user().pk, **options)
         moved = mover.move_batch(list(rows.values_list("pk", flat=True)))
         names = rows.filter(updated_at__gt=LONG_AGO).values_list("order_id", flat=True)
         assert moved == len(names) == LogEntry.objects.count()
@@ -81,7 +81,9 @@ class RingTests(QueueTestCase):
         for verb in ("retry", "cancel"):
             rows.update(status="failed")
             with self.subTest(verb=verb):
-                Mover(verb, using="default", user_id=self.user.pk).move_batch(self.pks)
+                BulkAction(verb, using="default", user_id=self.user.pk).move_batch(
+                    self.pks
+                )
 
                 by_admin = {
                     "using": "default",
@@ -101,14 +103,16 @@ class RingTests(QueueTestCase):
         assert rows.due().count() == 3
 
     def test_none_where_there_is_nothing_to_send(self):
-        Mover("dismiss", using="default", user_id=self.user.pk).move_batch(self.pks)
+        BulkAction("dismiss", using="default", user_id=self.user.pk).move_batch(
+            self.pks
+        )
 
         assert self.rung() == []
 
     def test_only_for_those_that_move(self):
         rows.filter(pk=self.pks[0]).update(status="reported")
 
-        moved = Mover("retry", using="default", user_id=self.user.pk).move_batch(
+        moved = BulkAction("retry", using="default", user_id=self.user.pk).move_batch(
             self.pks
         )
 
@@ -160,6 +164,6 @@ class LockTests(TransactionTestCase):
 
     def move(self, user_id, pks):
         try:
-            Mover("dismiss", using="default", user_id=user_id).move_batch(pks)
+            BulkAction("dismiss", using="default", user_id=user_id).move_batch(pks)
         finally:
             connection.close()

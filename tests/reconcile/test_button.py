@@ -16,7 +16,7 @@ from django_button_orders.models import (
     Submission,
 )
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.reconcile.asking import Pace, Questions, Turns
+from django_button_orders.reconcile.asking import Questions, Throttle, Turns
 from django_button_orders.reconcile.button import AcknowledgedRows
 from django_button_orders.reconcile.run import compare
 from django_button_orders.sandbox import Sandbox
@@ -44,7 +44,7 @@ def comparison_of(*, wait, is_stopped=lambda: False):
         using="default",
         questions=Questions(
             concurrency=2,
-            pace=Pace(None),
+            pace=Throttle(None),
             turns=Turns("default", wait=wait),
             is_stopped=is_stopped,
             wait=wait,
@@ -442,7 +442,7 @@ class PaceTests(TestCase):
             waits.append(round(seconds, 3))
             now[0] += seconds
 
-        pace = Pace(4, wait=wait, clock=lambda: now[0])
+        pace = Throttle(4, wait=wait, clock=lambda: now[0])
         for _ in range(3):
             pace.take()
         assert waits == [0.25, 0.25]
@@ -454,7 +454,7 @@ class PaceTests(TestCase):
         assert waits == [0.25, 0.25, 0.25, 0.5]
 
     def test_no_limit(self):
-        pace = Pace(None, wait=None)
+        pace = Throttle(None, wait=None)
 
         pace.take()
 

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import Shift, report_due
+from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.files.backfill import FileBackfill
 from django_button_orders.files.lines import UnreadableFileError
 from django_button_orders.management.backfill_options import (
@@ -256,7 +256,7 @@ class Command(ButtonOrdersCommand):
             using=batch.using,
             rows=rows,
             trigger="backfill",
-            shift=Shift(is_stopped=lambda: self.stop.is_set),
+            shift=SweepLimits(is_stopped=lambda: self.stop.is_set),
         )
         self.outcomes += outcomes
         self.held_back += count_paused(rows)

@@ -12,7 +12,7 @@ from django_button_orders.models.databases import database_aliases
 from django_button_orders.operations.batches import LARGEST_BATCH
 from django_button_orders.operations.retention import (
     CHUNK,
-    Pruned,
+    PruneResult,
     Retention,
     count_prunable,
     find_retentions,
@@ -94,8 +94,10 @@ class Command(ButtonOrdersCommand):
         if not pruned.is_complete:
             raise CommandError("Interrupted. Run it again for what is left.")
 
-    def prune(self, retentions: list[Retention], batch_size: int, stop: Stop) -> Pruned:
-        pruned = Pruned()
+    def prune(
+        self, retentions: list[Retention], batch_size: int, stop: Stop
+    ) -> PruneResult:
+        pruned = PruneResult()
         unit = " submissions"
         with progress_bar(self.stderr, "Pruning", None, unit=unit) as bar:
             for alias in database_aliases():
@@ -111,8 +113,8 @@ class Command(ButtonOrdersCommand):
         return pruned
 
 
-def count_all(retentions: list[Retention]) -> Pruned:
-    pruned = Pruned()
+def count_all(retentions: list[Retention]) -> PruneResult:
+    pruned = PruneResult()
     for alias in database_aliases():
         pruned += count_prunable(using=alias, retentions=retentions)
     return pruned

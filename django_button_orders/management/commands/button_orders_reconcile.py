@@ -23,13 +23,13 @@ from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint, Difference
 from django_button_orders.models.databases import database_aliases
-from django_button_orders.reconcile.asking import Pace
+from django_button_orders.reconcile.asking import Throttle
 from django_button_orders.reconcile.findings import (
     AGREE,
     FIXED,
     NOT_COMPARED,
     Finding,
-    Found,
+    PageResult,
 )
 from django_button_orders.reconcile.judging import FAILED, NOT_REPORTABLE, WAITING
 from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
@@ -163,10 +163,10 @@ class Command(ButtonOrdersCommand):
             limit=self.left,
             fixes=self.options.fix,
             # The other one keeps a pace for its calls.
-            pace=Pace(self.options.rate, wait=stop.wait) if is_shop else UNLIMITED,
+            pace=Throttle(self.options.rate, wait=stop.wait) if is_shop else UNLIMITED,
         )
         total = comparison.keyset.objects.count() if self.stderr.isatty() else None
-        found = Found()
+        found = PageResult()
         with progress_bar(self.stderr, comparison.label, total) as bar:
             for found, position in steps:
                 self.seen += found.done
@@ -185,7 +185,7 @@ class Command(ButtonOrdersCommand):
 
     # What is printed
 
-    def print_found(self, found: Found) -> None:
+    def print_found(self, found: PageResult) -> None:
         self.missing -= {finding.difference.order_id for finding in found.findings}
         self.errors += found.errors[: SHOWN_ERRORS - len(self.errors)]
         self.newly_failed += sum(has_failed(finding) for finding in found.findings)

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import Progress, Shift, report_due
+from django_button_orders.delivery.sweep import Progress, SweepLimits, report_due
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     fail_unless_done,
@@ -208,5 +208,5 @@ def report_rows(rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> Counte
         rows=rows,
         trigger="command",
         progress=progress,
-        shift=Shift(is_stopped=lambda: stop.is_set),
+        shift=SweepLimits(is_stopped=lambda: stop.is_set),
     )
