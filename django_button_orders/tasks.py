@@ -243,7 +243,7 @@ def reconcile_orders() -> None:
 )
 def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
     """Retry, cancel or dismiss some of the many orders that somebody has chosen."""
-    orders.move_as_logged(verb, pks, using=using, entry_id=entry_id)
+    orders.run_queued_action(verb, pks, using=using, entry_id=entry_id)
 
 
 def publish_moves(

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from django_button_orders.admin.verbs import Verb
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations import later
+from django_button_orders.operations import orders
 
 # More than that are left to workers: nobody waits for a page so long.
 MOST_AT_ONCE = 1000
@@ -28,7 +28,7 @@ def move(verb: Verb, pks: list[int], *, user_id: Any, note: str) -> tuple[str, i
     if len(pks) > MOST_AT_ONCE:
         return move_later(verb, pks, **options)
     try:
-        moved = later.run_action(verb.name, pks, **options)
+        moved = orders.run_action(verb.name, pks, **options)
     except DatabaseError:
         text = _(
             "The database is busy, so not all of it was done. Look at the list, "
@@ -42,7 +42,7 @@ def move_later(verb: Verb, pks: list[int], **options: Any) -> tuple[str, int]:
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
     what %= {"verb": verb.label, "count": count}
-    told = later.queue_action(verb.name, pks, what=what, **options)
+    told = orders.queue_action(verb.name, pks, what=what, **options)
     if told == count:
         text = ngettext(
             "%(count)d order is being seen to in the background. The list shows how "

@@ -1,13 +1,13 @@
 """
-Retrying, cancelling and dismissing many orders, with a log entry for each.
+Retry, cancel or dismiss Button orders for an operator, now or in a worker.
 
-What is asked of many orders is done in batches, each in a transaction of its own
-that waits for nobody: a shop that holds one of the rows may want another.
+``run_action`` is the way in; it locks, changes and logs the rows, and rings for
+them. ``queue_action`` leaves the same to workers, which call ``run_queued_action``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 
 
 TRIGGER = "admin"
-NOTED = _("%(what)s Note: %(note)s")
-# What Django's admin calls it; its models need not be there.
+# An operator waits meanwhile, and so may a shop that saves one of these orders: a
+# worker's batches have MANY rows.
+BATCH_SIZE = 100
+WITH_NOTE = _("%(what)s Note: %(note)s")
+# The value of ``django.contrib.admin.models.CHANGE``, which a project without
+# Django's admin cannot import.
 CHANGE = 2
 
 
 class ActionSpec(NamedTuple):
-    """What can be asked of orders: of which, and how it is done and logged."""
+    """An action: the rows it applies to, its UPDATE, and its text in the log."""
 
     applicable: Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
-    do: Callable[..., int]
-    logged: _StrPromise
+    update: Callable[..., int]
+    log_message: _StrPromise
     takes_note: bool = False
     makes_due: bool = True
 
@@ -58,93 +62,166 @@ ACTIONS = {
 }
 
 
-def in_batches(pks: Sequence[int], size: int = MANY) -> list[Sequence[int]]:
+def run_action(
+    name: str, pks: Sequence[int], *, using: str, user_id: Any, note: str = ""
+) -> int:
+    """
+    Apply an action to orders now, and add a log entry for each.
+
+    Return the number of orders to which it applied.
+    """
+    action = BulkAction(name, using=using, user_id=user_id, note=note)
+    if len(pks) == 1:
+        return len(action.apply(pks))
+    return sum(map(action.apply_to_batch, split(pks, BATCH_SIZE)))
+
+
+def queue_action(
+    name: str,
+    pks: Sequence[int],
+    *,
+    using: str,
+    user_id: Any,
+    what: str,
+    note: str = "",
+) -> int:
+    """
+    Have workers apply an action to orders, and add a log entry for each.
+
+    Return the number of orders that the broker has messages for. It is less than
+    all when the broker fails; the other orders stay as they are.
+
+    One log entry more has the user, ``what`` and the note: messages carry only keys.
+    """
+    entry = log_request(user_id, what, note)
+    batches = split(pks, MANY)
+    published = doorbell.publish_moves(name, batches, using=using, entry_id=entry.pk)
+    if not published:
+        entry.delete()
+    return sum(map(len, batches[:published]))
+
+
+def run_queued_action(
+    name: str, pks: Sequence[int], *, using: str, entry_id: int
+) -> None:
+    """
+    Apply an action that ``queue_action`` has published.
+
+    The log entry has the user and the note. Without the entry, the operator's
+    request was withdrawn, and nothing happens.
+    """
+    entry = log_entries().filter(pk=entry_id).first()
+    if entry is None:
+        return
+    action = BulkAction(
+        name,
+        using=using,
+        user_id=entry.user_id,
+        note=entry.change_message,
+        rings_each=False,
+    )
+    for batch in split(pks, MANY):
+        action.apply_to_batch(batch)
+
+
+def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
+    """
+    Make failed and dismissed orders due, with a fresh set of attempts.
+
+    Rings once: the worker that gets the ring also reports the other due orders.
+    """
+    pk = orders.retryable().values_list("pk", flat=True).first()
+    retried = orders.retry()
+    if retried and pk is not None:
+        doorbell.ring(pk, using=orders.db, trigger=trigger)
+    return retried
+
+
+def split(pks: Sequence[int], size: int) -> list[Sequence[int]]:
     return [pks[start : start + size] for start in range(0, len(pks), size)]
 
 
 class BulkAction:
     """
-    Does one thing, asked for by one person, to many orders.
+    One action of one user, applied to orders.
 
-    ``rings_each`` lets a worker know of each order who asked for it; without, one
-    ring stands for a batch, and the log entries alone tell.
+    ``rings_each`` rings for each order, with the user; otherwise one ring stands for
+    a batch, and only the log entries have the user.
     """
 
     def __init__(
         self,
-        verb: str,
+        name: str,
         *,
         using: str,
         user_id: Any,
         note: str = "",
         rings_each: bool = True,
     ) -> None:
-        self.move = ACTIONS[verb]
+        self.spec = ACTIONS[name]
         self.using = using
         self.user_id = user_id
         self.note = note
         self.rings_each = rings_each
 
-    def move_batch(self, pks: Sequence[int]) -> int:
-        """Return how many orders have moved: others were not what was asked for."""
-        moved = self.move_free(pks)
-        left = set(pks).difference(moved)
-        if left:
-            # Somebody else may hold one of these. One at a time, we hold nothing
-            # that they want.
-            waiting = self.move.applicable(self.rows([*left]))
-            for pk in list(waiting.order_by("pk").values_list("pk", flat=True)):
-                moved += self.move_free([pk], waits=True)
-        return len(moved)
+    def apply_to_batch(self, pks: Sequence[int]) -> int:
+        """
+        Apply the action to the free rows together, then to locked ones one by one.
 
-    def move_free(self, pks: Sequence[int], *, waits: bool = False) -> list[int]:
-        features = connections[self.using].features
-        skips = features.has_select_for_update_skip_locked and not waits
+        Return the number of orders to which it applied.
+        """
+        changed = self.apply(pks, skips_locked=True)
+        left = self.rows(set(pks).difference(changed))
+        applicable = self.spec.applicable(left).order_by("pk")
+        # A shop may hold one of these rows and want another. A transaction of one row
+        # holds nothing that the shop could want.
+        for pk in list(applicable.values_list("pk", flat=True)):
+            changed += self.apply([pk])
+        return len(changed)
+
+    def apply(self, pks: Sequence[int], *, skips_locked: bool = False) -> list[int]:
+        """
+        Lock, change and log the orders, and ring for them, in one transaction.
+
+        Return the keys of the orders to which the action applied.
+        """
         with transaction.atomic(using=self.using):
-            applicable = self.move.applicable(self.rows(pks)).order_by("pk")
+            applicable = self.spec.applicable(self.rows(pks)).order_by("pk")
+            features = connections[self.using].features
+            skips = skips_locked and features.has_select_for_update_skip_locked
             locked = applicable.select_for_update(skip_locked=skips)
             orders = list(locked.only("pk", "order_id"))
-            moved = [order.pk for order in orders]
-            if moved:
-                notes = [self.note] if self.move.takes_note else []
-                self.move.do(self.rows(moved), *notes)
+            changed = [order.pk for order in orders]
+            if changed:
+                notes = [self.note] if self.spec.takes_note else []
+                self.spec.update(self.rows(changed), *notes)
                 self.log(orders)
-                self.ring(moved)
-        return moved
+                self.ring(changed)
+        return changed
 
-    def rows(self, pks: Sequence[int]) -> ButtonOrderQuerySet:
+    def rows(self, pks: Iterable[int]) -> ButtonOrderQuerySet:
         return ButtonOrder.objects.using(self.using).filter(pk__in=pks)
 
     def log(self, orders: list[ButtonOrder]) -> None:
-        log(
-            self.user_id,
-            [(order.pk, str(order)) for order in orders],
-            described(self.move, self.note),
+        """Add a log entry for each order, with one statement."""
+        what, note = self.spec.log_message, self.note
+        message = str(WITH_NOTE % {"what": what, "note": note} if note else what)
+        log_entries().bulk_create(
+            [new_entry(self.user_id, order.pk, str(order), message) for order in orders]
         )
 
     def ring(self, pks: list[int]) -> None:
-        if not self.move.makes_due:
+        if not self.spec.makes_due:
             return
         user_id = str(self.user_id)
         for pk in pks if self.rings_each else pks[:1]:
             doorbell.ring(pk, using=self.using, trigger=TRIGGER, user_id=user_id)
 
 
-def described(move: ActionSpec, note: str) -> str:
-    return str(NOTED % {"what": move.logged, "note": note} if note else move.logged)
-
-
-def log(user_id: Any, objects: Sequence[tuple[int, str]], message: str) -> None:
-    """Write into the admin's log, with one statement."""
-    entries = log_entries()
-    new = [new_entry(user_id, pk, name, message) for pk, name in objects]
-    entries.bulk_create(new)
-
-
-def log_one(user_id: Any, name: str, message: str) -> Any:
-    """Write one entry about no order. Return it, with its key."""
-    # Not every database says which keys it gave to many.
+def log_request(user_id: Any, name: str, message: str) -> Any:
+    """Add a log entry about no single order, and return it with its key."""
     entry = new_entry(user_id, None, name, message)
+    # bulk_create() does not return the key on every database.
     entry.save(using=log_entries().db)
     return entry
 
@@ -163,40 +240,6 @@ def new_entry(user_id: Any, pk: int | None, name: str, message: str) -> Any:
 
 
 def log_entries() -> Any:
-    # Not imported: a project may do without Django's admin.
+    """Return the log entries of Django's admin, which a project may do without."""
     model = apps.get_model("admin", "LogEntry")
     return model.objects.using(router.db_for_write(model))
-
-
-def move_as_logged(verb: str, pks: Sequence[int], *, using: str, entry_id: int) -> None:
-    """
-    Do to many orders what somebody has asked for.
-
-    An entry of the admin's log says who, and with which note: neither goes through
-    a broker. Without it, what was asked for was taken back.
-    """
-    entry = log_entries().filter(pk=entry_id).first()
-    if entry is None:
-        return
-    mover = BulkAction(
-        verb,
-        using=using,
-        user_id=entry.user_id,
-        note=entry.change_message,
-        rings_each=False,
-    )
-    for batch in in_batches(pks):
-        mover.move_batch(batch)
-
-
-def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
-    """
-    Make failed and dismissed orders due, with a fresh set of attempts.
-
-    One ring stands for all of them: whoever answers it reports what else is due.
-    """
-    pk = orders.retryable().values_list("pk", flat=True).first()
-    moved = orders.retry()
-    if moved and pk is not None:
-        doorbell.ring(pk, using=orders.db, trigger=trigger)
-    return moved

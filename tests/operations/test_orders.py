@@ -14,7 +14,7 @@ from django.test import (
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations.orders import BulkAction, move_as_logged
+from django_button_orders.operations.orders import run_action, run_queued_action
 from django_button_orders.tasks import move_orders
 from tests.admin.utils import create_user
 from tests.test_tasks import QueueTestCase, take_messages
@@ -33,33 +33,37 @@ def add_failed(count):
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
-class MoveTests(TestCase):
-    def move(self, verb, **options):
-        """Do something to an order of each status, and return those that it moved."""
+class ActionTests(TestCase):
+    def run_on_each_status(self, name, **options):
+        """Run an action on an order of each status, and return those it changed."""
         rows.bulk_create(
             ButtonOrder(order_id=status, status=status, updated_at=LONG_AGO)
             for status in Status.values
         )
-        mover = BulkAction(verb, using="default", user_id=create_user().pk, **options)
-        moved = mover.move_batch(list(rows.values_list("pk", flat=True)))
+        pks = list(rows.values_list("pk", flat=True))
+        changed = run_action(
+            name, pks, using="default", user_id=create_user().pk, **options
+        )
         names = rows.filter(updated_at__gt=LONG_AGO).values_list("order_id", flat=True)
-        assert moved == len(names) == LogEntry.objects.count()
+        assert changed == len(names) == LogEntry.objects.count()
         return set(names)
 
     def test_retry(self):
-        assert self.move("retry") == {"failed", "dismissed"}
+        assert self.run_on_each_status("retry") == {"failed", "dismissed"}
 
         assert rows.due().count() == 3
 
     def test_cancel(self):
         names = {"pending", "reported", "failed", "dismissed"}
 
-        assert self.move("cancel") == names
+        assert self.run_on_each_status("cancel") == names
         assert rows.due().filter(cancel_requested_at__isnull=False).count() == 4
         assert not rows.cancellable().exists()
 
     def test_dismiss(self):
-        assert self.move("dismiss", note="Told Button by mail.") == {"failed"}
+        assert self.run_on_each_status("dismiss", note="Told Button by mail.") == {
+            "failed"
+        }
 
         row = rows.get(order_id="failed")
         assert (row.status, row.last_error) == ("dismissed", "Told Button by mail.")
@@ -81,9 +85,7 @@ class RingTests(QueueTestCase):
         for verb in ("retry", "cancel"):
             rows.update(status="failed")
             with self.subTest(verb=verb):
-                BulkAction(verb, using="default", user_id=self.user.pk).move_batch(
-                    self.pks
-                )
+                run_action(verb, self.pks, using="default", user_id=self.user.pk)
 
                 by_admin = {
                     "using": "default",
@@ -97,26 +99,22 @@ class RingTests(QueueTestCase):
             user=self.user, action_flag=2, object_repr="Retry: 3 orders"
         )
 
-        move_as_logged("retry", self.pks, using="default", entry_id=entry.pk)
+        run_queued_action("retry", self.pks, using="default", entry_id=entry.pk)
 
         assert [pks for _task, pks, _keywords in self.rung()] == [self.pks[:1]]
         assert rows.due().count() == 3
 
     def test_none_where_there_is_nothing_to_send(self):
-        BulkAction("dismiss", using="default", user_id=self.user.pk).move_batch(
-            self.pks
-        )
+        run_action("dismiss", self.pks, using="default", user_id=self.user.pk)
 
         assert self.rung() == []
 
-    def test_only_for_those_that_move(self):
+    def test_only_for_those_that_change(self):
         rows.filter(pk=self.pks[0]).update(status="reported")
 
-        moved = BulkAction("retry", using="default", user_id=self.user.pk).move_batch(
-            self.pks
-        )
+        changed = run_action("retry", self.pks, using="default", user_id=self.user.pk)
 
-        assert moved == 2
+        assert changed == 2
         assert [pks[0] for _task, pks, _keywords in self.rung()] == self.pks[1:]
         assert LogEntry.objects.count() == 2
 
@@ -147,11 +145,11 @@ class LockTests(TransactionTestCase):
     def test_others_are_not_held_meanwhile(self):
         ContentType.objects.clear_cache()
         user, pks = create_user(), add_failed(3)
-        thread = threading.Thread(target=self.move, args=(user.pk, pks))
+        thread = threading.Thread(target=self.dismiss, args=(user.pk, pks))
         with transaction.atomic():
             rows.select_for_update().get(pk=pks[0])
             thread.start()
-            # Those that are free have moved, and are free again.
+            # The free rows have changed, and are free again.
             while rows.filter(status="failed").count() > 1:
                 threading.Event().wait(0.01)
             rows.filter(pk__in=pks[1:]).update(btn_ref="srctok-2")
@@ -162,8 +160,8 @@ class LockTests(TransactionTestCase):
         assert rows.filter(status="dismissed").count() == 3
         assert LogEntry.objects.count() == 3
 
-    def move(self, user_id, pks):
+    def dismiss(self, user_id, pks):
         try:
-            BulkAction("dismiss", using="default", user_id=user_id).move_batch(pks)
+            run_action("dismiss", pks, using="default", user_id=user_id)
         finally:
             connection.close()
