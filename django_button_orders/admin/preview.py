@@ -28,11 +28,14 @@ from django_button_orders.report.privacy import describe_exception
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+Operation = Submission.Operation
+Reason = ButtonOrder.Reason
+
 CALLS: dict[str, _StrPromise] = {
-    verdicts.CREATE: _("The order would be created at Button."),
-    verdicts.UPDATE: _("The order would be updated at Button, with its full state."),
-    verdicts.CANCEL: _("The order would be cancelled at Button."),
-    verdicts.RETRIEVE: _(
+    Operation.CREATE: _("The order would be created at Button."),
+    Operation.UPDATE: _("The order would be updated at Button, with its full state."),
+    Operation.CANCEL: _("The order would be cancelled at Button."),
+    Operation.RETRIEVE: _(
         "A call was never answered, so Button would first be asked whether it has "
         "this order. Then it would be created or updated, as far as that is needed."
     ),
@@ -142,23 +145,23 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     operation, verdict = attempt.next_operation, attempt.verdict
     if verdict is None:
         request = make_request(attempt, operation)
-        shown = verdicts.CREATE if operation == verdicts.RETRIEVE else operation
+        shown = Operation.CREATE if operation == Operation.RETRIEVE else operation
         return Preview(
             sentence=str(CALLS[operation]),
             payload=payload_of(attempt, shown),
-            full_payload=payload_of(attempt, verdicts.CREATE),
+            full_payload=payload_of(attempt, Operation.CREATE),
             call=f"{request.method} {attempt.client.url(request)}",
             curl=as_curl(attempt.client, request),
             acknowledged=acknowledged,
         )
     text = NO_CALLS[verdict.outcome]
-    if verdict.reason == verdicts.NO_TOKEN:
+    if verdict.reason == Reason.NO_TOKEN:
         text = NO_TOKEN
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},
         is_trouble=verdict.outcome not in verdicts.SUCCESSES,
-        payload=payload_of(attempt, verdicts.UPDATE),
-        full_payload=payload_of(attempt, verdicts.CREATE),
+        payload=payload_of(attempt, Operation.UPDATE),
+        full_payload=payload_of(attempt, Operation.CREATE),
         acknowledged=acknowledged,
     )
 

@@ -19,6 +19,8 @@ from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, tak
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.validation import clean_order_id
 
+Operation = Submission.Operation
+
 # Somebody is looking at a page that does not come.
 PATIENCE_SECONDS = 5
 
@@ -52,7 +54,7 @@ def retrieve(
         user_id=user_id,
         settings=settings,
     )
-    exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
+    exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
     return keep(attempt, exchange)
 
 

@@ -19,7 +19,6 @@ from django_button_orders.client.api import (
 )
 from django_button_orders.client.exceptions import ButtonError, NoAnswerError
 from django_button_orders.client.nonblocking import SentRequest, send_without_waiting
-from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import (
     Attempt,
     Clock,
@@ -36,7 +35,7 @@ from django_button_orders.delivery.verdicts import (
     judge,
     unknown_outcome,
 )
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.payload import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -46,6 +45,8 @@ from django_button_orders.report.privacy import (
 from django_button_orders.signals import call_ended
 
 logger = logging.getLogger(__name__)
+Operation = Submission.Operation
+Reason = ButtonOrder.Reason
 
 T = TypeVar("T")
 
@@ -154,10 +155,10 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Exchange:
 
 
 def payload_of(attempt: Attempt, operation: str) -> dict[str, Any]:
-    if attempt.desired is None or operation in (verdicts.CANCEL, verdicts.RETRIEVE):
+    if attempt.desired is None or operation in (Operation.CANCEL, Operation.RETRIEVE):
         return {}
     payload = attempt.desired.payload
-    if operation != verdicts.CREATE:
+    if operation != Operation.CREATE:
         # A token is tied to its order by the create, for ever.
         payload = without_btn_ref(payload)
     is_decimal = payload and attempt.settings.total_as_decimal
@@ -166,11 +167,11 @@ def payload_of(attempt: Attempt, operation: str) -> dict[str, Any]:
 
 def make_request(attempt: Attempt, operation: str) -> Request:
     payload, order_id = payload_of(attempt, operation), attempt.row.order_id
-    if operation == verdicts.CREATE:
+    if operation == Operation.CREATE:
         return create_order(payload)
-    if operation == verdicts.UPDATE:
+    if operation == Operation.UPDATE:
         return update_order(order_id, payload)
-    if operation == verdicts.CANCEL:
+    if operation == Operation.CANCEL:
         return cancel_order(order_id)
     return retrieve_order(order_id)
 
@@ -248,9 +249,9 @@ def end_call(call: Call, exchange: Exchange) -> None:
     result = judge(operation, exchange.answer)
     if isinstance(result, Verdict):
         attempt.verdict = result
-    elif operation == verdicts.RETRIEVE and result == verdicts.UPDATE:
+    elif operation == Operation.RETRIEVE and result == Operation.UPDATE:
         attempt.verdict = judge_known_order(attempt)
-        attempt.next_operation = verdicts.UPDATE
+        attempt.next_operation = Operation.UPDATE
     elif any(result == earlier.operation for earlier in attempt.exchanges):
         # Button says both that it has the order and that it has not, as it
         # may shortly after a 202. Time will tell.
@@ -268,7 +269,7 @@ def judge_known_order(attempt: Attempt) -> Verdict | None:
     if order.get("status") == "deleted":
         return Verdict(
             outcome=Result.FAILED,
-            reason=verdicts.FINALIZED,
+            reason=Reason.FINALIZED,
             error="The order is cancelled at Button already.",
         )
     if is_same(attempt, order):
@@ -283,7 +284,7 @@ def is_same(attempt: Attempt, order: dict[str, Any]) -> bool:
     What it does not show can only be taken as sent if there was never
     anything else to send: if the order has not changed since its row began.
     """
-    payload = payload_of(attempt, verdicts.CREATE)
+    payload = payload_of(attempt, Operation.CREATE)
     shown = {name: order[name] for name in payload.keys() & order.keys()}
     return (
         attempt.row.revision == 1

@@ -10,9 +10,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError
 
-from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.verdicts import Result, Verdict
-from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder
+from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
 from django_button_orders.outbox.host_orders import HostOrders
 from django_button_orders.report.objects import OrderReport
@@ -26,6 +25,8 @@ from django_button_orders.report.privacy import (
 from django_button_orders.report.validation import clean_order_id
 
 logger = logging.getLogger(__name__)
+Operation = Submission.Operation
+Reason = ButtonOrder.Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ class AdapterHooks:
             raise NoReport(
                 Verdict(
                     outcome=Result.RETRY,
-                    reason=verdicts.UNAVAILABLE,
+                    reason=Reason.UNAVAILABLE,
                     error=describe_exception(exc, f"{self.adapter.name}.{name}"),
                 )
             ) from exc
@@ -184,7 +185,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
 
 def as_invalid(error: str) -> NoReport:
     return NoReport(
-        Verdict(outcome=Result.FAILED, reason=verdicts.INVALID, error=clip(error))
+        Verdict(outcome=Result.FAILED, reason=Reason.INVALID, error=clip(error))
     )
 
 
@@ -196,17 +197,17 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     if is_same and row.unanswered <= 1:
         return as_settled(desired)
     if desired.report is None:
-        return verdicts.CANCEL if row.may_be_known else as_settled(desired)
+        return Operation.CANCEL if row.may_be_known else as_settled(desired)
     if row.reported_digest == CANCELLED_DIGEST:
         return Verdict(
             outcome=Result.FAILED,
-            reason=verdicts.FINALIZED,
+            reason=Reason.FINALIZED,
             error="The order is cancelled at Button, which cannot be undone. "
             "Report it under another order id.",
         )
     if row.is_acknowledged:
-        return verdicts.UPDATE
-    return verdicts.RETRIEVE if row.may_be_known else verdicts.CREATE
+        return Operation.UPDATE
+    return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
 
 
 def as_settled(desired: Desired) -> Verdict:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 300.0
 
 Status = ButtonOrder.Status
+Operation = Submission.Operation
 STATUSES = {
     Result.REPORTED: Status.REPORTED,
     Result.CANCELLED: Status.CANCELLED,
@@ -110,7 +111,7 @@ def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     if verdict.outcome is Result.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
         return len(attempt.exchanges) == 1
-    is_question = attempt.exchanges[-1].operation == verdicts.RETRIEVE
+    is_question = attempt.exchanges[-1].operation == Operation.RETRIEVE
     return is_question and verdict.outcome is Result.RETRY
 
 
@@ -122,7 +123,7 @@ def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
     """
     if verdict.outcome in SUCCESSES:
         return True
-    return verdict.is_definite and attempt.exchanges[-1].operation == verdicts.CREATE
+    return verdict.is_definite and attempt.exchanges[-1].operation == Operation.CREATE
 
 
 def report_values(attempt: Attempt) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def call_fields(exchange: Exchange) -> Mapping[str, Any]:
 def outcome_of(exchange: Exchange, verdict: Verdict | None) -> str:
     """Return how a call ended; ``verdict`` is for the last one of an attempt."""
     if verdict is None:
-        is_question = exchange.operation == verdicts.RETRIEVE
+        is_question = exchange.operation == Operation.RETRIEVE
         return Outcomes.SUCCEEDED if is_question else Outcomes.WILL_RETRY
     if verdict.outcome in SUCCESSES:
         return Outcomes.SUCCEEDED

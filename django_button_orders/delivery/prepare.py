@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders.conf import Settings, get_settings, keeps_secrets
-from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import (
     Attempt,
     Clock,
@@ -44,6 +43,7 @@ from django_button_orders.report.privacy import (
 )
 
 logger = logging.getLogger(__name__)
+Reason = ButtonOrder.Reason
 
 
 def prepare_all(
@@ -118,7 +118,7 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
         raise NoReport(
             Verdict(
                 outcome=Result.FAILED,
-                reason=verdicts.EXHAUSTED,
+                reason=Reason.EXHAUSTED,
                 error="The worker died in each attempt. See its log.",
                 is_definite=False,
             )
@@ -130,7 +130,7 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     if isinstance(choice, Verdict):
         attempt.verdict = choice
     elif is_without_token(attempt):
-        attempt.verdict = Verdict(outcome=Result.DISMISSED, reason=verdicts.NO_TOKEN)
+        attempt.verdict = Verdict(outcome=Result.DISMISSED, reason=Reason.NO_TOKEN)
     else:
         attempt.verdict = settings_verdict(attempt.settings)
         attempt.next_operation = "" if attempt.verdict else choice
@@ -141,14 +141,14 @@ def settings_verdict(settings: Settings) -> Verdict | None:
     if not settings.api_key:
         return Verdict(
             outcome=Result.PAUSE,
-            reason=verdicts.UNAUTHORIZED,
+            reason=Reason.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
     if not keeps_secrets(settings.base_url):
         # Neither Celery nor a web server looks at what the checks say.
         return Verdict(
             outcome=Result.RETRY,
-            reason=verdicts.UNAVAILABLE,
+            reason=Reason.UNAVAILABLE,
             error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
         )
     return None

@@ -14,20 +14,12 @@ from http import HTTPStatus
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import ButtonError, NotSentError
+from django_button_orders.models import ButtonOrder, Submission
 
-CREATE = "create"
-UPDATE = "update"
-CANCEL = "cancel"
-RETRIEVE = "retrieve"
+Operation = Submission.Operation
+Reason = ButtonOrder.Reason
 
-INVALID = "invalid"
-REFUSED = "refused"
-FINALIZED = "finalized"
-EXHAUSTED = "exhausted"
-UNAUTHORIZED = "unauthorized"
-UNAVAILABLE = "unavailable"
-NO_TOKEN = "no_token"  # noqa: S105 - a reason, not a secret
-
+CHANGES = (Operation.UPDATE, Operation.CANCEL)
 NOT_NOW = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
@@ -72,7 +64,7 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
         is_definite = isinstance(answer, NotSentError)
         return Verdict(
             outcome=Result.RETRY,
-            reason=UNAVAILABLE,
+            reason=Reason.UNAVAILABLE,
             error=str(answer),
             is_definite=is_definite,
         )
@@ -81,24 +73,24 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
     follow_up = FOLLOW_UPS.get((operation, answer.status_code))
     if follow_up is not None:
         return follow_up
-    if operation == RETRIEVE and is_refusal(answer):
+    if operation == Operation.RETRIEVE and is_refusal(answer):
         # A question that Button does not take says nothing about the order.
-        return CREATE
+        return Operation.CREATE
     return judge_error(operation, answer)
 
 
 RULES_OK: dict[str, Verdict | str] = {
-    CREATE: Verdict(outcome=Result.REPORTED),
-    UPDATE: Verdict(outcome=Result.REPORTED),
-    CANCEL: Verdict(outcome=Result.CANCELLED),
-    RETRIEVE: UPDATE,
+    Operation.CREATE: Verdict(outcome=Result.REPORTED),
+    Operation.UPDATE: Verdict(outcome=Result.REPORTED),
+    Operation.CANCEL: Verdict(outcome=Result.CANCELLED),
+    Operation.RETRIEVE: Operation.UPDATE,
 }
 
 FOLLOW_UPS: dict[tuple[str, int], Verdict | str] = {
-    (CREATE, HTTPStatus.CONFLICT): UPDATE,
-    (UPDATE, HTTPStatus.NOT_FOUND): CREATE,
-    (CANCEL, HTTPStatus.NOT_FOUND): Verdict(outcome=Result.CANCELLED),
-    (RETRIEVE, HTTPStatus.NOT_FOUND): CREATE,
+    (Operation.CREATE, HTTPStatus.CONFLICT): Operation.UPDATE,
+    (Operation.UPDATE, HTTPStatus.NOT_FOUND): Operation.CREATE,
+    (Operation.CANCEL, HTTPStatus.NOT_FOUND): Verdict(outcome=Result.CANCELLED),
+    (Operation.RETRIEVE, HTTPStatus.NOT_FOUND): Operation.CREATE,
 }
 
 
@@ -111,26 +103,26 @@ def judge_error(operation: str, answer: Answer) -> Verdict:
     status = answer.status_code
     error = describe_answer(operation, answer)
     if status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(outcome=Result.PAUSE, reason=UNAUTHORIZED, error=error)
-    if status == HTTPStatus.FORBIDDEN and operation in (UPDATE, CANCEL):
-        return Verdict(outcome=Result.FAILED, reason=FINALIZED, error=error)
+        return Verdict(outcome=Result.PAUSE, reason=Reason.UNAUTHORIZED, error=error)
+    if status == HTTPStatus.FORBIDDEN and operation in CHANGES:
+        return Verdict(outcome=Result.FAILED, reason=Reason.FINALIZED, error=error)
     if status == HTTPStatus.FORBIDDEN:
-        return Verdict(outcome=Result.RETRY, reason=UNAUTHORIZED, error=error)
+        return Verdict(outcome=Result.RETRY, reason=Reason.UNAUTHORIZED, error=error)
     if is_retryable(operation, status):
         return Verdict(
             outcome=Result.RETRY,
-            reason=UNAVAILABLE,
+            reason=Reason.UNAVAILABLE,
             error=error,
             is_definite=300 <= status < 500,
             retry_after=answer.retry_after,
         )
-    return Verdict(outcome=Result.FAILED, reason=REFUSED, error=error)
+    return Verdict(outcome=Result.FAILED, reason=Reason.REFUSED, error=error)
 
 
 def is_retryable(operation: str, status: int) -> bool:
     if status in NOT_NOW or not 300 <= status < 500:
         return True
-    return status == HTTPStatus.CONFLICT and operation in (UPDATE, CANCEL)
+    return status == HTTPStatus.CONFLICT and operation in CHANGES
 
 
 def describe_answer(operation: str, answer: Answer) -> str:
@@ -165,13 +157,13 @@ def message_of(error: str) -> str:
 def exhausted(verdict: Verdict) -> Verdict:
     """Return what becomes of one that waits when there is no attempt left."""
     error = f"Gave up after all attempts. The last one: {verdict.error}"
-    return replace(verdict, outcome=Result.FAILED, reason=EXHAUSTED, error=error)
+    return replace(verdict, outcome=Result.FAILED, reason=Reason.EXHAUSTED, error=error)
 
 
 def unknown_outcome(error: str) -> Verdict:
     """Return that an attempt ended without our knowing what Button has done."""
     return Verdict(
-        outcome=Result.RETRY, reason=UNAVAILABLE, error=error, is_definite=False
+        outcome=Result.RETRY, reason=Reason.UNAVAILABLE, error=error, is_definite=False
     )
 
 

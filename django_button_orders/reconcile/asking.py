@@ -16,6 +16,10 @@ from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.delivery.threads import Senders
 from django_button_orders.delivery.verdicts import Result, Verdict, judge
+from django_button_orders.models import ButtonOrder, Submission
+
+Operation = Submission.Operation
+Reason = ButtonOrder.Reason
 
 # Seconds until those are asked about again that Button did not answer for.
 WAITS = (1.0, 5.0, 15.0, 30.0)
@@ -150,7 +154,7 @@ class Questions:
     def perform(self, attempt: Attempt) -> None:
         """Ask one question. Threads do this."""
         if not self.is_over():
-            exchange = make_call(attempt, verdicts.RETRIEVE, time.monotonic())
+            exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
             attempt.verdict = read_answer(exchange)
             self.heed(attempt.verdict)
 
@@ -169,20 +173,20 @@ class Questions:
 
 def read_answer(exchange: Exchange) -> Verdict:
     """Return how a question ended: that an order is not known is an answer, too."""
-    result = judge(verdicts.RETRIEVE, exchange.answer)
+    result = judge(Operation.RETRIEVE, exchange.answer)
     if isinstance(result, Verdict):
         return result
     answer = exchange.answer
     error = (
-        verdicts.describe_answer(verdicts.RETRIEVE, answer)
+        verdicts.describe_answer(Operation.RETRIEVE, answer)
         if isinstance(answer, Answer)
         else str(answer)
     )
     if is_from_others(answer):
-        return Verdict(outcome=Result.RETRY, reason=verdicts.UNAVAILABLE, error=error)
-    if result == verdicts.UPDATE or exchange.status_code == 404:
+        return Verdict(outcome=Result.RETRY, reason=Reason.UNAVAILABLE, error=error)
+    if result == Operation.UPDATE or exchange.status_code == 404:
         return Verdict(outcome=Result.REPORTED)
-    return Verdict(outcome=Result.FAILED, reason=verdicts.REFUSED, error=error)
+    return Verdict(outcome=Result.FAILED, reason=Reason.REFUSED, error=error)
 
 
 def is_from_others(answer: Answer | ButtonError) -> bool:
@@ -199,7 +203,7 @@ def is_from_others(answer: Answer | ButtonError) -> bool:
 def is_unanswered(attempt: Attempt) -> bool:
     verdict = attempt.verdict
     # A 403 is an answer about this one order: others are none of its business.
-    return verdict is not None and verdict.reason == verdicts.UNAVAILABLE
+    return verdict is not None and verdict.reason == Reason.UNAVAILABLE
 
 
 def afresh(attempt: Attempt) -> Attempt:

@@ -20,7 +20,6 @@ from django_button_orders.delivery.desired import (
     find_desired,
 )
 from django_button_orders.delivery.verdicts import (
-    EXHAUSTED,
     SUCCESSES,
     Result,
     Verdict,
@@ -39,6 +38,7 @@ from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
+Reason = ButtonOrder.Reason
 
 # What an order may be, other than in agreement or not.
 WAITING = "waiting"
@@ -173,7 +173,7 @@ def is_old_news(row: ButtonOrder, desired: Desired) -> bool:
         payload = row.as_report().as_payload()
     except ValidationError:
         # No attempt has got so far as to fill it in, and there will be no more.
-        return row.reason == EXHAUSTED
+        return row.reason == Reason.EXHAUSTED
     return updatable(row, payload) == updatable(row, desired.payload)
 
 
