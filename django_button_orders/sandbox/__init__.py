@@ -1,8 +1,12 @@
 """
-A local Button, for demos and tests.
+A strict local Button, for demos and tests.
 
-It stands apart: it checks what it receives with rules of its own, written from
-Button's public pages, and shares no code with the app that it checks.
+Read ``wire`` (requests and answers), ``rules`` (which orders Button accepts),
+``store`` (the orders), ``api`` (what each path does), ``misbehaviour`` (planned
+failures), ``fake_button`` (all of these together), ``control`` and ``page`` (the
+sandbox's own URLs), ``handler`` (HTTP) and ``server`` (``Sandbox``), in this order.
+The rules are written from Button's public pages. The sandbox shares no code with the
+rest of the package, so that one mistake cannot hide in both.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ if TYPE_CHECKING:
     from django_button_orders.sandbox.server import Sandbox as Sandbox
     from django_button_orders.sandbox.wire import ReceivedRequest as ReceivedRequest
 
-# Loaded when first asked for: every run of pytest imports this package, for
-# its plugin, and few need a server.
+# Each run of pytest imports this package for its plugin, and few runs need a server.
+# So the modules are imported when one of their names is first used.
 _HOME = {"ReceivedRequest": "wire", "Sandbox": "server"}
 
 __all__ = ["ReceivedRequest", "Sandbox"]

@@ -1,4 +1,4 @@
-"""Button's Order API: who may call, and what each path and method does."""
+"""The Order API: check the API key, and do what a path and method ask for."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ BY_TOKEN = [*ORDERS, "btn-ref"]
 
 
 class OrderAPI:
+    """Answer requests from the orders in ``store``. Accept one API key."""
+
     def __init__(self, store: Store, api_key: str) -> None:
         self.store = store
         self.api_key = api_key
 
     def answer(self, request: Request) -> Answer:
+        """Answer a request, with Button's error envelope when it is refused."""
         try:
             self.check_credentials(request)
             return self.route(request)
@@ -37,6 +40,7 @@ class OrderAPI:
             return exc.answer
 
     def check_credentials(self, request: Request) -> None:
+        """Raise ``RefusedError`` unless the user name is the API key."""
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         try:
             credentials = base64.b64decode(encoded, validate=True)
@@ -75,21 +79,21 @@ class OrderAPI:
     def answer_token(self, request: Request, btn_ref: str) -> Answer:
         if request.method != "GET":
             raise not_allowed("GET")
-        # Whether Button has 404 for a token without orders is not published.
+        # Button does not publish whether it answers 404 for a token without orders.
         return ok(objects=self.store.retrieve_by_token(btn_ref))
 
-    def order_id(self, request: Request) -> str:
-        """Return our id of the order that a request is about, or an empty string."""
+    def find_order_id(self, request: Request) -> str:
+        """Return the order id that a request is about, or an empty string."""
         segments = request.segments
         if segments[:-1] == ORDERS:
-            return self.store.order_id(segments[-1])
+            return self.store.resolve_id(segments[-1])
         body = parse_or_none(request.raw_body) if segments == ORDERS else None
         order_id = body.get("order_id") if isinstance(body, dict) else None
         return order_id if isinstance(order_id, str) else ""
 
 
 def read_object(request: Request) -> dict[str, Any]:
-    """Return the body, with decimals that are exact."""
+    """Return the body's JSON object. Its numbers with a point become ``Decimal``."""
     if not request.raw_body:
         raise RefusedError("A body is required.")
     if not request.is_json:

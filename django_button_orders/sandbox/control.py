@@ -1,13 +1,14 @@
-"""The sandbox's own paths, for a person or a script on this machine."""
+"""The URLs below ``/sandbox``: a page, lists as JSON, and commands to the sandbox."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from django_button_orders.sandbox.fake_button import FakeButton
 from django_button_orders.sandbox.page import render_page
 from django_button_orders.sandbox.wire import (
     Answer,
@@ -20,9 +21,6 @@ from django_button_orders.sandbox.wire import (
     parse_or_none,
 )
 
-if TYPE_CHECKING:
-    from django_button_orders.sandbox.server import Sandbox
-
 PREFIX = "sandbox"
 VIEWS = ("", "orders", "requests", "counts")
 ACTIONS = ("misbehave", "clear", "finalize", "reset")
@@ -34,28 +32,32 @@ PAGE_HEADERS = {
 
 
 def is_control(request: Request) -> bool:
+    """Return whether a request is for the sandbox itself and not for the API."""
     return request.segments[0] == PREFIX
 
 
-def answer_control(sandbox: Sandbox, request: Request) -> Answer:
+def answer_control(button: FakeButton, request: Request, url: str) -> Answer:
+    """Answer a request for the sandbox itself. The page shows ``url``."""
     try:
         check_host(request)
-        return route(sandbox, request)
+        return route(button, request, url)
     except RefusedError as exc:
         return exc.answer
 
 
-def route(sandbox: Sandbox, request: Request) -> Answer:
+def route(button: FakeButton, request: Request, url: str) -> Answer:
     name, argument, *others = [*request.segments[1:], "", ""]
     if name in VIEWS and not argument:
-        return view(sandbox, request, name)
+        return view(button, request, name, url)
     if name in ACTIONS and not any(others):
-        return act(sandbox, request, name, argument)
+        return act(button, request, name, argument)
     raise RefusedError("The sandbox has no such page.", HTTPStatus.NOT_FOUND)
 
 
 def check_host(request: Request) -> None:
-    # A page on the web can point a name of its own to this machine.
+    """Raise ``RefusedError`` unless the Host header names this machine."""
+    # A web page can resolve its own host name to this machine (DNS rebinding), and its
+    # scripts could then read the sandbox.
     if not is_loopback(request.headers.get("Host", "")):
         raise RefusedError("Only for this machine, by its name.", HTTPStatus.FORBIDDEN)
 
@@ -68,16 +70,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def view(sandbox: Sandbox, request: Request, name: str) -> Answer:
+def view(button: FakeButton, request: Request, name: str, url: str) -> Answer:
+    """Answer a GET: the page, or one of the lists as JSON."""
     if request.method != "GET":
         raise not_allowed("GET")
     if name == "orders":
-        return as_json(sandbox.orders)
+        return as_json(button.orders)
     if name == "requests":
-        return as_json([as_values(item) for item in sandbox.requests])
+        return as_json([as_values(item) for item in button.requests])
     if name == "counts":
-        return as_json(sandbox.counts)
-    page = render_page(sandbox.url, sandbox.orders, sandbox.requests)
+        return as_json(button.counts)
+    page = render_page(url, button.orders, button.requests)
     return Answer(
         status=HTTPStatus.OK,
         body=page,
@@ -91,36 +94,38 @@ def as_values(request: ReceivedRequest) -> dict[str, Any]:
     return {**asdict(request), "raw_body": raw_body}
 
 
-def act(sandbox: Sandbox, request: Request, name: str, argument: str) -> Answer:
+def act(button: FakeButton, request: Request, name: str, argument: str) -> Answer:
+    """Answer a POST that changes the sandbox."""
     if request.method != "POST":
         raise not_allowed("POST")
     if not request.is_json:
-        # A form of a page on the web cannot send this type.
+        # A form on a web page cannot send this type, so no web page can change the
+        # sandbox of a developer who visits it.
         raise RefusedError(
             "Content-Type must be application/json.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         )
     if name == "misbehave":
-        misbehave(sandbox, parse_or_none(request.raw_body))
+        misbehave(button, parse_or_none(request.raw_body))
     elif name == "clear":
-        sandbox.clear_misbehaviour()
+        button.clear_misbehaviour()
     elif name == "reset":
-        sandbox.reset()
+        button.reset()
     else:
-        finalize(sandbox, argument)
+        finalize(button, argument)
     return ok()
 
 
-def misbehave(sandbox: Sandbox, options: Any) -> None:
+def misbehave(button: FakeButton, options: Any) -> None:
     if not isinstance(options, dict):
         raise RefusedError("The body must be a JSON object.")
     try:
-        sandbox.misbehave(**options)
+        button.misbehave(**options)
     except (TypeError, ValueError) as exc:
         raise RefusedError(str(exc)) from exc
 
 
-def finalize(sandbox: Sandbox, order_id: str) -> None:
+def finalize(button: FakeButton, order_id: str) -> None:
     try:
-        sandbox.finalize(order_id)
+        button.finalize(order_id)
     except LookupError as exc:
         raise RefusedError(str(exc), HTTPStatus.NOT_FOUND) from exc

@@ -1,4 +1,4 @@
-"""HTTP, by the standard library: reads requests and writes answers."""
+"""Read HTTP requests and write answers, with the standard library's server."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ MAX_LINE = 65536
 DECIMAL = re.compile(r"[0-9]{1,19}", re.ASCII)
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
-# Returns None to close the connection without an answer.
-Exchange = Callable[[Request], "Answer | None"]
+# A Respond returns None to close the connection without an answer.
+Respond = Callable[[Request], "Answer | None"]
 
 
 class UnreadBodyError(RefusedError):
-    """The body is not going to be read, so the connection cannot be used again."""
+    """Refuse a request without reading its body, which ends the connection."""
 
 
 class Server(ThreadingHTTPServer):
+    """Give each connection a thread, and pass its requests to ``respond``."""
+
     daemon_threads = True
-    # On one machine, a busy port must be an error and not a lottery.
+    # With it, two servers could listen on one port, and the kernel would choose between
+    # them for each connection.
     allow_reuse_port = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], exchange: Exchange) -> None:
-        self.exchange = exchange
+    def __init__(self, address: tuple[str, int], respond: Respond) -> None:
+        self.respond = respond
         self.connections: set[socket] = set()
         self.lock = threading.Lock()
         self.is_closed = False
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # The parent's asks the DNS for the name of this machine, which can take
-        # seconds and is of no use here.
+        # HTTPServer.server_bind() asks the DNS for this machine's name, which can take
+        # seconds and is not needed here.
         socketserver.TCPServer.server_bind(self)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
@@ -58,7 +61,7 @@ class Server(ThreadingHTTPServer):
                 self.connections.discard(request)
 
     def server_close(self) -> None:
-        """Stop listening, and end the connections that are kept alive, too."""
+        """Stop listening, and also close the connections that are kept alive."""
         super().server_close()
         with self.lock:
             self.is_closed = True
@@ -68,22 +71,25 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Serve one connection: read each request and write its answer."""
+
     server: Server
     protocol_version = "HTTP/1.1"
-    # With the head and the body in one piece, too, answers take no 40 ms.
+    # Nagle's algorithm would delay answers by up to 40 ms.
     disable_nagle_algorithm = True
     timeout = 60
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing: the sandbox keeps what it receives."""
+        """Write no log to standard error: ``Sandbox.requests`` has the requests."""
 
     def handle(self) -> None:
-        # A client may go away at any time. That is what is being tested.
+        # Tests let clients close their connections at any time.
         with suppress(OSError):
             super().handle()
 
     def __getattr__(self, name: str) -> Any:
-        # Every other method gets an answer, too: mostly that it is not allowed.
+        # BaseHTTPRequestHandler looks for do_GET, do_POST and so on. All methods get an
+        # answer here, most of them 405.
         if name.startswith("do_"):
             return self.respond
         raise AttributeError(name)
@@ -95,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         except UnreadBodyError as exc:
             self.end(exc.answer)
             return
-        answer = self.server.exchange(
+        answer = self.server.respond(
             Request(
                 method=self.command,
                 path=self.path,
@@ -112,14 +118,15 @@ class Handler(BaseHTTPRequestHandler):
     def send_error(
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
-        """Answer what the parent could not parse in the form of the API."""
+        """Answer a request that could not be parsed, with the API's error envelope."""
         self.end(error(code, message or HTTPStatus(code).phrase))
 
     def end(self, answer: Answer) -> None:
-        """Answer, and hang up in a way that lets the client read it."""
+        """Write an answer and close the connection after the client could read it."""
         self.close_connection = True
         self.write(answer)
-        # Closing with bytes unread would reset the connection.
+        # Closing a socket with unread bytes resets the connection, and the client would
+        # lose the answer.
         self.connection.shutdown(SHUT_WR)
         self.connection.settimeout(1)
         while self.connection.recv(MAX_LINE):
@@ -154,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         lengths = self.headers.get_all("Content-Length", [])
         encoding = self.headers.get("Transfer-Encoding")
         if encoding is not None:
-            # Button's client for Node sends all its bodies in chunks.
+            # Button's client for Node sends its bodies in chunks.
             if encoding.strip().lower() != "chunked" or lengths:
                 raise UnreadBodyError("Send a body of known length, or in chunks.")
             return self.read_chunks()
@@ -171,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         while size := self.read_chunk_size():
             body += self.read(size, already=len(body))
             self.rfile.readline(MAX_LINE)
-        # What follows the last chunk are trailers, up to an empty line.
+        # Trailers follow the last chunk. An empty line ends them.
         while self.rfile.readline(MAX_LINE).strip():
             pass
         return body

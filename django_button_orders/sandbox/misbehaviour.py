@@ -1,4 +1,4 @@
-"""How the sandbox fails when it is told to."""
+"""Planned failures: which requests fail, and what they get instead of an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from django_button_orders.sandbox.wire import JSON, Answer, error, ok
 
 DROPS = ("", "before", "after")
-# The server writes these itself, by the body and the connection.
+# The server sets these headers itself, from the body and the connection.
 OWN_HEADERS = ("connection", "content-length", "transfer-encoding")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TEXT = re.compile(r"[ -~\xa0-\xff]*")
@@ -20,7 +20,7 @@ TEXT = re.compile(r"[ -~\xa0-\xff]*")
 
 @dataclass(kw_only=True)
 class Misbehaviour:
-    """What the next matching requests get instead of the usual answer."""
+    """One planned failure. ``FakeButton.misbehave`` describes the fields."""
 
     times: int = 1
     status: int | None = None
@@ -35,11 +35,12 @@ class Misbehaviour:
     order_id: str = ""
 
     def __post_init__(self) -> None:
-        for problem, is_there in (*self.type_problems(), *self.contradictions()):
-            if is_there:
+        for problem, is_found in (*self.type_problems(), *self.contradictions()):
+            if is_found:
                 raise ValueError(problem)
 
     def type_problems(self) -> Iterator[tuple[str, bool]]:
+        """Yield each message about one field, and whether it applies."""
         texts = (self.method, self.order_id, "" if self.body is None else self.body)
         are_texts = all(isinstance(value, str) for value in texts)
         headers = {"Content-Type": self.content_type}
@@ -54,6 +55,7 @@ class Misbehaviour:
         yield "content_type must be a string", not are_headers(headers)
 
     def contradictions(self) -> Iterator[tuple[str, bool]]:
+        """Yield each message about two fields, and whether it applies."""
         is_applied_before = self.drop == "before" and self.apply is True
         is_not_applied_after = self.drop == "after" and self.apply is False
         has_answer = self.status is not None or self.body is not None or self.drop
@@ -69,7 +71,7 @@ class Misbehaviour:
 
     @property
     def is_applied(self) -> bool:
-        """Whether the request has its effect in spite of the misbehaviour."""
+        """Whether the request takes effect although it fails."""
         if self.drop:
             return self.drop == "after"
         if self.apply is not None:
@@ -78,9 +80,9 @@ class Misbehaviour:
 
     def answer(self, usual: Answer | None) -> Answer | None:
         """
-        Return what to answer, or None to close the connection instead.
+        Return the answer, or None to close the connection without one.
 
-        ``usual`` is the answer where the request was applied.
+        ``usual`` is the API's answer, or None if the request did not take effect.
         """
         if self.drop:
             return None
@@ -103,7 +105,7 @@ class Misbehaviour:
     def default_body(self, status: int) -> str:
         if "json" not in self.content_type:
             return "Accepted" if is_success(status) else "Error"
-        # As Button documents 202, it tells nothing of the order.
+        # Button documents that an answer of 202 has no order in it.
         usual = ok() if is_success(status) else error(status, f"Told to say {status}.")
         return usual.body
 
@@ -121,7 +123,7 @@ def is_count(value: Any) -> bool:
 
 
 def is_duration(value: Any) -> bool:
-    # A day: no lock can be waited for much longer than some years.
+    # Event.wait() overflows with very long times, so a day is the limit.
     return is_number(value) and 0 <= value <= 86400
 
 
@@ -146,9 +148,9 @@ def are_headers(headers: Any) -> bool:
 
 class Plan:
     """
-    The misbehaviours to come, in the order in which they were asked for.
+    The planned failures, oldest first.
 
-    ``rng`` returns numbers from 0 to below 1, for those that come by chance.
+    ``rng`` returns numbers from 0 to below 1, for failures with a ``chance``.
     """
 
     def __init__(self, rng: Callable[[], float] = random.random) -> None:
@@ -159,8 +161,8 @@ class Plan:
         if misbehaviour.times:
             self.pending.append(misbehaviour)
 
-    def take(self, method: str, order_id: str) -> Misbehaviour:
-        """Return how to treat a request: as usual, unless something is planned."""
+    def pop_matching(self, method: str, order_id: str) -> Misbehaviour:
+        """Return the failure planned for a request, or one that changes nothing."""
         for item in self.pending:
             if item.matches(method, order_id) and self.rng() < item.chance:
                 item.times -= 1

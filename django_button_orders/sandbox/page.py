@@ -1,4 +1,4 @@
-"""What the sandbox holds, as a page for people."""
+"""The HTML page at ``/sandbox``: orders and requests, newest first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django_button_orders.sandbox.wire import ReceivedRequest
 SHOWN = 100
 SHOWN_CHARACTERS = 4000
 
-# Without an icon of its own the page would make browsers ask the API for one.
+# The empty icon keeps browsers from asking for /favicon.ico, which would be recorded
+# as a request to the API.
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -65,7 +66,7 @@ REQUEST_HEADINGS = ("Time", "Request", "Answer", "Body", "Answer's body")
 
 
 class Markup(str):
-    """Text that is HTML already. Any other is escaped."""
+    """A string that ``html()`` does not escape, because it is HTML already."""
 
     __slots__ = ()
 
@@ -75,6 +76,7 @@ def render_page(
     orders: Mapping[str, Mapping[str, Any]],
     requests: list[ReceivedRequest],
 ) -> str:
+    """Return the whole page as HTML."""
     latest_orders = list(orders.values())[-SHOWN:][::-1]
     latest_requests = requests[-SHOWN:][::-1]
     page = PAGE.format(
@@ -85,7 +87,7 @@ def render_page(
         order_rows=table(ORDER_HEADINGS, map(order_cells, latest_orders)),
         request_rows=table(REQUEST_HEADINGS, map(request_cells, latest_requests)),
     )
-    # JSON can spell halves of characters, which no page can hold.
+    # JSON can spell half of a surrogate pair, which UTF-8 cannot encode.
     return page.encode(errors="replace").decode()
 
 
@@ -117,6 +119,7 @@ def request_cells(request: ReceivedRequest) -> list[object]:
 
 
 def details(text: str) -> Markup:
+    """Return a text in an element that a reader opens. Cuts long texts."""
     if not text:
         return Markup()
     if len(text) > SHOWN_CHARACTERS:
@@ -133,4 +136,5 @@ def row(tag: str, cells: Iterable[object]) -> str:
 
 
 def html(value: object) -> str:
+    """Return a value as HTML, escaped unless it is ``Markup``."""
     return value if isinstance(value, Markup) else escape(str(value))

@@ -1,10 +1,12 @@
 """
-What Button documents about the fields of an order, as rules for JSON.
+The rules for the JSON of an order, as Button documents them.
 
-Types, names and limits are those of Button's page "Report an Order", of its
-overview of the Order API and of its client libraries. Where they are silent,
-anything goes, with two exceptions that are the sandbox's own, to catch
-mistakes: unknown keys are refused, and so are null and empty strings.
+Names, types and limits come from Button's page "Report an Order", its overview of the
+Order API and its client libraries. Values that these do not restrict are accepted,
+with two exceptions that catch mistakes: the sandbox refuses unknown keys, and it
+refuses null and empty strings.
+
+A rule is a function that returns what is wrong with a value, or None.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from iso4217 import Currency
 from django_button_orders.sandbox.wire import RefusedError
 
 INT32 = 2**31 - 1
-# Gold and its like have a code and no minor unit, so no amount.
+# Gold and other metals have a code and no minor unit, so no amount can be in them.
 EXPONENTS = {item.code: item.exponent for item in Currency if item.exponent is not None}
 EXACT = Context(prec=28, traps=[Inexact, InvalidOperation])
 
-# ISO 8601 has more forms. These are the ones in Button's samples and clients,
-# and their close relatives.
+# ISO 8601 has more forms. These are the forms in Button's samples and client
+# libraries, and slight variations of them.
 TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
     r"(?:T(?P<time>\d\d:\d\d)(?:(?P<second>:\d\d)(?:[.,]\d+)?)?"
@@ -43,65 +45,65 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def integer(value: Any) -> str | None:
+def check_integer(value: Any) -> str | None:
     return None if is_integer(value) else "must be an integer"
 
 
-def order_total(value: Any) -> str | None:
-    return integer(value) or (
+def check_order_total(value: Any) -> str | None:
+    return check_integer(value) or (
         None if 0 <= value <= INT32 else f"must be from 0 to {INT32}"
     )
 
 
-def text(value: Any) -> str | None:
+def check_text(value: Any) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
     if not value:
         return "must not be empty"
-    # JSON can spell half of a surrogate pair, which is no character.
+    # JSON can spell half of a surrogate pair, which is not a character.
     is_unicode = value.encode(errors="replace").decode() == value
     return None if is_unicode else "must be Unicode"
 
 
-def short_text(value: Any) -> str | None:
-    return text(value) or (
+def check_short_text(value: Any) -> str | None:
+    return check_text(value) or (
         None if len(value) <= 255 else "must have at most 255 characters"
     )
 
 
-def ascii_text(value: Any) -> str | None:
-    return short_text(value) or (None if value.isascii() else "must be ASCII")
+def check_ascii_text(value: Any) -> str | None:
+    return check_short_text(value) or (None if value.isascii() else "must be ASCII")
 
 
-def currency(value: Any) -> str | None:
+def check_currency(value: Any) -> str | None:
     if isinstance(value, str) and value in EXPONENTS:
         return None
     return "must be an ISO 4217 code in upper case"
 
 
-def purchase_time(value: Any) -> str | None:
+def check_purchase_time(value: Any) -> str | None:
     match = TIME.fullmatch(value) if isinstance(value, str) else None
     if match and match["zone"] and parse_time(value):
         return None
     return "must be an ISO 8601 time with a time zone"
 
 
-def final_time(value: Any) -> str | None:
-    # Only of the purchase is it documented that the zone matters.
+def check_final_time(value: Any) -> str | None:
+    # Button documents a required time zone for the purchase date only.
     if isinstance(value, str) and parse_time(value):
         return None
     return "must be an ISO 8601 time"
 
 
 def parse_time(value: str) -> datetime | None:
-    """Return a time, by default in UTC, or None when there is no such time."""
+    """Return a time, in UTC if it names no zone, or None if it is not valid."""
     match = TIME.fullmatch(value)
     if match is None:
         return None
     time = (match["time"] or "00:00") + (match["second"] or ":00")
     zone = (match["zone"] or "Z").replace("Z", "+00").replace(":", "").ljust(5, "0")
     try:
-        # In the one form that Python 3.10 reads, too.
+        # Python 3.10 reads only this form.
         return datetime.fromisoformat(f"{match['date']}T{time}{zone[:3]}:{zone[3:]}")
     except ValueError:
         return None
@@ -112,50 +114,50 @@ def is_past(value: str) -> bool:
     return moment is not None and moment <= datetime.now(timezone.utc)
 
 
-def token(value: Any) -> str | None:
+def check_token(value: Any) -> str | None:
     if isinstance(value, str) and TOKEN.fullmatch(value):
         return None
     return "must be a URL-safe string of 1 to 255 characters"
 
 
-def sha256(value: Any) -> str | None:
+def check_sha256(value: Any) -> str | None:
     if isinstance(value, str) and SHA256.fullmatch(value):
         return None
     return "must be 64 hexadecimal digits"
 
 
-def boolean(value: Any) -> str | None:
+def check_boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be true or false"
 
 
-def channel(value: Any) -> str | None:
+def check_channel(value: Any) -> str | None:
     return None if value in ("app", "webview") else "must be app or webview"
 
 
-def category(value: Any) -> str | None:
-    if isinstance(value, list) and not any(map(text, value)):
+def check_category(value: Any) -> str | None:
+    if isinstance(value, list) and not any(map(check_text, value)):
         return None
     return "must be an array of strings"
 
 
-def attributes(value: Any) -> str | None:
-    if isinstance(value, dict) and not any(map(text, value.values())):
+def check_attributes(value: Any) -> str | None:
+    if isinstance(value, dict) and not any(map(check_text, value.values())):
         return None
     return "must be an object of strings"
 
 
-def customer(value: Any) -> str | None:
+def check_customer(value: Any) -> str | None:
     if not isinstance(value, dict):
         return "must be an object"
     return first_problem(value, CUSTOMER_RULES)
 
 
-def line_items(value: Any) -> str | None:
+def check_line_items(value: Any) -> str | None:
     if not isinstance(value, list):
         return "must be an array of objects"
     seen = set()
     for position, line in enumerate(value):
-        problem = line_item(line)
+        problem = check_line_item(line)
         if problem is None and line["identifier"] in seen:
             problem = ".identifier must be unique in the order"
         if problem is not None:
@@ -164,7 +166,7 @@ def line_items(value: Any) -> str | None:
     return None
 
 
-def line_item(value: Any) -> str | None:
+def check_line_item(value: Any) -> str | None:
     if not isinstance(value, dict):
         return " must be an object"
     if "identifier" not in value:
@@ -173,61 +175,63 @@ def line_item(value: Any) -> str | None:
 
 
 CUSTOMER_RULES: Rules = {
-    "id": text,
-    "email_sha256": sha256,
-    "device_id": text,
-    "is_new": boolean,
+    "id": check_text,
+    "email_sha256": check_sha256,
+    "device_id": check_text,
+    "is_new": check_boolean,
 }
-# Whether a line must have a total, and how large it may be, is not published.
-# Free samples are lines of 0, and discounts are negative ones.
+# Button does not publish whether a line needs a total, nor its limits. A free sample
+# has the total 0, and a discount has a negative one.
 LINE_ITEM_RULES: Rules = {
-    "identifier": text,
-    "total": integer,
-    "amount": integer,
-    "quantity": integer,
-    "description": text,
-    "sku": text,
-    "upc": text,
-    "category": category,
-    "attributes": attributes,
+    "identifier": check_text,
+    "total": check_integer,
+    "amount": check_integer,
+    "quantity": check_integer,
+    "description": check_text,
+    "sku": check_text,
+    "upc": check_text,
+    "category": check_category,
+    "attributes": check_attributes,
 }
 ORDER_RULES: Rules = {
-    "total": order_total,
-    "currency": currency,
-    "order_id": ascii_text,
-    "purchase_date": purchase_time,
-    "btn_ref": token,
-    "customer": customer,
-    "customer_order_id": short_text,
-    "line_items": line_items,
-    "partner_order_channel": channel,
-    "total_as_decimal": boolean,
-    "finalization_date": final_time,
+    "total": check_order_total,
+    "currency": check_currency,
+    "order_id": check_ascii_text,
+    "purchase_date": check_purchase_time,
+    "btn_ref": check_token,
+    "customer": check_customer,
+    "customer_order_id": check_short_text,
+    "line_items": check_line_items,
+    "partner_order_channel": check_channel,
+    "total_as_decimal": check_boolean,
+    "finalization_date": check_final_time,
 }
 REQUIRED = ("total", "currency", "order_id", "purchase_date")
 
 
 def first_problem(values: Mapping[str, Any], rules: Rules) -> str | None:
-    """Return what is wrong with an object, as ".key must be ...", or None."""
+    """Return the first problem of an object, as ".key must be ...", or None."""
     for key, value in values.items():
         if key not in rules:
             return f".{key} is not known"
         problem = rules[key](value)
         if problem is not None:
-            return f".{key}{join(problem)}"
+            return f".{key}{with_separator(problem)}"
     return None
 
 
-def join(problem: str) -> str:
+def with_separator(problem: str) -> str:
     return problem if problem[0] in ".[ " else f" {problem}"
 
 
-def check_order(body: Mapping[str, Any], *, known_currency: str = "") -> dict[str, Any]:
+def validate_order(
+    body: Mapping[str, Any], *, known_currency: str = ""
+) -> dict[str, Any]:
     """
     Return an order with its amounts in minor units.
 
-    An update may leave keys out, so it names the currency that is known. Raises
-    ``RefusedError`` at the first rule that is broken.
+    ``known_currency`` is the currency of the stored order in an update, which may
+    leave keys out. Raises ``RefusedError`` at the first rule that is broken.
     """
     values = dict(body)
     if not known_currency:
@@ -244,7 +248,8 @@ def check_order(body: Mapping[str, Any], *, known_currency: str = "") -> dict[st
 
 
 def in_minor_units(values: Mapping[str, Any], code: Any) -> dict[str, Any]:
-    problem = currency(code)
+    """Return an order whose decimal amounts are converted to minor units."""
+    problem = check_currency(code)
     if problem is not None:
         raise RefusedError(f"currency {problem}")
     converted = convert(values, code, ("total",), "")

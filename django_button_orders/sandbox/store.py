@@ -1,4 +1,4 @@
-"""The orders that the sandbox holds, and their life from open to the end."""
+"""The orders that the sandbox holds: open at first, finalized or deleted later."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
 
-from django_button_orders.sandbox.rules import check_order, is_past
+from django_button_orders.sandbox.rules import is_past, validate_order
 from django_button_orders.sandbox.wire import RefusedError
 
-# Button sets it for each brand; its documentation's example is a week.
+# Button sets this time for each brand. Its documentation has a week as the example.
 FINALIZATION = timedelta(days=7)
 
 Order = dict[str, Any]
@@ -19,54 +19,56 @@ Order = dict[str, Any]
 
 class Store:
     """
-    Orders by their ids. Its owner sees to it that one thread at a time uses it.
+    Hold orders by their order ids. The caller lets in one thread at a time.
 
-    Orders are replaced and not changed, so that a copy of the dict is a snapshot.
+    A change replaces the order's dict and never edits it, so that a copy of the
+    outer dict is a snapshot.
     """
 
     def __init__(self) -> None:
-        self.held: dict[str, Order] = {}
-        self.order_ids: dict[str, str] = {}
+        self.orders: dict[str, Order] = {}
+        self.by_button_id: dict[str, str] = {}
 
     def snapshot(self) -> dict[str, Order]:
-        return {key: as_of_now(order) for key, order in self.held.items()}
+        return {key: with_current_status(order) for key, order in self.orders.items()}
 
-    def order_id(self, key: str) -> str:
-        """Return our id, by which orders are held, for ours or Button's."""
-        return key if key in self.held else self.order_ids.get(key, key)
+    def resolve_id(self, key: str) -> str:
+        """Return the order id for ``key``, which is an order id or Button's id."""
+        return key if key in self.orders else self.by_button_id.get(key, key)
 
     def retrieve(self, key: str) -> Order:
-        order = self.held.get(self.order_id(key))
+        order = self.orders.get(self.resolve_id(key))
         if order is None:
             raise RefusedError("There is no such order.", HTTPStatus.NOT_FOUND)
-        return as_of_now(order)
+        return with_current_status(order)
 
     def retrieve_by_token(self, btn_ref: str) -> list[Order]:
         return [
-            as_of_now(order)
-            for order in self.held.values()
+            with_current_status(order)
+            for order in self.orders.values()
             if order["btn_ref"] == btn_ref
         ]
 
     def retrieve_changeable(self, key: str) -> Order:
+        """Return an order. Raises ``RefusedError`` if it is finalized or deleted."""
         order = self.retrieve(key)
         if order["status"] == "finalized":
             raise RefusedError("The order is finalized.", HTTPStatus.FORBIDDEN)
         if order["status"] == "deleted":
-            # Button does not say what follows a cancellation. For a caller the
-            # order is not there any more.
+            # Button does not document calls after a cancellation. The sandbox answers
+            # as if the order did not exist.
             raise RefusedError("The order is deleted.", HTTPStatus.NOT_FOUND)
         return order
 
     def create(self, body: Mapping[str, Any]) -> Order:
-        values = check_order(body)
+        values = validate_order(body)
         order_id = values["order_id"]
-        # A deleted order keeps its id, too: Button calls deletion permanent.
-        if order_id in self.held:
+        # A deleted order keeps its id, because Button calls deletion permanent.
+        if order_id in self.orders:
             raise RefusedError("The order exists already.", HTTPStatus.CONFLICT)
         button_order_id = f"btnorder-{token_hex(8)}"
-        self.order_ids[button_order_id] = order_id
-        return self.keep(
+        self.by_button_id[button_order_id] = order_id
+        return self.put(
             {
                 "button_order_id": button_order_id,
                 "order_id": order_id,
@@ -82,31 +84,31 @@ class Store:
 
     def update(self, key: str, body: Mapping[str, Any]) -> Order:
         """
-        Put the keys that are sent in place of those that are held.
+        Replace the fields that are sent, and leave the others as they are.
 
-        Button's examples send the total alone, while its guides want the whole
-        order; this does for both. Whether anything else than the id may not
-        change, is not published.
+        Button's examples send only the total, and its guides ask for the whole order.
+        Both work here. Button does not publish which fields cannot be changed; here
+        only ``order_id`` cannot.
         """
         order = self.retrieve_changeable(key)
-        values = check_order(body, known_currency=order["currency"])
+        values = validate_order(body, known_currency=order["currency"])
         if values.get("order_id", order["order_id"]) != order["order_id"]:
             raise RefusedError("order_id cannot be changed")
-        return self.keep({**order, **values})
+        return self.put({**order, **values})
 
     def cancel(self, key: str) -> None:
-        self.keep({**self.retrieve_changeable(key), "status": "deleted"})
+        self.put({**self.retrieve_changeable(key), "status": "deleted"})
 
     def finalize(self, key: str) -> None:
-        self.keep({**self.retrieve_changeable(key), "status": "finalized"})
+        self.put({**self.retrieve_changeable(key), "status": "finalized"})
 
-    def keep(self, order: Order) -> Order:
-        self.held[order["order_id"]] = order
-        return as_of_now(order)
+    def put(self, order: Order) -> Order:
+        self.orders[order["order_id"]] = order
+        return with_current_status(order)
 
 
-def as_of_now(order: Order) -> Order:
-    """Return a copy of an order, finalized if its time has come."""
+def with_current_status(order: Order) -> Order:
+    """Return a copy of an order, with the status "finalized" after its date."""
     is_final = order["status"] == "open" and is_past(order["finalization_date"])
     return {**order, "status": "finalized"} if is_final else {**order}
 

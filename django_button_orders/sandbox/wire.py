@@ -1,4 +1,4 @@
-"""What goes over the wire: requests, answers, and the JSON in both."""
+"""Requests and answers as values, Button's envelope, and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request, with the body that was read and the path as it was sent."""
+    """A request as it arrived, with its whole body and its path still encoded."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Request:
 
     @property
     def segments(self) -> list[str]:
-        """The path without its query. An encoded slash stays within its segment."""
+        """The parts of the path, decoded. An encoded slash does not split a part."""
         path = self.path.partition("?")[0].removeprefix("/")
         return [unquote(segment) for segment in path.split("/")]
 
@@ -39,11 +39,11 @@ class Request:
 @dataclass(frozen=True, kw_only=True)
 class ReceivedRequest:
     """
-    A request to the API, and what was answered.
+    A request to the API, and its answer.
 
-    ``path`` is as it was sent, ``headers`` are without the credentials, and
-    ``status`` is None where the connection was dropped instead. ``is_applied``
-    says whether the request had its effect, whatever was answered.
+    ``path`` is still encoded. ``headers`` lack the credentials. ``status`` is None if
+    the connection was dropped. ``is_applied`` is true if the request took effect,
+    whatever the answer was.
     """
 
     method: str
@@ -60,6 +60,8 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
+    """An answer before it is written to the connection."""
+
     status: int
     body: str
     content_type: str = JSON
@@ -67,7 +69,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """A request is not accepted; the message says why."""
+    """Refuse a request with ``status`` and a message that says why."""
 
     def __init__(
         self, message: str, status: int = HTTPStatus.BAD_REQUEST, **headers: str
@@ -82,23 +84,26 @@ class RefusedError(Exception):
 
 
 def ok(**values: Any) -> Answer:
-    """Return Button's envelope with one ``object``, a list ``objects``, or neither."""
+    """Return Button's success envelope, with an ``object`` or ``objects``."""
     return as_json({"meta": {"status": "ok"}, **values})
 
 
 def error(
     status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    # Button may add a type and details. None are published for orders.
+    """Return Button's error envelope."""
+    # Button may add a type and details, and publishes none for orders.
     envelope = {"meta": {"status": "error"}, "error": {"message": message}}
     return Answer(status=status, body=json.dumps(envelope), headers=headers or {})
 
 
 def as_json(value: Any) -> Answer:
+    """Return a value as a JSON answer with the status 200."""
     return Answer(status=HTTPStatus.OK, body=json.dumps(value))
 
 
 def not_allowed(*methods: str) -> RefusedError:
+    """Return the error for a method that a path does not have."""
     allowed = ", ".join(methods)
     return RefusedError(
         f"Only {allowed} here.", HTTPStatus.METHOD_NOT_ALLOWED, Allow=allowed
@@ -107,9 +112,9 @@ def not_allowed(*methods: str) -> RefusedError:
 
 def parse(raw_body: bytes, number: Callable[[str], Any]) -> Any:
     """
-    Return the value of a JSON text; ``number`` converts what is no integer.
+    Parse a JSON text. ``number`` converts the numbers that are not integers.
 
-    Raises ``ValueError`` when it is not UTF-8, or not JSON, as with NaN in it.
+    Raises ``ValueError`` if the text is not UTF-8 or not JSON. NaN is not JSON.
     """
     try:
         return json.loads(
@@ -123,7 +128,7 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON.")
 
 
-def finite(text: str) -> float:
+def to_finite_float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
         raise ValueError("The number is too large.")
@@ -131,7 +136,8 @@ def finite(text: str) -> float:
 
 
 def parse_or_none(raw_body: bytes) -> Any:
+    """Parse a JSON text. Returns None if it is not JSON."""
     try:
-        return parse(raw_body, finite)
+        return parse(raw_body, to_finite_float)
     except ValueError:
         return None

@@ -81,12 +81,12 @@ class ButtonTestCase(TestCase):
     def tell(self, order_id="0", **values):
         """Have Button know something else, as after a call that is not on record."""
         with self.sandbox.lock:
-            known = self.sandbox.store.held[order_id]
-            self.sandbox.store.held[order_id] = {**known, **values}
+            known = self.sandbox.store.orders[order_id]
+            self.sandbox.store.orders[order_id] = {**known, **values}
 
     def forget(self, order_id="0"):
         with self.sandbox.lock:
-            del self.sandbox.store.held[order_id]
+            del self.sandbox.store.orders[order_id]
 
     def compare(self, **options):
         """Compare, and return how many there were of what, and why it has ended."""

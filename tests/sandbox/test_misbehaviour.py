@@ -207,7 +207,7 @@ class MisbehaviourTests(SandboxTestCase):
         plan = Plan(rng=lambda: next(numbers))
         plan.add(Misbehaviour(status=503, times=9, chance=0.4))
 
-        taken = [plan.take("POST", "1").status for _ in range(4)]
+        taken = [plan.pop_matching("POST", "1").status for _ in range(4)]
 
         assert taken == [None, 503, None, 503]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.test import SimpleTestCase
 
-from django_button_orders.sandbox.rules import check_order
+from django_button_orders.sandbox.rules import validate_order
 from django_button_orders.sandbox.wire import RefusedError
 from tests.sandbox.utils import ORDER
 
@@ -117,28 +117,28 @@ def refuses(problem):
 
 class CheckOrderTests(SimpleTestCase):
     def test_good_orders(self):
-        assert check_order(ORDER) == ORDER
-        assert check_order(FULL) == FULL
+        assert validate_order(ORDER) == ORDER
+        assert validate_order(FULL) == FULL
 
     def test_good_values(self):
         for key, values in GOOD.items():
             for value in values:
                 body = {**FULL, key: value}
                 with self.subTest(key=key, value=value):
-                    assert check_order(body) == body
+                    assert validate_order(body) == body
 
     def test_required(self):
         for key in ORDER:
             body = {name: value for name, value in ORDER.items() if name != key}
             with self.subTest(key=key), refuses(f"^{key} is required$"):
-                check_order(body)
+                validate_order(body)
 
     def test_bad_values(self):
         for key, values in BAD.items():
             for value in values:
                 body = {**FULL, key: value}
                 with self.subTest(key=key, value=value), refuses(f"^{key}"):
-                    check_order(body)
+                    validate_order(body)
 
     def test_bad_lines(self):
         for key, values in BAD_LINE.items():
@@ -146,7 +146,7 @@ class CheckOrderTests(SimpleTestCase):
                 body = {**ORDER, "line_items": [LINE, {**FULL_LINE, key: value}]}
                 problem = rf"^line_items\[1\]\.{key} (must|is not)"
                 with self.subTest(key=key, value=value), refuses(problem):
-                    check_order(body)
+                    validate_order(body)
 
     def test_words(self):
         problems = {
@@ -159,18 +159,18 @@ class CheckOrderTests(SimpleTestCase):
         }
         for problem, values in problems.items():
             with self.subTest(problem=problem), refuses(f"^{problem}"):
-                check_order({**ORDER, **values})
+                validate_order({**ORDER, **values})
 
     def test_partial_update(self):
-        assert check_order({"total": 60}, known_currency="USD") == {"total": 60}
-        assert check_order({}, known_currency="USD") == {}
+        assert validate_order({"total": 60}, known_currency="USD") == {"total": 60}
+        assert validate_order({}, known_currency="USD") == {}
         with refuses("^total must be an integer$"):
-            check_order({"total": None}, known_currency="USD")
+            validate_order({"total": None}, known_currency="USD")
 
 
 class DecimalTests(SimpleTestCase):
     def check(self, **values):
-        return check_order({**ORDER, "total_as_decimal": True, **values})
+        return validate_order({**ORDER, "total_as_decimal": True, **values})
 
     def test_order_and_lines(self):
         line = {"identifier": "a", "total": Decimal("-54.1"), "amount": 27}
@@ -228,7 +228,7 @@ class DecimalTests(SimpleTestCase):
     def test_currency_is_the_order_s(self):
         body = {"total": Decimal("1.234"), "total_as_decimal": True}
 
-        assert check_order(body, known_currency="KWD") == {"total": 1234}
+        assert validate_order(body, known_currency="KWD") == {"total": 1234}
 
     def test_not_asked_for(self):
         assert self.check(total=300, total_as_decimal=False)["total"] == 300

@@ -1,0 +1,183 @@
+"""Button without HTTP: the orders, the requests received and the planned failures."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django_button_orders.sandbox.api import OrderAPI
+from django_button_orders.sandbox.misbehaviour import (
+    Misbehaviour,
+    Plan,
+    is_duration,
+    is_success,
+)
+from django_button_orders.sandbox.store import Store
+from django_button_orders.sandbox.wire import (
+    JSON,
+    Answer,
+    ReceivedRequest,
+    RefusedError,
+    Request,
+    parse_or_none,
+)
+
+Listener = Callable[[ReceivedRequest], None]
+
+
+class FakeButton:
+    """
+    Answer the Order API's requests, and fail on demand. Many threads may share it.
+
+    Each answer takes ``latency`` seconds, as over a network. ``listener`` is called
+    with each request before the request is answered. ``rng`` returns numbers from 0
+    to below 1; it decides which requests fail when a misbehaviour has a ``chance``.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        latency: float,
+        listener: Listener,
+        rng: Callable[[], float],
+    ) -> None:
+        # The key is the user name of Basic authentication, which a colon would end.
+        if not re.fullmatch(r"[!-9;-~]+", api_key):
+            raise ValueError("api_key must be printable ASCII, without a colon")
+        if not is_duration(latency):
+            raise ValueError("latency must be seconds from 0 to a day")
+        self.api_key = api_key
+        self.latency = latency
+        self.listener = listener
+        self.rng = rng
+        self.lock = threading.RLock()
+        # Setting this event drops the requests that are waiting for their answer.
+        self.stopping = threading.Event()
+        self.reset()
+
+    @property
+    def orders(self) -> dict[str, dict[str, Any]]:
+        """A copy of the orders by order id, with amounts in minor units."""
+        with self.lock:
+            return self.store.snapshot()
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """A copy of the list of requests to the API, oldest first."""
+        with self.lock:
+            return list(self.received)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of orders and requests. Cheap enough to poll."""
+        with self.lock:
+            return {"orders": len(self.store.orders), "requests": len(self.received)}
+
+    def misbehave(  # noqa: PLR0913 - the ways in which a server can fail
+        self,
+        *,
+        times: int = 1,
+        status: int | None = None,
+        body: str | None = None,
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        chance: float = 1.0,
+        drop: str = "",
+        apply: bool | None = None,
+        method: str = "",
+        order_id: str = "",
+    ) -> None:
+        """
+        Plan a failure of the next ``times`` matching requests.
+
+        ``method`` and ``order_id`` restrict which requests match; each matching
+        request fails with the probability ``chance``.
+
+        The answer comes after ``delay`` seconds, with ``status``, ``body`` (of type
+        ``content_type``) and ``headers`` in place of the usual ones. ``drop`` closes
+        the connection "before" or "after" the request takes effect. ``apply`` sets
+        whether a request that is answered with ``status`` takes effect; by default
+        it does if the status is 2xx.
+        """
+        misbehaviour = Misbehaviour(
+            times=times,
+            status=status,
+            body=body,
+            content_type=content_type,
+            headers={} if headers is None else headers,
+            delay=delay,
+            chance=chance,
+            drop=drop,
+            apply=apply,
+            method=method,
+            order_id=order_id,
+        )
+        with self.lock:
+            self.plan.add(misbehaviour)
+
+    def clear_misbehaviour(self) -> None:
+        """Cancel all planned failures."""
+        with self.lock:
+            self.plan = Plan(self.rng)
+
+    def finalize(self, order_id: str) -> None:
+        """Refuse changes of an order from now on. Raises ``LookupError``."""
+        with self.lock:
+            try:
+                self.store.finalize(order_id)
+            except RefusedError as exc:
+                raise LookupError(f"No order {order_id!r} is open: {exc}") from exc
+
+    def reset(self) -> None:
+        """Delete all orders, requests and planned failures."""
+        with self.lock:
+            self.store = Store()
+            self.api = OrderAPI(self.store, self.api_key)
+            self.plan = Plan(self.rng)
+            self.received: list[ReceivedRequest] = []
+
+    def answer(self, request: Request) -> Answer | None:
+        """Return the answer to a request, or None to drop the connection."""
+        stopping = self.stopping
+        with self.lock:
+            order_id = self.api.find_order_id(request)
+            misbehaviour = self.plan.pop_matching(request.method, order_id)
+        # One half of the latency is the request's way, the other half the answer's.
+        if stopping.wait(self.latency / 2 + misbehaviour.delay):
+            return None
+        with self.lock:
+            usual = self.api.answer(request) if misbehaviour.is_applied else None
+            answer = misbehaviour.answer(usual)
+            self.record(request, order_id, usual, answer)
+        return None if stopping.wait(self.latency / 2) else answer
+
+    def record(
+        self,
+        request: Request,
+        order_id: str,
+        usual: Answer | None,
+        answer: Answer | None,
+    ) -> None:
+        """Add a request to ``requests``, without its credentials."""
+        received = ReceivedRequest(
+            method=request.method,
+            path=request.path,
+            headers={
+                name: value
+                for name, value in request.headers.items()
+                if name.lower() != "authorization"
+            },
+            body=parse_or_none(request.raw_body),
+            raw_body=request.raw_body,
+            status=None if answer is None else int(answer.status),
+            at=request.at,
+            order_id=order_id,
+            answer="" if answer is None else answer.body,
+            is_applied=usual is not None and is_success(usual.status),
+        )
+        self.received.append(received)
+        self.listener(received)
