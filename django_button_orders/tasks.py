@@ -30,7 +30,6 @@ from django_button_orders.doorbell import Publisher, Ring
 from django_button_orders.models import databases
 from django_button_orders.monitoring import snapshot
 from django_button_orders.operations import orders, retention
-from django_button_orders.operations.retention import prune_differences
 from django_button_orders.reconcile.recent import compare_recent
 
 if TYPE_CHECKING:
@@ -211,11 +210,8 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 def prune_submissions() -> None:
     """Forget bodies first, submissions and differences later, as the settings say."""
     databases.in_each_database(
-        lambda alias: retention.prune_submissions(
-            using=alias, is_stopped=shutdown.is_ending
-        )
+        lambda alias: retention.prune(using=alias, is_stopped=shutdown.is_ending)
     )
-    databases.in_each_database(lambda alias: prune_differences(using=alias))
 
 
 @shared_task(base=QueuedTask, name=RECONCILE_ORDERS, ignore_result=True)

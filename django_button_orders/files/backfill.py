@@ -22,7 +22,7 @@ from django_button_orders.files.lines import (
 from django_button_orders.files.tables import OrderIds, Table
 from django_button_orders.models import PAYLOAD_FIELDS, as_stored
 from django_button_orders.models.databases import now_of
-from django_button_orders.operations.batches import LARGEST_BATCH, Batch, kept
+from django_button_orders.operations.batches import LARGEST_BATCH, Batch, first_errors
 from django_button_orders.report.objects import OrderReport
 
 COLUMNS = ("account", "order_id", *PAYLOAD_FIELDS)
@@ -70,7 +70,7 @@ class FileBackfill:
             # A table has been read once by now, which may take a while.
             is_more = not self.is_stopped()
             while is_more and self.left != 0:
-                batch = Batch(using=self.using, names=COLUMNS, shared=shared)
+                batch = Batch(using=self.using, columns=COLUMNS, shared=shared)
                 is_more = self.fill(batch, entries)
                 if batch.seen:
                     self.write(batch)
@@ -102,11 +102,11 @@ class FileBackfill:
 
     def write(self, batch: Batch) -> None:
         if self.dry_run:
-            batch.try_out()
+            batch.dry_run()
         else:
             batch.write()
         self.counts += batch.counts
-        self.errors = kept(self.errors + batch.errors)
+        self.errors = first_errors(self.errors + batch.errors)
 
     def entries(self, stack: ExitStack) -> Iterator[Entry]:
         """Begin to read. Raises ``UnreadableFileError``."""

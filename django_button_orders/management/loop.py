@@ -21,10 +21,7 @@ from django_button_orders.models.databases import (
 )
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import note_sweep
-from django_button_orders.operations.retention import (
-    prune_differences,
-    prune_submissions,
-)
+from django_button_orders.operations.retention import prune
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.report.privacy import describe_for_log
 
@@ -199,9 +196,7 @@ class Loop:
         def is_over() -> bool:
             return self.stop.is_set or self.clock() >= ends
 
-        is_complete = prune_submissions(using=alias, is_stopped=is_over).is_complete
-        prune_differences(using=alias)
-        return is_complete
+        return prune(using=alias, is_stopped=is_over).is_complete
 
 
 def close_broken_connections() -> None:

@@ -1,4 +1,4 @@
-"""Letting paused accounts go on."""
+"""Resume accounts that were paused because Button refused their API key."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ def resume_accounts(
     paused: PausedAccountQuerySet, *, trigger: str, user_id: str | None = None
 ) -> list[PausedAccount]:
     """
-    Let accounts go on whose key has been corrected, and return those resumed.
+    Resume accounts whose API key was corrected, and return the resumed ones.
 
-    Once that is committed, what waited for the key is due. A key that is still
-    refused costs no attempt: the first answer pauses its account again.
+    After the commit, the orders that waited for the key are due. If Button still
+    refuses the key, its first answer pauses the account again, and no order loses an
+    attempt.
     """
     resumed = []
     for pause in paused:
-        # A worker may have found out just now that the key works again.
+        # A worker may have lifted the pause since it was read.
         if paused.filter(pk=pause.pk).delete()[0]:
-            go_on_after_commit(pause, trigger=trigger, user_id=user_id)
+            make_due_after_commit(pause, trigger=trigger, user_id=user_id)
             resumed.append(pause)
     return resumed
 
 
-def go_on_after_commit(
+def make_due_after_commit(
     pause: PausedAccount, *, trigger: str, user_id: str | None
 ) -> None:
     using = pause._state.db or DEFAULT_DB_ALIAS
 
-    def go_on() -> None:
+    def make_due() -> None:
         make_waiting_due(pause.account, using=using)
         rows = ButtonOrder.objects.using(using).due().filter(account=pause.account)
         due = rows.order_by("next_attempt_at", "pk").first()
         if due is not None:
-            # Who answers a ring reports what else is due.
+            # The worker that gets the ring also reports the other due orders.
             doorbell.ring(due.pk, using=using, trigger=trigger, user_id=user_id)
 
-    transaction.on_commit(go_on, using=using, robust=True)
+    transaction.on_commit(make_due, using=using, robust=True)

@@ -1,4 +1,10 @@
-"""Making rows for orders that were there before this app, or slipped past it."""
+"""
+Add due rows for a shop's orders that have none.
+
+Such orders are older than this app, or were saved without a signal. ``run`` reads the
+orders page by page: it identifies the orders of a page, and writes their rows in one
+batch, together with the checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,7 @@ from django_button_orders.operations.batches import (
     LOCK_WAITS,
     Batch,
     as_parameter,
-    kept,
+    first_errors,
 )
 from django_button_orders.outbox.adapters import OrderAdapter
 from django_button_orders.outbox.identity import RowKey, refuse_long_account
@@ -30,7 +36,7 @@ COLUMNS = ("account", "order_id", "source_id")
 def checkpoint_name(
     adapter: OrderAdapter, since: datetime | None, until: datetime | None
 ) -> str:
-    """Return what tells a run through some orders from one through others."""
+    """Return a name that is the same for each run through the same orders."""
     words = ["backfill", adapter.model._meta.label]
     for name, moment in (("since", since), ("until", until)):
         if moment is not None:
@@ -41,11 +47,11 @@ def checkpoint_name(
 @dataclass(kw_only=True)
 class Backfill:
     """
-    A run through a shop's orders, which makes due rows for those without one.
+    A run through a shop's orders that adds due rows for those without one.
 
-    An order that has a row is left alone, so it is safe to do this twice.
-    ``order_ids`` and ``limit`` narrow the orders down. A dry run only counts.
-    With a ``checkpoint``, it goes on from there, and writes down how far it is.
+    It never changes an existing row, so it is safe to repeat. ``order_ids`` and
+    ``limit`` select orders. A dry run only counts. With a ``checkpoint``, the run
+    starts there, and moves the checkpoint on with each batch.
     """
 
     adapter: OrderAdapter
@@ -62,45 +68,46 @@ class Backfill:
         self.wanted = set(self.order_ids)
         self.seen = 0
         self.is_done = False
-        # Of the whole run, also of what was done before it was interrupted.
+        # These include what an interrupted run counted before its checkpoint.
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self.start = ""
-        kind = content_types(self.using).get_for_model(self.adapter.model)
-        # By its key: it may live in another database than the row.
-        self.shared: dict[str, Any] = {"source_type_id": kind.pk}
+        source_type = content_types(self.using).get_for_model(self.adapter.model)
+        # By its key, because the content type may be in another database than the row.
+        self.shared: dict[str, Any] = {"source_type_id": source_type.pk}
         if self.checkpoint is not None:
-            self.go_on_from(self.checkpoint)
-        # Without what build() needs, until the cheap hooks turn out to need it.
+            self.resume_at(self.checkpoint)
+        # Relations that build() needs are fetched only once a hook reads them.
         self.source = self.orders.prefetch_related(None)
 
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
+    def resume_at(self, checkpoint: Checkpoint) -> None:
         if not self.dry_run:
             self.counts.update(checkpoint.counts)
             self.errors = list(checkpoint.errors)
         self.start = checkpoint.position
-        # Due since the run began, its rows are older than those of new orders, and
-        # a part of each claim is for the newest.
+        # All rows of a run are due since the run began. They are older than the rows
+        # of new orders, for which each claim has reserved room.
         self.shared["next_attempt_at"] = as_parameter(
             "next_attempt_at", checkpoint.started_at, using=self.using
         )
 
     def run(self) -> Iterator[Batch]:
-        """Do it, and yield what became of the orders, batch by batch."""
+        """Add the missing rows, and yield each batch after it is committed."""
         for page in self.pages(after=self.start):
-            yield self.do(page)
-            if self.is_enough:
+            yield self.write(page)
+            if self.left == 0:
                 return
-        if self.start and not keys_grow(self.adapter.model):
-            # Orders that came since the run began may have keys anywhere.
+        if self.start and not has_growing_keys(self.adapter.model):
+            # Orders that were saved since the run began may have keys before its
+            # checkpoint.
             for page in self.pages(until=self.start):
-                yield self.do_again(page)
-                if self.is_enough:
+                yield self.write_new(page)
+                if self.left == 0:
                     return
         self.is_done = True
 
     def total(self) -> int | None:
-        """Return how many orders there are to go through, for a progress bar."""
+        """Return the number of orders that a progress bar should expect, if known."""
         if self.wanted:
             return None
         orders = self.source
@@ -110,15 +117,11 @@ class Backfill:
         return count if self.limit is None else min(count, self.limit)
 
     @property
-    def is_enough(self) -> bool:
-        return self.left == 0
-
-    @property
     def left(self) -> int | None:
+        """Return how many orders the limit still allows, or None without a limit."""
         return None if self.limit is None else self.limit - self.seen
 
     def pages(self, *, after: str = "", until: str = "") -> Iterator[list[Any]]:
-        """Yield the orders by key, so that the last page costs what the first does."""
         size = min(self.batch_size, LARGEST_BATCH)
         bounds = {"pk__lte": self.key(until)} if until else {}
         if after:
@@ -131,23 +134,24 @@ class Backfill:
         field: Any = self.adapter.model._meta.pk
         return field.to_python(text)
 
-    def do(self, page: list[Any]) -> Batch:
-        batch, last = self.identify(page, most=self.left)
+    def write(self, page: list[Any]) -> Batch:
+        """Add the rows of a page, and move the checkpoint on in one transaction."""
+        batch, last = self.identify(page, limit=self.left)
         if self.dry_run:
-            batch.try_out()
+            batch.dry_run()
         else:
-            batch.write(and_also=lambda: self.note(batch, last))
+            batch.write(then=lambda: self.advance(batch, last))
         self.add_up(batch)
         return batch
 
-    def do_again(self, page: list[Any]) -> Batch:
-        """Do orders that were done before: what counts is what is new."""
+    def write_new(self, page: list[Any]) -> Batch:
+        """Add the rows of orders saved since the run began, and count only those."""
         batch, _ = self.identify(page)
         batch.counts, batch.errors = Counter(), []
         if self.left is not None:
             batch.rows = batch.new_rows()[: self.left]
         if self.dry_run:
-            batch.try_out()
+            batch.dry_run()
         else:
             batch.write()
         del batch.counts["already_there"]
@@ -155,79 +159,80 @@ class Backfill:
         self.add_up(batch)
         return batch
 
-    def note(self, batch: Batch, last: Any) -> None:
-        """Write down how far this is, in the transaction of the batch."""
+    def advance(self, batch: Batch, last: Any) -> None:
         if self.checkpoint is not None:
             self.checkpoint.advance(
                 position=key_of(last),
                 counts=self.counts + batch.counts,
-                errors=kept(self.errors + batch.errors),
+                errors=first_errors(self.errors + batch.errors),
             )
 
     def add_up(self, batch: Batch) -> None:
         self.seen += batch.seen
         self.counts += batch.counts
-        self.errors = kept(self.errors + batch.errors)
+        self.errors = first_errors(self.errors + batch.errors)
 
     def identify(
-        self, page: list[Any], *, most: int | None = None
+        self, page: list[Any], *, limit: int | None = None
     ) -> tuple[Batch, Any]:
-        """Return a batch of the orders that are wanted, and the last one looked at."""
+        """Return a batch of the wanted orders, and the last order that was read."""
         batch = Batch(
             using=self.using,
-            names=COLUMNS,
+            columns=COLUMNS,
             shared=self.shared,
             lock_waits=self.lock_waits,
         )
         order = None
-        with connections[self.using].execute_wrapper(self.note_query):
+        with connections[self.using].execute_wrapper(self.prefetch_from_now_on):
             for order in page:
                 self.identify_one(order, batch)
-                if batch.seen == most:
+                if batch.seen == limit:
                     break
         return batch, order
 
-    def note_query(self, execute: Any, *args: Any) -> Any:
-        # One query for each relation, rather than one for each order.
+    def prefetch_from_now_on(self, execute: Any, *args: Any) -> Any:
+        """Fetch relations for whole pages, since a hook asks the database."""
         self.source = self.orders
         return execute(*args)
 
     def identify_one(self, order: Any, batch: Batch) -> None:
-        identity, error, is_known = RowKey(self.adapter, order), "", False
+        """Add an order's row to the batch, or count why it gets none."""
+        key, error, has_id = RowKey(self.adapter, order), "", False
         try:
-            is_known = self.find(identity)
-            refuse_long_account(identity)
-        except Exception as exc:  # noqa: BLE001 - counted and told; the rest goes on
+            has_id = self.resolve(key)
+            refuse_long_account(key)
+        except Exception as exc:  # noqa: BLE001 - it is counted, and the rest goes on
             if isinstance(exc, (OperationalError, InterfaceError)):
-                self.see_that_it_answers()
-            error = describe_exception(exc, identity.asking)
-        if self.wanted and identity.order_id not in self.wanted:
+                self.check_database()
+            error = describe_exception(exc, key.asking)
+        if self.wanted and key.order_id not in self.wanted:
             return
         batch.seen += 1
         if error:
-            batch.refuse(f"{identity.order_id}: {error}")
-        elif is_known and identity.is_reportable:
-            batch.rows.append((identity.account, identity.order_id, str(order.pk)))
+            batch.reject(f"{key.order_id}: {error}")
+        elif has_id and key.is_reportable:
+            batch.rows.append((key.account, key.order_id, str(order.pk)))
         else:
             batch.counts["not_reportable"] += 1
 
-    def find(self, identity: RowKey) -> bool:
+    def resolve(self, key: RowKey) -> bool:
         try:
-            # For adapters that ask the database.
+            # An adapter's hook may query the database.
             with LazySavepoint(self.using):
-                return identity.find()
+                return key.find()
         except OperationalError:
-            # Something that passes, or wrong SQL, which SQLite and MySQL call so, too.
+            # A second try tells a passing error from wrong SQL: SQLite and MySQL
+            # raise this error for both.
             with LazySavepoint(self.using):
-                return identity.find()
+                return key.find()
 
-    def see_that_it_answers(self) -> None:
-        """Raise if the database is away, which says nothing about an order."""
+    def check_database(self) -> None:
+        """Raise if the database is away: no order is to blame for that."""
         ButtonOrder.objects.using(self.using).exists()
 
 
-def keys_grow(model: type[Model]) -> bool:
-    """Return whether a new order has a greater key than those before it."""
+def has_growing_keys(model: type[Model]) -> bool:
+    """Return whether a new order's key is greater than those of older orders."""
     key: Any = model._meta.pk
     while key.remote_field:
         key = key.target_field

@@ -1,4 +1,4 @@
-"""Rows of orders that are made many at a time, and what became of the orders."""
+"""Insert the rows of many orders in one transaction, and count what it did."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.models.bulk import bulk_sql_for
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 
-# Reasons that are kept to be shown; all are counted.
-KEPT_ERRORS = 10
-# Seconds until a batch is tried again, when somebody has locked what it needs.
+# Error messages that a run shows; the counts have all errors.
+MAX_ERRORS = 10
+# Seconds before each new try of a batch whose locks another transaction held.
 LOCK_WAITS = (0.1, 1.0, 5.0, 15.0, 60.0)
-# Less than PostgreSQL waits before it looks for a deadlock, and ends it at the
-# expense of one of both: it must not be the shop.
-GIVE_WAY = "SET LOCAL lock_timeout = '500ms'"
-
-# Databases have their limits for one statement.
+# PostgreSQL looks for a deadlock after one second, and ends one of the transactions.
+# This one must give up earlier, so that PostgreSQL never ends the shop's.
+SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
+# Databases limit the size of a statement.
 LARGEST_BATCH = 10_000
 
 
 @dataclass(kw_only=True)
 class Batch:
     """
-    Some orders, and the rows that they must have.
+    The rows that some orders need, and the counts of what became of the orders.
 
-    ``rows`` are values of the columns ``names``, of which account and order id
-    are the first two, and ``shared`` are what all of them have, as the database
-    takes it.
+    ``rows`` have the values of ``columns``; the first two columns are the account
+    and the order ID. ``shared`` has the columns that are the same in all rows, as
+    the database takes them. ``seen`` counts the orders that the batch stands for.
     """
 
     using: str
-    names: Sequence[str]
+    columns: Sequence[str]
     shared: Mapping[str, Any] = field(default_factory=dict)
     rows: list[Sequence[Any]] = field(default_factory=list)
     seen: int = 0
@@ -50,36 +49,37 @@ class Batch:
     def order_ids(self) -> set[str]:
         return {row[1] for row in self.rows}
 
-    def refuse(self, error: str) -> None:
+    def reject(self, error: str) -> None:
+        """Count an order for which no row can be added."""
         self.counts["invalid"] += 1
-        self.errors = kept([*self.errors, error])
+        self.errors = first_errors([*self.errors, error])
 
     def queryset(self) -> ButtonOrderQuerySet:
-        """Return the rows of these orders, new or not."""
+        """Return the rows of these orders that the database has, new or old."""
         accounts = {row[0] for row in self.rows}
         rows = ButtonOrder.objects.using(self.using)
         return rows.filter(account__in=accounts, order_id__in=self.order_ids)
 
-    def write(self, and_also: Callable[[], object] = lambda: None) -> None:
+    def write(self, then: Callable[[], object] = lambda: None) -> None:
         """
-        Make the rows that are not there, and count them.
+        Add the missing rows, and count them.
 
-        What is done ``and_also`` is in the same transaction, and finds the counts.
+        Calls ``then`` in the same transaction, after the rows are counted.
         """
         counts = self.counts
         for seconds in (*self.lock_waits, None):
             self.counts = counts.copy()
             try:
                 with transaction.atomic(using=self.using):
-                    self.count(self.insert())
-                    and_also()
+                    self.add_counts(self.insert())
+                    then()
                 break
             except OperationalError:
-                if seconds is None or not may_try_again(self.using):
+                if seconds is None or not may_retry(self.using):
                     raise
                 time.sleep(seconds)
         if settings.DEBUG:
-            # Django would keep the texts of thousands of such statements.
+            # Django would hold thousands of such statements in memory.
             reset_queries()
 
     def insert(self) -> int:
@@ -87,31 +87,32 @@ class Batch:
             return 0
         if connections[self.using].vendor == "postgresql":
             with connections[self.using].cursor() as cursor:
-                cursor.execute(GIVE_WAY)
+                cursor.execute(SHORT_LOCK_TIMEOUT)
         statements = bulk_sql_for(self.using)
-        return statements.add_orders(self.names, self.rows, self.shared)
+        return statements.add_orders(self.columns, self.rows, self.shared)
 
-    def try_out(self) -> None:
-        """Count the rows that are not there, and make none."""
-        self.count(len({tuple(row[:2]) for row in self.new_rows()}))
+    def dry_run(self) -> None:
+        """Count the missing rows, and add none."""
+        self.add_counts(len({tuple(row[:2]) for row in self.new_rows()}))
 
     def new_rows(self) -> list[Sequence[Any]]:
+        """Return the rows that the database does not have."""
         known = set(self.queryset().values_list("account", "order_id"))
         return [row for row in self.rows if tuple(row[:2]) not in known]
 
-    def count(self, created: int) -> None:
+    def add_counts(self, created: int) -> None:
         self.counts["created"] += created
         self.counts["already_there"] += len(self.rows) - created
 
 
-def may_try_again(using: str) -> bool:
-    """Return whether the database is there, and nobody else's transaction around."""
+def may_retry(using: str) -> bool:
+    """Return whether the database answers, outside of any caller's transaction."""
     connection = connections[using]
     return not connection.in_atomic_block and bool(connection.is_usable())
 
 
-def kept(errors: list[str]) -> list[str]:
-    return errors[:KEPT_ERRORS]
+def first_errors(errors: list[str]) -> list[str]:
+    return errors[:MAX_ERRORS]
 
 
 def as_parameter(name: str, value: Any, *, using: str) -> Any:

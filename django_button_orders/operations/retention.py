@@ -1,8 +1,8 @@
 """
-Forgetting: what was sent and answered first, that it was later.
+Prune what is old: first empty the bodies of submissions, later delete them.
 
-What a pending row needs is kept: all of its submissions. A person who looks at
-why it waits sees what Button was told and what it said, however long ago.
+A pending order keeps all of its submissions, however old: an operator who looks at why
+it waits needs to see what was sent and what Button answered.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ Submissions = QuerySet[Submission]
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """For how many days what was sent for some accounts is kept."""
+    """The number of days for which some accounts keep bodies and submissions."""
 
     bodies_days: int
     submissions_days: int
     accounts: Q
 
     def deletable(self, using: str) -> Submissions:
-        return self.settled(using).filter(started_at__lt=ago(self.submissions_days))
+        return self.prunable(using).filter(started_at__lt=ago(self.submissions_days))
 
     def emptiable(self, using: str) -> Submissions:
-        """Return those that have bodies to lose, and are not deletable."""
-        return self.settled(using).filter(
-            # In SQLite, the index is not used for the test of a bare boolean.
+        """Return submissions that have old bodies, but are too young to delete."""
+        return self.prunable(using).filter(
+            # SQLite uses the index for this test, but not for a bare boolean.
             has_bodies__in=[True],
             started_at__lt=ago(self.bodies_days),
             started_at__gte=ago(self.submissions_days),
         )
 
-    def settled(self, using: str) -> Submissions:
+    def prunable(self, using: str) -> Submissions:
         submissions = Submission.objects.using(using).filter(self.accounts)
         return submissions.exclude(button_order__status=ButtonOrder.Status.PENDING)
 
@@ -59,9 +59,9 @@ def find_retentions(
     *, bodies_days: int | None = None, submissions_days: int | None = None
 ) -> list[Retention]:
     """
-    Return what the settings say, or these days for all accounts.
+    Return the retentions of the settings. Arguments override them for all accounts.
 
-    Rows of accounts that are gone from the settings go with the default one.
+    Accounts that are no longer in the settings have the default account's retention.
     """
     groups: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     for name in account_names():
@@ -75,13 +75,13 @@ def find_retentions(
         Retention(
             bodies_days=days[0],
             submissions_days=days[1],
-            accounts=rows_of(names, others=set(account_names()) - set(names)),
+            accounts=accounts_in(names, others=set(account_names()) - set(names)),
         )
         for days, names in groups.items()
     ]
 
 
-def rows_of(names: list[str], *, others: set[str]) -> Q:
+def accounts_in(names: list[str], *, others: set[str]) -> Q:
     if DEFAULT_ACCOUNT not in names:
         return Q(button_order__account__in=names)
     return ~Q(button_order__account__in=sorted(others)) if others else Q()
@@ -89,7 +89,7 @@ def rows_of(names: list[str], *, others: set[str]) -> Q:
 
 @dataclass(kw_only=True)
 class PruneResult:
-    """What was pruned, and whether nothing is left."""
+    """The numbers of what was pruned, and whether all of it was."""
 
     bodies_emptied: int = 0
     submissions_deleted: int = 0
@@ -102,29 +102,31 @@ class PruneResult:
         return self
 
 
-def prune_submissions(
+def prune(
     *,
     using: str,
     retentions: list[Retention] | None = None,
     batch_size: int = CHUNK,
     is_stopped: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int], object] = lambda count: None,
 ) -> PruneResult:
     """
-    Delete the oldest submissions, and empty the bodies of old ones.
+    Prune the submissions, and then the differences, of one database.
 
-    In short transactions, until there is nothing left or ``is_stopped()``; what
-    is done until then stays done. ``progress`` is called with how many were
-    pruned just now.
+    Works in short transactions, each of which stays when ``is_stopped()`` ends the
+    work between two of them. Calls ``progress`` with the number of each chunk.
     """
-    pruning = Pruner(
+    pruner = Pruner(
         using=using, batch_size=batch_size, is_stopped=is_stopped, progress=progress
     )
-    return pruning.run(find_retentions() if retentions is None else retentions)
+    result = pruner.run(find_retentions() if retentions is None else retentions)
+    if result.is_complete:
+        prune_differences(using=using)
+    return result
 
 
 def count_prunable(*, using: str, retentions: list[Retention]) -> PruneResult:
-    """Return what ``prune_submissions`` would do."""
+    """Return the numbers of what ``prune`` would empty and delete."""
     return PruneResult(
         bodies_emptied=sum(item.emptiable(using).count() for item in retentions),
         submissions_deleted=sum(item.deletable(using).count() for item in retentions),
@@ -141,41 +143,41 @@ def empty_bodies(submissions: Submissions) -> int:
 
 @dataclass(kw_only=True)
 class Pruner:
-    """Prunes in one database, chunk by chunk."""
+    """Deletes and empties the old submissions of one database, chunk by chunk."""
 
     using: str
     batch_size: int
     is_stopped: Callable[[], bool]
     progress: Callable[[int], object]
-    pruned: PruneResult = field(default_factory=PruneResult)
+    result: PruneResult = field(default_factory=PruneResult)
 
     def run(self, retentions: list[Retention]) -> PruneResult:
         for retention in retentions:
-            self.pruned.submissions_deleted += self.act_on(
+            self.result.submissions_deleted += self.prune(
                 retention.deletable(self.using), delete_rows
             )
-            self.pruned.bodies_emptied += self.act_on(
+            self.result.bodies_emptied += self.prune(
                 retention.emptiable(self.using), empty_bodies
             )
-        return self.pruned
+        return self.result
 
-    def act_on(
-        self, submissions: Submissions, act: Callable[[Submissions], int]
+    def prune(
+        self, submissions: Submissions, action: Callable[[Submissions], int]
     ) -> int:
-        done = 0
-        for pks in self.pages(submissions) if self.pruned.is_complete else ():
+        count = 0
+        for pks in self.pages(submissions) if self.result.is_complete else ():
             began = time.monotonic()
-            changed = self.change(submissions, pks, act)
-            done += changed
-            self.progress(changed)
-            # Not before: whoever has little time would never get anywhere.
+            pruned = self.prune_chunk(submissions, pks, action)
+            count += pruned
+            self.progress(pruned)
+            # Asked after a chunk, so that even a run without time prunes something.
             if self.is_stopped():
-                self.pruned.is_complete = False
+                self.result.is_complete = False
                 break
-            # The shop waits for the same disk, and in SQLite for the same lock:
-            # it gets as much of their time.
+            # The shop needs the same disk, and in SQLite the same lock, so it gets
+            # as much time as the chunk took.
             time.sleep(time.monotonic() - began)
-        return done
+        return count
 
     def pages(self, submissions: Submissions) -> Iterator[list[int]]:
         """
@@ -195,25 +197,25 @@ class Pruner:
                 keys.filter(later, started_at__gte=started_at)[: self.batch_size]
             )
 
-    def change(
+    def prune_chunk(
         self,
         submissions: Submissions,
         pks: list[int],
-        act: Callable[[Submissions], int],
+        action: Callable[[Submissions], int],
     ) -> int:
         with transaction.atomic(using=self.using):
             if connections[self.using].features.has_select_for_update_skip_locked:
-                # A shop that deletes one of the orders must not keep us, nor we
-                # it. The next run finds what is left.
+                # A shop that deletes one of the orders must not wait for this, nor
+                # this for the shop. The next run finds the skipped submissions.
                 rows = Submission.objects.using(self.using).filter(pk__in=pks)
                 free = rows.select_for_update(skip_locked=True)
                 pks = list(free.values_list("pk", flat=True))
-            # An order may have become pending since they were looked up.
-            return act(submissions.filter(pk__in=pks))
+            # The filters apply again: an order may have become pending meanwhile.
+            return action(submissions.filter(pk__in=pks))
 
 
 def prune_differences(*, using: str) -> None:
-    """Forget what was found as long ago as the oldest submissions were made."""
+    """Delete differences that are older than submissions may get."""
     differences = Difference.objects.using(using)
     days = timedelta(days=get_settings().keep_submissions_days)
     old = differences.filter(found_at__lt=DatabaseNow() - days)

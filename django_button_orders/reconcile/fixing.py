@@ -51,7 +51,7 @@ def make_rows(findings: list[Finding], *, using: str) -> None:
         [getattr(finding.difference, name) for name in COLUMNS] for finding in findings
     ]
     shared = {"source_type_id": kind}
-    Batch(using=using, names=COLUMNS, shared=shared, rows=rows).write()
+    Batch(using=using, columns=COLUMNS, shared=shared, rows=rows).write()
     for finding in findings:
         finding.is_fixed = True
 

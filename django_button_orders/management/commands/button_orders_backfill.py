@@ -41,7 +41,7 @@ from django_button_orders.management.stopping import noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint
 from django_button_orders.models.databases import migrated_alias
 from django_button_orders.operations.backfill import Backfill, checkpoint_name
-from django_button_orders.operations.batches import Batch, kept
+from django_button_orders.operations.batches import Batch, first_errors
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     get_adapter,
@@ -248,7 +248,7 @@ class Command(ButtonOrdersCommand):
                 self.pace.keep(done, seconds=time.monotonic() - began)
                 began = time.monotonic()
         self.counts += backfill.counts
-        self.errors = kept(self.errors + backfill.errors)
+        self.errors = first_errors(self.errors + backfill.errors)
 
     def report(self, batch: Batch) -> int:
         rows = enabled_rows(batch.using).filter(pk__in=batch.queryset().values("pk"))

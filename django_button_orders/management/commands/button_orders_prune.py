@@ -16,8 +16,7 @@ from django_button_orders.operations.retention import (
     Retention,
     count_prunable,
     find_retentions,
-    prune_differences,
-    prune_submissions,
+    prune,
 )
 
 
@@ -101,15 +100,13 @@ class Command(ButtonOrdersCommand):
         unit = " submissions"
         with progress_bar(self.stderr, "Pruning", None, unit=unit) as bar:
             for alias in database_aliases():
-                pruned += prune_submissions(
+                pruned += prune(
                     using=alias,
                     retentions=retentions,
                     batch_size=batch_size,
                     is_stopped=lambda: stop.is_set,
                     progress=bar.update,
                 )
-                if pruned.is_complete:
-                    prune_differences(using=alias)
         return pruned
 
 
