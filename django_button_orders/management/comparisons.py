@@ -17,16 +17,17 @@ from django_button_orders.management.base import moment, refuse_empty_time
 from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, as_stored, content_types
 from django_button_orders.models.databases import database_aliases, migrated_alias
+from django_button_orders.operations.throttle import Throttle
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     get_adapter,
     registered,
     select_orders,
 )
-from django_button_orders.reconcile.asking import Questions, Throttle, Turns
-from django_button_orders.reconcile.button import AcknowledgedRows
+from django_button_orders.reconcile.questions import AccountTurns, Questions
 from django_button_orders.reconcile.run import Comparison
-from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
+from django_button_orders.reconcile.with_button import AcknowledgedRows
+from django_button_orders.reconcile.with_shop import ReportedRows, ShopOrders
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -132,7 +133,7 @@ def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
 
 
 def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
-    pace = Throttle(options.rate, wait=stop.wait)
+    throttle = Throttle(options.rate, wait=stop.wait)
     named = options.database
     for alias in [migrated_alias(named)] if named else database_aliases():
         for account in [options.account] if options.account else accounts_in(alias):
@@ -142,8 +143,8 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
                 using=alias,
                 questions=Questions(
                     concurrency=get_settings().concurrency,
-                    pace=pace,
-                    turns=Turns(account, wait=stop.wait),
+                    throttle=throttle,
+                    turns=AccountTurns(account, wait=stop.wait),
                     is_stopped=lambda: stop.is_set,
                     wait=stop.wait,
                 ),

@@ -23,7 +23,7 @@ from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.outbox.adapters import OrderAdapter, registered, select_orders
 from django_button_orders.reconcile.findings import FIXED
 from django_button_orders.reconcile.run import compare
-from django_button_orders.reconcile.shop import ShopOrders
+from django_button_orders.reconcile.with_shop import ShopOrders
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from django_button_orders.management.progress import progress_bar
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint, Difference
 from django_button_orders.models.databases import database_aliases
-from django_button_orders.reconcile.asking import Throttle
+from django_button_orders.operations.throttle import Throttle
 from django_button_orders.reconcile.findings import (
     AGREE,
     FIXED,
@@ -31,7 +31,7 @@ from django_button_orders.reconcile.findings import (
     Finding,
     PageResult,
 )
-from django_button_orders.reconcile.judging import FAILED, NOT_REPORTABLE, WAITING
+from django_button_orders.reconcile.rows import FAILED, NOT_REPORTABLE, WAITING
 from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
 
 SHOWN_ERRORS = 10
@@ -163,7 +163,9 @@ class Command(ButtonOrdersCommand):
             limit=self.left,
             fixes=self.options.fix,
             # The other one keeps a pace for its calls.
-            pace=Throttle(self.options.rate, wait=stop.wait) if is_shop else UNLIMITED,
+            throttle=Throttle(self.options.rate, wait=stop.wait)
+            if is_shop
+            else UNLIMITED,
         )
         total = comparison.keyset.objects.count() if self.stderr.isatty() else None
         found = PageResult()

@@ -9,9 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.outbox.adapters import get_adapter
-from django_button_orders.reconcile.fixing import fix
-from django_button_orders.reconcile.run import compare
-from django_button_orders.reconcile.shop import ReportedRows, ShopOrders
+from django_button_orders.reconcile.run import compare, fix
+from django_button_orders.reconcile.with_shop import ReportedRows, ShopOrders
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
     add_answer,

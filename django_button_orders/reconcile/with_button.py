@@ -38,9 +38,9 @@ from django_button_orders.models import (
 )
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.reconcile.asking import Questions, is_unanswered
 from django_button_orders.reconcile.findings import Finding, PageResult
-from django_button_orders.reconcile.judging import CANCELLED, OPEN, WAITING, unmoved
+from django_button_orders.reconcile.questions import Questions, is_unanswered
+from django_button_orders.reconcile.rows import CANCELLED, OPEN, WAITING, unmoved
 from django_button_orders.reconcile.values import certainly_differing, flat, shown
 from django_button_orders.report.payload import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list

@@ -17,6 +17,7 @@ from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, tak
 from django_button_orders.delivery.threads import Senders
 from django_button_orders.delivery.verdicts import Result, Verdict, judge
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.operations.throttle import Throttle
 
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
@@ -34,32 +35,7 @@ POLL_SECONDS = 0.1
 Wait = Callable[[float], object]
 
 
-class Throttle:
-    """Lets so many pass in a second, evenly. None is no limit."""
-
-    def __init__(
-        self,
-        rate: float | None,
-        *,
-        wait: Wait = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.rate = rate
-        self.wait = wait
-        self.clock = clock
-        self.next_at = 0.0
-
-    def take(self, count: int = 1) -> None:
-        if self.rate is None:
-            return
-        now = self.clock()
-        if self.next_at > now:
-            self.wait(self.next_at - now)
-        # What was not used before is not made up for.
-        self.next_at = max(self.next_at, now) + count / self.rate
-
-
-class Turns:
+class AccountTurns:
     """The turns to call an account, where ``RATE_LIMIT`` says how many there are."""
 
     def __init__(self, account: str, *, wait: Wait = time.sleep) -> None:
@@ -67,7 +43,7 @@ class Turns:
         self.wait = wait
         self.moments: deque[float] = deque()
 
-    def take(self) -> None:
+    def wait_for_turn(self) -> None:
         """Wait for one's turn. Some are taken ahead, with one look at the clock."""
         rate = rate_of(self.account)
         if rate is None:
@@ -89,8 +65,8 @@ class Questions:
     """Questions to one account at Button. ``ended`` says why there are no more."""
 
     concurrency: int
-    turns: Turns
-    pace: Throttle
+    turns: AccountTurns
+    throttle: Throttle
     is_stopped: Callable[[], bool]
     wait: Wait
     ended: str = ""
@@ -139,8 +115,8 @@ class Questions:
                 while senders.in_flight >= self.concurrency:
                     done += senders.take(POLL_SECONDS)
                 if not self.is_over():
-                    self.pace.take()
-                    self.turns.take()
+                    self.throttle.admit()
+                    self.turns.wait_for_turn()
                 if self.is_over():
                     break
                 senders.put(attempt)

@@ -25,7 +25,7 @@ from django_button_orders.outbox.ownership import (
 )
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.reconcile.findings import Finding, PageResult
-from django_button_orders.reconcile.judging import (
+from django_button_orders.reconcile.rows import (
     FAILED,
     NOT_REPORTABLE,
     WAITING,

@@ -16,9 +16,10 @@ from django_button_orders.models import (
     Submission,
 )
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.reconcile.asking import Questions, Throttle, Turns
-from django_button_orders.reconcile.button import AcknowledgedRows
+from django_button_orders.operations.throttle import Throttle
+from django_button_orders.reconcile.questions import AccountTurns, Questions
 from django_button_orders.reconcile.run import compare
+from django_button_orders.reconcile.with_button import AcknowledgedRows
 from django_button_orders.sandbox import Sandbox
 from tests.shop.models import Order, OrderLine
 from tests.utils import LONG_AGO, add_answer, button_settings, create_row, order_url
@@ -44,8 +45,8 @@ def comparison_of(*, wait, is_stopped=lambda: False):
         using="default",
         questions=Questions(
             concurrency=2,
-            pace=Throttle(None),
-            turns=Turns("default", wait=wait),
+            throttle=Throttle(None),
+            turns=AccountTurns("default", wait=wait),
             is_stopped=is_stopped,
             wait=wait,
         ),
@@ -419,44 +420,18 @@ class LimitTests(ButtonTestCase):
 
     def test_turns_that_have_passed_are_gone(self):
         self.settings(RATE_LIMIT=1000.0)
-        turns = Turns("default", wait=self.waits)
-        turns.take()
+        turns = AccountTurns("default", wait=self.waits)
+        turns.wait_for_turn()
         first = len(turns.moments)
         turns.moments = deque(moment - 3600 for moment in turns.moments)
 
-        turns.take()
+        turns.wait_for_turn()
 
         assert len(turns.moments) == first
 
     def test_without_a_limit_the_database_is_not_asked(self):
         with self.assertNumQueries(0):
-            Turns("default", wait=self.waits).take()
-
-
-class PaceTests(TestCase):
-    def test_evenly(self):
-        now = [100.0]
-        waits = []
-
-        def wait(seconds):
-            waits.append(round(seconds, 3))
-            now[0] += seconds
-
-        pace = Throttle(4, wait=wait, clock=lambda: now[0])
-        for _ in range(3):
-            pace.take()
-        assert waits == [0.25, 0.25]
-        # What was not used is not made up for.
-        now[0] += 10
-        pace.take()
-        pace.take(2)
-        pace.take()
-        assert waits == [0.25, 0.25, 0.25, 0.5]
-
-    def test_no_limit(self):
-        pace = Throttle(None, wait=None)
-
-        pace.take()
+            AccountTurns("default", wait=self.waits).wait_for_turn()
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -1,0 +1,32 @@
+"""Limit how many orders a command works on per second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Throttle:
+    """Spreads items evenly over time, ``rate`` per second. None means no limit."""
+
+    def __init__(
+        self,
+        rate: float | None,
+        *,
+        wait: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = rate
+        self.wait = wait
+        self.clock = clock
+        self.next_at = 0.0
+
+    def admit(self, count: int = 1) -> None:
+        """Wait until the items before these had their time."""
+        if self.rate is None:
+            return
+        now = self.clock()
+        if self.next_at > now:
+            self.wait(self.next_at - now)
+        # Unused time does not accumulate.
+        self.next_at = max(self.next_at, now) + count / self.rate

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from django.test import SimpleTestCase
+
+from django_button_orders.operations.throttle import Throttle
+
+
+class ThrottleTests(SimpleTestCase):
+    def test_evenly(self):
+        now = [100.0]
+        waits = []
+
+        def wait(seconds):
+            waits.append(round(seconds, 3))
+            now[0] += seconds
+
+        throttle = Throttle(4, wait=wait, clock=lambda: now[0])
+        for _ in range(3):
+            throttle.admit()
+        assert waits == [0.25, 0.25]
+        # Unused time does not accumulate.
+        now[0] += 10
+        throttle.admit()
+        throttle.admit(2)
+        throttle.admit()
+        assert waits == [0.25, 0.25, 0.25, 0.5]
+
+    def test_no_limit(self):
+        throttle = Throttle(None, wait=None)
+
+        throttle.admit()
