@@ -1,4 +1,4 @@
-"""A browser small enough for the demo: it keeps cookies and fills in forms."""
+"""A small browser for the demo: it keeps cookies and fills in forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import requests
 
 
 class Browser:
-    """One person at the shop, a customer or a clerk."""
+    """The browser of one person, a customer or a clerk."""
 
     def __init__(self, base_url: str) -> None:
         self.session = requests.Session()
@@ -24,7 +24,7 @@ class Browser:
         return self.follow(self.session.get(urljoin(self.base_url, path), timeout=20))
 
     def submit(self, action: str = "", **changes: Any) -> str:
-        """Fill in the form of the page that goes to ``action``, and send it."""
+        """Fill in the page's form whose URL ends with ``action``, and send it."""
         form = find_form(self.page, action, changes)
         url = urljoin(self.url, form.action)
         data = {**form.values, **{key: str(value) for key, value in changes.items()}}
@@ -40,13 +40,15 @@ class Browser:
 
 
 class Form:
+    """The URL of a form, and the values of its fields."""
+
     def __init__(self, action: str) -> None:
         self.action = action
         self.values: dict[str, str] = {}
 
 
 class FormParser(HTMLParser):
-    """Collects the forms of a page with what stands in their fields."""
+    """Collect the forms of a page, with the values of their fields."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +63,7 @@ class FormParser(HTMLParser):
         elif not self.forms:
             return
         elif tag == "input":
-            self.take_input(name, given)
+            self.add_input(name, given)
         elif tag == "select":
             self.select = name
         elif tag == "textarea":
@@ -69,7 +71,7 @@ class FormParser(HTMLParser):
         elif tag == "option" and "selected" in given:
             self.forms[-1].values[self.select] = given.get("value", "")
 
-    def take_input(self, name: str, given: dict[str, str]) -> None:
+    def add_input(self, name: str, given: dict[str, str]) -> None:
         kind = given.get("type", "text")
         is_off = kind in ("checkbox", "radio") and "checked" not in given
         if name and not is_off and kind not in ("submit", "button"):
@@ -87,11 +89,11 @@ class FormParser(HTMLParser):
 
 
 def find_form(page: str, action: str, fields: Iterable[str]) -> Form:
-    """Return the first form that goes there, and has these fields."""
+    """Return the first form whose URL ends with ``action`` and that has the fields."""
     parser = FormParser()
     parser.feed(page)
     for form in parser.forms:
-        # Django's logout button is a form of every page of the admin.
+        # Each page of Django's admin has a form with the logout button.
         path = form.action.partition("?")[0]
         is_meant = path.endswith(action) and "logout" not in path
         if is_meant and form.values.keys() >= set(fields):

@@ -1,4 +1,4 @@
-"""Button, as the sandbox plays it for the demo."""
+"""The sandbox as the demo uses it, over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import requests
 
 
 class Button:
-    """What it holds, and how it is told to fail."""
+    """Ask the sandbox for its orders, and make it fail."""
 
     def __init__(self, url: str) -> None:
         self.url = f"{url}/sandbox"
@@ -22,11 +22,11 @@ class Button:
         return set(numbers) <= self.orders().keys()
 
     def misbehave(self, **options: Any) -> None:
-        self.tell("misbehave", options)
+        self.post("misbehave", options)
 
     def behave(self) -> None:
-        self.tell("clear", {})
+        self.post("clear", {})
 
-    def tell(self, what: str, options: dict[str, Any]) -> None:
+    def post(self, what: str, options: dict[str, Any]) -> None:
         url = f"{self.url}/{what}"
         requests.post(url, json=options, timeout=10).raise_for_status()

@@ -1,9 +1,9 @@
 """
-One day of the example shop, with everything in processes of its own.
+One day of the example shop, with a web server, a worker, beat and a sandbox.
 
-``python demo.py`` plays it and ends; its exit status is 0 only if the shop, the
+``python demo.py`` plays the day and ends. Its exit status is 0 only if the shop, the
 database and Button agree at the end. ``python demo.py --serve`` leaves the shop
-running to click through.
+running, so that you can click through it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def step(number: int, text: str) -> None:
 
 
 class Day:
-    """The steps of the day, in their order."""
+    """The steps of the day, in the order of ``play()``."""
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
@@ -67,14 +67,14 @@ class Day:
     def play(self) -> None:
         self.sell()
         self.sell_while_button_is_down()
-        self.put_a_refused_order_right()
-        self.take_something_back()
+        self.correct_refused_order()
+        self.return_a_mug()
         self.cancel_an_order()
         self.backfill()
         self.compare()
 
     def buy(self, *, from_partner: bool = True, **quantities: int) -> str:
-        """Buy as a customer does, and return the number of the order."""
+        """Buy products in the shop, and return the order's number."""
         customer = Browser(self.processes.shop_url)
         token = f"fakesrctok-{secrets.token_hex(8)}"
         customer.open(f"/?btn_ref={token}" if from_partner else "/")
@@ -122,7 +122,7 @@ class Day:
         self.button.behave()
         self.wait_for_button(*numbers, seconds=60)
 
-    def put_a_refused_order_right(self) -> None:
+    def correct_refused_order(self) -> None:
         step(3, "Button refuses an order.")
         error = {"meta": {"status": "error"}, "error": {"message": REFUSAL}}
         self.button.misbehave(status=400, body=json.dumps(error), method="POST")
@@ -154,7 +154,7 @@ class Day:
         return self.find("/admin/shop/order/", number)
 
     def find(self, path: str, number: str) -> str:
-        """Search a list of the admin, and open the first that it finds."""
+        """Search a list of the admin, and open the first result."""
         page = self.clerk.open(f"{path}?q={quote(number)}")
         links = [part.partition('"')[0] for part in page.split(f'href="{path}')[1:]]
         found = [link for link in links if "/change/" in link]
@@ -162,7 +162,7 @@ class Day:
             raise DemoError(f"The admin does not find {number} at {path}")
         return self.clerk.open(path + found[0])
 
-    def take_something_back(self) -> None:
+    def return_a_mug(self) -> None:
         number = self.returned_later
         step(4, f"A customer returns one mug of {number}.")
         before = self.button.orders()[number]["total"]

@@ -1,4 +1,4 @@
-"""The processes of the demo: started here, and stopped by their own ids."""
+"""Start and stop the processes of the demo."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 import requests
 
 HERE = Path(__file__).resolve().parent
-# A Celery worker finishes what it is doing first.
+# A Celery worker finishes its current task before it ends.
 PATIENCE_SECONDS = 15
 
 
 class DemoError(Exception):
-    """Something that the demo promises is not true."""
+    """A step of the demo did not end as it should."""
 
 
 class Processes:
-    """A sandbox, a web server, a Celery worker and Celery beat."""
+    """Run a sandbox, a web server, a Celery worker and Celery beat."""
 
     def __init__(self, var_dir: Path) -> None:
         self.var_dir = var_dir
@@ -42,7 +42,7 @@ class Processes:
         }
 
     def start_all(self, seconds: float = 60) -> None:
-        """Start them, and wait for so many seconds at most for each to be ready."""
+        """Start all processes. Wait up to ``seconds`` for each to be ready."""
         self.start_servers(seconds)
         celery = ("-m", "celery", "--app", "config")
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -62,7 +62,7 @@ class Processes:
         )
 
     def start_servers(self, seconds: float = 60) -> None:
-        """Start the sandbox and the shop, which are all but who reports."""
+        """Start the sandbox and the shop, without a worker and beat."""
         port = self.sandbox_url.rpartition(":")[2]
         address = self.shop_url.removeprefix("http://")
         self.start("sandbox", "manage.py", "button_orders_sandbox", "--port", port)
@@ -83,23 +83,23 @@ class Processes:
 
     def keep_running(self, name: str, *arguments: str) -> None:
         """
-        Start a process again that has ended, as systemd would.
+        Restart a process whenever it ends, as systemd would.
 
-        The broker that needs no server hands out a message while it is being
-        written, now and then, and Celery's worker gives up on it.
+        Celery's filesystem broker sometimes delivers a message that is only half
+        written, and the worker then exits.
         """
         while not self.is_over.wait(0.5):
             if self.running[name].poll() is not None and not self.is_over.is_set():
                 self.start(name, *arguments)
 
     def manage(self, *arguments: str, show: bool = False, **env: str) -> str:
-        """Run a command of the shop, and return what it printed."""
+        """Run a management command, and return its output."""
         done = subprocess.run(  # noqa: S603 - our own commands
             [sys.executable, "manage.py", *arguments],
             cwd=HERE,
             env={**self.env, **env},
             stdout=subprocess.PIPE,
-            # A progress bar is for the person at the terminal.
+            # ``show`` leaves the progress bar, on standard error, on the terminal.
             stderr=None if show else subprocess.STDOUT,
             check=False,
         )
@@ -145,7 +145,7 @@ def is_up(url: str) -> bool:
 
 
 def wait_for(what: str, is_true: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait until something is true. Raises ``DemoError`` when it never is."""
+    """Wait until a condition is true. Raises ``DemoError`` after ``seconds``."""
     ends = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > ends:

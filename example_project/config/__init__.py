@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-# The app has to be known in every process for shared tasks to find it.
+# Celery finds shared tasks only in processes that have imported the app.
 from config.celery import app as celery_app
 
 __all__ = ["celery_app"]

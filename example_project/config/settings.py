@@ -1,7 +1,8 @@
 """
-Settings of the example shop. The environment may change them.
+Settings of the example shop, with defaults that need no server.
 
-Without any, it needs no server: SQLite, and a Celery broker made of files.
+The defaults are SQLite and Celery's filesystem broker. Environment variables change
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 
-# Where the database and the broker's files are.
+# The folder of the database and of the broker's files.
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
@@ -65,7 +66,7 @@ DATABASES = {
     "default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'shop.sqlite3'}"),
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Web server, worker and sweep write at the same time.
+    # The web server and the worker write at the same time.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
@@ -79,7 +80,7 @@ STATIC_URL = "static/"
 
 BUTTON_ORDERS = {
     "API_KEY": env.str("BUTTON_API_KEY", default="sk-sandbox"),
-    # The sandbox: python manage.py button_orders_sandbox
+    # The default is where `python manage.py button_orders_sandbox` listens.
     "BASE_URL": env.str("BUTTON_BASE_URL", default="http://127.0.0.1:8010"),
 }
 

@@ -1,4 +1,4 @@
-"""What Button should know about the shop's orders."""
+"""The adapter: what to report to Button about the shop's orders."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ShopOrderAdapter(OrderAdapter):
             purchase_date=order.placed_at,
             btn_ref=order.btn_ref,
             customer=Customer(email=order.email),
-            # What was returned is not sold, so its lines are left out.
+            # A line that was returned completely is left out.
             line_items=[
                 LineItem(
                     identifier=line.product.sku,

@@ -8,7 +8,7 @@ from shop.models import Product
 
 
 class CheckoutForm(forms.Form):
-    """How many of each product, and who buys them."""
+    """Ask for the quantity of each product, and the customer's address."""
 
     email = forms.EmailField(label="E-mail")
 

@@ -34,7 +34,7 @@ class Order(models.Model):
     email = models.EmailField()
     currency = models.CharField(max_length=3, default="USD")
     placed_at = models.DateTimeField(default=timezone.now)
-    # The attribution token of the visit, as it was at the checkout.
+    # The attribution token that the visitor had at the checkout.
     btn_ref = models.CharField(max_length=255, blank=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from shop.models import Order, OrderLine, Product
 
 
 def landing(request: HttpRequest) -> HttpResponse:
-    """Where partners send their visitors, with ?btn_ref=."""
+    """Show the products. Partners link to this page, with ?btn_ref=."""
     return render(request, "shop/landing.html", {"products": Product.objects.all()})
 
 
@@ -24,7 +24,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 @transaction.atomic
 def place_order(form: CheckoutForm, *, btn_ref: str) -> Order:
-    """Save the order, and its lines after it, as shops do."""
+    """Save the order and then its lines, as most shops do."""
     order = Order(
         status=Order.Status.PAID, email=form.cleaned_data["email"], btn_ref=btn_ref
     )
