@@ -310,7 +310,7 @@ def write_down(attempts, clock):
     assert list(record_all(attempts)) == attempts
     for pk, after in rows().items():
         [attempt] = [item for item in attempts if item.row.pk == pk]
-        outcome = attempt.verdict.outcome
+        outcome = attempt.verdict.result
         is_late = before[pk]["lease_token"] != attempt.row.lease_token
         if is_late and outcome not in SUCCESSES:
             # Unless another one of the batch has resumed its account.

@@ -154,12 +154,12 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
             curl=as_curl(attempt.client, request),
             acknowledged=acknowledged,
         )
-    text = NO_CALLS[verdict.outcome]
+    text = NO_CALLS[verdict.result]
     if verdict.reason == Reason.NO_TOKEN:
         text = NO_TOKEN
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},
-        is_trouble=verdict.outcome not in verdicts.SUCCESSES,
+        is_trouble=verdict.result not in verdicts.SUCCESSES,
         payload=payload_of(attempt, Operation.UPDATE),
         full_payload=payload_of(attempt, Operation.CREATE),
         acknowledged=acknowledged,

@@ -109,5 +109,5 @@ def has_lease(attempt: Attempt, now: float) -> bool:
 def give_back_verdict(attempt: Attempt) -> Verdict:
     """Give the attempt back, unless something was sent already."""
     if not attempt.exchanges:
-        return Verdict(outcome=Result.RELEASE)
+        return Verdict(result=Result.RELEASE)
     return unknown_outcome("The time for the attempt ran out.")

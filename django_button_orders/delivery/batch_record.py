@@ -46,7 +46,7 @@ def write_down(
         attempt
         for attempt in attempts
         if attempt.verdict is not None
-        and attempt.verdict.outcome in ENDS
+        and attempt.verdict.result in ENDS
         # An answer lifts the pause.
         and attempt.row.account not in paused
     ]

@@ -268,12 +268,12 @@ def judge_known_order(attempt: Attempt) -> Verdict | None:
     order = attempt.known_order
     if order.get("status") == "deleted":
         return Verdict(
-            outcome=Result.FAILED,
+            result=Result.FAILED,
             reason=Reason.FINALIZED,
             error="The order is cancelled at Button already.",
         )
     if is_same(attempt, order):
-        return Verdict(outcome=Result.REPORTED)
+        return Verdict(result=Result.REPORTED)
     return None
 
 

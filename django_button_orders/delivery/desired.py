@@ -118,7 +118,7 @@ def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
     ):
         raise NoReport(
             Verdict(
-                outcome=Result.DISMISSED,
+                result=Result.DISMISSED,
                 error="The shop's order is not to be reported any more.",
             )
         )
@@ -153,7 +153,7 @@ class AdapterHooks:
             # The shop's database is away. That says nothing about the order.
             raise NoReport(
                 Verdict(
-                    outcome=Result.RETRY,
+                    result=Result.RETRY,
                     reason=Reason.UNAVAILABLE,
                     error=describe_exception(exc, f"{self.adapter.name}.{name}"),
                 )
@@ -171,7 +171,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
     """What follows when the shop has deleted its order."""
     if row.is_acknowledged:
         error = "The shop's order is gone. Button keeps what it knew of it."
-        return NoReport(Verdict(outcome=Result.DISMISSED, error=error))
+        return NoReport(Verdict(result=Result.DISMISSED, error=error))
     if row.may_be_known:
         return as_invalid(
             "The shop's order is gone, and a call for it was never answered: Button "
@@ -185,7 +185,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
 
 def as_invalid(error: str) -> NoReport:
     return NoReport(
-        Verdict(outcome=Result.FAILED, reason=Reason.INVALID, error=clip(error))
+        Verdict(result=Result.FAILED, reason=Reason.INVALID, error=clip(error))
     )
 
 
@@ -200,7 +200,7 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
         return Operation.CANCEL if row.may_be_known else as_settled(desired)
     if row.reported_digest == CANCELLED_DIGEST:
         return Verdict(
-            outcome=Result.FAILED,
+            result=Result.FAILED,
             reason=Reason.FINALIZED,
             error="The order is cancelled at Button, which cannot be undone. "
             "Report it under another order id.",
@@ -211,4 +211,4 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
 
 
 def as_settled(desired: Desired) -> Verdict:
-    return Verdict(outcome=Result.REPORTED if desired.report else Result.CANCELLED)
+    return Verdict(result=Result.REPORTED if desired.report else Result.CANCELLED)

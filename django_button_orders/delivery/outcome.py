@@ -41,11 +41,11 @@ def with_delay(
     """Return the verdict, and for one that waits how long, in seconds."""
     verdict = attempt.verdict
     assert verdict is not None  # noqa: S101 - perform() has seen to it
-    if verdict.outcome is Result.PAUSE:
+    if verdict.result is Result.PAUSE:
         return verdict, PAUSE_SECONDS
-    if verdict.outcome is Result.RELEASE:
+    if verdict.result is Result.RELEASE:
         return verdict, 0.0
-    if verdict.outcome is not Result.RETRY:
+    if verdict.result is not Result.RETRY:
         return verdict, None
     delay = next_delay(
         attempt.row.attempts,
@@ -70,7 +70,7 @@ def row_values(
     """
     row = attempt.row
     values: dict[str, Any] = {
-        "status": STATUSES.get(verdict.outcome, Status.PENDING),
+        "status": STATUSES.get(verdict.result, Status.PENDING),
         "reason": verdict.reason,
         "next_attempt_at": None if delay is None else from_now(delay),
         "last_error": redacted(attempt, verdict.error),
@@ -83,9 +83,9 @@ def row_values(
     }
     if attempt.exchanges:
         values["last_status_code"] = attempt.exchanges[-1].status_code
-    if verdict.outcome in SUCCESSES:
+    if verdict.result in SUCCESSES:
         values |= acknowledged_values(attempt)
-    if verdict.outcome in (Result.PAUSE, Result.RELEASE):
+    if verdict.result in (Result.PAUSE, Result.RELEASE):
         # No attempt was made, so none is used up.
         values["attempts"] = max(row.attempts - 1, 0)
     return values
@@ -108,11 +108,11 @@ def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     if not attempt.exchanges:
         # One that was interrupted may have been sent without a note of it.
         return not attempt.has_begun
-    if verdict.outcome is Result.PAUSE:
+    if verdict.result is Result.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
         return len(attempt.exchanges) == 1
     is_question = attempt.exchanges[-1].operation == Operation.RETRIEVE
-    return is_question and verdict.outcome is Result.RETRY
+    return is_question and verdict.result is Result.RETRY
 
 
 def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
@@ -121,7 +121,7 @@ def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
 
     A refused update or cancellation says nothing about a create before it.
     """
-    if verdict.outcome in SUCCESSES:
+    if verdict.result in SUCCESSES:
         return True
     return verdict.is_definite and attempt.exchanges[-1].operation == Operation.CREATE
 
@@ -222,9 +222,9 @@ def outcome_of(exchange: Exchange, verdict: Verdict | None) -> str:
     if verdict is None:
         is_question = exchange.operation == Operation.RETRIEVE
         return Outcomes.SUCCEEDED if is_question else Outcomes.WILL_RETRY
-    if verdict.outcome in SUCCESSES:
+    if verdict.result in SUCCESSES:
         return Outcomes.SUCCEEDED
-    if verdict.outcome is Result.FAILED:
+    if verdict.result is Result.FAILED:
         return Outcomes.FAILED
     return Outcomes.WILL_RETRY
 

@@ -117,7 +117,7 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     if row.attempts > len(attempt.settings.retry_schedule) + 1:
         raise NoReport(
             Verdict(
-                outcome=Result.FAILED,
+                result=Result.FAILED,
                 reason=Reason.EXHAUSTED,
                 error="The worker died in each attempt. See its log.",
                 is_definite=False,
@@ -130,7 +130,7 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     if isinstance(choice, Verdict):
         attempt.verdict = choice
     elif is_without_token(attempt):
-        attempt.verdict = Verdict(outcome=Result.DISMISSED, reason=Reason.NO_TOKEN)
+        attempt.verdict = Verdict(result=Result.DISMISSED, reason=Reason.NO_TOKEN)
     else:
         attempt.verdict = settings_verdict(attempt.settings)
         attempt.next_operation = "" if attempt.verdict else choice
@@ -140,14 +140,14 @@ def settings_verdict(settings: Settings) -> Verdict | None:
     """Return what follows from settings with which nothing can be sent."""
     if not settings.api_key:
         return Verdict(
-            outcome=Result.PAUSE,
+            result=Result.PAUSE,
             reason=Reason.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
     if not keeps_secrets(settings.base_url):
         # Neither Celery nor a web server looks at what the checks say.
         return Verdict(
-            outcome=Result.RETRY,
+            result=Result.RETRY,
             reason=Reason.UNAVAILABLE,
             error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
         )
@@ -163,7 +163,7 @@ def rename(row: ButtonOrder, order_id: str) -> None:
         let_report(other, row)
     raise NoReport(
         Verdict(
-            outcome=Result.DISMISSED,
+            result=Result.DISMISSED,
             error="Another row reports the shop's order by its present id.",
         )
     )

@@ -162,7 +162,7 @@ def record(
         is_held = held.update(**changes(attempt, verdict, delay)) == 1
         submissions = [] if is_held else written_before(attempt, using=using)
         is_held = is_held or bool(submissions)
-        if not is_held and verdict.outcome in SUCCESSES:
+        if not is_held and verdict.result in SUCCESSES:
             record_late_success(rows, attempt, verdict)
         # A row that was deleted meanwhile stays deleted, and so does its history.
         if not submissions and rows.exists():
@@ -194,7 +194,7 @@ def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bo
     """
     paused = PausedAccount.objects.using(using)
     account = attempt.row.account
-    if verdict.outcome is Result.PAUSE:
+    if verdict.result is Result.PAUSE:
         error = redacted(attempt, verdict.error)
         paused.pause(account, seconds=PAUSE_SECONDS, error=error)
         return False
@@ -212,7 +212,7 @@ def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str
     values = row_values(attempt, verdict, delay)
     for name in MOVED:
         values[name] = unless_moved(row, name, values[name])
-    if verdict.outcome not in (Result.PAUSE, Result.RELEASE):
+    if verdict.result not in (Result.PAUSE, Result.RELEASE):
         # What has changed gets a fresh set of attempts.
         values["attempts"] = Case(
             When(revision=row.revision, then=F("attempts")),
@@ -249,7 +249,7 @@ def record_late_success(
     )
     settled.update(
         **report_values(attempt),
-        status=STATUSES[verdict.outcome],
+        status=STATUSES[verdict.result],
         reason="",
         next_attempt_at=None,
         lease_token=None,
@@ -294,7 +294,7 @@ def announce(
         return
     send_signal(row, row.status, verdict.reason, submissions)
     # What was given back would only be given back again: the sweep's turn.
-    attempt.delay = None if verdict.outcome is Result.RELEASE else delay
+    attempt.delay = None if verdict.result is Result.RELEASE else delay
 
 
 def announce_all(attempts: list[Attempt], written: dict[int, list[Submission]]) -> None:
@@ -310,4 +310,4 @@ def announce_all(attempts: list[Attempt], written: dict[int, list[Submission]]) 
         verdict, _ = with_delay(attempt)
         row = rows.get(attempt.row.pk, attempt.row)
         submissions = written[id(attempt)]
-        send_signal(row, STATUSES[verdict.outcome], verdict.reason, submissions)
+        send_signal(row, STATUSES[verdict.result], verdict.reason, submissions)

@@ -341,7 +341,7 @@ class Sweep:
         self.flush_at = time.monotonic() + FLUSH_SECONDS
 
     def count(self, attempt: Attempt) -> None:
-        outcome = attempt.verdict.outcome if attempt.verdict else Result.RELEASE
+        outcome = attempt.verdict.result if attempt.verdict else Result.RELEASE
         if outcome is Result.RELEASE:
             self.released.add(attempt.row.pk)
             self.released_in_a_row += 1
@@ -360,7 +360,7 @@ class Sweep:
 
 def is_refused(attempt: Attempt) -> bool:
     verdict = attempt.verdict
-    return verdict is not None and verdict.outcome is Result.PAUSE
+    return verdict is not None and verdict.result is Result.PAUSE
 
 
 def judge_interrupted(attempt: Attempt) -> None:

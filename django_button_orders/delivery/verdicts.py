@@ -51,7 +51,7 @@ class Verdict:
     ``retry_after`` is what Button asked for, in seconds.
     """
 
-    outcome: Result
+    result: Result
     reason: str = ""
     error: str = ""
     is_definite: bool = True
@@ -63,7 +63,7 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
     if isinstance(answer, ButtonError):
         is_definite = isinstance(answer, NotSentError)
         return Verdict(
-            outcome=Result.RETRY,
+            result=Result.RETRY,
             reason=Reason.UNAVAILABLE,
             error=str(answer),
             is_definite=is_definite,
@@ -80,16 +80,16 @@ def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
 
 
 RULES_OK: dict[str, Verdict | str] = {
-    Operation.CREATE: Verdict(outcome=Result.REPORTED),
-    Operation.UPDATE: Verdict(outcome=Result.REPORTED),
-    Operation.CANCEL: Verdict(outcome=Result.CANCELLED),
+    Operation.CREATE: Verdict(result=Result.REPORTED),
+    Operation.UPDATE: Verdict(result=Result.REPORTED),
+    Operation.CANCEL: Verdict(result=Result.CANCELLED),
     Operation.RETRIEVE: Operation.UPDATE,
 }
 
 FOLLOW_UPS: dict[tuple[str, int], Verdict | str] = {
     (Operation.CREATE, HTTPStatus.CONFLICT): Operation.UPDATE,
     (Operation.UPDATE, HTTPStatus.NOT_FOUND): Operation.CREATE,
-    (Operation.CANCEL, HTTPStatus.NOT_FOUND): Verdict(outcome=Result.CANCELLED),
+    (Operation.CANCEL, HTTPStatus.NOT_FOUND): Verdict(result=Result.CANCELLED),
     (Operation.RETRIEVE, HTTPStatus.NOT_FOUND): Operation.CREATE,
 }
 
@@ -103,20 +103,20 @@ def judge_error(operation: str, answer: Answer) -> Verdict:
     status = answer.status_code
     error = describe_answer(operation, answer)
     if status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(outcome=Result.PAUSE, reason=Reason.UNAUTHORIZED, error=error)
+        return Verdict(result=Result.PAUSE, reason=Reason.UNAUTHORIZED, error=error)
     if status == HTTPStatus.FORBIDDEN and operation in CHANGES:
-        return Verdict(outcome=Result.FAILED, reason=Reason.FINALIZED, error=error)
+        return Verdict(result=Result.FAILED, reason=Reason.FINALIZED, error=error)
     if status == HTTPStatus.FORBIDDEN:
-        return Verdict(outcome=Result.RETRY, reason=Reason.UNAUTHORIZED, error=error)
+        return Verdict(result=Result.RETRY, reason=Reason.UNAUTHORIZED, error=error)
     if is_retryable(operation, status):
         return Verdict(
-            outcome=Result.RETRY,
+            result=Result.RETRY,
             reason=Reason.UNAVAILABLE,
             error=error,
             is_definite=300 <= status < 500,
             retry_after=answer.retry_after,
         )
-    return Verdict(outcome=Result.FAILED, reason=Reason.REFUSED, error=error)
+    return Verdict(result=Result.FAILED, reason=Reason.REFUSED, error=error)
 
 
 def is_retryable(operation: str, status: int) -> bool:
@@ -157,13 +157,13 @@ def message_of(error: str) -> str:
 def exhausted(verdict: Verdict) -> Verdict:
     """Return what becomes of one that waits when there is no attempt left."""
     error = f"Gave up after all attempts. The last one: {verdict.error}"
-    return replace(verdict, outcome=Result.FAILED, reason=Reason.EXHAUSTED, error=error)
+    return replace(verdict, result=Result.FAILED, reason=Reason.EXHAUSTED, error=error)
 
 
 def unknown_outcome(error: str) -> Verdict:
     """Return that an attempt ended without our knowing what Button has done."""
     return Verdict(
-        outcome=Result.RETRY, reason=Reason.UNAVAILABLE, error=error, is_definite=False
+        result=Result.RETRY, reason=Reason.UNAVAILABLE, error=error, is_definite=False
     )
 
 

@@ -96,7 +96,7 @@ class BatchFile:
         try:
             found = self.order(row, hosts)
         except NoReport as exc:
-            if exc.verdict.outcome is Result.DISMISSED:
+            if exc.verdict.result is Result.DISMISSED:
                 # There is no order to report any more.
                 return []
             self.counts["failed"] += 1

@@ -135,10 +135,10 @@ class Questions:
             self.heed(attempt.verdict)
 
     def heed(self, verdict: Verdict) -> None:
-        if verdict.outcome is Result.PAUSE:
+        if verdict.result is Result.PAUSE:
             self.ended = verdict.error
             self.is_enough.set()
-        elif verdict.outcome is not Result.RETRY:
+        elif verdict.result is not Result.RETRY:
             self.failures_in_a_row = 0
         else:
             self.failures_in_a_row += 1
@@ -159,10 +159,10 @@ def read_answer(exchange: Exchange) -> Verdict:
         else str(answer)
     )
     if is_from_others(answer):
-        return Verdict(outcome=Result.RETRY, reason=Reason.UNAVAILABLE, error=error)
+        return Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE, error=error)
     if result == Operation.UPDATE or exchange.status_code == 404:
-        return Verdict(outcome=Result.REPORTED)
-    return Verdict(outcome=Result.FAILED, reason=Reason.REFUSED, error=error)
+        return Verdict(result=Result.REPORTED)
+    return Verdict(result=Result.FAILED, reason=Reason.REFUSED, error=error)
 
 
 def is_from_others(answer: Answer | ButtonError) -> bool:

@@ -137,21 +137,21 @@ def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
         agreeing = FAILED if row.status == Status.FAILED else AGREE
     else:
         choice = choose_operation(row, desired)
-        is_settled = isinstance(choice, Verdict) and choice.outcome in SUCCESSES
+        is_settled = isinstance(choice, Verdict) and choice.result in SUCCESSES
         agreeing = AGREE
     return agreeing if is_settled else changed(row, desired)
 
 
 def judge_undecided(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     verdict = exc.verdict
-    if verdict.outcome is Result.RETRY and exc.__cause__ is not None:
+    if verdict.result is Result.RETRY and exc.__cause__ is not None:
         # The shop's database is away, and would be for all others.
         raise exc.__cause__
     if row.status == Status.FAILED:
         return FAILED
     if row.status == Status.DISMISSED:
         return AGREE
-    if verdict.outcome is Result.FAILED:
+    if verdict.result is Result.FAILED:
         cause = exc.__cause__
         error = describe_for_list(cause) if cause else verdict.error
         return Mismatch(kind=Kind.INVALID, error=error)

@@ -146,7 +146,7 @@ class AcknowledgedRows:
                 continue
             if attempt.row.pk in here:
                 submissions += submissions_of(attempt, verdict)
-            if verdict.outcome is Result.PAUSE:
+            if verdict.result is Result.PAUSE:
                 PausedAccount.objects.using(self.using).pause(
                     self.account,
                     seconds=PAUSE_SECONDS,
@@ -184,7 +184,7 @@ class AcknowledgedRows:
 
 def is_answered(attempt: Attempt) -> bool:
     verdict = attempt.verdict
-    is_paused = verdict is not None and verdict.outcome is Result.PAUSE
+    is_paused = verdict is not None and verdict.result is Result.PAUSE
     return not is_paused and not is_unanswered(attempt)
 
 

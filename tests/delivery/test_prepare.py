@@ -1076,7 +1076,7 @@ class LeaseTests(DeliveryTestCase):
             perform(attempt, is_stopped=lambda attempt: time.sleep(0.1))
 
         assert server.received == []
-        assert attempt.verdict.outcome is Result.RETRY
+        assert attempt.verdict.result is Result.RETRY
         assert attempt.verdict.is_definite
 
     def test_bug_while_sending(self):

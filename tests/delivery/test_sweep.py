@@ -188,7 +188,7 @@ class ReportDueTests(TestCase):
 
         released = [item for item in prepared if item.verdict]
         assert len(released) == 7
-        assert {item.verdict.outcome.value for item in released} == {"release"}
+        assert {item.verdict.result.value for item in released} == {"release"}
 
     @override_settings(BUTTON_ORDERS=button_settings(LEASE_SECONDS=34))
     def test_lease_that_is_too_short_does_not_go_on_for_ever(self):

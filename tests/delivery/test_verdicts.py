@@ -37,7 +37,7 @@ TABLE = {
 
 def short(result):
     if isinstance(result, Verdict):
-        return result.outcome.value, result.reason
+        return result.result.value, result.reason
     return result
 
 
@@ -195,7 +195,7 @@ class ErrorTests(SimpleTestCase):
         for status in (*TABLE, 600):
             for operation in OPERATIONS:
                 result = judge(operation, Answer(status_code=status))
-                if isinstance(result, Verdict) and result.outcome != Result.CANCELLED:
+                if isinstance(result, Verdict) and result.result != Result.CANCELLED:
                     with self.subTest(status=status, operation=operation):
                         assert str(int(status)) in result.error
 
