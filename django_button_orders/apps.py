@@ -16,11 +16,12 @@ class ButtonOrdersConfig(AppConfig):
 
     def ready(self) -> None:
         # These import the models, which can be loaded only now.
-        from django_button_orders import checks, doorbell, tasks
+        from django_button_orders import checks, doorbell
         from django_button_orders.outbox import adapters, receivers
+        from django_button_orders.tasks.publisher import CeleryPublisher
 
         register(checks.check_button_orders)
-        doorbell.connect(tasks.CeleryPublisher())
+        doorbell.connect(CeleryPublisher())
         # No sender: proxies and children of a registered model send their own.
         uid = "django_button_orders"
         post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")

@@ -1,8 +1,8 @@
-"""What Celery beat should run. A settings file imports it: no Django here."""
+"""Which tasks run periodically, and how often. Settings import it: no Django here."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 REPORT_ORDER = "django_button_orders.report_order"
 REPORT_DUE_ORDERS = "django_button_orders.report_due_orders"
@@ -10,34 +10,36 @@ PRUNE_SUBMISSIONS = "django_button_orders.prune_submissions"
 MOVE_ORDERS = "django_button_orders.move_orders"
 RECONCILE_ORDERS = "django_button_orders.reconcile_orders"
 
-# Until the latest orders are compared with their rows again.
-RECONCILE_SECONDS = 5 * 60
-DAY = 24 * 60 * 60
+
+class Entry(NamedTuple):
+    """One entry of the schedule: its key, its task and the seconds between runs."""
+
+    key: str
+    task: str
+    seconds: float
 
 
-def beat_schedule(*, sweep_seconds: float = 30) -> dict[str, dict[str, Any]]:
+SWEEP = Entry("button-orders-report-due", REPORT_DUE_ORDERS, 30)
+RECONCILE = Entry("button-orders-reconcile", RECONCILE_ORDERS, 5 * 60)
+PRUNE = Entry("button-orders-prune", PRUNE_SUBMISSIONS, 24 * 60 * 60)
+
+
+def beat_schedule(*, sweep_seconds: float = SWEEP.seconds) -> dict[str, dict[str, Any]]:
     """
     Return the entries to put into ``CELERY_BEAT_SCHEDULE``.
 
     The sweep runs every ``sweep_seconds``, the comparison of the latest orders
-    with their rows every five minutes, pruning once a day. A message that waited
-    longer than its interval is dropped, the next one does its work. Workers judge
-    that by their clocks: one that is fast by more than that drops them all.
+    with their rows every five minutes, pruning once a day. A worker drops a message
+    that has waited longer than its interval, because the next one does its work.
+    Workers judge that by their clocks: one whose clock is fast by more than an
+    interval drops all messages.
     """
+    entries = (SWEEP._replace(seconds=sweep_seconds), RECONCILE, PRUNE)
     return {
-        "button-orders-report-due": {
-            "task": REPORT_DUE_ORDERS,
-            "schedule": float(sweep_seconds),
-            "options": {"expires": float(sweep_seconds)},
-        },
-        "button-orders-reconcile": {
-            "task": RECONCILE_ORDERS,
-            "schedule": float(RECONCILE_SECONDS),
-            "options": {"expires": float(RECONCILE_SECONDS)},
-        },
-        "button-orders-prune": {
-            "task": PRUNE_SUBMISSIONS,
-            "schedule": float(DAY),
-            "options": {"expires": float(DAY)},
-        },
+        entry.key: {
+            "task": entry.task,
+            "schedule": float(entry.seconds),
+            "options": {"expires": float(entry.seconds)},
+        }
+        for entry in entries
     }

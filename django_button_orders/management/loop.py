@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from django.db import Error, connections
 
-from django_button_orders.beat import DAY, RECONCILE_SECONDS
 from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.management.stopping import Stop
@@ -21,34 +20,25 @@ from django_button_orders.models.databases import (
 )
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import note_sweep
-from django_button_orders.operations.retention import prune
-from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.report.privacy import describe_for_log
+from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, attempt
 
 logger = logging.getLogger(__name__)
 
-# A sweep makes room for other databases after this time, and pruning for a sweep.
+# A sweep makes room for other databases after this time.
 SWEEP_SECONDS = 10.0
-PRUNE_SECONDS = 2.0
-# It goes on where it has stopped.
-COMPARE_SECONDS = 10.0
-# When pruning is tried again that a database has refused.
-PRUNE_RETRY_SECONDS = 3600.0
+# A job that failed is tried again after this time, unless it is due before.
+RETRY_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 30.0
 LOG_SECONDS = 60.0
 
 Clock = Callable[[], float]
-Moments = defaultdict[str, float]
 Narrow = Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
 
 
-def at_once() -> Moments:
-    return defaultdict(lambda: float("-inf"))
-
-
 @dataclass(kw_only=True)
-class Contact:
-    """Whether a database answers. One that does not is asked ever more seldom."""
+class DatabaseBackoff:
+    """When to try a database again that does not answer: less often each time."""
 
     alias: str
     wait_seconds: float
@@ -57,10 +47,11 @@ class Contact:
     try_at: float = float("-inf")
     log_at: float = float("-inf")
 
-    def is_due(self) -> bool:
+    def is_over(self) -> bool:
         return self.clock() >= self.try_at
 
-    def note_failure(self, exc: Error) -> None:
+    def extend(self, exc: Error) -> None:
+        """Wait twice as long as the last time, and log the error once a minute."""
         wait = min(self.wait_seconds * 2.0**self.failures, LONGEST_WAIT_SECONDS)
         self.failures = min(self.failures + 1, 10)
         self.try_at = self.clock() + wait
@@ -73,7 +64,8 @@ class Contact:
                 describe_for_log(exc),
             )
 
-    def note_answer(self) -> None:
+    def reset(self) -> None:
+        """Start anew, because the database has answered."""
         if self.failures:
             logger.warning("Database %s answers again.", self.alias)
         self.failures, self.log_at = 0, float("-inf")
@@ -82,9 +74,10 @@ class Contact:
 @dataclass(kw_only=True)
 class Loop:
     """
-    Sweeps, prunes and compares as often as beat has it done, until it is told to stop.
+    Sweeps each database in turn, and runs the periodic jobs when they are due.
 
-    ``narrow`` narrows down which rows are reported, unless all are.
+    ``narrow`` narrows down which rows are reported. ``is_whole`` says that it
+    leaves none out: only such a sweep is recorded as one.
     """
 
     stop: Stop
@@ -93,58 +86,67 @@ class Loop:
     is_whole: bool = True
     clock: Clock = time.monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
-    contacts: dict[str, Contact] = field(default_factory=dict)
-    # When each database is to be pruned and compared: the first time, at once.
-    prune_at: Moments = field(default_factory=at_once)
-    compare_at: Moments = field(default_factory=at_once)
+    backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)
+    # When each job is due next in each database: at once, the first time.
+    due_at: defaultdict[tuple[str, str], float] = field(
+        default_factory=lambda: defaultdict(lambda: float("-inf"))
+    )
     has_tables: bool = False
-    is_told: bool = False
+    has_warned: bool = False
 
     def run(self) -> Counter[str]:
+        """Work until the command is told to stop. Return the counts of outcomes."""
         while not self.stop.is_set:
-            if not self.take_turn():
+            if not self.work_in_each_database():
                 self.stop.wait(self.interval)
         return self.outcomes
 
-    def take_turn(self) -> bool:
-        """Sweep each database that answers. Return whether there may be more."""
+    def work_in_each_database(self) -> bool:
+        """Work in each database that answers. Return whether there is more to do."""
         close_broken_connections()
         has_more = False
         for alias in allowed_aliases():
-            contact = self.contact(alias)
-            if self.stop.is_set or not contact.is_due():
+            backoff = self.backoff(alias)
+            if self.stop.is_set or not backoff.is_over():
                 continue
             try:
                 has_more |= self.is_migrated(alias) and self.work(alias)
             except Error as exc:
-                contact.note_failure(exc)
+                backoff.extend(exc)
             else:
-                contact.note_answer()
-        self.tell_of_missing_tables()
+                backoff.reset()
+        self.warn_of_missing_tables()
         return has_more
+
+    def backoff(self, alias: str) -> DatabaseBackoff:
+        if alias not in self.backoffs:
+            self.backoffs[alias] = DatabaseBackoff(
+                alias=alias, wait_seconds=self.interval, clock=self.clock
+            )
+        return self.backoffs[alias]
 
     def is_migrated(self, alias: str) -> bool:
         is_migrated = has_table(alias)
         self.has_tables |= is_migrated
         return is_migrated
 
-    def tell_of_missing_tables(self) -> None:
-        """Say once for what is waited, as when it starts before 'migrate' has run."""
-        # One that is away may have them.
-        is_away = any(contact.failures for contact in self.contacts.values())
-        if not (self.has_tables or self.is_told or is_away):
-            self.is_told = True
+    def warn_of_missing_tables(self) -> None:
+        """Log once that no database has tables, as before 'migrate' has run."""
+        # A database that is away may have them.
+        is_away = any(backoff.failures for backoff in self.backoffs.values())
+        if not (self.has_tables or self.has_warned or is_away):
+            self.has_warned = True
             logger.warning("%s Waiting for that.", NOT_MIGRATED)
 
-    def contact(self, alias: str) -> Contact:
-        if alias not in self.contacts:
-            self.contacts[alias] = Contact(
-                alias=alias, wait_seconds=self.interval, clock=self.clock
-            )
-        return self.contacts[alias]
-
     def work(self, alias: str) -> bool:
-        done = report_due(
+        """Sweep a database and run its jobs. Return whether there is more to do."""
+        outcomes = self.sweep(alias)
+        are_complete = [self.run_if_due(job, alias) for job in (RECONCILE, PRUNE)]
+        # Another sweep would only give back again what this one has given back.
+        return not all(are_complete) or not outcomes.keys() <= {"release"}
+
+    def sweep(self, alias: str) -> Counter[str]:
+        outcomes = report_due(
             using=alias,
             rows=self.narrow(enabled_rows(alias)),
             shift=SweepLimits(
@@ -153,54 +155,34 @@ class Loop:
                 is_patient=True,
             ),
         )
-        self.outcomes += done
+        self.outcomes += outcomes
         if self.is_whole:
-            self.attempt("noted", alias, note_sweep)
-        if self.clock() >= self.compare_at[alias]:
-            self.compare_at[alias] = self.clock() + RECONCILE_SECONDS
-            self.attempt("compared", alias, self.compare)
-        is_pruned = self.clock() < self.prune_at[alias] or self.prune(alias)
-        # What was only given back would be given back again.
-        return not is_pruned or not done.keys() <= {"release"}
+            attempt(note_sweep, alias, "noted")
+        return outcomes
 
-    def attempt(self, what: str, alias: str, action: Callable[[str], object]) -> object:
-        """Do what may fail: orders are reported all the same. Return what it does."""
-        try:
-            return action(alias)
-        except Exception as exc:  # noqa: BLE001 - also those of a shop's adapters
-            logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-                "Database %s is not %s: %s", alias, what, describe_for_log(exc)
-            )
-            return None
-
-    def compare(self, alias: str) -> None:
-        """Find orders of the last days that were written without a signal."""
-        compare_recent(
-            using=alias,
-            seconds=COMPARE_SECONDS,
-            is_stopped=lambda: self.stop.is_set,
-        )
-
-    def prune(self, alias: str) -> bool:
-        """Prune for a while. Return whether that is done for today."""
-        is_complete = self.attempt("pruned", alias, self.prune_for_a_while)
-        if is_complete is False:
-            return False
-        wait = DAY if is_complete else PRUNE_RETRY_SECONDS
-        self.prune_at[alias] = self.clock() + wait
-        return True
-
-    def prune_for_a_while(self, alias: str) -> bool:
-        ends = self.clock() + PRUNE_SECONDS
+    def run_if_due(self, job: Job, alias: str) -> bool:
+        """Run a job for a while if it is due. Return whether nothing of it is left."""
+        key = (job.entry.key, alias)
+        if self.clock() < self.due_at[key]:
+            return True
+        ends = self.clock() + job.slice_seconds
 
         def is_over() -> bool:
             return self.stop.is_set or self.clock() >= ends
 
-        return prune(using=alias, is_stopped=is_over).is_complete
+        is_complete = attempt(
+            lambda alias: job.run(alias, is_over), alias, job.participle
+        )
+        if is_complete is False:
+            return False
+        interval = job.entry.seconds
+        wait = interval if is_complete else min(interval, RETRY_SECONDS)
+        self.due_at[key] = self.clock() + wait
+        return True
 
 
 def close_broken_connections() -> None:
-    """Let them be made anew, as Django does it before each request."""
+    """Close broken connections, as Django does before each request."""
     for connection in connections.all(initialized_only=True):
         # Django would also close one that is in the middle of a transaction.
         if not connection.in_atomic_block:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +12,6 @@ from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.report.privacy import describe_for_log, is_time_limit
-
-logger = logging.getLogger(__name__)
 
 NOT_MIGRATED = (
     "No database has the tables of django_button_orders. Run 'manage.py migrate' first."
@@ -63,29 +59,6 @@ def has_table(alias: str, model: type[Model] = ButtonOrder) -> bool:
     return model._meta.db_table in connections[alias].introspection.table_names()
 
 
-def in_each_database(action: Callable[[str], object]) -> None:
-    """Do something wherever there are rows, whatever happens in the other ones."""
-    for alias in filter(answers, allowed_aliases()):
-        try:
-            action(alias)
-        except Exception as exc:
-            if is_time_limit(exc):
-                raise
-            # Also the bug of an adapter: it may be about this one alone.
-            log_failure(alias, exc)
-
-
-def answers(alias: str) -> bool:
-    """Return whether a database is there, and has the table."""
-    try:
-        return has_table(alias)
-    except Exception as exc:
-        if is_time_limit(exc):
-            raise
-        log_failure(alias, exc)
-        return False
-
-
 @contextmanager
 def borrowed_connection(alias: str) -> Iterator[None]:
     """
@@ -100,11 +73,6 @@ def borrowed_connection(alias: str) -> Iterator[None]:
     finally:
         if not is_open:
             connection.close()
-
-
-def log_failure(alias: str, exc: Exception) -> None:
-    # Without a traceback, which may quote a customer's data.
-    logger.error("Database %s: %s", alias, describe_for_log(exc))
 
 
 def now_of(alias: str) -> Any:

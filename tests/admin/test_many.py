@@ -19,7 +19,7 @@ from tests import celery
 from tests.admin.test_buttons import MOVED, VERBS, VerbTestCase
 from tests.admin.utils import LIST_URL, create_user, text_of
 from tests.celery import app
-from tests.test_tasks import broken_broker
+from tests.tasks.utils import broken_broker
 from tests.utils import button_settings, create_row
 
 rows = ButtonOrder.objects

@@ -3,19 +3,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-import responses
-from celery.exceptions import SoftTimeLimitExceeded
-from django.db import InterfaceError, OperationalError, connections
+from django.db import OperationalError, connections
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import (
     borrowed_connection,
     database_aliases,
-    in_each_database,
 )
-from django_button_orders.tasks import report_due_orders
-from tests.utils import add_answer, button_settings, create_row
+from tests.utils import button_settings
 
 
 class NoReplica:
@@ -40,45 +35,6 @@ class DatabaseTests(TestCase):
     def test_not_those_that_a_router_leaves_out(self):
         assert list(database_aliases()) == ["default"]
 
-    @responses.activate
-    def test_one_that_is_away_does_not_stop_the_others(self):
-        add_answer("POST")
-        create_row(order_id="2", using="archive")
-
-        with (
-            connections["default"].execute_wrapper(away),
-            self.assertLogs("django_button_orders", "WARNING"),
-        ):
-            report_due_orders()
-
-        assert ButtonOrder.objects.using("archive").get().status == "reported"
-
-    @override_settings(DATABASE_ROUTERS=[f"{__name__}.NoReplica"])
-    def test_what_fails_in_one_is_done_in_the_others(self):
-        done = []
-
-        def do(alias):
-            done.append(alias)
-            raise error
-
-        for error in (OperationalError(), InterfaceError(), KeyError("jane")):
-            with (
-                self.subTest(error=error),
-                self.assertLogs("django_button_orders", "ERROR") as logs,
-            ):
-                in_each_database(do)
-
-            assert done.pop() == "default"
-            assert f"Database default: {type(error).__name__}" in logs.output[0]
-            assert "jane" not in logs.output[0]
-
-    def test_time_that_is_over_is_over_for_all(self):
-        def do(alias):
-            raise SoftTimeLimitExceeded
-
-        with pytest.raises(SoftTimeLimitExceeded):
-            in_each_database(do)
-
     def test_one_that_does_not_answer_is_no_empty_one(self):
         """Whoever asks for the rows is told, and not that there are none."""
         with (
@@ -86,24 +42,6 @@ class DatabaseTests(TestCase):
             pytest.raises(OperationalError),
         ):
             list(database_aliases())
-
-    @responses.activate
-    def test_one_that_goes_away_meanwhile(self):
-        add_answer("POST")
-        create_row(order_id="2", using="archive")
-
-        def away_for_claims(execute, sql, params, many, context):
-            if "FROM" in sql and "buttonorder" in sql:
-                return away(execute, sql, params, many, context)
-            return execute(sql, params, many, context)
-
-        with (
-            connections["default"].execute_wrapper(away_for_claims),
-            self.assertLogs("django_button_orders", "ERROR"),
-        ):
-            report_due_orders()
-
-        assert ButtonOrder.objects.using("archive").get().status == "reported"
 
 
 class Connection:

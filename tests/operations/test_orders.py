@@ -17,7 +17,7 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.operations.orders import run_action, run_queued_action
 from django_button_orders.tasks import move_orders
 from tests.admin.utils import create_user
-from tests.test_tasks import QueueTestCase, take_messages
+from tests.tasks.utils import QueueTestCase, take_messages
 from tests.utils import LONG_AGO, button_settings
 
 rows, Status = ButtonOrder.objects, ButtonOrder.Status

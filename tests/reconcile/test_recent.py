@@ -15,7 +15,8 @@ from django_button_orders.outbox.adapters import (
     unregister,
 )
 from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent
-from django_button_orders.tasks import prune_submissions, reconcile_orders, shutdown
+from django_button_orders.tasks import prune_submissions, reconcile_orders
+from django_button_orders.tasks.worker import shutdown
 from tests.shop.models import Order, Page
 from tests.utils import button_settings
 
@@ -107,8 +108,8 @@ class RecentTests(RecentTestCase):
 
     def test_worker_that_is_told_to_end(self):
         self.write(BATCH_SIZE + 1)
-        self.addCleanup(shutdown.note_start)
-        shutdown.note_end()
+        self.addCleanup(shutdown.on_start)
+        shutdown.on_end()
 
         reconcile_orders()
 

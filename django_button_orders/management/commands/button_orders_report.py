@@ -28,9 +28,10 @@ from django_button_orders.management.selection import (
 )
 from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.databases import database_aliases, in_each_database
+from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import note_sweep
+from django_button_orders.tasks.periodic import in_each_database
 
 INTERVAL_SECONDS = 5
 

@@ -1,0 +1,118 @@
+"""
+The Celery tasks. The body of each is one call into the reporting code.
+
+Only this folder imports Celery. Read this file first, then ``worker`` (what a
+worker's sweep does beside reporting), ``publisher`` (how messages reach the broker)
+and ``periodic`` (the jobs that run without Celery, too).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Task, shared_task
+from django.db import InterfaceError, OperationalError
+
+from django_button_orders.beat import (
+    MOVE_ORDERS,
+    PRUNE_SUBMISSIONS,
+    RECONCILE_ORDERS,
+    REPORT_DUE_ORDERS,
+    REPORT_ORDER,
+)
+from django_button_orders.conf import get_settings
+from django_button_orders.delivery import sweep
+from django_button_orders.operations import orders
+from django_button_orders.tasks import periodic
+from django_button_orders.tasks.publisher import log_refusal
+from django_button_orders.tasks.worker import LIMITS, WITHOUT_HELP, shutdown
+
+if TYPE_CHECKING:
+    TaskBase = Task[Any, Any]
+else:
+    TaskBase = Task
+
+# Longer waits live in the database alone: workers hold waiting messages in memory,
+# and brokers deliver them twice.
+LONGEST_COUNTDOWN_SECONDS = 300
+
+
+class QueuedTask(TaskBase):
+    """A task that goes to the queue of the settings."""
+
+    abstract = True
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        queue = get_settings().queue
+        if queue is not None:
+            options.setdefault("queue", queue)
+        return super().apply_async(*args, **options)
+
+
+@shared_task(bind=True, base=QueuedTask, name=REPORT_ORDER, ignore_result=True)
+def report_order(
+    self: Task[Any, Any],
+    pk: int,
+    using: str = "default",
+    trigger: str = "save",
+    user_id: str | None = None,
+) -> None:
+    """Make one attempt at one row; in a worker, also report what else is due."""
+    if is_worker(self):
+        delay = sweep.report_with_others(
+            pk, using=using, trigger=trigger, user_id=user_id, shift=LIMITS
+        )
+    else:
+        # The caller waits for this row only.
+        delay = sweep.report(pk, using=using, trigger=trigger, user_id=user_id)
+    if delay is not None and delay <= LONGEST_COUNTDOWN_SECONDS:
+        ring_later(self, pk, using, delay)
+
+
+def ring_later(task: Task[Any, Any], pk: int, using: str, delay: float) -> None:
+    try:
+        task.apply_async((pk,), {"using": using}, countdown=delay)
+    except Exception as exc:  # noqa: BLE001 - the row is due all the same
+        log_refusal(exc)
+
+
+@shared_task(bind=True, base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
+def report_due_orders(self: Task[Any, Any]) -> None:
+    """Sweep: report what is due in each database."""
+    periodic.sweep_each_database(LIMITS if is_worker(self) else WITHOUT_HELP)
+
+
+def is_worker(task: Task[Any, Any]) -> bool:
+    """Return whether a worker runs the task, and not a caller in its own process."""
+    return not (task.request.is_eager or task.request.called_directly)
+
+
+@shared_task(base=QueuedTask, name=PRUNE_SUBMISSIONS, ignore_result=True)
+def prune_submissions() -> None:
+    """Prune bodies, submissions and differences as the settings say."""
+    periodic.run_in_each_database(periodic.PRUNE, shutdown.is_ending)
+
+
+@shared_task(base=QueuedTask, name=RECONCILE_ORDERS, ignore_result=True)
+def reconcile_orders() -> None:
+    """Mark orders of the last days that were written without a signal."""
+    periodic.run_in_each_database(periodic.RECONCILE, shutdown.is_ending)
+
+
+@shared_task(
+    base=QueuedTask,
+    name=MOVE_ORDERS,
+    ignore_result=True,
+    # An action skips orders that it was applied to, so a message may come twice, but
+    # must not get lost.
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=(OperationalError, InterfaceError),
+    # The task waits for the database, however long it is away.
+    max_retries=None,
+    retry_backoff=True,
+    retry_backoff_max=600,
+)
+def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
+    """Retry, cancel or dismiss one batch of the orders that an operator has chosen."""
+    orders.run_queued_action(verb, pks, using=using, entry_id=entry_id)

@@ -1,0 +1,109 @@
+"""
+The periodic jobs: the sweep, the comparison of the latest orders, and pruning.
+
+``beat`` says how often each of them runs. The tasks run them in every database;
+``button_orders_report --loop`` runs the same jobs without Celery.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django_button_orders import beat
+from django_button_orders.delivery.sweep import SweepLimits, report_due
+from django_button_orders.models.databases import allowed_aliases, has_table
+from django_button_orders.monitoring.snapshot import note_sweep
+from django_button_orders.operations import retention
+from django_button_orders.reconcile.recent import compare_recent
+from django_button_orders.report.privacy import describe_for_log, is_time_limit
+
+logger = logging.getLogger(__name__)
+
+# A comparison goes on in its next run where this one has stopped.
+RECONCILE_SECONDS = 10.0
+PRUNE_SLICE_SECONDS = 2.0
+
+IsStopped = Callable[[], bool]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """
+    A periodic job of one database.
+
+    ``run(alias, is_stopped)`` returns whether the job is complete until its next
+    run, ``entry.seconds`` later. ``--loop`` stops it after ``slice_seconds``, and
+    goes on with it after the next sweep.
+    """
+
+    entry: beat.Entry
+    # What a database is not if the job fails, for the log.
+    participle: str
+    slice_seconds: float
+    run: Callable[[str, IsStopped], bool]
+
+
+def reconcile(alias: str, is_stopped: IsStopped) -> bool:
+    """Mark orders of the last days that were written without a signal."""
+    compare_recent(using=alias, seconds=RECONCILE_SECONDS, is_stopped=is_stopped)
+    return True
+
+
+def prune(alias: str, is_stopped: IsStopped) -> bool:
+    """Prune bodies, submissions and differences as the settings say."""
+    return retention.prune(using=alias, is_stopped=is_stopped).is_complete
+
+
+RECONCILE = Job(
+    entry=beat.RECONCILE,
+    participle="compared",
+    slice_seconds=RECONCILE_SECONDS,
+    run=reconcile,
+)
+PRUNE = Job(
+    entry=beat.PRUNE,
+    participle="pruned",
+    slice_seconds=PRUNE_SLICE_SECONDS,
+    run=prune,
+)
+
+
+def sweep_each_database(limits: SweepLimits) -> None:
+    """Report what is due in each database, and record that a sweep has ended."""
+    in_each_database(lambda alias: report_due(using=alias, shift=limits), "swept")
+    if not limits.is_stopped():
+        in_each_database(note_sweep)
+
+
+def run_in_each_database(job: Job, is_stopped: IsStopped) -> None:
+    """Run a job in each database."""
+    in_each_database(lambda alias: job.run(alias, is_stopped), job.participle)
+
+
+def in_each_database(action: Callable[[str], object], participle: str = "") -> None:
+    """Call an action with each database that has rows, also after one has failed."""
+    for alias in allowed_aliases():
+        if attempt(has_table, alias):
+            attempt(action, alias, participle)
+
+
+def attempt(action: Callable[[str], T], alias: str, participle: str = "") -> T | None:
+    """
+    Return what an action returns for a database, or log its error and return None.
+
+    All errors are caught, because an adapter may raise anything and the other
+    databases and jobs have to go on. Only a worker's time limit is raised.
+    """
+    try:
+        return action(alias)
+    except Exception as exc:
+        if is_time_limit(exc):
+            raise
+        undone = f" is not {participle}" if participle else ""
+        # Without a traceback, which may quote a customer's data.
+        logger.error("Database %s%s: %s", alias, undone, describe_for_log(exc))  # noqa: TRY400
+        return None
