@@ -1,7 +1,9 @@
 """
-Comparing what should be known with what is: the shop, our rows, and Button.
+Compare what should be known of orders with what is known, and fix what differs.
 
-``shop`` compares the shop's orders with our rows, and ``button`` our rows with
-what Button has. Both look at a page of orders at a time, and ``run`` turns the
-pages, writes down what was found, and how far it has come.
+There are two comparisons. ``with_shop`` compares the shop's orders with our rows, by
+means of ``rows``. ``with_button`` compares our rows with Button's orders, which
+``questions`` asks for. Read ``run`` first: it goes through the pages of either
+comparison, marks rows due if that is asked for, and records the ``findings``.
+``values`` compares two payloads. ``recent`` is the comparison that runs by itself.
 """

@@ -1,4 +1,4 @@
-"""What a comparison has found, and how that is remembered."""
+"""The findings of a comparison, and how they become differences in the database."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from django_button_orders.models.clock import DatabaseNow
 
 Key = tuple[str, str]
 UNIQUE = ("order_id", "account", "side")
-# What may have changed of a difference that is found again.
+# The fields that are written when a difference is found again.
 NEWS = ("kind", "source_type", "source_id", "values", "error", "found_at", "fixed_at")
-# Not an order, but a comparison, failed.
-NOT_COMPARED = "not_compared"
+# Counts of orders, beside those of each kind of difference.
 AGREE = "agree"
 FIXED = "fixed"
-# Rows that are deleted in one transaction.
-CHUNK = 1000
+NOT_COMPARED = "not_compared"
 
 
 @dataclass(kw_only=True)
 class Finding:
     """
-    A difference that is not saved yet, and what it was found at.
+    A difference that is not saved yet, with the row and the host order that differ.
 
-    ``known_digest`` is what Button has, where that is not what we thought.
+    ``known_digest`` is the digest of what Button has, where our row's is wrong.
     """
 
     difference: Difference
@@ -46,10 +44,10 @@ class Finding:
 @dataclass(kw_only=True)
 class PageResult:
     """
-    What came of comparing a page.
+    The result of comparing one page of orders.
 
-    ``done`` is how many of it were compared, from its beginning on. ``ended``
-    says why the comparison cannot go on, if it cannot.
+    ``done`` counts the compared orders, from the beginning of the page on. ``ended``
+    is the reason why the comparison must stop, or "".
     """
 
     done: int = 0
@@ -67,46 +65,46 @@ class PageResult:
         self.agreeing.append(key)
         self.counts[AGREE] += 1
 
-    def fail(self, name: str, error: str) -> None:
+    def fail(self, order_id: str, error: str) -> None:
         self.counts[NOT_COMPARED] += 1
-        self.errors.append(f"{name}: {error}")
+        self.errors.append(f"{order_id}: {error}")
 
 
-def remember(found: PageResult, side: str, *, using: str) -> None:
+def save_differences(result: PageResult, side: str, *, using: str) -> None:
     """
-    Write differences down, one for each order, and close those that are over.
+    Save a difference for each finding, and close those of orders that agree again.
 
-    What is known already, and still the same, is left alone.
+    A difference that is found again unchanged is not written.
     """
-    findings = {finding.key: finding for finding in found.findings}
-    order_ids = {order_id for _, order_id in (*findings, *found.agreeing)}
+    findings = {finding.key: finding for finding in result.findings}
+    order_ids = {order_id for _, order_id in (*findings, *result.agreeing)}
     differences = Difference.objects.using(using).filter(side=side)
-    known = {
+    open_ones = {
         (difference.account, difference.order_id): difference
         for difference in differences.filter(
             order_id__in=order_ids, fixed_at__isnull=True
         )
     }
-    over = [known[key].pk for key in found.agreeing if key in known]
-    if over:
-        differences.filter(pk__in=over).update(fixed_at=DatabaseNow())
-    news = [
+    closed = [open_ones[key].pk for key in result.agreeing if key in open_ones]
+    if closed:
+        differences.filter(pk__in=closed).update(fixed_at=DatabaseNow())
+    changed = [
         finding
         for key, finding in findings.items()
-        if finding.is_fixed or not is_known(finding.difference, known.get(key))
+        if finding.is_fixed or not is_same(finding.difference, open_ones.get(key))
     ]
-    if news:
-        save(news, using=using)
+    if changed:
+        upsert(changed, using=using)
 
 
-def is_known(difference: Difference, known: Difference | None) -> bool:
+def is_same(difference: Difference, known: Difference | None) -> bool:
     return known is not None and all(
         getattr(difference, name) == getattr(known, name)
         for name in ("kind", "values", "error")
     )
 
 
-def save(findings: Iterable[Finding], *, using: str) -> None:
+def upsert(findings: Iterable[Finding], *, using: str) -> None:
     differences = []
     for finding in findings:
         if finding.is_fixed:
@@ -115,7 +113,7 @@ def save(findings: Iterable[Finding], *, using: str) -> None:
     features = connections[using].features
     names = UNIQUE if features.supports_update_conflicts_with_target else None
     Difference.objects.using(using).bulk_create(
-        # Always in one order, so that two who do this wait for each other.
+        # Sorted, so that two processes lock the same rows in the same order.
         sorted(differences, key=lambda item: (item.order_id, item.account)),
         update_conflicts=True,
         update_fields=NEWS,

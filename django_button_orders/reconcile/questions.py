@@ -1,4 +1,9 @@
-"""Asking Button about many orders: in parallel, at a pace, and with patience."""
+"""
+Ask Button about many orders of one account with GET requests.
+
+The requests are made in parallel, within the rate limit. Those that Button fails to
+answer are repeated a few times.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +27,13 @@ from django_button_orders.operations.throttle import Throttle
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
 
-# Seconds until those are asked about again that Button did not answer for.
+# Seconds to wait before each repetition of questions without an answer.
 WAITS = (1.0, 5.0, 15.0, 30.0)
-# Where it has answered for others, it is up to the order.
+# If Button has answered other questions, the order itself is probably the cause.
 WAITS_FOR_ONE = WAITS[:2]
-# If Button asks for more, that is the end of it: it can go on another time.
-PATIENCE_SECONDS = 300.0
-# So many failures in a row are not the fault of the orders.
+# If Button asks for a longer wait, the comparison ends. It can be resumed later.
+MAX_WAIT_SECONDS = 300.0
+# After this number of failures in a row, Button is probably down.
 MANY_FAILURES = 5
 POLL_SECONDS = 0.1
 
@@ -36,7 +41,7 @@ Wait = Callable[[float], object]
 
 
 class AccountTurns:
-    """The turns to call an account, where ``RATE_LIMIT`` says how many there are."""
+    """Waits for the turns that ``RATE_LIMIT`` gives one account."""
 
     def __init__(self, account: str, *, wait: Wait = time.sleep) -> None:
         self.account = account
@@ -44,11 +49,11 @@ class AccountTurns:
         self.moments: deque[float] = deque()
 
     def wait_for_turn(self) -> None:
-        """Wait for one's turn. Some are taken ahead, with one look at the clock."""
+        """Wait for the next turn. One query reserves the turns of a second."""
         rate = rate_of(self.account)
         if rate is None:
             return
-        # Turns that have passed are gone, as they are for everybody.
+        # A turn that was not used in time is lost, as in a sweep.
         while self.moments and self.moments[0] < time.monotonic() - 1 / rate:
             self.moments.popleft()
         if not self.moments:
@@ -62,7 +67,11 @@ class AccountTurns:
 
 @dataclass(kw_only=True)
 class Questions:
-    """Questions to one account at Button. ``ended`` says why there are no more."""
+    """
+    Asks Button about orders of one account.
+
+    ``ended`` is the reason why no more questions can be asked, or "".
+    """
 
     concurrency: int
     turns: AccountTurns
@@ -72,83 +81,85 @@ class Questions:
     ended: str = ""
     failures_in_a_row: int = 0
     asked_to_wait: float = 0.0
-    # Set when Button had better be left alone for a while.
-    is_enough: threading.Event = field(default_factory=threading.Event)
+    # Set when Button needs a rest: no thread asks the next question.
+    must_wait: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, attempts: list[Attempt]) -> Iterator[list[Attempt]]:
         """
-        Ask until Button has answered, or there is no use in it.
+        Ask about orders until Button has answered, or more tries are useless.
 
-        Yields what was asked, round by round. What Button did not answer for is
-        asked about again, once there has been some time.
+        Yields the attempts of each round. The next round repeats those without an
+        answer, after a wait.
         """
         waits, has_answered = iter(WAITS), False
         while attempts:
             asked = self.ask_once(attempts)
             yield asked
-            failed = [afresh(attempt) for attempt in asked if is_unanswered(attempt)]
+            failed = [reset(attempt) for attempt in asked if is_unanswered(attempt)]
             untried = [attempt for attempt in attempts if not attempt.has_begun]
             if len(failed) < len(asked):
                 waits, has_answered = iter(WAITS_FOR_ONE), True
-            # One that fails each time must not keep the others waiting.
+            # Repetitions come last, so that no order delays the others.
             attempts = untried + failed
             seconds = next(waits, None)
             if seconds is None and not has_answered:
                 self.ended = self.ended or describe_failure(asked)
-            if not attempts or seconds is None or not self.may_go_on(seconds):
+            if not attempts or seconds is None or not self.wait_for_next_round(seconds):
                 return
 
-    def may_go_on(self, seconds: float) -> bool:
+    def wait_for_next_round(self, seconds: float) -> bool:
+        """Wait, and return whether another round may begin."""
         seconds, self.asked_to_wait = max(seconds, self.asked_to_wait), 0.0
-        if seconds > PATIENCE_SECONDS and not self.ended:
+        if seconds > MAX_WAIT_SECONDS and not self.ended:
             self.ended = f"Button asks to come again in {seconds:.0f} seconds."
         if not self.ended and not self.is_stopped():
             self.wait(seconds)
         return not self.ended and not self.is_stopped()
 
     def ask_once(self, attempts: list[Attempt]) -> list[Attempt]:
-        self.is_enough.clear()
+        self.must_wait.clear()
         self.failures_in_a_row = 0
-        done: list[Attempt] = []
+        asked: list[Attempt] = []
         with Senders(self.concurrency, self.perform) as senders:
             for attempt in attempts:
                 while senders.in_flight >= self.concurrency:
-                    done += senders.take(POLL_SECONDS)
-                if not self.is_over():
+                    asked += senders.take(POLL_SECONDS)
+                if not self.must_stop():
                     self.throttle.admit()
                     self.turns.wait_for_turn()
-                if self.is_over():
+                if self.must_stop():
                     break
                 senders.put(attempt)
             while senders.in_flight:
-                done += senders.take(POLL_SECONDS)
-        return [attempt for attempt in done if attempt.has_begun]
+                asked += senders.take(POLL_SECONDS)
+        return [attempt for attempt in asked if attempt.has_begun]
 
-    def is_over(self) -> bool:
-        return self.is_enough.is_set() or self.is_stopped()
+    def must_stop(self) -> bool:
+        return self.must_wait.is_set() or self.is_stopped()
 
     def perform(self, attempt: Attempt) -> None:
-        """Ask one question. Threads do this."""
-        if not self.is_over():
+        """Ask about one order, in a thread of the pool."""
+        if not self.must_stop():
             exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
             attempt.verdict = read_answer(exchange)
-            self.heed(attempt.verdict)
+            self.count_failures(attempt.verdict)
 
-    def heed(self, verdict: Verdict) -> None:
+    def count_failures(self, verdict: Verdict) -> None:
+        """Stop the round when an answer says that Button needs a rest."""
         if verdict.result is Result.PAUSE:
             self.ended = verdict.error
-            self.is_enough.set()
+            self.must_wait.set()
         elif verdict.result is not Result.RETRY:
             self.failures_in_a_row = 0
         else:
             self.failures_in_a_row += 1
             self.asked_to_wait = max(self.asked_to_wait, verdict.retry_after or 0.0)
             if self.asked_to_wait or self.failures_in_a_row >= MANY_FAILURES:
-                self.is_enough.set()
+                self.must_wait.set()
 
 
 def read_answer(exchange: Exchange) -> Verdict:
-    """Return how a question ended: that an order is not known is an answer, too."""
+    """Return the verdict on a question. 404 is a valid answer: no such order."""
     result = judge(Operation.RETRIEVE, exchange.answer)
     if isinstance(result, Verdict):
         return result
@@ -167,9 +178,9 @@ def read_answer(exchange: Exchange) -> Verdict:
 
 def is_from_others(answer: Answer | ButtonError) -> bool:
     """
-    Return whether a proxy, say, does not know the address: Button answers in JSON.
+    Return whether a 404 is from a proxy: Button answers in JSON.
 
-    Taken for Button's word, it would have all the orders there are sent again.
+    Taken for Button's answer, it would have every order created again.
     """
     if not isinstance(answer, Answer) or answer.status_code != 404:
         return False
@@ -178,11 +189,11 @@ def is_from_others(answer: Answer | ButtonError) -> bool:
 
 def is_unanswered(attempt: Attempt) -> bool:
     verdict = attempt.verdict
-    # A 403 is an answer about this one order: others are none of its business.
+    # A 403 is an answer: it concerns this order alone.
     return verdict is not None and verdict.reason == Reason.UNAVAILABLE
 
 
-def afresh(attempt: Attempt) -> Attempt:
+def reset(attempt: Attempt) -> Attempt:
     return replace(attempt, verdict=None, has_begun=False, exchanges=[])
 
 

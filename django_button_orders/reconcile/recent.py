@@ -1,9 +1,9 @@
 """
-The comparison that runs by itself: orders written behind Django's back arrive.
+Compare recent orders periodically, to report those that were saved without a signal.
 
-It goes through the orders of the last days, in the order of the adapter's
-``date_field``, and begins again once it is through. Without a ``date_field`` it
-goes through all of them, the newest keys first.
+The comparison goes through the orders of the last RECONCILE_DAYS days, by the adapter's
+``date_field``, and starts again after the last one. Without a ``date_field``, it goes
+through all orders, the newest keys first.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def compare_recent(
     clock: Callable[[], float] = time.monotonic,
 ) -> Counter[str]:
     """
-    Compare orders with their rows, for about so many seconds, and mark what differs.
+    Compare orders with their rows for about ``seconds``, and mark what differs.
 
-    Where this has stopped, the next call goes on.
+    The next call continues where this one stops.
     """
     days = get_settings().reconcile_days
     adapters = [
@@ -52,7 +52,7 @@ def compare_recent(
     ]
     counts: Counter[str] = Counter()
     for adapter in adapters:
-        # Each has its share, whatever the others take.
+        # Each model has the same time, however many orders the others have.
         ends = clock() + seconds / len(adapters)
         counts += compare_model(
             adapter,
@@ -74,8 +74,8 @@ def compare_model(
     adapter: OrderAdapter, days: int, *, using: str, is_over: IsOver
 ) -> Counter[str]:
     checkpoints = Checkpoint.objects.using(using)
-    orders = recent_orders(adapter, days, using=using)
-    # A position is about these fields, and a deployment may change them.
+    orders = select_recent_orders(adapter, days, using=using)
+    # A position has the values of these fields, and a deployment may change them.
     names = " ".join(orders.names)
     name = f"reconcile recent {adapter.model._meta.label} by {names}"[:255]
     checkpoint, _ = checkpoints.get_or_create(name=name)
@@ -87,26 +87,26 @@ def compare_model(
         fixes=True,
     )
     for step in steps:
-        counts += step.found.counts
+        counts += step.result.counts
         here = checkpoints.filter(name=name, position=checkpoint.position)
         checkpoint.position = step.position
         if not here.update(position=step.position, updated_at=DatabaseNow()):
-            # Another process is at it, too, and one is enough.
+            # Another process runs the same comparison, and one is enough.
             return counts
         if is_over():
             return counts
-    # It is through: the next one begins with the first page.
+    # This was the last page, so the next call starts with the first.
     checkpoints.filter(name=name).update(position="", updated_at=DatabaseNow())
     return counts
 
 
-def recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> ShopOrders:
+def select_recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> ShopOrders:
     name = adapter.date_field
     if not name:
         orders = adapter.get_queryset().using(using)
         return ShopOrders(adapter=adapter, orders=orders, using=using, names=("-pk",))
     since = timezone.now() - timedelta(days=days)
     orders = select_orders(adapter, using=using, since=since)
-    # In the order of the index that dates usually have: by key alone, a database
-    # may go through all the orders there are to find the latest.
+    # Dates usually have an index. By key alone, a database may read all orders to find
+    # the recent ones.
     return ShopOrders(adapter=adapter, orders=orders, using=using, names=(name, "pk"))

@@ -1,8 +1,8 @@
 """
-Whether a row says what the shop would have it say.
+Compare one row with its host order.
 
-A report is built as the worker builds it, and its digest is compared with the
-one that Button has acknowledged.
+The report is built as a worker builds it. Its digest is compared with the digest that
+Button has acknowledged.
 """
 
 from __future__ import annotations
@@ -19,11 +19,7 @@ from django_button_orders.delivery.desired import (
     choose_operation,
     find_desired,
 )
-from django_button_orders.delivery.verdicts import (
-    SUCCESSES,
-    Result,
-    Verdict,
-)
+from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -32,7 +28,7 @@ from django_button_orders.models import (
 )
 from django_button_orders.outbox.host_orders import HostOrders
 from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
-from django_button_orders.reconcile.values import differing, flat, shown
+from django_button_orders.reconcile.values import as_shown, find_differences, flatten
 from django_button_orders.report.payload import without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
@@ -40,17 +36,17 @@ Kind = Difference.Kind
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
-# What an order may be, other than in agreement or not.
+# Counts of orders that neither agree nor differ.
 WAITING = "waiting"
 FAILED = "failed"
 NOT_REPORTABLE = "not_reportable"
-# What an order is called here and there, as Button does.
+# The states that a difference shows, in Button's words.
 OPEN, CANCELLED = "open", "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """What is wrong with a row."""
+    """What differs between a row and its host order."""
 
     kind: str
     values: dict[str, list[Any]] = field(default_factory=dict)
@@ -58,42 +54,44 @@ class Mismatch:
 
 
 def compare_rows(
-    rows: Iterable[ButtonOrder], hosts: HostOrders, found: PageResult, *, using: str
+    rows: Iterable[ButtonOrder], hosts: HostOrders, result: PageResult, *, using: str
 ) -> None:
     """
-    Compare rows with their host orders, which may have been read before them.
+    Compare rows with their host orders, and add the outcome to the result.
 
-    What seems to differ is looked at once more, since the shop may have saved and
-    a worker reported in the meantime.
+    Rows that seem to differ are compared again with host orders read anew, because
+    the shop may have saved and a worker may have reported since the first reading.
     """
     suspects = []
     for row in rows:
-        verdict = compare_row(row, hosts)
-        if isinstance(verdict, Mismatch):
+        outcome = compare_row(row, hosts)
+        if isinstance(outcome, Mismatch):
             suspects.append(row)
         else:
-            note(verdict, row, found)
+            count(outcome, row, result)
     if suspects:
-        look_again(suspects, found, using=using)
+        compare_again(suspects, result, using=using)
 
 
-def look_again(suspects: list[ButtonOrder], found: PageResult, *, using: str) -> None:
-    # Read after the rows: if a row is the same after that, nobody has noted a
-    # change of what was read here.
+def compare_again(
+    suspects: list[ButtonOrder], result: PageResult, *, using: str
+) -> None:
+    # These host orders are read after the rows. If a row is still the same after
+    # that, nobody has marked it for a change that was read here.
     hosts = HostOrders(suspects)
-    verdicts = [(row, compare_row(row, hosts)) for row in suspects]
-    unchanged = unmoved(suspects, using=using)
-    for row, verdict in verdicts:
+    outcomes = [(row, compare_row(row, hosts)) for row in suspects]
+    unchanged = find_unchanged(suspects, using=using)
+    for row, outcome in outcomes:
         if row.pk not in unchanged:
-            found.counts[WAITING] += 1
-        elif isinstance(verdict, Mismatch):
-            found.add(finding_of(row, verdict))
+            result.counts[WAITING] += 1
+        elif isinstance(outcome, Mismatch):
+            result.add(as_finding(row, outcome))
         else:
-            note(verdict, row, found)
+            count(outcome, row, result)
 
 
-def unmoved(rows: list[ButtonOrder], *, using: str) -> set[int]:
-    """Return the keys of rows that are as they were when they were read."""
+def find_unchanged(rows: list[ButtonOrder], *, using: str) -> set[int]:
+    """Return the keys of rows whose revision and status are as they were read."""
     known = {row.pk: (row.revision, row.status) for row in rows}
     now = ButtonOrder.objects.using(using).filter(pk__in=known)
     return {
@@ -103,49 +101,50 @@ def unmoved(rows: list[ButtonOrder], *, using: str) -> set[int]:
     }
 
 
-def note(verdict: str, row: ButtonOrder, found: PageResult) -> None:
-    if verdict == AGREE:
-        found.agree((row.account, row.order_id))
+def count(outcome: str, row: ButtonOrder, result: PageResult) -> None:
+    if outcome == AGREE:
+        result.agree((row.account, row.order_id))
     else:
-        found.counts[verdict] += 1
+        result.counts[outcome] += 1
 
 
-def finding_of(row: ButtonOrder, amiss: Mismatch) -> Finding:
+def as_finding(row: ButtonOrder, mismatch: Mismatch) -> Finding:
     difference = Difference(
         side=Difference.Side.SHOP,
-        kind=amiss.kind,
+        kind=mismatch.kind,
         account=row.account,
         order_id=row.order_id,
         source_type_id=row.source_type_id,
         source_id=row.source_id,
-        values=amiss.values,
-        error=amiss.error,
+        values=mismatch.values,
+        error=mismatch.error,
     )
     return Finding(difference=difference, row=row)
 
 
 def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
+    """Return what differs between a row and its host order, or how it is counted."""
     if row.status == Status.PENDING:
         return WAITING
     try:
         desired = find_desired(row, hosts)
     except NoReport as exc:
-        return judge_undecided(row, exc)
+        return compare_without_report(row, exc)
     if row.status in (Status.FAILED, Status.DISMISSED):
-        is_settled = is_old_news(row, desired)
-        # That it failed is known. A person has to see to it, and nobody else.
-        agreeing = FAILED if row.status == Status.FAILED else AGREE
+        is_same = was_last_attempted(row, desired)
+        # A known failure needs a person. To list it as a difference helps nobody.
+        count_as = FAILED if row.status == Status.FAILED else AGREE
     else:
         choice = choose_operation(row, desired)
-        is_settled = isinstance(choice, Verdict) and choice.result in SUCCESSES
-        agreeing = AGREE
-    return agreeing if is_settled else changed(row, desired)
+        is_same = isinstance(choice, Verdict) and choice.result in SUCCESSES
+        count_as = AGREE
+    return count_as if is_same else as_changed(row, desired)
 
 
-def judge_undecided(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
+def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     verdict = exc.verdict
     if verdict.result is Result.RETRY and exc.__cause__ is not None:
-        # The shop's database is away, and would be for all others.
+        # The shop's database is away, and it would be for the next rows, too.
         raise exc.__cause__
     if row.status == Status.FAILED:
         return FAILED
@@ -160,24 +159,25 @@ def judge_undecided(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     return NOT_REPORTABLE
 
 
-def is_old_news(row: ButtonOrder, desired: Desired) -> bool:
+def was_last_attempted(row: ButtonOrder, desired: Desired) -> bool:
     """
-    Return whether a row has failed, or was dismissed, with just this.
+    Return whether the last attempt at a failed or dismissed row was about this state.
 
-    What it shows is what the last attempt wanted to tell Button.
+    The row's fields have the values of its last attempt.
     """
     if desired.report is None:
         may_be_known = row.is_acknowledged or row.unanswered > 0
-        return may_be_known and was_refused_to_cancel(row)
+        return may_be_known and has_cancellation(row)
     try:
         payload = row.as_report().as_payload()
     except ValidationError:
-        # No attempt has got so far as to fill it in, and there will be no more.
+        # No attempt has filled the row's fields, and after the last there is no next.
         return row.reason == Reason.EXHAUSTED
-    return updatable(row, payload) == updatable(row, desired.payload)
+    return as_sent(row, payload) == as_sent(row, desired.payload)
 
 
-def was_refused_to_cancel(row: ButtonOrder) -> bool:
+def has_cancellation(row: ButtonOrder) -> bool:
+    """Return whether Button was asked to cancel the order at its present revision."""
     cancellations = Submission.objects.using(row._state.db).filter(
         button_order=row,
         revision=row.revision,
@@ -186,30 +186,32 @@ def was_refused_to_cancel(row: ButtonOrder) -> bool:
     return cancellations.exists()
 
 
-def changed(row: ButtonOrder, desired: Desired) -> Mismatch:
-    ours, theirs = told_of(row), payload_for(row, desired)
+def as_changed(row: ButtonOrder, desired: Desired) -> Mismatch:
+    ours, theirs = reported_payload(row), desired_payload(row, desired)
     if ours is None or theirs is None:
         states = [CANCELLED if side is None else OPEN for side in (ours, theirs)]
         return Mismatch(kind=Kind.CHANGED, values={"status": states})
-    here, there = flat(ours), flat(theirs)
-    values = shown(differing(here, there), here, there)
+    here, there = flatten(ours), flatten(theirs)
+    values = as_shown(find_differences(here, there), here, there)
     return Mismatch(kind=Kind.CHANGED, values=values)
 
 
-def told_of(row: ButtonOrder) -> dict[str, Any] | None:
-    """Return what a row says that Button was told, or None for a cancellation."""
+def reported_payload(row: ButtonOrder) -> dict[str, Any] | None:
+    """Return the payload that the row was reported with, or None if cancelled."""
     if row.reported_digest == CANCELLED_DIGEST or row.status == Status.CANCELLED:
         return None
     try:
         payload = row.as_report().as_payload()
     except ValidationError:
         return {}
-    return updatable(row, payload)
+    return as_sent(row, payload)
 
 
-def payload_for(row: ButtonOrder, desired: Desired) -> dict[str, Any] | None:
-    return updatable(row, desired.payload) if desired.report else None
+def desired_payload(row: ButtonOrder, desired: Desired) -> dict[str, Any] | None:
+    """Return the payload that Button should know, or None if cancelled."""
+    return as_sent(row, desired.payload) if desired.report else None
 
 
-def updatable(row: ButtonOrder, payload: dict[str, Any]) -> dict[str, Any]:
+def as_sent(row: ButtonOrder, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload as a call for this row would send it."""
     return without_btn_ref(payload) if row.is_acknowledged else payload

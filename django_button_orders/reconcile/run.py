@@ -1,4 +1,8 @@
-"""Comparing page by page, from wherever a comparison has stopped."""
+"""
+Run a comparison page by page, save its differences, and fix them if asked to.
+
+A comparison can start from any position, so an interrupted one can be resumed.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,19 @@ from django_button_orders.operations.batches import Batch
 from django_button_orders.operations.throttle import Throttle
 from django_button_orders.outbox.adapters import get_adapter
 from django_button_orders.outbox.marking import mark_row
-from django_button_orders.reconcile.findings import FIXED, Finding, PageResult, remember
+from django_button_orders.reconcile.findings import (
+    FIXED,
+    Finding,
+    PageResult,
+    save_differences,
+)
 
 UNLIMITED = Throttle(None)
 
 
 class Comparison(Protocol):
+    """What ``compare`` needs: pages to read, and a comparison of one page."""
+
     side: Any
     using: str
 
@@ -34,9 +45,9 @@ class Comparison(Protocol):
 
 
 class Step(NamedTuple):
-    """What a page has brought, and the position after it."""
+    """The result of a page, and the position after it."""
 
-    found: PageResult
+    result: PageResult
     position: str
 
 
@@ -50,10 +61,10 @@ def compare(
     throttle: Throttle = UNLIMITED,
 ) -> Iterator[Step]:
     """
-    Compare page by page, remember what differs, and yield what was found.
+    Compare the pages after a position, save the differences, and yield each result.
 
-    ``fixes`` marks it due. It is safe to do a page twice: what was marked is
-    pending, and what is pending is left alone.
+    ``fixes`` also marks what differs due. It is safe to compare a page twice: a
+    marked row is pending, and pending rows are not compared.
     """
     keyset, left = comparison.keyset, limit
     while left is None or left > 0:
@@ -61,71 +72,69 @@ def compare(
         if not page:
             return
         throttle.admit(len(page))
-        found = comparison.compare(page)
+        result = comparison.compare(page)
         if fixes:
-            fix(found, using=comparison.using)
-        remember(found, comparison.side, using=comparison.using)
-        if found.done:
-            position = keyset.position_of(page[found.done - 1])
-        yield Step(found, position)
-        if found.ended or found.done < len(page):
+            fix(result, using=comparison.using)
+        save_differences(result, comparison.side, using=comparison.using)
+        if result.done:
+            position = keyset.position_of(page[result.done - 1])
+        yield Step(result, position)
+        if result.ended or result.done < len(page):
             return
         left = None if left is None else left - len(page)
 
 
-def fix(found: PageResult, *, using: str) -> None:
+def fix(result: PageResult, *, using: str) -> None:
     """
-    Mark what was found due. A worker compares again, and makes the call.
+    Make the orders of all findings due. A worker decides which call to make.
 
-    A row that somebody else has locked is left as it is: whoever saves or reports
-    it might wait for us. It is found again, if need be.
+    Skips a row that another transaction has locked, because the shop or a worker may
+    wait for us with that lock. The next comparison finds the order again.
     """
-    make_rows([item for item in found.findings if is_missing(item)], using=using)
-    marks: defaultdict[str | None, list[Finding]] = defaultdict(list)
-    for finding in found.findings:
+    add_rows([item for item in result.findings if has_no_row(item)], using=using)
+    by_digest: defaultdict[str | None, list[Finding]] = defaultdict(list)
+    for finding in result.findings:
         if finding.host_order is None:
-            marks[finding.known_digest].append(finding)
-        elif not is_missing(finding):
-            save_again(finding, using=using)
-    for known_digest, findings in marks.items():
-        mark(findings, known_digest, using=using)
-    found.counts[FIXED] += sum(finding.is_fixed for finding in found.findings)
+            by_digest[finding.known_digest].append(finding)
+        elif not has_no_row(finding):
+            mark_host_order(finding, using=using)
+    for known_digest, findings in by_digest.items():
+        mark_rows(findings, known_digest, using=using)
+    result.counts[FIXED] += sum(finding.is_fixed for finding in result.findings)
 
 
-def is_missing(finding: Finding) -> bool:
-    """Return whether there is no row, not even one of another order."""
-    is_missing_kind = finding.difference.kind == Difference.Kind.MISSING
-    return is_missing_kind and finding.row is None
+def has_no_row(finding: Finding) -> bool:
+    """Return whether no row has the order's ID, not even another order's row."""
+    return finding.difference.kind == Difference.Kind.MISSING and finding.row is None
 
 
-def make_rows(findings: list[Finding], *, using: str) -> None:
-    """Make due rows, as a backfill does; somebody may just have made one of them."""
+def add_rows(findings: list[Finding], *, using: str) -> None:
+    """Add due rows, as a backfill does. A row that was added since then is kept."""
     if not findings:
         return
-    # A page is of one model.
-    kind = findings[0].difference.source_type_id
+    # All orders of a page have the same model.
+    shared = {"source_type_id": findings[0].difference.source_type_id}
     rows: list[Sequence[Any]] = [
         [getattr(finding.difference, name) for name in COLUMNS] for finding in findings
     ]
-    shared = {"source_type_id": kind}
     Batch(using=using, columns=COLUMNS, shared=shared, rows=rows).write()
     for finding in findings:
         finding.is_fixed = True
 
 
-def save_again(finding: Finding, *, using: str) -> None:
+def mark_host_order(finding: Finding, *, using: str) -> None:
     """
-    Do what a save would.
+    Mark the host order changed, as a save does.
 
-    It puts what the adapter raises onto a row, and has the row of an order that
-    is gone report the one that has its id now.
+    That records an adapter's error on a row. It also gives a deleted order's row to
+    the order that has its ID now.
     """
     order = finding.host_order
     mark_row(get_adapter(type(order)), order, using=using)
     finding.is_fixed = True
 
 
-def mark(findings: list[Finding], known_digest: str | None, *, using: str) -> None:
+def mark_rows(findings: list[Finding], known_digest: str | None, *, using: str) -> None:
     rows = ButtonOrder.objects.using(using)
     pks = [finding.row.pk for finding in findings if finding.row is not None]
     values = {} if known_digest is None else {"reported_digest": known_digest}

@@ -1,7 +1,7 @@
 """
-What two sides have of an order, value by value, and what may be shown of it.
+Compare two payloads value by value, and hash the values that nobody may read.
 
-A payload is laid out flat: ("line_items", "MUG-1", "total") is one value of it.
+A payload is flattened to a dict of paths: ("line_items", "MUG-1", "total") is one.
 """
 
 from __future__ import annotations
@@ -20,74 +20,74 @@ from django_button_orders.report.privacy import clip
 Path = tuple[str, ...]
 Values = dict[Path, Any]
 
-# Stored hashes depend on it: it must never change.
+# Stored hashes depend on this text, so it must never change.
 SALT = "django_button_orders.reconcile.values"
 LINES = "line_items"
 AMOUNTS = {"total", "amount", "quantity"}
 DATES = {"purchase_date", "finalization_date"}
-# Both ways of writing these are the same.
+# Upper and lower case make no difference in these.
 CASELESS = {"currency", "email_sha256"}
-# What says nothing about a customer. Of all else there are hashes.
+# These say nothing about a customer. All other values are shown as hashes.
 PLAIN = AMOUNTS | DATES | {"currency", "order_id"}
-# Of an order with a thousand lines, not all have to be shown.
+# An order may have a thousand line items.
 MAX_SHOWN = 20
 MAX_LENGTH = 64
 
 
-def flat(payload: Mapping[str, Any]) -> Values:
-    """Return the values of a payload: ours, or whatever Button has answered."""
-    return dict(leaves(payload))
+def flatten(payload: Mapping[str, Any]) -> Values:
+    """Return the values of a payload, ours or Button's, by their paths."""
+    return dict(walk(payload))
 
 
-def leaves(payload: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def walk(payload: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     for name, value in payload.items():
         if name == LINES:
-            yield from leaves_of_lines(value)
+            yield from walk_lines(value)
         elif isinstance(value, Mapping):
-            yield from inner((name,), value)
+            yield from walk_below((name,), value)
         elif value is not None:
             yield (name,), value
 
 
-def leaves_of_lines(lines: Any) -> Iterator[tuple[Path, Any]]:
+def walk_lines(lines: Any) -> Iterator[tuple[Path, Any]]:
     if not isinstance(lines, list) or not all(map(is_line, lines)):
-        # There is no telling which line is which.
+        # Lines without identifiers cannot be matched.
         return
     yield (LINES,), len(lines)
     for line in lines:
         path = (LINES, str(line["identifier"]))
         yield path, "a line"
         others = {name: line[name] for name in line if name != "identifier"}
-        yield from inner(path, others)
+        yield from walk_below(path, others)
 
 
 def is_line(line: Any) -> bool:
     return isinstance(line, Mapping) and "identifier" in line
 
 
-def inner(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def walk_below(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     for name, value in values.items():
         if value is not None:
             yield (*path, name), value
 
 
-def differing(ours: Values, theirs: Values) -> list[Path]:
-    """Return the paths of what differs, where both sides tell all they have."""
+def find_differences(ours: Values, theirs: Values) -> list[Path]:
+    """Return the paths whose values differ or are on one side only."""
     paths = sorted(ours.keys() | theirs.keys())
     return [path for path in paths if ours.get(path) != theirs.get(path)]
 
 
-def certainly_differing(ours: Values, theirs: Values) -> list[Path]:
+def find_certain_differences(ours: Values, theirs: Values) -> list[Path]:
     """
-    Return the paths of what differs for certain.
+    Return the paths whose values differ for certain.
 
-    Button may leave out what it was sent, add what it was not, and write it in
-    another way. Only of lines is it known that it returns all of them.
+    Button may leave out values, add others, and write them in another way. Line items
+    are different: Button returns either none or all of them.
     """
     paths = {
         path
         for path in ours.keys() & theirs.keys()
-        if differs(normal(path, ours[path]), normal(path, theirs[path]))
+        if differs(normalize(path, ours[path]), normalize(path, theirs[path]))
     }
     if (LINES,) in theirs:
         paths |= lines_in(ours) ^ lines_in(theirs)
@@ -95,7 +95,7 @@ def certainly_differing(ours: Values, theirs: Values) -> list[Path]:
 
 
 def differs(ours: Any, theirs: Any) -> bool:
-    # Of another type, it is something that is not known well enough.
+    # Values of two types cannot be compared with certainty.
     return type(ours) is type(theirs) and ours != theirs
 
 
@@ -103,8 +103,8 @@ def lines_in(values: Values) -> set[Path]:
     return {path for path in values if len(path) == 2 and path[0] == LINES}
 
 
-def normal(path: Path, value: Any) -> Any:
-    """Return a value in the one form that all its ways of writing have."""
+def normalize(path: Path, value: Any) -> Any:
+    """Return the same value for all ways to write it."""
     name = path[-1]
     if name in AMOUNTS:
         return as_number(value)
@@ -125,7 +125,7 @@ def as_number(value: Any) -> Any:
 
 
 def as_moment(value: str) -> Any:
-    """Return a moment in whole seconds, as Button's samples have it."""
+    """Return a moment without fractions of a second, as in Button's samples."""
     try:
         moment = parse_datetime(value)
     except ValueError:
@@ -137,10 +137,12 @@ def as_moment(value: str) -> Any:
     return moment.replace(microsecond=0)
 
 
-def shown(paths: Iterable[Path], ours: Values, theirs: Values) -> dict[str, list[Any]]:
-    """Return what both sides have, by name, as it may be kept and shown."""
+def as_shown(
+    paths: Iterable[Path], ours: Values, theirs: Values
+) -> dict[str, list[Any]]:
+    """Return both sides' values of some paths by name, without personal data."""
     return {
-        name_of(path): [show(path, ours.get(path)), show(path, theirs.get(path))]
+        name_of(path): [mask(path, ours.get(path)), mask(path, theirs.get(path))]
         for path in list(paths)[:MAX_SHOWN]
     }
 
@@ -149,20 +151,20 @@ def name_of(path: Path) -> str:
     return ".".join(clip(name)[:MAX_LENGTH] for name in path)
 
 
-def show(path: Path, value: Any) -> Any:
+def mask(path: Path, value: Any) -> Any:
     if value is None or (path[0] == LINES and len(path) <= 2):
         return value
     if path[-1] not in PLAIN or not isinstance(value, int | float | str):
-        return fingerprint(value)
+        return hash_value(value)
     return clip(value)[:MAX_LENGTH] if isinstance(value, str) else value
 
 
-def fingerprint(value: Any) -> str:
+def hash_value(value: Any) -> str:
     """
-    Return a hash that tells values apart and does not tell what they are.
+    Return a hash that differs for different values.
 
-    It depends on the project's secret key: an e-mail address or a number of a
-    customer would soon be found by trying all of them.
+    The project's SECRET_KEY is part of it. Without a key, trying all e-mail addresses
+    would soon find the right one.
     """
     text = json.dumps(value, sort_keys=True, default=str)
     digest = salted_hmac(SALT, text, algorithm="sha256").hexdigest()

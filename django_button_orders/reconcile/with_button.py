@@ -1,7 +1,7 @@
 """
-Our rows against Button: does it know what we think that it knows?
+Compare our rows with Button's orders, one GET request for each.
 
-It may leave out what it was sent: only what differs for certain is a difference.
+Button may leave out values that it was sent, so only values that it shows count.
 """
 
 from __future__ import annotations
@@ -40,21 +40,25 @@ from django_button_orders.models.clock import from_now
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.reconcile.findings import Finding, PageResult
 from django_button_orders.reconcile.questions import Questions, is_unanswered
-from django_button_orders.reconcile.rows import CANCELLED, OPEN, WAITING, unmoved
-from django_button_orders.reconcile.values import certainly_differing, flat, shown
+from django_button_orders.reconcile.rows import CANCELLED, OPEN, WAITING, find_unchanged
+from django_button_orders.reconcile.values import (
+    as_shown,
+    find_certain_differences,
+    flatten,
+)
 from django_button_orders.report.payload import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
-# What was reported just now may be on its way within Button: it answers 202, too.
-SETTLING_SECONDS = 60
+# Button may answer 202 and apply an order later, so recent reports are not compared.
+RECENT_SECONDS = 60
 FINALIZED, DELETED = "finalized", "deleted"
 
 
 @dataclass(kw_only=True)
 class AcknowledgedRows:
-    """The rows of one account that Button has acknowledged, compared with its own."""
+    """The comparison of one account's acknowledged rows with Button's orders."""
 
     account: str
     rows: QuerySet[ButtonOrder]
@@ -72,7 +76,7 @@ class AcknowledgedRows:
         rows = self.rows.filter(
             account=self.account,
             status__in=[Status.REPORTED, Status.CANCELLED],
-            # Of one that was cancelled before it was sent, Button knows nothing.
+            # Button has never seen an order that was cancelled before its first report.
             reported_revision__isnull=False,
         )
         return Keyset(objects=rows)
@@ -82,27 +86,27 @@ class AcknowledgedRows:
         return get_settings(self.account)
 
     def compare(self, page: list[ButtonOrder]) -> PageResult:
-        found = PageResult(ended=self.obstacle())
-        if found.ended:
-            return found
-        attempts = self.attempts(page, found)
+        result = PageResult(ended=self.find_obstacle())
+        if result.ended:
+            return result
+        attempts = self.prepare(page, result)
         answered: dict[int, Attempt] = {}
         for asked in self.questions.ask(list(attempts.values())):
-            self.write_down(asked)
+            self.save_submissions(asked)
             answered |= {a.row.pk: a for a in asked if is_answered(a)}
-        self.judge_all(answered.values(), found)
-        found.ended = self.questions.ended
-        is_through = not found.ended and not self.questions.is_stopped()
+        self.compare_answers(answered.values(), result)
+        result.ended = self.questions.ended
+        is_complete = not result.ended and not self.questions.is_stopped()
         for row in page:
             if row.pk in attempts and row.pk not in answered:
-                if not is_through:
+                if not is_complete:
                     break
-                found.fail(row.order_id, "Button did not answer.")
-            found.done += 1
-        return found
+                result.fail(row.order_id, "Button did not answer.")
+            result.done += 1
+        return result
 
-    def obstacle(self) -> str:
-        """Return what keeps us from asking Button about this account, if anything."""
+    def find_obstacle(self) -> str:
+        """Return the reason why Button cannot be asked about this account, or ""."""
         if self.account not in account_names():
             return "It is not an account of the settings any more."
         if not self.settings.enabled:
@@ -114,19 +118,20 @@ class AcknowledgedRows:
         paused = PausedAccount.objects.using(self.using).filter(account=self.account)
         return "Its key was refused, and it is paused." if paused.exists() else ""
 
-    def attempts(
-        self, page: list[ButtonOrder], found: PageResult
+    def prepare(
+        self, page: list[ButtonOrder], result: PageResult
     ) -> dict[int, Attempt]:
+        """Return an attempt at a question for each row that has a valid report."""
         attempts = {}
         for row in page:
             try:
                 report = None if is_cancelled(row) else row.as_report()
             except ValidationError as exc:
-                found.fail(row.order_id, describe_for_list(exc, "The row"))
+                result.fail(row.order_id, describe_for_list(exc, "The row"))
                 continue
             attempts[row.pk] = Attempt(
                 row=row,
-                # It has no lease, and writes nothing that would need one.
+                # A question changes no row, so it needs no lease.
                 lease_ends=float("inf"),
                 trigger=Submission.Trigger.RECONCILE,
                 settings=self.settings,
@@ -134,10 +139,11 @@ class AcknowledgedRows:
             )
         return attempts
 
-    def write_down(self, asked: list[Attempt]) -> None:
+    def save_submissions(self, asked: list[Attempt]) -> None:
+        """Save the calls, and pause the account if Button refused its key."""
         rows = ButtonOrder.objects.using(self.using)
         keys = [attempt.row.pk for attempt in asked]
-        # One that was deleted meanwhile stays deleted, and so does its history.
+        # A row that was deleted since it was read gets no submissions.
         here = set(rows.filter(pk__in=keys).values_list("pk", flat=True))
         submissions = []
         for attempt in asked:
@@ -154,30 +160,30 @@ class AcknowledgedRows:
                 )
         Submission.objects.using(self.using).bulk_create(submissions)
 
-    def judge_all(self, attempts: Iterable[Attempt], found: PageResult) -> None:
+    def compare_answers(self, attempts: Iterable[Attempt], result: PageResult) -> None:
         findings = []
         for attempt in attempts:
             row = attempt.row
-            judged = compare_answer(attempt)
-            if judged is None:
-                found.agree((row.account, row.order_id))
-            elif isinstance(judged, str):
-                found.fail(row.order_id, judged)
+            outcome = compare_answer(attempt)
+            if outcome is None:
+                result.agree((row.account, row.order_id))
+            elif isinstance(outcome, str):
+                result.fail(row.order_id, outcome)
             else:
-                findings.append(judged)
+                findings.append(outcome)
         rows = [finding.row for finding in findings if finding.row is not None]
-        certain = self.settled(rows) if rows else set()
+        certain = self.find_certain(rows) if rows else set()
         for finding in findings:
             if finding.row is not None and finding.row.pk in certain:
-                found.add(finding)
+                result.add(finding)
             else:
-                found.counts[WAITING] += 1
+                result.counts[WAITING] += 1
 
-    def settled(self, rows: list[ButtonOrder]) -> set[int]:
-        """Return the keys of rows that were neither changed nor reported just now."""
-        unchanged = unmoved(rows, using=self.using)
+    def find_certain(self, rows: list[ButtonOrder]) -> set[int]:
+        """Return the keys of rows that were not changed or reported meanwhile."""
+        unchanged = find_unchanged(rows, using=self.using)
         recent = ButtonOrder.objects.using(self.using).filter(
-            pk__in=unchanged, reported_at__gt=from_now(-SETTLING_SECONDS)
+            pk__in=unchanged, reported_at__gt=from_now(-RECENT_SECONDS)
         )
         return unchanged - set(recent.values_list("pk", flat=True))
 
@@ -193,42 +199,46 @@ def is_cancelled(row: ButtonOrder) -> bool:
 
 
 def compare_answer(attempt: Attempt) -> Finding | str | None:
-    """Return what differs, or why that cannot be told, or None if nothing does."""
+    """
+    Compare a row with Button's answer about its order.
+
+    Return a finding, or the reason why they cannot be compared, or None if they agree.
+    """
     row, answer = attempt.row, attempt.exchanges[-1].answer
-    assert attempt.verdict is not None  # noqa: S101 - it is answered
+    assert attempt.verdict is not None  # noqa: S101 - it was answered
     if attempt.verdict.error or not isinstance(answer, Answer):
         return redacted(attempt, attempt.verdict.error)
     if is_cancelled(row):
         state = answer.order.get("status")
         if state in (OPEN, FINALIZED):
-            return finding(row, Kind.ACTIVE, {"status": [CANCELLED, state]})
+            return as_finding(row, Kind.ACTIVE, {"status": [CANCELLED, state]})
         return None
     if answer.status_code == 404:
-        return finding(row, Kind.UNKNOWN)
+        return as_finding(row, Kind.UNKNOWN)
     if answer.order.get("status") == DELETED:
         values = {"status": [OPEN, DELETED]}
-        return finding(row, Kind.DELETED, values, known_digest=CANCELLED_DIGEST)
-    return judge_values(attempt, answer.order)
+        return as_finding(row, Kind.DELETED, values, known_digest=CANCELLED_DIGEST)
+    return compare_values(attempt, answer.order)
 
 
-def judge_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | None:
+def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | None:
     if not order:
         return "Button's answer does not show the order."
-    assert attempt.desired is not None  # noqa: S101 - see attempts()
-    theirs = flat(order)
+    assert attempt.desired is not None  # noqa: S101 - prepare() sets it
+    theirs = flatten(order)
     payload = without_btn_ref(attempt.desired.payload)
-    candidates = [flat(payload)]
+    candidates = [flatten(payload)]
     if attempt.settings.total_as_decimal:
-        # In which of the two Button returns amounts is not published.
-        candidates.append(flat(with_decimals(payload)))
-    ours = min(candidates, key=lambda item: len(certainly_differing(item, theirs)))
-    paths = certainly_differing(ours, theirs)
+        # Button does not publish whether it returns decimals or minor units.
+        candidates.append(flatten(with_decimals(payload)))
+    ours = min(candidates, key=lambda item: len(find_certain_differences(item, theirs)))
+    paths = find_certain_differences(ours, theirs)
     if not paths:
         return None
-    return finding(attempt.row, Kind.DIFFERENT, shown(paths, ours, theirs))
+    return as_finding(attempt.row, Kind.DIFFERENT, as_shown(paths, ours, theirs))
 
 
-def finding(
+def as_finding(
     row: ButtonOrder,
     kind: str,
     values: dict[str, list[Any]] | None = None,
@@ -244,5 +254,5 @@ def finding(
         source_id=row.source_id,
         values=values or {},
     )
-    # What Button has is not what it has acknowledged, so no digest stands for it.
+    # The acknowledged digest is wrong, so the worker must not compare with it.
     return Finding(difference=difference, row=row, known_digest=known_digest)

@@ -1,7 +1,8 @@
 """
-The shop against our rows: orders that never got one, and changes that nobody saw.
+Compare the shop's orders with their rows.
 
-``bulk_create()``, ``QuerySet.update()`` and SQL send no signals.
+This finds orders without a row and changes that sent no signal, as
+``bulk_create()``, ``QuerySet.update()`` and SQL do.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from django_button_orders.reconcile.rows import (
     NOT_REPORTABLE,
     WAITING,
     Mismatch,
+    as_finding,
     compare_row,
     compare_rows,
-    finding_of,
-    note,
+    count,
 )
 from django_button_orders.report.privacy import describe_for_list, is_time_limit
 
@@ -43,7 +44,12 @@ Status = ButtonOrder.Status
 
 @dataclass(kw_only=True)
 class ShopOrders:
-    """The orders of one model, compared with their rows."""
+    """
+    The comparison of one model's orders with their rows.
+
+    ``names`` are the fields by which pages are read, see ``Keyset``. ``account`` and
+    ``order_ids`` select orders, which only the adapter can tell apart.
+    """
 
     adapter: OrderAdapter
     orders: QuerySet[Any]
@@ -63,159 +69,161 @@ class ShopOrders:
         return Keyset(objects=self.orders, names=self.names)
 
     def compare(self, page: list[Any]) -> PageResult:
-        found = PageResult(done=len(page))
-        known, broken = self.identify(page, found)
-        order_ids = {identity.order_id for identity in known}
-        # Read after the orders: a row that is made with one is seen with it.
+        result = PageResult(done=len(page))
+        keys, broken = self.identify(page, result)
+        order_ids = {key.order_id for key in keys}
+        # Rows are read after the orders, so that a row added with its order is found.
         rows = {
             (row.account, row.order_id): row
             for row in self.rows().filter(order_id__in=order_ids)
         }
-        here, hosts = [], HostOrders()
-        for identity in known:
-            row = rows.get((identity.account, identity.order_id))
+        own_rows, hosts = [], HostOrders()
+        for key in keys:
+            row = rows.get((key.account, key.order_id))
             if row is None:
-                self.judge_missing(identity, found)
-            elif not (row.is_direct or is_made_for(row, identity.source(self.using))):
-                self.judge_other(identity, row, found)
+                self.compare_without_row(key, result)
+            elif not (row.is_direct or is_made_for(row, key.source(self.using))):
+                self.compare_with_row_of_other(key, row, result)
             else:
-                here.append(row)
-                hosts.found[row.source_type_id, row.source_id] = identity.host_order
-        compare_rows(here, hosts, found, using=self.using)
-        self.judge_broken(broken, found)
-        return found
+                own_rows.append(row)
+                hosts.found[row.source_type_id, row.source_id] = key.host_order
+        compare_rows(own_rows, hosts, result, using=self.using)
+        self.compare_broken(broken, result)
+        return result
 
     def rows(self) -> QuerySet[ButtonOrder]:
         return ButtonOrder.objects.using(self.using)
 
     def identify(
-        self, page: list[Any], found: PageResult
+        self, page: list[Any], result: PageResult
     ) -> tuple[list[RowKey], list[tuple[RowKey, str]]]:
-        """Return the identities of orders, and those that raised with their errors."""
-        known: list[RowKey] = []
+        """Return the row keys of the orders, and the keys whose adapter raised."""
+        keys: list[RowKey] = []
         broken: list[tuple[RowKey, str]] = []
         for order in page:
-            identity = RowKey(self.adapter, order)
+            key = RowKey(self.adapter, order)
             try:
                 with LazySavepoint(self.using):
-                    is_known = identity.find()
-                refuse_long_account(identity)
+                    has_id = key.find()
+                refuse_long_account(key)
             except Exception as exc:
                 if is_time_limit(exc):
                     raise
-                error = describe_for_list(exc, identity.asking)
-                if self.is_wanted(identity):
-                    broken.append((identity, error))
+                error = describe_for_list(exc, key.asking)
+                if self.is_selected(key):
+                    broken.append((key, error))
                 continue
-            if not self.is_wanted(identity):
+            if not self.is_selected(key):
                 continue
-            if is_known:
-                known.append(identity)
+            if has_id:
+                keys.append(key)
             else:
-                found.counts[NOT_REPORTABLE] += 1
-        return known, broken
+                result.counts[NOT_REPORTABLE] += 1
+        return keys, broken
 
-    def is_wanted(self, identity: RowKey) -> bool:
-        if self.account is not None and identity.account != self.account:
+    def is_selected(self, key: RowKey) -> bool:
+        if self.account is not None and key.account != self.account:
             return False
-        return not self.order_ids or identity.order_id in self.order_ids
+        return not self.order_ids or key.order_id in self.order_ids
 
-    def judge_missing(self, identity: RowKey, found: PageResult) -> None:
-        if self.is_to_be_reported(identity):
-            found.add(self.finding(identity, Mismatch(kind=Kind.MISSING)))
+    def compare_without_row(self, key: RowKey, result: PageResult) -> None:
+        if self.needs_report(key):
+            result.add(self.as_finding(key, Mismatch(kind=Kind.MISSING)))
         else:
-            # Button does not know of it, and that is as it should be.
-            found.counts[NOT_REPORTABLE] += 1
+            result.counts[NOT_REPORTABLE] += 1
 
-    def judge_other(
-        self, identity: RowKey, row: ButtonOrder, found: PageResult
+    def compare_with_row_of_other(
+        self, key: RowKey, row: ButtonOrder, result: PageResult
     ) -> None:
-        """Judge an order under whose id there is the row of another one."""
-        if not self.is_to_be_reported(identity):
-            found.counts[NOT_REPORTABLE] += 1
+        """Compare an order whose ID has the row of another host order."""
+        if not self.needs_report(key):
+            result.counts[NOT_REPORTABLE] += 1
         elif is_owned_by_live_order(row):
-            self.judge_taken(identity, row, found)
+            self.compare_with_placeholder(key, row, result)
         else:
-            finding = self.finding(identity, Mismatch(kind=Kind.MISSING))
+            finding = self.as_finding(key, Mismatch(kind=Kind.MISSING))
             finding.row = row
-            found.add(finding)
+            result.add(finding)
 
-    def judge_taken(
-        self, identity: RowKey, row: ButtonOrder, found: PageResult
+    def compare_with_placeholder(
+        self, key: RowKey, row: ButtonOrder, result: PageResult
     ) -> None:
-        """Judge an order whose id is that of another one that exists."""
-        identity.lose_id()
-        stand_in = self.rows().filter(
-            account=identity.account, order_id=identity.order_id
-        )
-        status = stand_in.values_list("status", flat=True).first()
+        """Compare an order whose ID belongs to another order that still exists."""
+        key.lose_id()
+        placeholder = self.rows().filter(account=key.account, order_id=key.order_id)
+        status = placeholder.values_list("status", flat=True).first()
         if status is None:
             error = " ".join(IdTakenError(row).messages)
-            amiss = Mismatch(kind=Kind.INVALID, error=error)
-            found.add(self.finding(identity, amiss))
+            mismatch = Mismatch(kind=Kind.INVALID, error=error)
+            result.add(self.as_finding(key, mismatch))
         elif status == Status.DISMISSED:
-            found.agree((identity.account, identity.order_id))
+            result.agree((key.account, key.order_id))
         else:
-            # That is known, and a person has to see to it.
-            found.counts[FAILED if status == Status.FAILED else WAITING] += 1
+            # The conflict has a row already, and a person has to resolve it.
+            result.counts[FAILED if status == Status.FAILED else WAITING] += 1
 
-    def is_to_be_reported(self, identity: RowKey) -> bool:
-        return identity.is_reportable and not self.is_cancelled(identity)
+    def needs_report(self, key: RowKey) -> bool:
+        return key.is_reportable and not self.is_cancelled(key)
 
-    def is_cancelled(self, identity: RowKey) -> bool:
+    def is_cancelled(self, key: RowKey) -> bool:
         try:
             with LazySavepoint(self.using):
-                return bool(self.adapter.is_cancelled(identity.host_order))
+                return bool(self.adapter.is_cancelled(key.host_order))
         except Exception as exc:
             if is_time_limit(exc):
                 raise
-            # Its row will say what is wrong with it.
+            # The worker will record this error on the order's row.
             return False
 
-    def judge_broken(self, broken: list[tuple[RowKey, str]], found: PageResult) -> None:
-        """Judge orders whose adapter does not say which row they have."""
+    def compare_broken(
+        self, broken: list[tuple[RowKey, str]], result: PageResult
+    ) -> None:
+        """Compare orders whose adapter raised, by the rows of their host orders."""
         if not broken:
             return
-        sources = {self.source_id(identity): identity for identity, _ in broken}
-        kind = broken[0][0].source(self.using)["source_type_id"]
+        by_source = {self.source_id(key): key for key, _ in broken}
+        source_type_id = broken[0][0].source(self.using)["source_type_id"]
         rows = {
             row.source_id: row
-            for row in self.rows().filter(source_type_id=kind, source_id__in=sources)
+            for row in self.rows().filter(
+                source_type_id=source_type_id, source_id__in=by_source
+            )
         }
-        for identity, error in broken:
-            amiss = Mismatch(kind=Kind.INVALID, error=error)
-            row = rows.get(self.source_id(identity))
+        for key, error in broken:
+            mismatch = Mismatch(kind=Kind.INVALID, error=error)
+            row = rows.get(self.source_id(key))
             if row is None:
-                found.add(self.finding(identity, amiss))
+                result.add(self.as_finding(key, mismatch))
                 continue
             hosts = HostOrders()
-            hosts.found[row.source_type_id, row.source_id] = identity.host_order
-            verdict = compare_row(row, hosts)
-            if isinstance(verdict, Mismatch):
-                found.add(finding_of(row, amiss))
+            hosts.found[row.source_type_id, row.source_id] = key.host_order
+            outcome = compare_row(row, hosts)
+            if isinstance(outcome, Mismatch):
+                result.add(as_finding(row, mismatch))
             else:
-                note(verdict, row, found)
+                count(outcome, row, result)
 
-    def source_id(self, identity: RowKey) -> str:
-        return str(identity.host_order.pk)
+    def source_id(self, key: RowKey) -> str:
+        return str(key.host_order.pk)
 
-    def finding(self, identity: RowKey, amiss: Mismatch) -> Finding:
+    def as_finding(self, key: RowKey, mismatch: Mismatch) -> Finding:
         difference = Difference(
             side=self.side,
-            kind=amiss.kind,
-            account=identity.account,
-            order_id=identity.order_id,
-            error=amiss.error,
-            **identity.source(self.using),
+            kind=mismatch.kind,
+            account=key.account,
+            order_id=key.order_id,
+            error=mismatch.error,
+            **key.source(self.using),
         )
-        return Finding(difference=difference, host_order=identity.host_order)
+        return Finding(difference=difference, host_order=key.host_order)
 
 
 @dataclass(kw_only=True)
 class ReportedRows:
     """
-    The rows themselves: those whose host order is gone, and those that the shop
-    writes itself and has changed with ``update()``.
+    The comparison of reported rows that ``ShopOrders`` cannot find.
+
+    These are rows whose host order is gone, and rows that the shop writes itself.
     """
 
     reported: QuerySet[ButtonOrder]
@@ -232,26 +240,26 @@ class ReportedRows:
         return Keyset(objects=self.reported.filter(status=Status.REPORTED))
 
     def compare(self, page: list[ButtonOrder]) -> PageResult:
-        found = PageResult(done=len(page))
+        result = PageResult(done=len(page))
         suspects = [row for row in page if row.is_direct]
         for model, rows in by_model(page):
             try:
                 adapter = get_adapter(model)
             except ImproperlyConfigured as exc:
                 for row in rows:
-                    found.fail(row.order_id, str(exc))
+                    result.fail(row.order_id, str(exc))
                 continue
-            here = self.keys_of(adapter, rows)
-            suspects += [row for row in rows if row.source_id not in here]
-        compare_rows(suspects, HostOrders(), found, using=self.using)
-        return found
+            existing = self.existing_keys(adapter, rows)
+            suspects += [row for row in rows if row.source_id not in existing]
+        compare_rows(suspects, HostOrders(), result, using=self.using)
+        return result
 
-    def keys_of(self, adapter: OrderAdapter, rows: list[ButtonOrder]) -> set[str]:
-        """Return the keys of the host orders that are there."""
+    def existing_keys(self, adapter: OrderAdapter, rows: list[ButtonOrder]) -> set[str]:
+        """Return the keys of the rows' host orders that exist."""
         orders = adapter.get_queryset().using(self.using)
         try:
-            here = orders.filter(pk__in=[row.source_id for row in rows])
-            return set(map(str, here.values_list("pk", flat=True)))
+            existing = orders.filter(pk__in=[row.source_id for row in rows])
+            return set(map(str, existing.values_list("pk", flat=True)))
         except (TypeError, ValueError, ValidationError):
-            # One of them is no key of this model. Each is looked at by itself.
+            # One of the keys is not valid for the model, so each row is compared.
             return set()

@@ -3,10 +3,10 @@ from __future__ import annotations
 from django.test import SimpleTestCase, override_settings
 
 from django_button_orders.reconcile.values import (
-    certainly_differing,
-    differing,
-    flat,
-    shown,
+    as_shown,
+    find_certain_differences,
+    find_differences,
+    flatten,
 )
 
 OURS = {
@@ -24,11 +24,11 @@ OURS = {
 
 def names(theirs):
     """Return what differs for certain, once Button has answered this."""
-    ours, theirs = flat(OURS), flat(theirs)
-    return list(shown(certainly_differing(ours, theirs), ours, theirs))
+    ours, theirs = flatten(OURS), flatten(theirs)
+    return list(as_shown(find_certain_differences(ours, theirs), ours, theirs))
 
 
-class CertainlyDifferingTests(SimpleTestCase):
+class CertainDifferencesTests(SimpleTestCase):
     def test_same(self):
         assert names(OURS) == []
 
@@ -92,18 +92,18 @@ class CertainlyDifferingTests(SimpleTestCase):
                 assert names({"line_items": lines}) == expected
 
 
-class DifferingTests(SimpleTestCase):
+class DifferencesTests(SimpleTestCase):
     def test_absent_is_different(self):
-        ours, theirs = flat(OURS), flat({**OURS, "customer": {"id": "u-77"}})
+        ours, theirs = flatten(OURS), flatten({**OURS, "customer": {"id": "u-77"}})
 
-        assert differing(ours, theirs) == [("customer", "email_sha256")]
+        assert find_differences(ours, theirs) == [("customer", "email_sha256")]
 
 
 @override_settings(SECRET_KEY="tests")
 class ShownTests(SimpleTestCase):
     def show(self, ours, theirs):
-        ours, theirs = flat(ours), flat(theirs)
-        return shown(differing(ours, theirs), ours, theirs)
+        ours, theirs = flatten(ours), flatten(theirs)
+        return as_shown(find_differences(ours, theirs), ours, theirs)
 
     def test_amounts_and_dates_as_they_are(self):
         assert self.show({"total": 7000, "purchase_date": "a"}, {"total": 0}) == {

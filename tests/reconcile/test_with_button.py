@@ -94,9 +94,9 @@ class ButtonTestCase(TestCase):
         comparison = comparison_of(wait=self.waits, is_stopped=self.stopped.is_set)
         counts, self.ended, self.position = {}, "", options.get("position", "")
         for step in compare(comparison, **options):
-            for name, count in step.found.counts.items():
+            for name, count in step.result.counts.items():
                 counts[name] = counts.get(name, 0) + count
-            self.ended, self.position = step.found.ended, step.position
+            self.ended, self.position = step.result.ended, step.position
         return counts
 
     def asked(self):
@@ -455,6 +455,6 @@ class RaceTests(TransactionTestCase):
 
         (step,) = compare(comparison_of(wait=waits), fixes=True)
 
-        assert +step.found.counts == {"waiting": 1}
+        assert +step.result.counts == {"waiting": 1}
         assert ButtonOrder.objects.get().revision == 2
         assert not Difference.objects.exists()

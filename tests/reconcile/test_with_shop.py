@@ -41,7 +41,7 @@ class ShopTestCase(TestCase):
         counts = {}
         for comparison in self.comparisons():
             for step in compare(comparison, **options):
-                for name, count in step.found.counts.items():
+                for name, count in step.result.counts.items():
                     counts[name] = counts.get(name, 0) + count
         return counts
 
