@@ -7,10 +7,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 from django.test import SimpleTestCase
+
+from tests.utils import find_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,13 +77,4 @@ class ReadmeTests(SimpleTestCase):
         assert len(names) > 15
         for name in names:
             with self.subTest(name=name):
-                assert find(name)
-
-
-def find(name):
-    found = import_module("tests")
-    for part in name.split("."):
-        if not hasattr(found, part):
-            import_module(f"{found.__name__}.{part}")
-        found = getattr(found, part)
-    return found
+                assert find_name(f"tests.{name}")

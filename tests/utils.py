@@ -1,8 +1,9 @@
-"""Nouns that the tests need."""
+"""Rows, answers and calls, as many tests need them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ NOT_FOUND = {"meta": {"status": "error"}, "error": {"message": "No such order."}
 
 
 def button_settings(**values: Any) -> dict[str, Any]:
-    """Return BUTTON_ORDERS for a Button that `responses` plays."""
+    """Return BUTTON_ORDERS for a Button whose answers ``add_answer`` sets."""
     return {
         "API_KEY": "sk-tests",
         "BASE_URL": BASE_URL,
@@ -47,12 +48,13 @@ def create_row(**values: Any) -> ButtonOrder:
 
 
 def make_due() -> None:
-    """Let the time of every pending row come."""
+    """Make every pending row due, and free of leases."""
     pending = ButtonOrder.objects.pending()
     pending.update(next_attempt_at=LONG_AGO, lease_expires_at=None)
 
 
 def add_answer(method: str, url: str = ORDERS_URL, **answer: Any) -> None:
+    """Let Button answer a call. Needs ``responses`` to be active."""
     answer.setdefault("json", OK)
     if "body" in answer:
         del answer["json"]
@@ -60,7 +62,7 @@ def add_answer(method: str, url: str = ORDERS_URL, **answer: Any) -> None:
 
 
 def calls() -> list[str]:
-    """Return what was asked of Button, as "POST /v1/order"."""
+    """Return the calls that Button received, as "POST /v1/order"."""
     return [
         f"{call.request.method} {call.request.path_url}" for call in responses.calls
     ]
@@ -68,3 +70,14 @@ def calls() -> list[str]:
 
 def seconds_from_now(moment: datetime) -> float:
     return (moment - datetime.now(timezone.utc)) / timedelta(seconds=1)
+
+
+def find_name(name: str) -> Any:
+    """Return the module, class or function with a dotted name. Raises if none has."""
+    first, *others = name.split(".")
+    found = import_module(first)
+    for part in others:
+        if not hasattr(found, part):
+            import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
