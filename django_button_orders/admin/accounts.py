@@ -18,7 +18,7 @@ from django_button_orders.admin.display import short_error
 from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import describe_pause
 from django_button_orders.models import PausedAccount
-from django_button_orders.models.querysets import PausedAccountQuerySet
+from django_button_orders.models.accounts import PausedAccountQuerySet
 from django_button_orders.operations import accounts
 
 

@@ -47,7 +47,6 @@ from django_button_orders.models import (
 )
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.querysets import ButtonOrderQuerySet
-from django_button_orders.models.waiting import make_waiting_due
 from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
@@ -170,7 +169,8 @@ def record(
                 submissions_of(attempt, verdict)
             )
     if is_resumed:
-        make_waiting_due(row.account, using=using)
+        waiting = ButtonOrder.objects.using(using).filter(account=row.account)
+        waiting.make_unauthorized_due()
     if is_held:
         announce(attempt, verdict, delay, submissions)
     else:

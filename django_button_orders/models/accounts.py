@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.fields import ExactCharField
-from django_button_orders.models.querysets import PausedAccountQuerySet
 
 
 class CallRate(models.Model):
@@ -22,6 +21,27 @@ class CallRate(models.Model):
 
     def __str__(self) -> str:
         return str(self.account)
+
+
+class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
+    def probeable(self) -> PausedAccountQuerySet:
+        return self.filter(probe_at__lte=DatabaseNow())
+
+    def pause(self, account: str, *, seconds: float, error: str) -> None:
+        """Stop calls for an account, until one row may probe it."""
+        values = {"probe_at": from_now(seconds), "last_error": error}
+        if not self.filter(account=account).update(**values):
+            self.bulk_create(
+                [self.model(account=account, **values)], ignore_conflicts=True
+            )
+
+    def probe_now(self, account: str) -> None:
+        self.filter(account=account).update(probe_at=DatabaseNow())
+
+    def take_probe(self, account: str, *, seconds: float) -> bool:
+        """Return whether the caller is the one who may probe the account now."""
+        probe = self.probeable().filter(account=account)
+        return probe.update(probe_at=from_now(seconds)) == 1
 
 
 class PausedAccount(models.Model):

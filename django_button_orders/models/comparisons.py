@@ -12,7 +12,18 @@ from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.contenttypes import model_of
 from django_button_orders.models.fields import ExactCharField
-from django_button_orders.models.querysets import CheckpointQuerySet
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    def begin(self, name: str) -> Checkpoint:
+        """Return a checkpoint at the start, in place of one that there may be."""
+        values = {"position": "", "counts": {}, "errors": []}
+        moments = {"started_at": DatabaseNow(), "updated_at": DatabaseNow()}
+        checkpoint, _ = self.update_or_create(
+            name=name, defaults={**values, **moments}, create_defaults=values
+        )
+        checkpoint.refresh_from_db(using=self.db)
+        return checkpoint
 
 
 class Checkpoint(models.Model):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.models import states
 from django_button_orders.models.clock import DatabaseNow, as_aware
 from django_button_orders.models.contenttypes import model_of
 from django_button_orders.models.fields import (
@@ -50,21 +51,8 @@ class ButtonOrder(models.Model):
     are kept by the app, the others are the shop's own to create and save.
     """
 
-    class Status(models.TextChoices):
-        PENDING = "pending", _("Pending")
-        REPORTED = "reported", _("Reported")
-        CANCELLED = "cancelled", _("Cancelled")
-        FAILED = "failed", _("Failed")
-        DISMISSED = "dismissed", _("Dismissed")
-
-    class Reason(models.TextChoices):
-        INVALID = "invalid", _("No valid report could be built")
-        REFUSED = "refused", _("Button refused it")
-        FINALIZED = "finalized", _("Too late to change")
-        EXHAUSTED = "exhausted", _("Gave up after all attempts")
-        UNAUTHORIZED = "unauthorized", _("Button does not accept the key")
-        UNAVAILABLE = "unavailable", _("Button cannot be reached")
-        NO_TOKEN = "no_token", _("No attribution token")
+    Status = states.Status
+    Reason = states.Reason
 
     account = ExactCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
     order_id = ExactCharField(
@@ -396,7 +384,7 @@ class ButtonOrder(models.Model):
             return router.db_for_write(type(self))
         return alias
 
-    def row(self) -> ButtonOrderQuerySet:
+    def row(self) -> ButtonOrderQuerySet[ButtonOrder]:
         """Return the queryset of just this row, for conditional moves."""
         rows = type(self)._default_manager.using(self.write_db)
         return rows.filter(pk=self.pk)

@@ -1,4 +1,4 @@
-"""The states of a row, and the moves between them, in SQL."""
+"""The selections of rows by state, and the moves between states, in SQL."""
 
 from __future__ import annotations
 
@@ -6,36 +6,21 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.db import connections, models, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Value, When
 
 from django_button_orders.models.clock import DatabaseNow, from_now
+from django_button_orders.models.keyset import Keyset
+from django_button_orders.models.states import FREE, STATES, Reason, Status
 
 if TYPE_CHECKING:
-    from django_button_orders.models import (
-        ButtonOrder,
-        Checkpoint,
-        PausedAccount,  # noqa: F401 - in a string below
-    )
+    from typing_extensions import Self, TypeVar
 
+    # The model, which this module must not import. Any, where an annotation has none.
+    Row = TypeVar("Row", bound=models.Model, default=Any)
+else:
+    from typing import TypeVar
 
-# What is due for longer than this is stuck.
-STUCK_SECONDS = 600
-
-# Where a pending row stands. "stuck" are some of those that are "due": for whatever
-# reason, nobody has taken them for a while, or who took them has died.
-LEASED = Q(lease_expires_at__gt=DatabaseNow())
-FREE = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
-DUE = FREE & Q(next_attempt_at__lte=DatabaseNow())
-STATES = {
-    "due": DUE,
-    "waiting": FREE & Q(next_attempt_at__gt=DatabaseNow()),
-    "in_flight": LEASED,
-    "stuck": DUE
-    & (
-        Q(next_attempt_at__lte=from_now(-STUCK_SECONDS))
-        | Q(lease_expires_at__isnull=False)
-    ),
-}
+    Row = TypeVar("Row")
 
 # Lost races for due rows, until they are left to the winners.
 CLAIM_RACES = 20
@@ -51,40 +36,57 @@ DATES = (
 )
 
 
-class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
+class LockableQuerySet(models.QuerySet[Row]):
+    def unlocked(self) -> Self:
+        """
+        Return the rows that no other transaction has locked, and lock them.
+
+        Evaluate it in the transaction that writes them::
+
+            with transaction.atomic(using=using):
+                pks = list(rows.unlocked().values_list("pk", flat=True))
+                rows.filter(pk__in=pks).update(...)
+
+        Databases that cannot skip locked rows return all rows, and lock none: in
+        SQLite there is one writer at a time, and elsewhere the UPDATE waits.
+        """
+        if not connections[self.db].features.has_select_for_update_skip_locked:
+            return self
+        return self.select_for_update(skip_locked=True)
+
+
+class ButtonOrderQuerySet(LockableQuerySet[Row]):
     # States. Adjectives narrow and chain.
 
-    def pending(self) -> ButtonOrderQuerySet:
-        return self.filter(status=self.model.Status.PENDING)
+    def pending(self) -> Self:
+        return self.filter(status=Status.PENDING)
 
-    def failed(self) -> ButtonOrderQuerySet:
-        return self.filter(status=self.model.Status.FAILED)
+    def failed(self) -> Self:
+        return self.filter(status=Status.FAILED)
 
-    def in_flight(self) -> ButtonOrderQuerySet:
+    def in_flight(self) -> Self:
         return self.pending().filter(STATES["in_flight"])
 
-    def unleased(self) -> ButtonOrderQuerySet:
+    def unleased(self) -> Self:
         return self.filter(FREE)
 
-    def due(self) -> ButtonOrderQuerySet:
+    def due(self) -> Self:
         return self.pending().filter(STATES["due"])
 
-    def waiting(self) -> ButtonOrderQuerySet:
+    def waiting(self) -> Self:
         return self.pending().filter(STATES["waiting"])
 
-    def stuck(self) -> ButtonOrderQuerySet:
+    def stuck(self) -> Self:
         """Due rows that should have been reported long ago."""
         return self.pending().filter(STATES["stuck"])
 
-    def retryable(self) -> ButtonOrderQuerySet:
-        return self.filter(
-            status__in=[self.model.Status.FAILED, self.model.Status.DISMISSED]
-        )
+    def retryable(self) -> Self:
+        return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
-    def cancellable(self) -> ButtonOrderQuerySet:
+    def cancellable(self) -> Self:
         """Rows that nobody asked to cancel yet, and that are not cancelled."""
         return self.filter(cancel_requested_at__isnull=True).exclude(
-            status=self.model.Status.CANCELLED
+            status=Status.CANCELLED
         )
 
     # Moves. Verbs are one conditional UPDATE and return how many rows moved.
@@ -101,12 +103,12 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
         and then its attempt is not accounted for.
         """
         return {
-            "status": self.model.Status.PENDING,
+            "status": Status.PENDING,
             "reason": "",
             # What is due already stays where it is, also in its index.
             "next_attempt_at": Case(
                 When(
-                    status=self.model.Status.PENDING,
+                    status=Status.PENDING,
                     next_attempt_at__lte=DatabaseNow(),
                     then=F("next_attempt_at"),
                 ),
@@ -125,7 +127,7 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
     def retry(self) -> int:
         """Make failed and dismissed rows due, with a fresh set of attempts."""
         return self.retryable().update(
-            status=self.model.Status.PENDING,
+            status=Status.PENDING,
             reason="",
             last_error="",
             attempts=0,
@@ -134,31 +136,34 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
         )
 
     def make_due(self) -> int:
-        """Let the time of waiting rows come, a batch at a time."""
-        free = self
-        if connections[self.db].features.has_select_for_update_skip_locked:
-            # A shop that holds one of them must not keep us, with the others.
-            free = self.select_for_update(skip_locked=True)
-        rows, moved = self.model._default_manager.using(self.db), 0
-        while True:
+        """Make waiting rows due now, in batches. Skip rows that others have locked."""
+        waiting, moved = self.waiting(), 0
+        for pks in Keyset(waiting, ("next_attempt_at", "pk")).key_pages(MANY):
             with transaction.atomic(using=self.db):
-                pks = list(free.values_list("pk", flat=True)[:MANY])
+                free = waiting.filter(pk__in=pks).unlocked()
+                pks = list(free.values_list("pk", flat=True))
+                rows = self.model._default_manager.using(self.db)
                 moved += rows.filter(pk__in=pks).update(next_attempt_at=DatabaseNow())
-            if len(pks) < MANY:
-                return moved
+        return moved
+
+    def make_unauthorized_due(self) -> int:
+        """Make due now what waits because Button refused the key of an account."""
+        unauthorized = self.filter(reason=Reason.UNAUTHORIZED)
+        # Button answers 403 about one order, and a new key does not change that.
+        return unauthorized.exclude(last_status_code=403).make_due()
 
     def dismiss(self, note: str = "") -> int:
         """Take failed rows off the list of what needs a person."""
         values: dict[str, Any] = {"last_error": note} if note else {}
         return self.failed().update(
-            status=self.model.Status.DISMISSED, updated_at=DatabaseNow(), **values
+            status=Status.DISMISSED, updated_at=DatabaseNow(), **values
         )
 
     def cancel(self) -> int:
         """Ask for cancellation at Button."""
         return self.cancellable().mark_changed(cancel_requested_at=DatabaseNow())
 
-    def claim(self, *, limit: int, lease_seconds: float) -> list[ButtonOrder]:
+    def claim(self, *, limit: int, lease_seconds: float) -> list[Row]:
         """
         Lease up to ``limit`` due rows to the caller.
 
@@ -190,19 +195,17 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
     def lease_what_is_free(self, limit: int, lease: dict[str, Any]) -> list[int]:
         rows = self.model._default_manager.using(self.db)
         with transaction.atomic(using=self.db):
-            free = self.due().select_for_update(skip_locked=True)
-            pks = free.oldest_and_newest(limit)
+            pks = self.due().unlocked().oldest_and_newest(limit)
             if pks:
                 rows.filter(pk__in=pks).update(**lease)
         return pks
 
     def lease_in_a_race(self, limit: int, lease: dict[str, Any]) -> list[int]:
         """Return keys of which some are leased, unless nothing is due."""
-        rows = self.model._default_manager.using(self.db)
         # All look at the same rows, and one of them gets them.
         for _ in range(CLAIM_RACES):
             pks = self.due().oldest_and_newest(limit)
-            if not pks or rows.due().filter(pk__in=pks).update(**lease):
+            if not pks or self.due().filter(pk__in=pks).update(**lease):
                 return pks
         return []
 
@@ -233,36 +236,3 @@ class ButtonOrderQuerySet(models.QuerySet["ButtonOrder"]):
             found.append(value)
             value = values.filter(**{f"{field}__gt": value}).first()
         return found
-
-
-class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
-    def probeable(self) -> PausedAccountQuerySet:
-        return self.filter(probe_at__lte=DatabaseNow())
-
-    def pause(self, account: str, *, seconds: float, error: str) -> None:
-        """Stop calls for an account, until one row may probe it."""
-        values = {"probe_at": from_now(seconds), "last_error": error}
-        if not self.filter(account=account).update(**values):
-            self.bulk_create(
-                [self.model(account=account, **values)], ignore_conflicts=True
-            )
-
-    def probe_now(self, account: str) -> None:
-        self.filter(account=account).update(probe_at=DatabaseNow())
-
-    def take_probe(self, account: str, *, seconds: float) -> bool:
-        """Return whether the caller is the one who may probe the account now."""
-        probe = self.probeable().filter(account=account)
-        return probe.update(probe_at=from_now(seconds)) == 1
-
-
-class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
-    def begin(self, name: str) -> Checkpoint:
-        """Return a checkpoint at the start, in place of one that there may be."""
-        values = {"position": "", "counts": {}, "errors": []}
-        moments = {"started_at": DatabaseNow(), "updated_at": DatabaseNow()}
-        checkpoint, _ = self.update_or_create(
-            name=name, defaults={**values, **moments}, create_defaults=values
-        )
-        checkpoint.refresh_from_db(using=self.db)
-        return checkpoint

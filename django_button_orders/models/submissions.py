@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from django_button_orders.models.orders import ButtonOrder
+from django_button_orders.models.querysets import LockableQuerySet
 
 
 class Submission(models.Model):
@@ -64,6 +65,8 @@ class Submission(models.Model):
     has_bodies = models.BooleanField(
         _("has bodies"), default=True, db_default=True, editable=False
     )
+
+    objects = LockableQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("submission")

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Count, Q, Sum
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import STATES
+from django_button_orders.models.states import STATES
 
 Status = ButtonOrder.Status
 # What is settled is only counted: there is most of it.

@@ -6,8 +6,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.models.querysets import PausedAccountQuerySet
-from django_button_orders.models.waiting import make_waiting_due
+from django_button_orders.models.accounts import PausedAccountQuerySet
 
 
 def resume_accounts(
@@ -35,9 +34,9 @@ def make_due_after_commit(
     using = pause._state.db or DEFAULT_DB_ALIAS
 
     def make_due() -> None:
-        make_waiting_due(pause.account, using=using)
-        rows = ButtonOrder.objects.using(using).due().filter(account=pause.account)
-        due = rows.order_by("next_attempt_at", "pk").first()
+        rows = ButtonOrder.objects.using(using).filter(account=pause.account)
+        rows.make_unauthorized_due()
+        due = rows.due().order_by("next_attempt_at", "pk").first()
         if due is not None:
             # The worker that gets the ring also reports the other due orders.
             doorbell.ring(due.pk, using=using, trigger=trigger, user_id=user_id)

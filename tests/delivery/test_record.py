@@ -423,7 +423,7 @@ class PauseTests(RecordTestCase):
         waiting.update(next_attempt_at=from_now(200))
 
         with patch("django_button_orders.models.querysets.MANY", 2):
-            assert waiting.waiting().make_due() == 5
+            assert waiting.make_due() == 5
 
         assert waiting.due().count() == 5
 

@@ -180,7 +180,7 @@ class Command(ButtonOrdersCommand):
                         break
                     seen += len(pks)
                     rows = enabled_rows(alias).filter(pk__in=pks)
-                    rows.waiting().make_due()
+                    rows.make_due()
                     outcomes += report_rows(rows, stop, bar)
                     self.held_back += count_paused(rows)
         return outcomes

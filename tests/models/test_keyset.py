@@ -75,3 +75,40 @@ class KeysetTests(TestCase):
             self.walk(keyset, size=2)
 
         assert len(queries) == 3
+
+    def test_pages_of_a_queryset_that_changes(self):
+        users = User.objects.bulk_create(User(username=f"{at}") for at in range(10))
+        found = []
+
+        for page in Keyset(User.objects.filter(is_staff=False)).pages(3):
+            found.append(page)
+            User.objects.filter(pk__in=[user.pk for user in page]).update(is_staff=True)
+
+        assert found == [users[:3], users[3:6], users[6:9], users[9:]]
+
+    def test_pages_of_named_values(self):
+        User.objects.bulk_create(User(username=f"{at}") for at in range(3))
+        values = User.objects.values_list("pk", "username", named=True)
+
+        pages = Keyset(values, ("-pk",)).pages(2)
+
+        assert [[row.username for row in page] for page in pages] == [["2", "1"], ["0"]]
+
+    def test_key_pages_by_date(self):
+        self.place([FIRST + timedelta(microseconds=at % 4) for at in range(10)])
+
+        pages = list(Keyset(Order.objects.all(), ("placed_at", "pk")).key_pages(4))
+
+        ordered = list(Order.objects.order_by("placed_at", "pk"))
+        assert pages == [
+            [order.pk for order in ordered[at : at + 4]] for at in (0, 4, 8)
+        ]
+
+    def test_limit(self):
+        User.objects.bulk_create(User(username=f"{at}") for at in range(9))
+        for limit, sizes in ((0, []), (2, [2]), (3, [3]), (7, [3, 3, 1])):
+            with self.subTest(limit=limit), CaptureQueriesContext(connection) as log:
+                pages = list(Keyset(User.objects.all()).key_pages(3, limit=limit))
+
+                assert [len(page) for page in pages] == sizes
+                assert len(log) == len(sizes)

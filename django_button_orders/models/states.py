@@ -1,0 +1,47 @@
+"""The states of a row: its stored status and reason, and what they mean in SQL."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders.models.clock import DatabaseNow, from_now
+
+
+class Status(models.TextChoices):
+    PENDING = "pending", _("Pending")
+    REPORTED = "reported", _("Reported")
+    CANCELLED = "cancelled", _("Cancelled")
+    FAILED = "failed", _("Failed")
+    DISMISSED = "dismissed", _("Dismissed")
+
+
+class Reason(models.TextChoices):
+    INVALID = "invalid", _("No valid report could be built")
+    REFUSED = "refused", _("Button refused it")
+    FINALIZED = "finalized", _("Too late to change")
+    EXHAUSTED = "exhausted", _("Gave up after all attempts")
+    UNAUTHORIZED = "unauthorized", _("Button does not accept the key")
+    UNAVAILABLE = "unavailable", _("Button cannot be reached")
+    NO_TOKEN = "no_token", _("No attribution token")
+
+
+# A row is stuck if it has been due for longer than this.
+STUCK_SECONDS = 600
+
+LEASED = Q(lease_expires_at__gt=DatabaseNow())
+FREE = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
+DUE = FREE & Q(next_attempt_at__lte=DatabaseNow())
+# The conditions of pending rows. Each pending row is due, waiting or in flight. A
+# stuck row is due, and its workers are missing or have died.
+STATES = {
+    "due": DUE,
+    "waiting": FREE & Q(next_attempt_at__gt=DatabaseNow()),
+    "in_flight": LEASED,
+    "stuck": DUE
+    & (
+        Q(next_attempt_at__lte=from_now(-STUCK_SECONDS))
+        | Q(lease_expires_at__isnull=False)
+    ),
+}
