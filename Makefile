@@ -1,13 +1,13 @@
-# The commands of this repository. They need Python 3.10 or newer, pip and make.
+# The commands of this repository: `make` lists them. They need Python 3.10 or newer.
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 
-# Set it to run the demo with a Python that has the package already.
+# Runs the demo with another Python, which has the package installed: see .ci/run.
 DEMO_PYTHON ?=
 
-# A million steps, each of them a save, a crash, an answer or a button.
+# How many runs of the state machine: each has 50 steps, such as a save or a crash.
 SOAK_EXAMPLES ?= 20000
 
 .PHONY: help demo serve test test-browser test-services losses soak bench \
@@ -16,26 +16,26 @@ SOAK_EXAMPLES ?= 20000
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
 	@echo "make serve   the example shop, left running to click through"
-	@echo "make test    the whole test suite, without any server"
+	@echo "make test    all tests that need no server"
 	@echo "make test-browser    the example shop and the admin in a real browser;"
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
-	@echo "make audit   known vulnerabilities of what is installed, and of this code"
-	@echo "make messages  collect the admin's texts, compile their translations, and"
-	@echo "               count what is not translated yet"
-	@echo "make clean   remove what the above have made"
+	@echo "make audit   known vulnerabilities in the dependencies, and in this code"
+	@echo "make messages  collect the translatable texts, compile the translations, and"
+	@echo "               count the texts that are not translated yet"
+	@echo "make clean   delete the environment, builds and caches"
 	@echo
-	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which they start by themselves"
+	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which these start by themselves"
 	@echo "unless DATABASE_URL and CELERY_BROKER_URL name some:"
 	@echo "make test-services   the test suite on each, and the fault tests"
-	@echo "make losses          the faults beside what shops write by hand"
+	@echo "make losses          the faults, here and in what shops write by hand"
 	@echo "make soak            20,000 orders and random faults, and a million steps"
 	@echo "                     of the state machine; SOAK_ORDERS=N SOAK_EXAMPLES=N"
-	@echo "make bench           how fast, beside what shops write by hand;"
+	@echo "make bench           the speed, here and of what shops write by hand;"
 	@echo "                     BENCH=\"backlog --rounds 5\", or BENCH=--help"
-	@echo "make bench-admin     how fast the admin is, with a million orders;"
+	@echo "make bench-admin     the speed of the admin, with a million orders;"
 	@echo "                     BENCH=--quick to see that it works"
-	@echo "make bench-commands  the commands with a million orders;"
+	@echo "make bench-commands  the speed of the commands, with a million orders;"
 	@echo "                     BENCH=--quick to see that all of it works"
 
 ifeq ($(DEMO_PYTHON),)
@@ -52,7 +52,7 @@ serve:
 test: $(VENV)/has-test
 	$(VENV)/bin/python -m pytest $(TESTS)
 
-# SCREENSHOTS=1 renews those of the documentation.
+# SCREENSHOTS=1 also takes the documentation's screenshots anew.
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
 	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
 
@@ -84,12 +84,13 @@ lint: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/python -m django makemigrations --check --dry-run \
 	    --settings tests.settings django_button_orders
 
-# Ruff judges asserts, SQL, chance, and what looks like a password, line by line.
+# Ruff checks the skipped rules (asserts, SQL, random numbers, passwords), and the code
+# says for each exception why it is safe.
 audit: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/bandit --quiet --recursive --skip B101,B105,B311,B608 django_button_orders
 	$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
 
-# The texts of the admin, for translators. Needs gettext.
+# Needs gettext.
 messages: $(VENV)/has-test
 	$(VENV)/bin/python -m django makemessages --settings tests.settings \
 	    -l de -l es -l fr -l ja --no-obsolete --add-location file --ignore "tests/*" \
@@ -99,7 +100,7 @@ messages: $(VENV)/has-test
 	    msgfmt --statistics -o /dev/null \
 	    django_button_orders/locale/$$language/LC_MESSAGES/django.po; done
 
-# One environment for all; each extra is installed when it is first needed.
+# All commands share one environment. The first command that needs an extra installs it.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || ( \
 	    $(PYTHON) -m pip install --quiet virtualenv && \
