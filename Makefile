@@ -10,6 +10,9 @@ DEMO_PYTHON ?=
 # How many runs of the state machine: each has 50 steps, such as a save or a crash.
 SOAK_EXAMPLES ?= 20000
 
+# Those of the translations, beside English.
+LANGUAGES = de es fr ja
+
 .PHONY: help demo serve test test-browser test-services losses soak bench \
     bench-admin bench-commands lint audit messages clean
 
@@ -93,10 +96,10 @@ audit: $(VENV)/has-lint $(VENV)/has-test
 # Needs gettext.
 messages: $(VENV)/has-test
 	$(VENV)/bin/python -m django makemessages --settings tests.settings \
-	    -l de -l es -l fr -l ja --no-obsolete --add-location file --ignore "tests/*" \
+	    $(LANGUAGES:%=-l %) --no-obsolete --add-location file --ignore "tests/*" \
 	    --ignore "example_project/*" --ignore "benchmarks/*" --ignore "$(VENV)/*"
 	cd django_button_orders && ../$(VENV)/bin/django-admin compilemessages
-	@for language in de es fr ja; do printf '%s: ' $$language; \
+	@for language in $(LANGUAGES); do printf '%s: ' $$language; \
 	    msgfmt --statistics -o /dev/null \
 	    django_button_orders/locale/$$language/LC_MESSAGES/django.po; done
 
