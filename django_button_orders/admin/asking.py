@@ -21,9 +21,17 @@ from django_button_orders.admin.moments import ago
 from django_button_orders.admin.preview import Preview
 from django_button_orders.admin.rights import may
 from django_button_orders.admin.standing import as_sentence
-from django_button_orders.client.answers import parse_object
+from django_button_orders.client.answers import Answer, parse_object
+from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.ask import retrieve
-from django_button_orders.delivery.verdicts import message_of
+from django_button_orders.delivery.verdicts import (
+    FORBIDDEN,
+    KEY_REFUSED,
+    Next,
+    Verdict,
+    find_rule,
+    message_of,
+)
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.privacy import describe_exception
 from django_button_orders.report.validation import as_line
@@ -45,9 +53,9 @@ REFUSED_KEY = _(
 )
 NOT_ALLOWED = _("Button does not let the key of the account %(account)s ask: %(error)s")
 NO_ANSWER = _("Button did not say what it knows: %(error)s Ask again later.")
-REFUSALS: dict[int, _StrPromise] = {
-    HTTPStatus.UNAUTHORIZED: REFUSED_KEY,
-    HTTPStatus.FORBIDDEN: NOT_ALLOWED,
+REFUSALS: dict[Verdict | Next, _StrPromise] = {
+    KEY_REFUSED: REFUSED_KEY,
+    FORBIDDEN: NOT_ALLOWED,
 }
 NOT_ASKED = _("Button was not asked: %(error)s")
 PRUNED = _("What Button answered was pruned. Ask again.")
@@ -90,7 +98,10 @@ class AskingAdmin(ButtonsAdmin):
 
 def describe_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
     """Return what Button has said in one sentence, and how good that is."""
-    if submission.status_code == HTTPStatus.NOT_FOUND:
+    rule = find_rule(
+        Submission.Operation.RETRIEVE, Answer(status_code=submission.status_code or 0)
+    )
+    if rule is verdicts.UNKNOWN:
         return str(UNKNOWN), messages.WARNING
     if submission.outcome == Submission.Outcome.SUCCEEDED:
         found = order_in(submission)
@@ -98,7 +109,7 @@ def describe_answer(submission: Submission, order: ButtonOrder) -> tuple[str, in
         known = STATUSES.get(status) if isinstance(status, str) else None
         text = (known or HAS_ORDER) if found else UNREADABLE
         return str(text), messages.SUCCESS if found else messages.WARNING
-    text = REFUSALS.get(submission.status_code or 0, NO_ANSWER)
+    text = REFUSALS.get(rule, NO_ANSWER)
     values = {
         "account": order.account,
         "error": as_sentence(message_of(submission.error)),

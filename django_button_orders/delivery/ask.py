@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
@@ -89,12 +88,11 @@ def keep(attempt: Attempt, exchange: Exchange) -> Submission:
 
 
 def understand(exchange: Exchange) -> tuple[bool, str]:
-    """Return whether Button has said what it knows, and what went wrong if not."""
+    """Return whether Button said if it has the order, and an error if it has not."""
     answer = exchange.answer
+    is_known = verdicts.knows_order(answer)
+    if is_known:
+        return True, ""
     if not isinstance(answer, Answer):
         return False, str(answer)
-    if answer.is_ok:
-        return True, ""
-    # That it does not know the order is an answer, too.
-    is_unknown = answer.status_code == HTTPStatus.NOT_FOUND
-    return is_unknown, verdicts.describe_answer(exchange.operation, answer)
+    return is_known is False, verdicts.describe_answer(exchange.operation, answer)

@@ -29,9 +29,9 @@ from django_button_orders.delivery.attempt import (
 )
 from django_button_orders.delivery.desired import as_invalid
 from django_button_orders.delivery.verdicts import (
+    INTERRUPTED,
     Result,
     Verdict,
-    interrupted,
     judge,
     unknown_outcome,
 )
@@ -120,7 +120,7 @@ class Call:
 
     def abandon(self) -> None:
         """Note that nobody will know how it ends, unless that is noted already."""
-        self.attempt.verdict = interrupted()
+        self.attempt.verdict = INTERRUPTED
         if not self.is_noted:
             self.note(NoAnswerError(self.attempt.verdict.error))
 

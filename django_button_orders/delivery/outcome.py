@@ -55,7 +55,7 @@ def with_delay(
         rng=rng,
     )
     if delay is None:
-        return verdicts.exhausted(verdict), None
+        return verdicts.as_exhausted(verdict), None
     return verdict, delay
 
 

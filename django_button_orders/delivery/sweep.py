@@ -25,7 +25,7 @@ from django_button_orders.delivery.rate_limit import (
     wait_until,
 )
 from django_button_orders.delivery.record import record_all, record_surely
-from django_button_orders.delivery.verdicts import Result, interrupted
+from django_button_orders.delivery.verdicts import INTERRUPTED, Result
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.report.privacy import describe_for_log
@@ -370,7 +370,7 @@ def judge_interrupted(attempt: Attempt) -> None:
     elif attempt.call is not None:
         attempt.call.abandon()
     else:
-        attempt.verdict = interrupted()
+        attempt.verdict = INTERRUPTED
 
 
 def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:

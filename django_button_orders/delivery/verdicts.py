@@ -1,8 +1,8 @@
 """
-What an answer of Button means: the whole table, without side effects.
+What Button's answers mean: one table, without side effects.
 
-The meanings of 409 on a create and of 403 on a change are known from one third
-party; that 2xx may come without JSON is on Button's own page.
+Button's own page says that a 2xx may come without JSON. What 409 means for a
+create, and 403 for an update or a cancellation, is known from one third party.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
-from http import HTTPStatus
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import ButtonError, NotSentError
@@ -19,21 +18,15 @@ from django_button_orders.models import ButtonOrder, Submission
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
 
-CHANGES = (Operation.UPDATE, Operation.CANCEL)
-NOT_NOW = {
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-}
-
 
 class Result(Enum):
     REPORTED = "reported"
     CANCELLED = "cancelled"
     FAILED = "failed"
     DISMISSED = "dismissed"
-    # Try again later: at the next turn of the schedule, once the account is
-    # not paused any more, or at once because the attempt was not made.
+    # The row stays pending. RETRY waits for the next turn of the schedule, PAUSE
+    # until the account's key works again, and RELEASE does not wait at all,
+    # because nothing was sent.
     RETRY = "retry"
     PAUSE = "pause"
     RELEASE = "release"
@@ -45,10 +38,10 @@ SUCCESSES = (Result.REPORTED, Result.CANCELLED)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """
-    What follows from an attempt.
+    How an attempt ends.
 
-    ``is_definite`` is false where Button may have acted without our knowing.
-    ``retry_after`` is what Button asked for, in seconds.
+    ``is_definite`` is false if Button may have carried out the operation all the
+    same. ``retry_after`` is the number of seconds that Button asked to wait.
     """
 
     result: Result
@@ -58,71 +51,111 @@ class Verdict:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Next:
+    """
+    The operation that has to follow an answer.
+
+    ``is_known`` is whether Button has the order, or None if it did not say so.
+    """
+
+    operation: str
+    is_known: bool | None
+
+
+REPORTED = Verdict(result=Result.REPORTED)
+CANCELLED = Verdict(result=Result.CANCELLED)
+REFUSED = Verdict(result=Result.FAILED, reason=Reason.REFUSED)
+FINALIZED = Verdict(result=Result.FAILED, reason=Reason.FINALIZED)
+LATER = Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE)
+FORBIDDEN = Verdict(result=Result.RETRY, reason=Reason.UNAUTHORIZED)
+KEY_REFUSED = Verdict(result=Result.PAUSE, reason=Reason.UNAUTHORIZED)
+KNOWN = Next(Operation.UPDATE, is_known=True)
+UNKNOWN = Next(Operation.CREATE, is_known=False)
+# Button did not accept the question, which says nothing about the order.
+NOT_SAID = Next(Operation.CREATE, is_known=None)
+
+# A status has the row of its number, or else of its hundred, or else the last one.
+# "ok" is a 2xx that is a success by its body, too.
+# fmt: off
+OPERATIONS = (
+              Operation.CREATE, Operation.UPDATE, Operation.CANCEL, Operation.RETRIEVE,
+)
+ANSWERS: dict[str, tuple[Verdict | Next, ...]] = {
+    "ok":    (REPORTED,         REPORTED,         CANCELLED,        KNOWN),
+    "3xx":   (REFUSED,          REFUSED,          REFUSED,          REFUSED),
+    "401":   (KEY_REFUSED,      KEY_REFUSED,      KEY_REFUSED,      KEY_REFUSED),
+    "403":   (FORBIDDEN,        FINALIZED,        FINALIZED,        FORBIDDEN),
+    "404":   (REFUSED,          UNKNOWN,          CANCELLED,        UNKNOWN),
+    "408":   (LATER,            LATER,            LATER,            LATER),
+    "409":   (KNOWN,            LATER,            LATER,            NOT_SAID),
+    "425":   (LATER,            LATER,            LATER,            LATER),
+    "429":   (LATER,            LATER,            LATER,            LATER),
+    "4xx":   (REFUSED,          REFUSED,          REFUSED,          NOT_SAID),
+    "other": (LATER,            LATER,            LATER,            LATER),
+}
+# fmt: on
+
+
+def find_rule(operation: str, answer: Answer | ButtonError) -> Verdict | Next:
+    """Return what the table has for an answer to an operation."""
+    if isinstance(answer, ButtonError):
+        return LATER
+    status = answer.status_code
+    keys = ["ok"] if answer.is_ok else [f"{status}", f"{status // 100}xx"]
+    row = next((ANSWERS[key] for key in keys if key in ANSWERS), ANSWERS["other"])
+    return row[OPERATIONS.index(Operation(operation))]
+
+
 def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
-    """Return a verdict, or the name of the operation that has to follow."""
+    """Return the verdict on an answer, or the operation that has to follow it."""
+    rule = find_rule(operation, answer)
+    if isinstance(rule, Next):
+        return rule.operation
+    return with_error(rule, operation, answer)
+
+
+def judge_retrieve(answer: Answer | ButtonError) -> Verdict:
+    """
+    Return the verdict on a retrieve that no other operation follows.
+
+    It is a success if Button said whether it has the order.
+    """
+    rule = find_rule(Operation.RETRIEVE, answer)
+    if rule is NOT_SAID:
+        rule = REFUSED
+    elif rule is UNKNOWN and not is_from_button(answer):
+        # If a proxy's 404 counted as Button's, every order would be created again.
+        rule = LATER
+    elif isinstance(rule, Next):
+        rule = REPORTED
+    return with_error(rule, Operation.RETRIEVE, answer)
+
+
+def with_error(rule: Verdict, operation: str, answer: Answer | ButtonError) -> Verdict:
+    """Return a verdict of the table with what the answer says about an error."""
+    if rule.result in SUCCESSES:
+        return rule
     if isinstance(answer, ButtonError):
         is_definite = isinstance(answer, NotSentError)
-        return Verdict(
-            result=Result.RETRY,
-            reason=Reason.UNAVAILABLE,
-            error=str(answer),
-            is_definite=is_definite,
-        )
-    if answer.is_ok:
-        return RULES_OK[operation]
-    follow_up = FOLLOW_UPS.get((operation, answer.status_code))
-    if follow_up is not None:
-        return follow_up
-    if operation == Operation.RETRIEVE and is_refusal(answer):
-        # A question that Button does not take says nothing about the order.
-        return Operation.CREATE
-    return judge_error(operation, answer)
+        return replace(rule, error=str(answer), is_definite=is_definite)
+    return replace(
+        rule,
+        error=describe_answer(operation, answer),
+        is_definite=300 <= answer.status_code < 500,
+        retry_after=answer.retry_after if rule is LATER else None,
+    )
 
 
-RULES_OK: dict[str, Verdict | str] = {
-    Operation.CREATE: Verdict(result=Result.REPORTED),
-    Operation.UPDATE: Verdict(result=Result.REPORTED),
-    Operation.CANCEL: Verdict(result=Result.CANCELLED),
-    Operation.RETRIEVE: Operation.UPDATE,
-}
-
-FOLLOW_UPS: dict[tuple[str, int], Verdict | str] = {
-    (Operation.CREATE, HTTPStatus.CONFLICT): Operation.UPDATE,
-    (Operation.UPDATE, HTTPStatus.NOT_FOUND): Operation.CREATE,
-    (Operation.CANCEL, HTTPStatus.NOT_FOUND): Verdict(result=Result.CANCELLED),
-    (Operation.RETRIEVE, HTTPStatus.NOT_FOUND): Operation.CREATE,
-}
+def knows_order(answer: Answer | ButtonError) -> bool | None:
+    """Return whether Button has the order it was asked for, or None if unsaid."""
+    rule = find_rule(Operation.RETRIEVE, answer)
+    return rule.is_known if isinstance(rule, Next) else None
 
 
-def is_refusal(answer: Answer) -> bool:
-    special = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *NOT_NOW}
-    return 400 <= answer.status_code < 500 and answer.status_code not in special
-
-
-def judge_error(operation: str, answer: Answer) -> Verdict:
-    status = answer.status_code
-    error = describe_answer(operation, answer)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(result=Result.PAUSE, reason=Reason.UNAUTHORIZED, error=error)
-    if status == HTTPStatus.FORBIDDEN and operation in CHANGES:
-        return Verdict(result=Result.FAILED, reason=Reason.FINALIZED, error=error)
-    if status == HTTPStatus.FORBIDDEN:
-        return Verdict(result=Result.RETRY, reason=Reason.UNAUTHORIZED, error=error)
-    if is_retryable(operation, status):
-        return Verdict(
-            result=Result.RETRY,
-            reason=Reason.UNAVAILABLE,
-            error=error,
-            is_definite=300 <= status < 500,
-            retry_after=answer.retry_after,
-        )
-    return Verdict(result=Result.FAILED, reason=Reason.REFUSED, error=error)
-
-
-def is_retryable(operation: str, status: int) -> bool:
-    if status in NOT_NOW or not 300 <= status < 500:
-        return True
-    return status == HTTPStatus.CONFLICT and operation in CHANGES
+def is_from_button(answer: Answer | ButtonError) -> bool:
+    """Return whether Button sent the answer: a proxy answers in text or HTML."""
+    return isinstance(answer, Answer) and answer.is_json and not answer.is_html
 
 
 def describe_answer(operation: str, answer: Answer) -> str:
@@ -149,23 +182,20 @@ PREAMBLE = re.compile(
 
 
 def message_of(error: str) -> str:
-    """Return the words of Button's in what is kept of an answer, or all of it."""
+    """Return Button's own words in a stored error, or the whole error."""
     message = PREAMBLE.sub("", error, count=1)
     return "" if message == WITHOUT_MESSAGE else message
 
 
-def exhausted(verdict: Verdict) -> Verdict:
-    """Return what becomes of one that waits when there is no attempt left."""
+def as_exhausted(verdict: Verdict) -> Verdict:
+    """Return the verdict on a row that has no attempt left to retry with."""
     error = f"Gave up after all attempts. The last one: {verdict.error}"
     return replace(verdict, result=Result.FAILED, reason=Reason.EXHAUSTED, error=error)
 
 
 def unknown_outcome(error: str) -> Verdict:
-    """Return that an attempt ended without our knowing what Button has done."""
-    return Verdict(
-        result=Result.RETRY, reason=Reason.UNAVAILABLE, error=error, is_definite=False
-    )
+    """Return the verdict on an attempt that may or may not have reached Button."""
+    return replace(LATER, error=error, is_definite=False)
 
 
-def interrupted() -> Verdict:
-    return unknown_outcome("The worker ended in the middle of a call.")
+INTERRUPTED = unknown_outcome("The worker ended in the middle of a call.")

@@ -12,8 +12,14 @@ from django_button_orders.client.exceptions import ButtonError
 from django_button_orders.conf import get_settings, keeps_secrets
 from django_button_orders.delivery.attempt import client_for
 from django_button_orders.delivery.rate_limit import take_turns
-
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+from django_button_orders.delivery.verdicts import (
+    FORBIDDEN,
+    KEY_REFUSED,
+    find_rule,
+    is_from_button,
+    knows_order,
+)
+from django_button_orders.models import Submission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +61,16 @@ def ping(account: str) -> Ping:
 
 
 def is_expected(answer: Answer) -> bool:
-    # A page, or a plain text, is from some proxy or web server: Button has JSON.
-    is_from_button = answer.is_json and not answer.is_html
-    return answer.status_code == NOT_FOUND and is_from_button
+    return knows_order(answer) is False and is_from_button(answer)
 
 
 def describe(answer: Answer) -> str:
     if is_expected(answer):
         return "Button answers, and accepts the key."
-    if answer.status_code == UNAUTHORIZED:
+    rule = find_rule(Submission.Operation.RETRIEVE, answer)
+    if rule is KEY_REFUSED:
         return "Button answers, and does not accept the key (401)."
-    if answer.status_code == FORBIDDEN:
+    if rule is FORBIDDEN:
         return "Button answers, and the key may not read orders (403)."
     kind = "a page" if answer.is_html else "an answer"
     return f"Something answers, but not as Button does: {kind} ({answer.status_code})."

@@ -13,14 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from django_button_orders.client.answers import Answer
-from django_button_orders.client.exceptions import ButtonError
-from django_button_orders.delivery import verdicts
-from django_button_orders.delivery.attempt import Attempt, Exchange
+from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
 from django_button_orders.delivery.threads import Senders
-from django_button_orders.delivery.verdicts import Result, Verdict, judge
+from django_button_orders.delivery.verdicts import Result, Verdict, judge_retrieve
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.operations.throttle import Throttle
 
@@ -141,7 +138,7 @@ class Questions:
         """Ask about one order, in a thread of the pool."""
         if not self.must_stop():
             exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
-            attempt.verdict = read_answer(exchange)
+            attempt.verdict = judge_retrieve(exchange.answer)
             self.count_failures(attempt.verdict)
 
     def count_failures(self, verdict: Verdict) -> None:
@@ -156,35 +153,6 @@ class Questions:
             self.asked_to_wait = max(self.asked_to_wait, verdict.retry_after or 0.0)
             if self.asked_to_wait or self.failures_in_a_row >= MANY_FAILURES:
                 self.must_wait.set()
-
-
-def read_answer(exchange: Exchange) -> Verdict:
-    """Return the verdict on a question. 404 is a valid answer: no such order."""
-    result = judge(Operation.RETRIEVE, exchange.answer)
-    if isinstance(result, Verdict):
-        return result
-    answer = exchange.answer
-    error = (
-        verdicts.describe_answer(Operation.RETRIEVE, answer)
-        if isinstance(answer, Answer)
-        else str(answer)
-    )
-    if is_from_others(answer):
-        return Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE, error=error)
-    if result == Operation.UPDATE or exchange.status_code == 404:
-        return Verdict(result=Result.REPORTED)
-    return Verdict(result=Result.FAILED, reason=Reason.REFUSED, error=error)
-
-
-def is_from_others(answer: Answer | ButtonError) -> bool:
-    """
-    Return whether a 404 is from a proxy: Button answers in JSON.
-
-    Taken for Button's answer, it would have every order created again.
-    """
-    if not isinstance(answer, Answer) or answer.status_code != 404:
-        return False
-    return answer.is_html or not answer.is_json
 
 
 def is_unanswered(attempt: Attempt) -> bool:

@@ -28,7 +28,7 @@ from django_button_orders.delivery.outcome import (
     redacted,
     submissions_of,
 )
-from django_button_orders.delivery.verdicts import Result
+from django_button_orders.delivery.verdicts import Result, knows_order
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -213,7 +213,7 @@ def compare_answer(attempt: Attempt) -> Finding | str | None:
         if state in (OPEN, FINALIZED):
             return as_finding(row, Kind.ACTIVE, {"status": [CANCELLED, state]})
         return None
-    if answer.status_code == 404:
+    if knows_order(answer) is False:
         return as_finding(row, Kind.UNKNOWN)
     if answer.order.get("status") == DELETED:
         values = {"status": [OPEN, DELETED]}

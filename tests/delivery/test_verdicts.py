@@ -6,7 +6,7 @@ from django.test import SimpleTestCase
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import NoAnswerError, NotSentError
-from django_button_orders.delivery.verdicts import Result, Verdict, exhausted, judge
+from django_button_orders.delivery.verdicts import Result, Verdict, as_exhausted, judge
 
 OPERATIONS = ("create", "update", "cancel", "retrieve")
 OK = {"meta": {"status": "ok"}}
@@ -204,7 +204,7 @@ class ExhaustedTests(SimpleTestCase):
     def test_fails(self):
         last = judge("create", Answer(status_code=HTTPStatus.BAD_GATEWAY))
 
-        verdict = exhausted(last)
+        verdict = as_exhausted(last)
 
         assert short(verdict) == ("failed", "exhausted")
         assert verdict.error.startswith("Gave up after all attempts. The last one: ")
