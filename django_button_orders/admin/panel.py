@@ -23,7 +23,11 @@ from django_button_orders.admin.standing import describe_pause
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.monitoring.alerts import find_alerts
 from django_button_orders.monitoring.calls import Period
-from django_button_orders.monitoring.current import DAY, OldestDue, find_statistics
+from django_button_orders.monitoring.current import (
+    DAY_HOURS,
+    OldestDue,
+    find_statistics,
+)
 from django_button_orders.monitoring.orders import Orders
 
 Status = ButtonOrder.Status
@@ -82,7 +86,7 @@ class PanelAdmin(AddressedAdmin):
                 (_("Last 24 hours"), describe_period(statistics.day)),
                 (_("Last 7 days"), describe_period(statistics.week)),
             ],
-            "chart": draw(dict(list(statistics.hours.items())[-DAY:])),
+            "chart": draw(dict(list(statistics.hours.items())[-DAY_HOURS:])),
             "counted": seconds_ago(statistics.age),
             "sweep": seconds_ago(statistics.sweep_seconds),
         }

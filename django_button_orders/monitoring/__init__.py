@@ -1,1 +1,10 @@
-"""How the reporting goes: figures, limits and alerts, for people and for monitors."""
+"""
+How the reporting goes: figures, limits, alerts and the ping.
+
+Read ``current`` first: it gathers the figures of a database. They are counts of
+``orders``, counts and durations of ``calls``, and what a sweep has counted before and
+stored in a ``snapshot``. ``limits`` and ``alerts`` find what an operator should see to.
+``metrics`` names the figures for monitoring systems. ``health_check`` and
+``opentelemetry`` serve the packages of those names. ``ping`` asks Button whether it
+accepts an account's key.
+"""

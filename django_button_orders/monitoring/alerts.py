@@ -1,4 +1,4 @@
-"""What keeps orders from reaching Button although no order is at fault."""
+"""Find what keeps all orders from Button: wrong settings, or no sweep."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from django_button_orders.conf import (
 from django_button_orders.monitoring.current import find_sweep_seconds
 from django_button_orders.monitoring.snapshot import database_time
 
-# The sweep runs every half minute.
+# Celery beat starts a sweep every 30 seconds.
 SWEEP_MISSING_SECONDS = 600
-# Those of the sandbox and of Button's documentation.
+# The keys of the sandbox and of Button's documentation.
 EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
 
 
 class Alert(NamedTuple):
-    """One thing that a person should see to."""
+    """A problem that an operator should solve."""
 
     code: str
-    # The account or the database that it is about.
+    # The name of the account or the database.
     subject: str
     message: str
 
 
 def find_alerts(aliases: Iterable[str]) -> list[Alert]:
-    """Return what is wrong with the settings, and with the sweep of databases."""
+    """Return the alerts about the settings, and about the sweeps of databases."""
     return [*find_settings_alerts(), *find_sweep_alerts(aliases)]
 
 
@@ -83,10 +83,10 @@ def is_sandbox(base_url: str) -> bool:
 def find_sweep_alerts(aliases: Iterable[str]) -> Iterator[Alert]:
     for alias in aliases:
         seconds = find_sweep_seconds(alias, database_time(alias))
-        yield from judge_sweep(alias, seconds)
+        yield from find_sweep_alert(alias, seconds)
 
 
-def judge_sweep(alias: str, seconds: float | None) -> Iterator[Alert]:
+def find_sweep_alert(alias: str, seconds: float | None) -> Iterator[Alert]:
     if seconds is None:
         message = _(
             "No sweep has been seen in the database %(alias)s yet. Check that Celery "
@@ -94,7 +94,7 @@ def judge_sweep(alias: str, seconds: float | None) -> Iterator[Alert]:
         )
         yield Alert("no_sweep", alias, message % {"alias": alias})
     elif seconds > SWEEP_MISSING_SECONDS:
-        # Never one minute, so there is no singular.
+        # This is ten minutes or more, so the text needs no singular.
         message = _(
             "No sweep has been seen in the database %(alias)s for %(minutes)s "
             "minutes. Check that Celery beat and a Celery worker are running."

@@ -1,8 +1,12 @@
 """
-The calls to Button of the last week, hour by hour.
+Count the calls to Button of the last week by hour, outcome and duration.
 
-Hours that are over are counted once and kept; only what came later is counted anew.
-An hour is what its workers' clocks took for it: a submission has no other.
+The counts of past hours are stored, so that only the latest hours are counted anew. A
+call belongs to the hour in which it started, by its worker's clock.
+
+Durations are counted in buckets, which are accurate to three per cent. A bucket is
+named by its shortest duration in milliseconds. Below 64 ms each millisecond has a
+bucket; above, each doubling has 32.
 """
 
 from __future__ import annotations
@@ -14,29 +18,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections
-from django.db.models import Count
+from django.db.models import Case, Count, Expression, F, Value, When
 from django.db.models.functions import TruncHour
 
 from django_button_orders.models import Submission
 from django_button_orders.models.snapshots import SubmissionHour
-from django_button_orders.monitoring.durations import bucket_of, percentile
 
 HOUR = timedelta(hours=1)
-WEEK = 7 * 24
-# Until then a call of an hour may still be written down.
+WEEK_HOURS = 7 * 24
+# A call may be recorded this long after its hour.
 LATE = timedelta(minutes=10)
-# Hours that are counted by one query, so that its groups fit into memory.
+# The groups of one query must fit into memory, so it counts this many hours.
 PORTION = 24
 
+FINE_BITS = 6
+# Above 2**21 ms (35 minutes), which no call should take, buckets get no wider.
+MOST_BITS = 21
+
 Outcome = Submission.Outcome
-# Durations by outcome: how many calls in each bucket.
+# The number of calls in each bucket, by outcome.
 Durations = dict[str, Counter[int]]
 Hours = dict[datetime, Durations]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """The calls of some hours, added up. ``median`` and ``p95`` are milliseconds."""
+    """The calls of some hours together. ``median`` and ``p95`` are milliseconds."""
 
     counts: Mapping[str, int]
     median: float | None
@@ -54,7 +61,7 @@ class Period:
         return self.counts[Outcome.SUCCEEDED] / self.total
 
 
-def add_up(hours: Iterable[Durations]) -> Period:
+def summarize(hours: Iterable[Durations]) -> Period:
     totals: Durations = {outcome: Counter() for outcome in Outcome.values}
     for durations in hours:
         for outcome, counts in durations.items():
@@ -68,7 +75,7 @@ def add_up(hours: Iterable[Durations]) -> Period:
 
 
 def hour_of(moment: datetime, using: str) -> datetime:
-    """Return the beginning of an hour, as the database finds it in ``count``."""
+    """Return the start of a moment's hour, in the database's time zone."""
     zone = connections[using].timezone
     if zone is not None:
         moment = moment.astimezone(zone)
@@ -76,24 +83,24 @@ def hour_of(moment: datetime, using: str) -> datetime:
 
 
 def last_hours(count: int, now: datetime, using: str) -> list[datetime]:
-    """Return the beginnings of so many hours, of which the last has just begun."""
+    """Return the starts of the last ``count`` hours, the present one included."""
     latest = hour_of(now, using)
     return [latest - HOUR * ago for ago in reversed(range(count))]
 
 
 def first_open_hour(now: datetime, using: str) -> datetime:
-    """Return the first hour to which calls may still be added."""
+    """Return the first hour that may still get calls."""
     return hour_of(now - LATE, using)
 
 
-def count(using: str, since: datetime, until: datetime | None = None) -> Hours:
-    """Count the submissions of a time, out of an index alone."""
+def count_calls(using: str, since: datetime, until: datetime | None = None) -> Hours:
+    """Count the submissions that started in a period, from an index alone."""
     submissions = Submission.objects.using(using).filter(started_at__gte=since)
     if until is not None:
         submissions = submissions.filter(started_at__lt=until)
     groups = (
         submissions.annotate(
-            # In the zone that the database keeps, so that nothing is converted.
+            # The database's own time zone, so that it converts nothing.
             hour=TruncHour("started_at", tzinfo=connections[using].timezone),
             bucket=bucket_of("duration_ms"),
         )
@@ -108,28 +115,32 @@ def count(using: str, since: datetime, until: datetime | None = None) -> Hours:
     return hours
 
 
-def keep_hours(using: str, now: datetime) -> None:
-    """Keep what was counted of hours that are over, and forget those of long ago."""
-    first = last_hours(WEEK, now, using)[0]
-    kept = SubmissionHour.objects.using(using)
+def store_hours(using: str, now: datetime) -> None:
+    """Store the counts of past hours, and delete those older than a week."""
+    first = last_hours(WEEK_HOURS, now, using)[0]
+    stored = SubmissionHour.objects.using(using)
     end = first_open_hour(now, using)
-    start = max(first, next_to_keep(using, first))
+    start = max(first, next_hour_to_store(using, first))
     while start < end:
         until = min(start + HOUR * PORTION, end)
-        keep(using, count(using, start, until), start, until)
+        store(using, count_calls(using, start, until), start, until)
         start = until
-    kept.filter(hour__lt=first).delete()
+    stored.filter(hour__lt=first).delete()
 
 
-def next_to_keep(using: str, default: datetime) -> datetime:
-    """Return the hour after the last one that is kept."""
-    kept = SubmissionHour.objects.using(using).order_by("-hour")
-    latest = kept.values_list("hour", flat=True).first()
+def next_hour_to_store(using: str, default: datetime) -> datetime:
+    """Return the hour after the last stored one."""
+    stored = SubmissionHour.objects.using(using).order_by("-hour")
+    latest = stored.values_list("hour", flat=True).first()
     return default if latest is None else latest + HOUR
 
 
-def keep(using: str, counted: Hours, start: datetime, until: datetime) -> None:
-    """Write hours down, also those in which nothing was sent. Any number may do it."""
+def store(using: str, counted: Hours, start: datetime, until: datetime) -> None:
+    """
+    Store the counts of hours, also of hours without calls.
+
+    Several processes may do so at once: the first one's counts stay.
+    """
     rows = []
     while start < until:
         rows.append(SubmissionHour(hour=start, durations=counted.get(start, {})))
@@ -137,18 +148,18 @@ def keep(using: str, counted: Hours, start: datetime, until: datetime) -> None:
     SubmissionHour.objects.using(using).bulk_create(rows, ignore_conflicts=True)
 
 
-def find_kept(using: str, now: datetime) -> Hours:
-    first = last_hours(WEEK, now, using)[0]
-    kept = SubmissionHour.objects.using(using).filter(hour__gte=first)
+def find_stored_hours(using: str, now: datetime) -> Hours:
+    first = last_hours(WEEK_HOURS, now, using)[0]
+    stored = SubmissionHour.objects.using(using).filter(hour__gte=first)
     return {
-        hour: from_json(item) for hour, item in kept.values_list("hour", "durations")
+        hour: from_json(item) for hour, item in stored.values_list("hour", "durations")
     }
 
 
-def count_open(using: str, now: datetime) -> Hours:
-    """Count the submissions of hours that are not kept yet, at most a week."""
-    first = last_hours(WEEK, now, using)[0]
-    return count(using, max(first, next_to_keep(using, first)))
+def count_open_hours(using: str, now: datetime) -> Hours:
+    """Count the submissions of the hours that are not stored yet."""
+    first = last_hours(WEEK_HOURS, now, using)[0]
+    return count_calls(using, max(first, next_hour_to_store(using, first)))
 
 
 def from_json(durations: Mapping[str, Mapping[str, int]]) -> Durations:
@@ -167,3 +178,31 @@ def hours_from_json(hours: Mapping[str, Any]) -> Hours:
         datetime.fromisoformat(hour): from_json(durations)
         for hour, durations in hours.items()
     }
+
+
+def width(bucket: int) -> int:
+    """Return the width of a bucket in milliseconds."""
+    bits = min(bucket.bit_length(), MOST_BITS)
+    return 1 << max(bits - FINE_BITS, 0)
+
+
+def bucket_of(field: str) -> Expression:
+    """Return an expression for the bucket of a field, in integer arithmetic."""
+    steps = [
+        When(**{f"{field}__lt": 1 << bits}, then=Value(1 << (bits - FINE_BITS)))
+        for bits in range(FINE_BITS, MOST_BITS)
+    ]
+    coarsest = Value(1 << (MOST_BITS - FINE_BITS))
+    return F(field) - F(field) % Case(*steps, default=coarsest)
+
+
+def percentile(counts: Mapping[int, int], percent: float) -> float | None:
+    """Return the duration that ``percent`` of the calls do not exceed, or None."""
+    rank = sum(counts.values()) * percent / 100
+    seen = 0
+    for bucket in sorted(counts):
+        if counts[bucket] and seen + counts[bucket] >= rank:
+            share = (rank - seen) / counts[bucket]
+            return bucket + (width(bucket) - 1) * share
+        seen += counts[bucket]
+    return None

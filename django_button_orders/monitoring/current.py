@@ -1,4 +1,4 @@
-"""How one database stands now: what the panel shows and the status command prints."""
+"""Gather the present figures of one database, for the panel and the commands."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.monitoring.calls import (
-    WEEK,
+    WEEK_HOURS,
     Durations,
     Hours,
     Period,
-    add_up,
-    find_kept,
+    find_stored_hours,
     last_hours,
+    summarize,
 )
 from django_button_orders.monitoring.orders import Orders
 from django_button_orders.monitoring.snapshot import (
@@ -25,12 +25,12 @@ from django_button_orders.monitoring.snapshot import (
     seconds_between,
 )
 
-DAY = 24
+DAY_HOURS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class OldestDue:
-    """The order that has been due for the longest time, and for how long."""
+    """The order that has been due for the longest time, in seconds."""
 
     order: ButtonOrder
     seconds: float
@@ -39,33 +39,34 @@ class OldestDue:
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
     """
-    The figures of one database. Those of orders and calls are of ``age`` seconds
-    ago, the others of now.
+    The figures of one database.
+
+    The figures of orders and calls are ``age`` seconds old; the others are of now.
     """
 
     using: str
     now: datetime
     age: float
     orders: Orders
-    # The calls of the last week by hour; the last hour has just begun.
+    # The calls of the last week by hour. The last hour is not over.
     hours: Hours
     oldest_due: OldestDue | None
     paused: list[PausedAccount]
-    # Since a sweep was here, or None if none ever was.
+    # The seconds since the last sweep, or None if there was none.
     sweep_seconds: float | None
 
     @property
     def day(self) -> Period:
-        """The calls of the last 24 hours of the clock, the present one among them."""
-        return add_up(list(self.hours.values())[-DAY:])
+        """The calls of the last 24 hours, the present one included."""
+        return summarize(list(self.hours.values())[-DAY_HOURS:])
 
     @property
     def week(self) -> Period:
-        return add_up(self.hours.values())
+        return summarize(self.hours.values())
 
 
 def find_statistics(using: str, *, now: datetime | None = None) -> Statistics:
-    """Return the figures of a database, by its clock unless a time is given."""
+    """Return the figures of a database. The default for ``now`` is its clock."""
     now = now or database_time(using)
     figures, age = find_figures(using, now)
     return Statistics(
@@ -81,14 +82,14 @@ def find_statistics(using: str, *, now: datetime | None = None) -> Statistics:
 
 
 def find_hours(using: str, now: datetime, figures: Figures) -> Hours:
-    """Return each hour of a week, the first one first, also where it has no calls."""
-    # What is kept is complete, and what a snapshot has of the same hour may not be.
-    known = figures.hours | find_kept(using, now)
-    hours: Hours = {hour: {} for hour in last_hours(WEEK, now, using)}
+    """Return the calls of each hour of a week, the first hour first."""
+    # A stored hour is complete. The same hour in a snapshot may not be.
+    known = figures.hours | find_stored_hours(using, now)
+    hours: Hours = {hour: {} for hour in last_hours(WEEK_HOURS, now, using)}
     first, latest = min(hours), max(hours)
     for hour, durations in known.items():
         if hour >= first:
-            # What a clock ahead of the database's has timed counts as of now.
+            # A worker's clock may be ahead: its future calls belong to this hour.
             merge(hours[min(hour, latest)], durations)
     return hours
 
@@ -99,7 +100,7 @@ def merge(durations: Durations, others: Durations) -> None:
 
 
 def find_oldest_due(using: str, now: datetime) -> OldestDue | None:
-    """Return the oldest due order, with one step in the index for each account."""
+    """Return the oldest due order, with one index lookup for each account."""
     rows = ButtonOrder.objects.using(using).only("order_id", "next_attempt_at")
     pending = rows.pending()
     oldest = [
@@ -115,6 +116,6 @@ def find_oldest_due(using: str, now: datetime) -> OldestDue | None:
 
 
 def find_sweep_seconds(using: str, now: datetime) -> float | None:
-    """Return how long ago a sweep came to its end, or None if none ever has."""
+    """Return the seconds since the last sweep ended, or None if there was none."""
     swept_at = Snapshot.objects.using(using).values_list("swept_at", flat=True).first()
     return None if swept_at is None else seconds_between(swept_at, now)

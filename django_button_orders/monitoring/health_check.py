@@ -1,8 +1,8 @@
 """
 A check for django-health-check: pip install django-button-orders[health-check]
 
-It says what has passed a limit, and of which database. No order is named: the pages
-of health checks are often open to everyone.
+The check fails with a sentence for each exceeded limit. It names no order, because
+the pages of health checks are often public.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django_button_orders.report.privacy import describe_for_log
 
 @dataclass
 class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
-    """Whether orders are reported in one database. The limits are those of Limits."""
+    """Check that the orders of one database are reported, by the limits of Limits."""
 
     alias: str = DEFAULT_DB_ALIAS
     oldest_due: float | None = 900
@@ -38,8 +38,8 @@ class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
         )
         try:
             with borrowed_connection(self.alias):
-                passed = list(limits.passed(find_statistics(self.alias)))
+                exceeded = list(limits.find_exceeded(find_statistics(self.alias)))
         except Error as exc:
             raise ServiceUnavailable(describe_for_log(exc)) from exc
-        if passed:
-            raise ServiceUnavailable(" ".join(passed))
+        if exceeded:
+            raise ServiceUnavailable(" ".join(exceeded))

@@ -1,4 +1,4 @@
-"""What an operator puts up with, and what of it is passed."""
+"""Compare the figures of a database with the limits that an operator has set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Status = ButtonOrder.Status
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """
-    Limits are passed by what they name, or more; None is no limit.
+    Limits, which are exceeded from their value on. None means no limit.
 
-    ``oldest_due`` and ``no_sweep`` are in seconds, and ``success_below`` in per
-    cent of the calls of the last 24 hours.
+    ``oldest_due`` and ``no_sweep`` are seconds. ``success_below`` is a percentage of
+    the calls of the last 24 hours.
     """
 
     oldest_due: float | None = None
@@ -28,15 +28,15 @@ class Limits:
     success_below: float | None = None
     paused: bool = False
 
-    def passed(self, statistics: Statistics) -> Iterator[str]:
-        """Yield a sentence for each limit that is passed."""
-        yield from self.passed_by_time(statistics)
-        yield from self.passed_by_numbers(statistics)
+    def find_exceeded(self, statistics: Statistics) -> Iterator[str]:
+        """Yield a sentence for each exceeded limit."""
+        yield from self.find_exceeded_times(statistics)
+        yield from self.find_exceeded_numbers(statistics)
         if self.paused:
             for account in statistics.paused:
                 yield f"The account {account} is paused."
 
-    def passed_by_time(self, statistics: Statistics) -> Iterator[str]:
+    def find_exceeded_times(self, statistics: Statistics) -> Iterator[str]:
         oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
         if oldest is not None and reaches(oldest.seconds, self.oldest_due):
             yield f"An order has been due for {oldest.seconds:.0f} seconds."
@@ -45,7 +45,7 @@ class Limits:
         if sweep is not None and reaches(sweep, self.no_sweep):
             yield f"No sweep was seen for {sweep:.0f} seconds."
 
-    def passed_by_numbers(self, statistics: Statistics) -> Iterator[str]:
+    def find_exceeded_numbers(self, statistics: Statistics) -> Iterator[str]:
         states = statistics.orders.states
         numbers = {
             "due": (states["due"], self.due),

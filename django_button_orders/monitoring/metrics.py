@@ -1,4 +1,4 @@
-"""The same figures under names that a monitoring system can keep."""
+"""Name the figures for monitoring systems, and print them for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = float | Decimal
 
 
 class Metric(NamedTuple):
-    """What a figure is called, and what it says."""
+    """The name, the description and the unit of a figure."""
 
     name: str
     description: str
@@ -53,38 +53,38 @@ METRICS = (
 )
 
 
-def samples_of(statistics: Statistics) -> Iterator[Sample]:
+def make_samples(statistics: Statistics) -> Iterator[Sample]:
     database = {"database": statistics.using}
-    for metric, labels, value in figures_of(statistics):
+    for metric, labels, value in database_samples(statistics):
         yield Sample(metric, {**database, **labels}, value)
 
 
-def figures_of(statistics: Statistics) -> Iterator[Sample]:
+def database_samples(statistics: Statistics) -> Iterator[Sample]:
     for status, number in statistics.orders.statuses.items():
         yield Sample(ORDERS, {"status": status}, number)
     for state, number in statistics.orders.states.items():
         yield Sample(PENDING, {"state": state}, number)
-    yield from amounts_of(statistics)
+    yield from amount_samples(statistics)
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield Sample(OLDEST_DUE, {}, oldest.seconds if oldest else 0)
-    yield from calls_of(statistics)
+    yield from call_samples(statistics)
     yield Sample(PAUSED, {}, len(statistics.paused))
     if sweep is not None:
         yield Sample(SWEEP, {}, sweep)
     yield Sample(AGE, {}, statistics.age)
 
 
-def amounts_of(statistics: Statistics) -> Iterator[Sample]:
+def amount_samples(statistics: Statistics) -> Iterator[Sample]:
     for status in UNSETTLED:
         for amount in statistics.orders.amounts(status):
             value = in_major_units(amount.total, amount.currency)
-            # Of a currency that is not known, there is no amount.
+            # Without a known currency there are no major units.
             if value is not None:
                 labels = {"status": status.value, "currency": amount.currency or ""}
                 yield Sample(AMOUNT, labels, value)
 
 
-def calls_of(statistics: Statistics) -> Iterator[Sample]:
+def call_samples(statistics: Statistics) -> Iterator[Sample]:
     for window, period in {"24h": statistics.day, "7d": statistics.week}.items():
         for outcome, number in period.counts.items():
             yield Sample(CALLS, {"window": window, "outcome": outcome}, number)
@@ -100,7 +100,7 @@ def calls_of(statistics: Statistics) -> Iterator[Sample]:
 
 
 def as_prometheus(samples: Iterable[Sample]) -> Iterator[str]:
-    """Yield the lines of Prometheus' text format, those of each metric together."""
+    """Yield the lines of Prometheus' text format, grouped by metric."""
     found = list(samples)
     for metric in METRICS:
         lines = [sample for sample in found if sample.metric == metric]

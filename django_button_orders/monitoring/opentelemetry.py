@@ -1,8 +1,9 @@
 """
 Metrics and spans for OpenTelemetry: pip install django-button-orders[opentelemetry]
 
-Call ``instrument_metrics()`` in one process, such as that of Celery beat, and
-``instrument_calls()`` in those that report orders. In both, where Django is ready.
+Call ``instrument_metrics()`` in one process, such as Celery beat's, and
+``instrument_calls()`` in each process that reports orders. Call them after
+``django.setup()``.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from django_button_orders.monitoring.metrics import (
     PING,
     Metric,
     Sample,
-    samples_of,
+    make_samples,
 )
 from django_button_orders.signals import call_ended
 
 NAME = "django_button_orders"
 UID = f"{__name__}.instrument_calls"
-# What one collection asks for, gauge by gauge, is found out once.
+# One collection reads each gauge by itself. All of them share one reading.
 FRESH_SECONDS = 1.0
 NANOSECONDS = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -47,7 +48,7 @@ def instrument_metrics(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Let each figure of ``button_orders_status`` be a gauge, of every database."""
+    """Register a gauge for each figure of ``button_orders_status``."""
     meter = metrics.get_meter(NAME, __version__, meter_provider)
     readings = Readings(clock)
     for metric in METRICS:
@@ -61,6 +62,8 @@ def instrument_metrics(
 
 
 class Readings:
+    """Reads the figures of all databases, at most once a second."""
+
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.read_at = -FRESH_SECONDS
@@ -81,24 +84,24 @@ class Readings:
     def read(self) -> list[Sample]:
         now = self.clock()
         if now - self.read_at >= FRESH_SECONDS:
-            self.samples, self.read_at = read_all(), now
+            self.samples, self.read_at = read_samples(), now
         return self.samples
 
 
-def read_all() -> list[Sample]:
+def read_samples() -> list[Sample]:
     samples: list[Sample] = []
     for alias in allowed_aliases():
         with borrowed_connection(alias):
             if has_table(alias):
-                samples += samples_of(find_statistics(alias))
+                samples += make_samples(find_statistics(alias))
     return samples
 
 
 def instrument_calls(tracer_provider: TracerProvider | None = None) -> None:
-    """Let each call to Button be a span, without what was sent and answered."""
+    """Create a span for each call to Button, without its bodies."""
     tracer = trace.get_tracer(NAME, __version__, tracer_provider)
 
-    def note_call(
+    def create_span(
         sender: object, order_id: str, account: str, exchange: Exchange, **_: Any
     ) -> None:
         start = round(exchange.started_at.timestamp() * NANOSECONDS)
@@ -114,7 +117,7 @@ def instrument_calls(tracer_provider: TracerProvider | None = None) -> None:
             span.set_status(StatusCode.ERROR)
         span.end(start + exchange.duration_ms * MILLISECOND)
 
-    call_ended.connect(note_call, weak=False, dispatch_uid=UID)
+    call_ended.connect(create_span, weak=False, dispatch_uid=UID)
 
 
 def attributes_of(order_id: str, account: str, exchange: Exchange) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many orders there are of each kind, and how much money that is."""
+"""Count the orders of one database by status, reason and currency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.models.states import STATES
 
 Status = ButtonOrder.Status
-# What is settled is only counted: there is most of it.
+# Most orders have another status. Those are counted, but not added up.
 UNSETTLED = (Status.PENDING, Status.FAILED)
 
 
@@ -35,9 +35,9 @@ class Group:
 @dataclass(frozen=True, kw_only=True)
 class Amount:
     """
-    Money that Button does not know of yet.
+    The total of orders that Button does not know of yet, in minor units.
 
-    Without a currency, nobody knows how much: no worker has looked at these yet.
+    The currency is None for orders that no worker has built a report for.
     """
 
     status: str
@@ -48,6 +48,8 @@ class Amount:
 
 @dataclass(frozen=True)
 class Orders:
+    """The counted orders of one database."""
+
     groups: list[Group]
 
     @property
@@ -73,7 +75,7 @@ class Orders:
         return dict(counts.most_common())
 
     def amounts(self, status: str) -> list[Amount]:
-        """Return the money of a status, by currency; unknown ones come last."""
+        """Return the amounts of a status by currency, an unknown currency last."""
         by_currency: dict[str, list[Group]] = {}
         for group in self.groups:
             if group.status == status:

@@ -1,4 +1,4 @@
-"""Whether Button can be reached, and accepts the key of an account. Changes nothing."""
+"""Ask Button whether it accepts an account's key, without any effect on orders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from django_button_orders.models import Submission
 
 @dataclass(frozen=True, kw_only=True)
 class Ping:
-    """How Button has answered for an account, if it was asked."""
+    """The answer of Button to a ping, or the reason why it was not asked."""
 
     account: str
     is_ok: bool
@@ -40,7 +40,7 @@ def ping(account: str) -> Ping:
     """
     settings = get_settings(account)
     if not settings.api_key:
-        # An account that is switched off needs none.
+        # An account that is not enabled needs no key.
         message = "It has no API_KEY, and nobody was asked."
         return Ping(account=account, is_ok=not settings.enabled, message=message)
     if not keeps_secrets(settings.base_url):

@@ -1,9 +1,9 @@
 """
-Figures that the sweep takes now and then, for whoever wants them in between.
+Store counted figures after a sweep, so that pages need not count them.
 
-To count a million orders takes a moment, so snapshots take a hundredth of the time,
-unless there are tens of millions. Where counting takes none, the figures are counted
-anew whenever they are shown.
+To count a million orders takes a second or so. Snapshots take at most one per cent of
+the time, but are at most five minutes apart. Figures that take under 50 ms to count are
+counted whenever they are shown.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from django_button_orders.monitoring import calls
 from django_button_orders.monitoring.calls import Hours
 from django_button_orders.monitoring.orders import Group, Orders, count_orders
 
-# A sweep is not noted more often than that, however many there are.
-NOTE_SECONDS = 10
+# The end of a sweep is recorded at most once in this time.
+INTERVAL_SECONDS = 10
 SHORTEST_INTERVAL = 60
-# Well before a snapshot is old, however long it takes.
+# Shorter than OLD_SECONDS: a new snapshot comes before the last one is old.
 LONGEST_INTERVAL = 300
-# Of the time, snapshots take one part in so many.
+# Snapshots may take one part in 100 of the time.
 SHARE = 100
-# Figures that are counted so fast are counted anew whenever they are shown, and so
-# are those which nobody has taken for so long.
+# A snapshot that was counted faster than this, or is older than that, is not shown:
+# the figures are counted anew.
 FAST_SECONDS = 0.05
 OLD_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What takes time to count. ``hours`` are those which are not kept yet."""
+    """The figures that take time to count. ``hours`` are the open ones."""
 
     orders: Orders
     hours: Hours
@@ -55,13 +55,13 @@ class Figures:
         )
 
 
-def note_sweep(using: str) -> None:
-    """Note that a sweep has come to its end, and take a snapshot if it is time."""
+def record_sweep(using: str) -> None:
+    """Record that a sweep has ended, and take a snapshot if it is time."""
     rows = Snapshot.objects.using(using).filter(pk=ONLY)
-    noted = rows.filter(swept_at__lt=from_now(-NOTE_SECONDS))
-    if not noted.update(swept_at=DatabaseNow()) and not rows.exists():
+    outdated = rows.filter(swept_at__lt=from_now(-INTERVAL_SECONDS))
+    if not outdated.update(swept_at=DatabaseNow()) and not rows.exists():
         rows.bulk_create([Snapshot()], ignore_conflicts=True)
-    # Whoever moves this on takes it: the others would count the same.
+    # Only the process that moves this date on takes the snapshot.
     later = from_now(SHORTEST_INTERVAL)
     if rows.filter(next_at__lte=DatabaseNow()).update(next_at=later):
         take_snapshot(using)
@@ -69,7 +69,7 @@ def note_sweep(using: str) -> None:
 
 def take_snapshot(using: str, *, clock: Callable[[], float] = time.monotonic) -> None:
     began, now = clock(), database_time(using)
-    calls.keep_hours(using, now)
+    calls.store_hours(using, now)
     start = clock()
     figures = count_figures(using, now)
     ended = clock()
@@ -83,7 +83,7 @@ def take_snapshot(using: str, *, clock: Callable[[], float] = time.monotonic) ->
 
 
 def find_figures(using: str, now: datetime) -> tuple[Figures, float]:
-    """Return figures that are fit to be shown, and their age in seconds."""
+    """Return the figures of the snapshot or new ones, and their age in seconds."""
     taken = Snapshot.objects.using(using).filter(pk=ONLY, taken_at__isnull=False)
     snapshot = taken.first()
     if snapshot is not None and snapshot.taken_at is not None:
@@ -98,12 +98,12 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 
 
 def count_figures(using: str, now: datetime) -> Figures:
-    return Figures(orders=count_orders(using), hours=calls.count_open(using, now))
+    return Figures(orders=count_orders(using), hours=calls.count_open_hours(using, now))
 
 
 def database_time(using: str) -> datetime:
     """Return the time by the clock of a database."""
-    # An aggregate has a row to stand in also where the table has none.
+    # An aggregate returns a row even if the table is empty.
     time_ = Coalesce(Max(DatabaseNow()), DatabaseNow())
     now: datetime = Snapshot.objects.using(using).aggregate(now=time_)["now"]
     return now

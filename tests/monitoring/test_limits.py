@@ -16,8 +16,8 @@ class LimitTests(TestCase):
     def setUp(self):
         self.row = create_row()
 
-    def passed(self, **limits):
-        return list(Limits(**limits).passed(find_statistics("default")))
+    def find_exceeded(self, **limits):
+        return list(Limits(**limits).find_exceeded(find_statistics("default")))
 
     def put(self, **values):
         ButtonOrder.objects.filter(pk=self.row.pk).update(**values)
@@ -25,57 +25,57 @@ class LimitTests(TestCase):
     def test_none(self):
         self.put(next_attempt_at=from_now(-9000))
 
-        assert self.passed() == []
+        assert self.find_exceeded() == []
 
     def test_oldest_due(self):
         self.put(next_attempt_at=from_now(-905))
 
-        [sentence] = self.passed(oldest_due=900)
+        [sentence] = self.find_exceeded(oldest_due=900)
         assert sentence.startswith("An order has been due for 90")
-        assert self.passed(oldest_due=1000) == []
+        assert self.find_exceeded(oldest_due=1000) == []
 
     def test_nothing_due(self):
         self.put(status="reported", next_attempt_at=None)
 
-        assert self.passed(oldest_due=1) == []
+        assert self.find_exceeded(oldest_due=1) == []
 
     def test_sweep(self):
-        assert self.passed(no_sweep=600) == ["No sweep was ever seen."]
+        assert self.find_exceeded(no_sweep=600) == ["No sweep was ever seen."]
 
         sweep("default")
-        assert self.passed(no_sweep=600) == []
+        assert self.find_exceeded(no_sweep=600) == []
         Snapshot.objects.update(swept_at=from_now(-605))
-        [sentence] = self.passed(no_sweep=600)
+        [sentence] = self.find_exceeded(no_sweep=600)
 
         assert sentence.startswith("No sweep was seen for 60")
 
     def test_numbers_from_there_on(self):
         create_row(order_id="1995")
-        assert self.passed(due=2) == ["Orders that are due: 2."]
-        assert self.passed(due=3) == []
-        assert self.passed(stuck=1) == []
+        assert self.find_exceeded(due=2) == ["Orders that are due: 2."]
+        assert self.find_exceeded(due=3) == []
+        assert self.find_exceeded(stuck=1) == []
 
         ButtonOrder.objects.update(next_attempt_at=from_now(-700))
-        assert self.passed(stuck=2) == ["Orders that are stuck: 2."]
+        assert self.find_exceeded(stuck=2) == ["Orders that are stuck: 2."]
 
         ButtonOrder.objects.update(status="failed")
-        assert self.passed(failed=2) == ["Orders that are failed: 2."]
-        assert self.passed(failed=3, due=1, stuck=1) == []
+        assert self.find_exceeded(failed=2) == ["Orders that are failed: 2."]
+        assert self.find_exceeded(failed=3, due=1, stuck=1) == []
 
     def test_success(self):
-        assert self.passed(success_below=100) == []
+        assert self.find_exceeded(success_below=100) == []
 
         add_calls(self.row, 10, 10, 10)
-        assert self.passed(success_below=100) == []
+        assert self.find_exceeded(success_below=100) == []
         add_calls(self.row, 10, outcome="failed")
 
-        assert self.passed(success_below=75) == []
-        assert self.passed(success_below=75.1) == [
+        assert self.find_exceeded(success_below=75) == []
+        assert self.find_exceeded(success_below=75.1) == [
             "Of the calls of 24 hours, 75.0 % succeeded."
         ]
 
     def test_paused(self):
         PausedAccount.objects.pause("eu", seconds=60, error="401")
 
-        assert self.passed() == []
-        assert self.passed(paused=True) == ["The account eu is paused."]
+        assert self.find_exceeded() == []
+        assert self.find_exceeded(paused=True) == ["The account eu is paused."]

@@ -99,7 +99,7 @@ class ThreadTests(TransactionTestCase):
         def collect():
             for alias in self.databases:
                 connections[alias].close = partial(note_closing, alias)
-            opentelemetry.read_all()
+            opentelemetry.read_samples()
 
         with override_settings(BUTTON_ORDERS=button_settings()):
             thread = threading.Thread(target=collect)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django_button_orders.models import Submission
 from django_button_orders.models.snapshots import Snapshot
-from django_button_orders.monitoring.snapshot import database_time, note_sweep
+from django_button_orders.monitoring.snapshot import database_time, record_sweep
 
 
 def add_calls(row, *durations, started_at=None, outcome="succeeded"):
@@ -26,5 +26,5 @@ def add_calls(row, *durations, started_at=None, outcome="succeeded"):
 
 def sweep(using="default"):
     """Have a sweep seen, by a database that counts in no time, however busy it is."""
-    note_sweep(using)
+    record_sweep(using)
     Snapshot.objects.using(using).update(seconds=0)

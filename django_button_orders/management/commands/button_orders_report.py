@@ -30,7 +30,7 @@ from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.querysets import ButtonOrderQuerySet
-from django_button_orders.monitoring.snapshot import note_sweep
+from django_button_orders.monitoring.snapshot import record_sweep
 from django_button_orders.tasks.periodic import in_each_database
 
 INTERVAL_SECONDS = 5
@@ -103,7 +103,7 @@ class Command(ButtonOrdersCommand):
         self.summarize(outcomes, format)
         if self.is_sweep and not stop.is_set:
             # Whatever became of the orders.
-            in_each_database(note_sweep)
+            in_each_database(record_sweep)
         fail_unless_done(outcomes, self.held_back)
         if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")

@@ -31,7 +31,7 @@ from django_button_orders.monitoring.metrics import (
     PING,
     Sample,
     as_prometheus,
-    samples_of,
+    make_samples,
 )
 from django_button_orders.monitoring.ping import Ping, ping
 
@@ -128,7 +128,7 @@ class Command(ButtonOrdersCommand):
             pings=[ping(name) for name in account_names()] if options["ping"] else [],
         )
         passed = [
-            *state.passed(limits),
+            *state.find_exceeded(limits),
             *(alert.message for alert in state.alerts if warned),
         ]
         if format == "json":
@@ -154,10 +154,10 @@ class State:
     def alerts(self) -> list[Alert]:
         return find_alerts(item.using for item in self.databases)
 
-    def passed(self, limits: Limits) -> Iterator[str]:
+    def find_exceeded(self, limits: Limits) -> Iterator[str]:
         """Yield what is beyond a limit, and which ping has failed."""
         for statistics in self.databases:
-            yield from limits.passed(statistics)
+            yield from limits.find_exceeded(statistics)
         for item in self.pings:
             if not item.is_ok:
                 yield f"Ping of {item.account}: {item.message}"
@@ -182,7 +182,9 @@ class State:
 
     def as_prometheus(self) -> Iterator[str]:
         samples = [
-            sample for statistics in self.databases for sample in samples_of(statistics)
+            sample
+            for statistics in self.databases
+            for sample in make_samples(statistics)
         ]
         samples += [
             Sample(PING, {"account": item.account}, int(item.is_ok))
