@@ -1,4 +1,4 @@
-"""A model of Button for one thread: what it holds, and how it may answer."""
+"""A model of Button behind ``responses``, for tests with one thread."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def html() -> Answer:
 
 
 NOT_SENT = requests.ConnectionError(NewConnectionError(None, "refused"))  # type: ignore[arg-type]
-# What comes instead of the usual answer, and whether the call is applied.
+# Answers other than the usual one, and whether the call takes effect all the same.
 MOODS: dict[str, tuple[Callable[[], Answer], bool]] = {
     "not sent": (raising(NOT_SENT), False),
     "reset before": (raising(requests.ConnectionError("reset")), False),
@@ -59,16 +59,16 @@ MOODS: dict[str, tuple[Callable[[], Answer], bool]] = {
     "204": (lambda: (204, {}, ""), True),
     "text": (lambda: (200, {"Content-Type": "text/plain"}, "Accepted"), True),
 }
-# Not for questions: a success without an order has no meaning, and after one that
-# Button does not take, nothing but a create can tell whether it has the order.
+# Moods that a GET never has. A GET that succeeds without an order means nothing, and
+# after a refused GET only a create shows whether Button has the order.
 FOR_CHANGES = {"202", "204", "text", "400", "422", "302"}
 
 
 class Button:
     """
-    Holds orders, and notes what it must never be asked for.
+    Hold orders, answer calls, and collect what no caller may do in ``violations``.
 
-    An exception would only look like a failure of the network to the caller.
+    An exception would not do: the caller would take it for a failed connection.
     """
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Button:
         return self.shown(self.held[order_id])
 
     def change(self, order: dict[str, Any], body: dict[str, Any]) -> None:
-        # Totals only grow in the shop of this test.
+        # The shops of these tests only raise totals, so a lower one is an older state.
         if body["total"] < order["total"]:
             self.violations.append("An older state after a newer one.")
         order["total"] = body["total"]

@@ -1,4 +1,4 @@
-"""The Celery app of the tests, as a project has one."""
+"""The Celery app that the tests' project uses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ app.autodiscover_tasks()
 
 
 def take_messages(queue: str | None = None) -> list[Any]:
-    """Return the messages in a queue, or in the default one, and empty it."""
+    """Return and remove all messages of a queue, by default of the default one."""
     taken = []
     name = queue or app.conf.task_default_queue
     with app.connection_for_read() as connection:
         bound = app.amqp.queues[name].bind(connection.default_channel)
-        # Also where there is none yet, as on a broker that has just started.
+        # A broker that has just started has no queue yet.
         bound.declare()
         while message := bound.get():
             taken.append(message)

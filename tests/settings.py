@@ -1,4 +1,4 @@
-"""Settings of the tests. The environment may name other databases and a broker."""
+"""Settings of the tests. Environment variables name other databases and a broker."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 BUTTON_ORDERS = {
     "API_KEY": "sk-tests",
-    # For processes that tests start.
+    # Processes that tests start take their sandbox from the environment.
     "BASE_URL": env.str("TESTS_BUTTON_URL", default="http://127.0.0.1:9"),
 }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
-# Tests that run side by side share the broker, not the messages.
+# Processes of pytest-xdist share a broker, so each has its own queue.
 CELERY_TASK_DEFAULT_QUEUE = env.str("PYTEST_XDIST_WORKER", default="celery")

@@ -74,7 +74,7 @@ class ApiKeyTests(SimpleTestCase):
         assert ids(API_KEY="", ENABLED=False) == []
 
     def test_setting_absent(self):
-        # Read anew after either.
+        # override_settings() clears the cache of the settings when it begins and ends.
         with override_settings(BUTTON_ORDERS={}):
             del settings.BUTTON_ORDERS
             (message,) = check_button_orders()

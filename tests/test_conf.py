@@ -20,7 +20,7 @@ NAN, INFINITY = float("nan"), float("inf")
 NO_NUMBERS = [True, False, "30", None, NAN, INFINITY, -INFINITY, [30], {}]
 NO_BOOLEANS = [0, 1, "true", "False", None, []]
 
-# The settings table of the design, key by key.
+# The defaults that the README promises.
 DEFAULTS = {
     "API_KEY": "",
     "ENABLED": True,
@@ -203,7 +203,7 @@ class ValueTests(SimpleTestCase):
                 assert [problem.kind for problem in find_problems()] == ["type"]
 
     def test_value_is_not_shown(self):
-        """It may be a key in the wrong place."""
+        """The value may be an API key that was put in the wrong place."""
         for key in BAD.keys() - {"API_KEY", "API_VERSION", "QUEUE", "BATCH_FILE_BRAND"}:
             with self.subTest(key=key), button_orders(**{key: SECRET}):
                 (problem,) = find_problems()

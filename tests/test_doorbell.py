@@ -16,7 +16,7 @@ from tests.utils import button_settings, create_row
 
 
 class Recorder(Publisher):
-    """A broker that takes messages, fails, or never answers."""
+    """A publisher whose broker accepts messages, fails, or never answers."""
 
     def __init__(self, error=None):
         self.error = error
@@ -72,7 +72,7 @@ class BellTests(SimpleTestCase):
         assert self.broker.threads == {"button-orders-doorbell"}
 
     def test_nobody_waits_while_the_connection_closes(self):
-        """It is closed when nothing has been rung for long, which may take long."""
+        """The thread closes an idle connection, and closing may hang."""
         closing, closed = threading.Event(), threading.Event()
 
         def close():
@@ -103,7 +103,7 @@ class BellTests(SimpleTestCase):
         assert self.broker.rings == [ring(0), ring(1)]
 
     def test_one_ring_for_all_saves_of_a_round(self):
-        """Whoever answers it looks for what else is due in that database."""
+        """The worker that gets the ring also reports the other due rows."""
         by_hand = Ring(5, "default", "admin", "1")
         again_by_hand = Ring(6, "default", "admin", "1")
         elsewhere = Ring(1, "archive")
@@ -181,7 +181,7 @@ class BellTests(SimpleTestCase):
         self.broker.started.wait(5)
         self.clock.now += doorbell.PATIENCE_SECONDS
 
-        # Ends only because it does not wait: the broker never answers.
+        # The broker never answers, so the test ends only if wait() gives up.
         self.bell.wait(float("inf"))
 
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -203,7 +203,7 @@ class BellTests(SimpleTestCase):
 
 
 class RingTests(TransactionTestCase):
-    """From a save to a message."""
+    """A save ends in a message after the commit."""
 
     def setUp(self):
         self.broker = Recorder()
@@ -274,7 +274,7 @@ class RingTests(TransactionTestCase):
         for number in range(20):
             create_row(order_id=f"{number}")
 
-        # About one second for the first, and next to nothing for the others.
+        # The first save waits about a second, and the others hardly at all.
         assert 0.9 < time.perf_counter() - start < 5
 
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="inline"))

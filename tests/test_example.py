@@ -1,4 +1,4 @@
-"""The example shop, and the commands of this repository."""
+"""The example shop, the README's commands and its table of promises."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ExampleTests(SimpleTestCase):
         )
 
     def test_integrations_of_the_benchmarks(self):
-        """A worker checks its project before it starts."""
+        """Celery runs the checks before a worker starts."""
         for name in ("ours", "naive", "plain"):
             with self.subTest(name=name):
                 status, output = self.manage(

@@ -15,7 +15,7 @@ from tests.utils import create_row
 
 LOCALE = Path(django_button_orders.__file__).parent / "locale"
 LANGUAGES = ("de", "es", "fr", "ja")
-# What is filled in, as in "%(count)d orders", "{{ name }}" or "100 %%".
+# A placeholder, as in "%(count)d orders", "{{ name }}" or "100 %%".
 PLACEHOLDER = re.compile(r"%\([a-z_]+\)[a-z]|%%|\{[a-z_]*\}")
 TAG = re.compile(r"</?[a-z]+>")
 
@@ -25,7 +25,7 @@ def catalogue(language):
 
 
 def texts_of(entry):
-    """Return each text with those that it may be translated to."""
+    """Return each text of an entry with its translations."""
     if not entry.msgid_plural:
         return [(entry.msgid, [entry.msgstr])]
     forms = list(entry.msgstr_plural.values())
@@ -38,8 +38,8 @@ def key_of(entry):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("pattern", [PLACEHOLDER, TAG])
-def test_what_is_filled_in(language, pattern):
-    """A form for one may say "an order" instead of "1 order"."""
+def test_placeholders(language, pattern):
+    """A singular may omit the number: "an order" instead of "1 order"."""
     for entry in catalogue(language).translated_entries():
         for text, forms in texts_of(entry):
             *_, most = forms
@@ -79,7 +79,7 @@ class PageTests(AdminTestCase):
         assert len(seen) == 1 + len(LANGUAGES)
 
     def test_words_that_stand_on_other_buttons(self):
-        """Django has one catalogue for all apps."""
+        """Django merges the apps' catalogues, so ours must not translate "Cancel"."""
         for language in LANGUAGES:
             with self.subTest(language=language), translation.override(language):
                 for choices in (Submission.Operation, Submission.Trigger):

@@ -60,7 +60,7 @@ class AttributionMiddlewareTests(SimpleTestCase):
                 assert not request.session.modified
 
     def test_other_visitors_cost_nothing(self):
-        """No session is read, so that a cache may keep the page."""
+        """Without a token no session is read, so that a page stays cacheable."""
         assert not self.visit("?page=2").session.accessed
 
     def test_same_token_again_writes_nothing(self):

@@ -64,7 +64,7 @@ class PublicNameTests(SimpleTestCase):
 
 
 class WithoutDjangoTests(SimpleTestCase):
-    """In a settings file there are no settings yet."""
+    """A settings file imports these names before Django has settings."""
 
     def run_python(self, *lines):
         environment = {

@@ -1,12 +1,12 @@
 """
-Any sequence of saves, crashes, answers and presses of a button, by Hypothesis.
+Run random sequences of saves, crashes, answers and an operator's actions.
 
-It drives the real code, step by step, against a model of Button, and checks
-after each step that the state of every row makes sense. Time is the database's,
-so that it passes by moving all moments that are stored into the past.
+Hypothesis drives the real code, step by step, against a model of Button. After each
+step, the invariants check the state of every row. Time is the database's, so time
+passes by moving all stored moments into the past.
 
-``HYPOTHESIS_EXAMPLES=5000`` searches for longer and at random, and makes what it
-finds as short as it can.
+``HYPOTHESIS_EXAMPLES=5000`` tries more sequences, at random, and shortens one that
+fails.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ REASONS = {
     "reported": {""},
     "cancelled": {""},
     "failed": FAILURES,
-    # By an operator after a failure, or where there is nothing to report.
+    # An operator dismisses a failed row, which keeps its reason. A worker dismisses one
+    # that has nothing to report.
     "dismissed": {"", *FAILURES},
 }
 
@@ -62,7 +63,7 @@ moods = st.lists(st.sampled_from(sorted(MOODS)), max_size=3)
 
 
 class ShopMachine(RuleBasedStateMachine):
-    """Some orders, some workers, an operator, and the time."""
+    """The steps that Hypothesis may combine, and the invariants."""
 
     @initialize()
     def start(self):
@@ -71,12 +72,12 @@ class ShopMachine(RuleBasedStateMachine):
         PausedAccount.objects.all().delete()
         responses.reset()
         self.button = Button()
-        # Seconds, as time.monotonic() would give them to each worker.
+        # The clock of the workers, in place of time.monotonic().
         self.now = 1000.0
         self.saves = 0
         self.totals = {}
         self.cancelled = set()
-        # What each worker has in its hands, and how far it has come.
+        # The next step of each worker, and the attempts that it works on.
         self.attempts = {}
         for order_id in ORDERS:
             self.save(order_id)
@@ -84,7 +85,7 @@ class ShopMachine(RuleBasedStateMachine):
     # The shop
 
     def next_total(self):
-        """Totals only grow, so that an older state is known by its total."""
+        """Return a total above all others, so that a lower one is an older state."""
         self.saves += 1
         return 100 * self.saves
 
@@ -92,7 +93,7 @@ class ShopMachine(RuleBasedStateMachine):
     def save(self, order_id):
         if order_id in self.cancelled:
             return
-        # Once without a change, which may come at any time and means nothing.
+        # A save without a change may happen at any time, and must not matter.
         if order_id in self.totals:
             self.write(order_id, self.totals[order_id])
         before = self.revision_of(order_id)
@@ -118,7 +119,7 @@ class ShopMachine(RuleBasedStateMachine):
             create_row(order_id=order_id, total=total)
         self.totals[order_id] = total
 
-    # Seldom, because nothing follows it.
+    # A cancelled order takes no more steps, so orders are seldom cancelled.
     @rule(order_id=orders, seldom=st.sampled_from([True, False, False]))
     def cancel(self, order_id, seldom):
         if not seldom:
@@ -131,7 +132,7 @@ class ShopMachine(RuleBasedStateMachine):
         else:
             ButtonOrder.objects.get(order_id=order_id).cancel()
 
-    # Workers, step by step, so that anything can happen in between
+    # The workers, one step at a time, so that other rules can run in between
 
     @rule(
         worker=workers,
@@ -156,7 +157,7 @@ class ShopMachine(RuleBasedStateMachine):
             self.advance(worker, steps)
 
     def advance(self, worker, steps):
-        """Let a worker prepare, call and record, as far as so many steps go."""
+        """Let a worker make up to ``steps`` steps: prepare, call, record."""
         for _ in range(steps):
             if worker in self.attempts:
                 step, attempts = self.attempts.pop(worker)
@@ -165,7 +166,7 @@ class ShopMachine(RuleBasedStateMachine):
                     self.attempts[worker] = (following, attempts)
 
     def leased(self):
-        """Return the rows that are in somebody's hands, by the time alone."""
+        """Return the rows whose lease has not expired by the workers' clock."""
         return [
             attempt.row.pk
             for _, attempts in self.attempts.values()
@@ -175,7 +176,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), steps=st.integers(1, 3))
-    def go_on(self, data, steps):
+    def work_on(self, data, steps):
         worker = data.draw(st.sampled_from(sorted(self.attempts)))
         self.advance(worker, steps)
 
@@ -195,7 +196,7 @@ class ShopMachine(RuleBasedStateMachine):
         is_changed=st.booleans(),
     )
     def freeze_and_wake(self, data, steps, others, is_changed):
-        """Meanwhile its leases expire, and somebody else takes over."""
+        """Stop a worker until its leases expire, let another claim, and go on."""
         worker = data.draw(st.sampled_from(sorted(self.attempts)))
         frozen = self.attempts.pop(worker)
         self.pass_time(LEASE_SECONDS + 1)
@@ -215,7 +216,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.button.moods = list(moods)
         report_due(using="default")
 
-    # The world
+    # Time
 
     def pass_time(self, seconds):
         self.now += seconds
@@ -236,7 +237,7 @@ class ShopMachine(RuleBasedStateMachine):
         else:
             rows.dismiss()
 
-    # What must be true at any time
+    # Invariants
 
     @invariant()
     def rows_make_sense(self):
@@ -273,7 +274,7 @@ class ShopMachine(RuleBasedStateMachine):
         assert ids == set(self.totals)
 
     def teardown(self):
-        """The faults stop: everything agrees in the end."""
+        """End all faults, and check that every order then arrives at Button."""
         self.attempts = {}
         self.button.moods = []
         for _ in range(12):
@@ -295,7 +296,7 @@ def make_ready(attempts, clock):
 def call(attempts, clock):
     for attempt in attempts:
         perform(attempt, clock=clock)
-        # One that kills its workers comes to an end, too.
+        # A row that kills its workers must not be called about for ever.
         is_last = attempt.row.attempts > len(SCHEDULE) + 1
         assert not (is_last and attempt.exchanges)
     return write_down
@@ -313,7 +314,7 @@ def write_down(attempts, clock):
         outcome = attempt.verdict.result
         is_late = before[pk]["lease_token"] != attempt.row.lease_token
         if is_late and outcome not in SUCCESSES:
-            # Unless another one of the batch has resumed its account.
+            # A success in the same batch may have resumed the account.
             assert after | {"next_attempt_at": None} == before[pk] | {
                 "next_attempt_at": None
             }

@@ -1,4 +1,4 @@
-"""Servers on loopback that misbehave by script, and remember what they were sent."""
+"""Scripted servers on this machine, which record the requests as bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OK = b'{"meta": {"status": "ok"}, "object": {"button_order_id": "btnorder-1"}}'
 JSON = "application/json"
 API_KEY = "sk-XXX"
 BASIC = "c2stWFhYOg=="
-# Trusted by nobody, for localhost but not for 127.0.0.1, until the year 2126.
+# A self-signed certificate for localhost, not for 127.0.0.1, valid until 2126.
 SELF_SIGNED = """\
 -----BEGIN CERTIFICATE-----
 MIIBlTCCATugAwIBAgIUfpQcIDjMzADeKFvesUNIrhNmTm0wCgYIKoZIzj0EAwIw
@@ -43,7 +43,7 @@ Eqxbq2wIIjs2ac8gtyoAYbw2HQ8N9YEBQbpUmL9UR9/48L1bj3X4Rudg
 
 
 class Received(NamedTuple):
-    """A request as it stood on the wire."""
+    """A request as it was sent."""
 
     connection: int
     method: str
@@ -72,7 +72,7 @@ def answer(
 
 
 def replies(*answers: bytes) -> Script:
-    """Answer with one after the other, and go on with the last."""
+    """Return a script that sends one answer after the other, and repeats the last."""
     left = list(answers)
 
     def script(sock: socket.socket, received: Received) -> None:
@@ -91,9 +91,9 @@ def replies_and_closes(data: bytes) -> Script:
 
 class Server:
     """
-    One script, called for each request. It returns False to close.
+    Call a script for each request. A script that returns False ends the connection.
 
-    With ``reads=False``, connections are accepted and left alone.
+    With ``reads=False``, the server accepts connections and never reads from them.
     """
 
     def __init__(self, script: Script, *, tls: bool, reads: bool) -> None:
@@ -104,7 +104,7 @@ class Server:
         self.tls = server_context() if tls else None
         self.sockets: list[socket.socket] = []
         self.connections = 0
-        # A connection's thread may have answered before anybody knows of it.
+        # The thread of a connection may answer before it is in the list.
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.threads = [threading.Thread(target=self.accept, daemon=True)]
@@ -144,17 +144,17 @@ class Server:
                     if self.script(sock, received) is False:
                         return
         except OSError:
-            pass  # The client went away, which is often the point.
+            pass  # Many tests let the client close the connection.
 
     def drip(self, sock: socket.socket, data: Iterator[bytes] | bytes) -> None:
-        """Send piece by piece, slowly, for as long as anybody listens."""
+        """Send a piece each 50 ms, until the client closes the connection."""
         pieces = (bytes([byte]) for byte in data) if isinstance(data, bytes) else data
         for piece in pieces:
             sock.sendall(piece)
             self.stopped.wait(0.05)
 
     def wait_until_closed(self) -> None:
-        """Wait for the script to be done with its connections."""
+        """Wait until all connections are closed."""
         with self.lock:
             threads = self.threads[1:]
         for thread in threads:
@@ -164,7 +164,7 @@ class Server:
         if self.stopped.is_set():
             return
         self.stopped.set()
-        # Closing it would not wake a thread that waits in accept().
+        # Closing the socket would not wake the thread that waits in accept().
         socket.create_connection(self.listener.getsockname()).close()
         self.threads[0].join(5)
         self.listener.close()
@@ -241,5 +241,5 @@ class WireTestCase(SimpleTestCase):
     def within(self, seconds: float) -> Iterator[None]:
         start = time.monotonic()
         yield
-        # A busy machine is slow; what hangs, hangs for much longer than this.
+        # A busy machine is up to four times slower; a call that hangs takes far longer.
         assert time.monotonic() - start < seconds * 4

@@ -1,4 +1,4 @@
-"""Pages are sold, too: orders whose keys grow, unlike those of the shop."""
+"""An adapter for a model with integer keys, which grow, unlike UUIDs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of processes that tests start."""
+"""Settings of the processes that tests start: two models have an adapter."""
 
 from __future__ import annotations
 

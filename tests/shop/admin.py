@@ -15,7 +15,7 @@ class OrderAdmin(ButtonOrderAdminMixin, admin.ModelAdmin):
 
 @admin.register(GiftOrder)
 class GiftOrderAdmin(ButtonOrderAdminMixin, admin.ModelAdmin):
-    """With everything of its own that a page can have."""
+    """An admin that overrides all that ButtonOrderAdminMixin does."""
 
     change_form_template = "shop/gift_order.html"
 

@@ -21,7 +21,7 @@ class TroubleError(Exception):
 class ShopOrderAdapter(OrderAdapter):
     date_field = "placed_at"
     watch = {OrderLine: "order"}
-    # What build is to return instead, once each.
+    # Values that build returns in place of a report, once each.
     built: ClassVar[list[object]] = []
 
     def get_order_id(self, order):

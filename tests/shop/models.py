@@ -1,4 +1,4 @@
-"""A strange shop: keys are UUIDs, and orders are called 2026/11 #42."""
+"""A shop whose keys are UUIDs, and whose numbers are like 2026/11 #42."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Order(models.Model):
     account = models.CharField(max_length=20, default="default")
     btn_ref = models.CharField(max_length=300, blank=True)
     email = models.CharField(max_length=100, blank=True)
-    # What the adapter is to raise, and where.
+    # The hook of the adapter that raises an error for this order.
     trouble = models.CharField(max_length=20, blank=True)
 
 
@@ -40,6 +40,6 @@ class GiftOrder(Order):
 
 
 class Page(models.Model):
-    """Nothing that Button should know of."""
+    """A model without an adapter."""
 
     title = models.CharField(max_length=50)
