@@ -147,7 +147,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.pass_time(wait)
         self.button.moods = list(moods)
         before = dict(ButtonOrder.objects.values_list("pk", "attempts"))
-        claimed = Claims(enabled_rows("default")).take(limit)
+        claimed = Claims(enabled_rows("default")).claim(limit)
         for attempt in claimed:
             attempt.lease_ends = self.now + LEASE_SECONDS
             assert attempt.row.attempts == before[attempt.row.pk] + 1
@@ -298,7 +298,7 @@ def call(attempts, clock):
         perform(attempt, clock=clock)
         # A row that kills its workers must not be called about for ever.
         is_last = attempt.row.attempts > len(SCHEDULE) + 1
-        assert not (is_last and attempt.exchanges)
+        assert not (is_last and attempt.calls)
     return write_down
 
 

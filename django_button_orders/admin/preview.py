@@ -17,7 +17,7 @@ from django_button_orders.admin.display import clip, indented
 from django_button_orders.client.answers import parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.delivery.call import make_request, payload_of
+from django_button_orders.delivery.call import make_request, payload_for
 from django_button_orders.delivery.outcome import redacted
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.verdicts import Result
@@ -148,8 +148,8 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
         shown = Operation.CREATE if operation == Operation.RETRIEVE else operation
         return Preview(
             sentence=str(CALLS[operation]),
-            payload=payload_of(attempt, shown),
-            full_payload=payload_of(attempt, Operation.CREATE),
+            payload=payload_for(attempt, shown),
+            full_payload=payload_for(attempt, Operation.CREATE),
             call=f"{request.method} {attempt.client.url(request)}",
             curl=as_curl(attempt.client, request),
             acknowledged=acknowledged,
@@ -160,8 +160,8 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},
         is_trouble=verdict.result not in verdicts.SUCCESSES,
-        payload=payload_of(attempt, Operation.UPDATE),
-        full_payload=payload_of(attempt, Operation.CREATE),
+        payload=payload_for(attempt, Operation.UPDATE),
+        full_payload=payload_for(attempt, Operation.CREATE),
         acknowledged=acknowledged,
     )
 

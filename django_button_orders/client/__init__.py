@@ -16,11 +16,13 @@ from django_button_orders.client.exceptions import (
     NoAnswerError,
     NotSentError,
 )
+from django_button_orders.client.pool import CallPool
 
 __all__ = [
     "Answer",
     "ButtonClient",
     "ButtonError",
+    "CallPool",
     "NoAnswerError",
     "NotSentError",
     "Request",

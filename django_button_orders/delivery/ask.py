@@ -10,7 +10,7 @@ from django.db import transaction
 from django_button_orders.client.answers import Answer
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import verdicts
-from django_button_orders.delivery.attempt import Attempt, Exchange
+from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.outcome import call_fields, redacted
 from django_button_orders.delivery.prepare import settings_verdict
@@ -53,8 +53,8 @@ def retrieve(
         user_id=user_id,
         settings=settings,
     )
-    exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
-    return keep(attempt, exchange)
+    call = make_call(attempt, Operation.RETRIEVE, time.monotonic())
+    return keep(attempt, call)
 
 
 def wait_for_turn(account: str) -> None:
@@ -65,19 +65,19 @@ def wait_for_turn(account: str) -> None:
     time.sleep(take_turns(account))
 
 
-def keep(attempt: Attempt, exchange: Exchange) -> Submission:
+def keep(attempt: Attempt, call: Call) -> Submission:
     order = attempt.row
-    is_answered, error = understand(exchange)
+    is_answered, error = understand(call)
     outcomes = Submission.Outcome
     submission = Submission(
         button_order_id=order.pk,
-        operation=exchange.operation,
+        operation=call.operation,
         trigger=attempt.trigger,
         user_id=attempt.user_id,
         revision=order.revision,
         outcome=outcomes.SUCCEEDED if is_answered else outcomes.FAILED,
         error=redacted(attempt, error),
-        **call_fields(exchange),
+        **call_fields(call),
     )
     using = order.write_db
     with transaction.atomic(using=using):
@@ -87,12 +87,12 @@ def keep(attempt: Attempt, exchange: Exchange) -> Submission:
     return submission
 
 
-def understand(exchange: Exchange) -> tuple[bool, str]:
+def understand(call: Call) -> tuple[bool, str]:
     """Return whether Button said if it has the order, and an error if it has not."""
-    answer = exchange.answer
+    answer = call.answer
     is_known = verdicts.knows_order(answer)
     if is_known:
         return True, ""
     if not isinstance(answer, Answer):
         return False, str(answer)
-    return is_known is False, verdicts.describe_answer(exchange.operation, answer)
+    return is_known is False, verdicts.describe_answer(call.operation, answer)

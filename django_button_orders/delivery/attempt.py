@@ -1,44 +1,45 @@
-"""
-An attempt at one row, and its calls.
-
-Nothing here touches the database, so that any number of calls can be in flight.
-"""
+"""The data of an attempt: the claimed row, what to tell Button, and each call made."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django_button_orders.client.answers import Answer
-from django_button_orders.client.api import ButtonClient
-from django_button_orders.client.exceptions import ButtonError
+from django_button_orders.client import Answer, ButtonClient, ButtonError, NoAnswerError
 from django_button_orders.conf import LEASE_MARGIN_SECONDS, Settings, get_settings
 from django_button_orders.delivery.desired import Desired
-from django_button_orders.delivery.verdicts import Result, Verdict, unknown_outcome
+from django_button_orders.delivery.verdicts import (
+    INTERRUPTED,
+    Result,
+    Verdict,
+    unknown_outcome,
+)
 from django_button_orders.models import ButtonOrder
 
-if TYPE_CHECKING:
-    from django_button_orders.delivery.call import Call
+Clock = Callable[[], float]
 
 
-logger = logging.getLogger(__name__)
+@dataclass(kw_only=True)
+class Call:
+    """
+    One call of an attempt. It becomes a ``Submission``.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Exchange:
-    """One call, as it is going to be recorded."""
+    ``answer`` is what came back, or why nothing did. A call that never ends, because
+    its worker is interrupted, keeps the answer that it begins with.
+    """
 
     operation: str
-    started_at: datetime
-    duration_ms: int
-    url: str
     method: str
+    url: str
     request_body: str
-    answer: Answer | ButtonError
+    started_at: datetime
+    duration_ms: int = 0
+    answer: Answer | ButtonError = field(
+        default_factory=lambda: NoAnswerError(INTERRUPTED.error)
+    )
 
     @property
     def status_code(self) -> int | None:
@@ -48,11 +49,11 @@ class Exchange:
 @dataclass(kw_only=True)
 class Attempt:
     """
-    A claimed row, what to do about it, and what came of that.
+    An attempt at one claimed row.
 
-    ``lease_ends`` is a moment of ``time.monotonic()``, and so is ``not_before``,
-    the first at which its account may be called. ``trigger`` says what made the
-    attempt, and ``user_id`` who, if it was a person.
+    ``lease_ends`` and ``not_before``, the first moment at which the account may be
+    called, are moments of ``time.monotonic()``. ``trigger`` and ``user_id`` say what
+    caused the attempt, and which person, if one did.
     """
 
     row: ButtonOrder
@@ -60,17 +61,15 @@ class Attempt:
     not_before: float = 0.0
     trigger: str = "save"
     user_id: str | None = None
-    # Whether it is the one attempt that finds out if its account's key works again.
+    # A probe finds out whether the key of a paused account works again.
     is_probe: bool = False
     settings: Settings = field(default_factory=get_settings)
     desired: Desired | None = None
     next_operation: str = ""
     verdict: Verdict | None = None
-    has_begun: bool = False
-    # The one that is under way.
-    call: Call | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
-    # Seconds until the row is due again, once that is written down.
+    # A call is in here as soon as it begins: from then on, Button may have acted.
+    calls: list[Call] = field(default_factory=list)
+    # Seconds until the row is due again. Known once the attempt is recorded.
     delay: float | None = None
 
     @cached_property
@@ -79,11 +78,26 @@ class Attempt:
 
     @property
     def known_order(self) -> dict[str, Any]:
-        """What Button last said about the order."""
-        for exchange in reversed(self.exchanges):
-            if isinstance(exchange.answer, Answer) and exchange.answer.order:
-                return exchange.answer.order
+        """The order object of Button's latest answer that has one, or an empty dict."""
+        for call in reversed(self.calls):
+            if isinstance(call.answer, Answer) and call.answer.order:
+                return call.answer.order
         return {}
+
+    def has_time(self, now: float) -> bool:
+        """Return whether enough of the lease is left for a call."""
+        needed = self.settings.deadline + LEASE_MARGIN_SECONDS
+        return self.lease_ends - now >= needed
+
+    def give_back(self) -> None:
+        """End the attempt without another call."""
+        if self.calls:
+            self.verdict = unknown_outcome("The time for the attempt ran out.")
+        else:
+            self.verdict = Verdict(result=Result.RELEASE)
+
+
+IsStopped = Callable[[Attempt], bool]
 
 
 def client_for(settings: Settings) -> ButtonClient:
@@ -95,19 +109,3 @@ def client_for(settings: Settings) -> ButtonClient:
         deadline=settings.deadline,
         max_response_bytes=settings.max_response_bytes,
     )
-
-
-Clock = Callable[[], float]
-IsStopped = Callable[["Attempt"], bool]
-
-
-def has_lease(attempt: Attempt, now: float) -> bool:
-    needed = attempt.settings.deadline + LEASE_MARGIN_SECONDS
-    return attempt.lease_ends - now >= needed
-
-
-def give_back_verdict(attempt: Attempt) -> Verdict:
-    """Give the attempt back, unless something was sent already."""
-    if not attempt.exchanges:
-        return Verdict(result=Result.RELEASE)
-    return unknown_outcome("The time for the attempt ran out.")

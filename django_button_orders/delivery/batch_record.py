@@ -32,14 +32,12 @@ def write_down(
     attempts: list[Attempt],
     *,
     using: str,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> dict[int, list[Submission]]:
     """
     Write attempts down whose rows are as they were, and return their submissions.
 
     They are by ``id(attempt)``; the others are left out. Raises
     ``MovedError`` where that is seen too late, which leaves all of them out.
-    ``meanwhile`` is called before anything is locked.
     """
     paused = set(PausedAccount.objects.using(using).values_list("account", flat=True))
     ended = [
@@ -53,7 +51,6 @@ def write_down(
     if not ended:
         return {}
     writing = Writing(ended, using=using)
-    meanwhile()
     with transaction.atomic(using=using):
         fenced = lock(ended, using=using)
         if len(fenced) < len(ended):

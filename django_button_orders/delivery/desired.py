@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError
 
-from django_button_orders.delivery.verdicts import Result, Verdict
+from django_button_orders.delivery.verdicts import Result, Verdict, invalid
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
 from django_button_orders.outbox.host_orders import HostOrders
@@ -184,9 +184,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
 
 
 def as_invalid(error: str) -> NoReport:
-    return NoReport(
-        Verdict(result=Result.FAILED, reason=Reason.INVALID, error=clip(error))
-    )
+    return NoReport(invalid(clip(error)))
 
 
 def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.redaction import redact_word
 from django_button_orders.delivery import verdicts
-from django_button_orders.delivery.attempt import Attempt, Exchange
+from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.backoff import next_delay
 from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import ButtonOrder, Submission, as_stored
@@ -81,8 +81,8 @@ def row_values(
         "updated_at": DatabaseNow(),
         **report_values(attempt),
     }
-    if attempt.exchanges:
-        values["last_status_code"] = attempt.exchanges[-1].status_code
+    if attempt.calls:
+        values["last_status_code"] = attempt.calls[-1].status_code
     if verdict.result in SUCCESSES:
         values |= acknowledged_values(attempt)
     if verdict.result in (Result.PAUSE, Result.RELEASE):
@@ -98,20 +98,19 @@ def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
         return max(unanswered - 1, 0)
     if settles_creation(attempt, verdict):
         return 0
-    if verdict.is_definite and len(attempt.exchanges) == 1:
+    if verdict.is_definite and len(attempt.calls) == 1:
         return max(unanswered - 1, 0)
     return unanswered
 
 
 def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
     """Return whether Button knows of the order just what it knew before."""
-    if not attempt.exchanges:
-        # One that was interrupted may have been sent without a note of it.
-        return not attempt.has_begun
+    if not attempt.calls:
+        return True
     if verdict.result is Result.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
-        return len(attempt.exchanges) == 1
-    is_question = attempt.exchanges[-1].operation == Operation.RETRIEVE
+        return len(attempt.calls) == 1
+    is_question = attempt.calls[-1].operation == Operation.RETRIEVE
     return is_question and verdict.result is Result.RETRY
 
 
@@ -123,7 +122,7 @@ def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
     """
     if verdict.result in SUCCESSES:
         return True
-    return verdict.is_definite and attempt.exchanges[-1].operation == Operation.CREATE
+    return verdict.is_definite and attempt.calls[-1].operation == Operation.CREATE
 
 
 def report_values(attempt: Attempt) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def report_values(attempt: Attempt) -> dict[str, Any]:
 def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
     """Return what is known of Button's view after a success."""
     assert attempt.desired is not None  # noqa: S101 - else there is no success
-    if not attempt.exchanges and not attempt.row.is_acknowledged:
+    if not attempt.calls and not attempt.row.is_acknowledged:
         # Cancelled before it was ever sent: Button knows nothing of it.
         return {}
     values = {
@@ -184,43 +183,43 @@ Outcomes = Submission.Outcome
 
 def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
     """Return what is to be written of an attempt: one for each of its calls."""
-    if not attempt.exchanges:
+    if not attempt.calls:
         return []
-    last = attempt.exchanges[-1]
+    last = attempt.calls[-1]
     return [
         Submission(
             button_order=attempt.row,
-            operation=exchange.operation,
+            operation=call.operation,
             trigger=attempt.trigger,
             user_id=attempt.user_id,
             revision=attempt.row.revision,
-            outcome=outcome_of(exchange, verdict if exchange is last else None),
-            error=error_of(exchange, attempt, verdict if exchange is last else None),
-            **call_fields(exchange),
+            outcome=outcome_of(call, verdict if call is last else None),
+            error=error_of(call, attempt, verdict if call is last else None),
+            **call_fields(call),
         )
-        for exchange in attempt.exchanges
+        for call in attempt.calls
     ]
 
 
-def call_fields(exchange: Exchange) -> Mapping[str, Any]:
-    answer = exchange.answer
+def call_fields(call: Call) -> Mapping[str, Any]:
+    answer = call.answer
     response_body = answer.body if isinstance(answer, Answer) else ""
     return {
-        "started_at": as_stored(exchange.started_at),
-        "duration_ms": exchange.duration_ms,
-        "method": exchange.method,
-        "url": exchange.url,
-        "request_body": exchange.request_body,
-        "status_code": exchange.status_code,
+        "started_at": as_stored(call.started_at),
+        "duration_ms": call.duration_ms,
+        "method": call.method,
+        "url": call.url,
+        "request_body": call.request_body,
+        "status_code": call.status_code,
         "response_body": response_body,
-        "has_bodies": bool(exchange.request_body or response_body),
+        "has_bodies": bool(call.request_body or response_body),
     }
 
 
-def outcome_of(exchange: Exchange, verdict: Verdict | None) -> str:
+def outcome_of(call: Call, verdict: Verdict | None) -> str:
     """Return how a call ended; ``verdict`` is for the last one of an attempt."""
     if verdict is None:
-        is_question = exchange.operation == Operation.RETRIEVE
+        is_question = call.operation == Operation.RETRIEVE
         return Outcomes.SUCCEEDED if is_question else Outcomes.WILL_RETRY
     if verdict.result in SUCCESSES:
         return Outcomes.SUCCEEDED
@@ -229,11 +228,11 @@ def outcome_of(exchange: Exchange, verdict: Verdict | None) -> str:
     return Outcomes.WILL_RETRY
 
 
-def error_of(exchange: Exchange, attempt: Attempt, verdict: Verdict | None) -> str:
+def error_of(call: Call, attempt: Attempt, verdict: Verdict | None) -> str:
     if verdict is not None:
         error = verdict.error
-    elif isinstance(exchange.answer, Answer) and not exchange.answer.is_success:
-        error = verdicts.describe_answer(exchange.operation, exchange.answer)
+    elif isinstance(call.answer, Answer) and not call.answer.is_success:
+        error = verdicts.describe_answer(call.operation, call.answer)
     else:
         error = ""
     return redacted(attempt, error)

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders.conf import Settings, get_settings, keeps_secrets
-from django_button_orders.delivery.attempt import (
-    Attempt,
-    Clock,
-    IsStopped,
-    give_back_verdict,
-    has_lease,
-)
+from django_button_orders.delivery.attempt import Attempt, Clock, IsStopped
 from django_button_orders.delivery.desired import (
     NoReport,
     as_invalid,
@@ -50,21 +44,16 @@ def prepare_all(
     attempts: list[Attempt],
     *,
     is_stopped: IsStopped = lambda attempt: False,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Attempt]:
     """
     Prepare the attempts of a batch, one after another.
-
-    ``meanwhile`` is called between the steps that take time.
     """
     rows = [attempt.row for attempt in attempts]
     dismiss_placeholders(rows)
-    meanwhile()
     hosts = HostOrders(rows)
-    meanwhile()
     for attempt in attempts:
         if is_stopped(attempt):
-            attempt.verdict = give_back_verdict(attempt)
+            attempt.give_back()
             yield attempt
         else:
             yield prepare(attempt, hosts)
@@ -81,8 +70,8 @@ def prepare(
 
     ``hosts`` has the host orders of its batch.
     """
-    if not has_lease(attempt, clock()):
-        attempt.verdict = give_back_verdict(attempt)
+    if not attempt.has_time(clock()):
+        attempt.give_back()
         return attempt
     try:
         choose_call(attempt, hosts or HostOrders())

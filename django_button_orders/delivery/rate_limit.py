@@ -129,7 +129,7 @@ class Turns:
             self.joined.add(account)
         return min(limit, round_up((AHEAD_SECONDS - ahead) * rate))
 
-    def moments(self, account: str, count: int) -> list[float]:
+    def reserve(self, account: str, count: int) -> list[float]:
         """Take turns for so many orders. Return when, in ``time.monotonic()``."""
         rate = rate_of(account)
         if rate is None or not count:
@@ -139,7 +139,7 @@ class Turns:
         first = time.monotonic() + take_turns(account, needed)
         return [first + turn / rate for turn in range(count)]
 
-    def call(self, attempt: Attempt, by: float) -> bool:
+    def take(self, attempt: Attempt, by: float) -> bool:
         """
         Return whether an attempt may call by a moment, and set when.
 
@@ -154,7 +154,7 @@ class Turns:
         self.free_at[account] = max(moment, time.monotonic()) + 1 / rate
         return True
 
-    def note_calls(self, account: str, calls: int) -> None:
+    def add_calls(self, account: str, calls: int) -> None:
         """Note that an order took so many calls, where one was reckoned with."""
         if calls > 1 and rate_of(account) is not None:
             self.owed[account] += calls - 1

@@ -64,16 +64,14 @@ def record_all(
     attempts: list[Attempt],
     *,
     waits: bool = True,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Attempt]:
     """
     Write attempts down, many at a time, and yield each once it is written.
 
     They are all of one database. Unless it ``waits``, those whose rows somebody
-    else has locked are left out. ``meanwhile`` is called between the steps that
-    take time, and outside of transactions.
+    else has locked are left out.
     """
-    written = write_down(attempts, meanwhile)
+    written = write_down(attempts)
     announce_all(attempts, written)
     for attempt in attempts:
         if id(attempt) in written:
@@ -81,19 +79,16 @@ def record_all(
         else:
             if record_surely(attempt, waits=waits):
                 yield attempt
-            meanwhile()
 
 
 def write_down(
-    attempts: list[Attempt], meanwhile: Callable[[], object]
+    attempts: list[Attempt],
 ) -> dict[int, list[Submission]]:
     """Write down what can be written together; the rest is for ``record_surely``."""
     if not attempts:
         return {}
     try:
-        return batch_record.write_down(
-            attempts, using=alias_of(attempts[0]), meanwhile=meanwhile
-        )
+        return batch_record.write_down(attempts, using=alias_of(attempts[0]))
     except (OperationalError, InterfaceError) as exc:
         # Whatever this was: each is tried again by itself, with patience.
         logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
@@ -105,7 +100,7 @@ def write_down(
         logger.info("A batch is recorded in halves: %s", describe_for_log(exc))
         half = len(attempts) // 2
         first, second = attempts[:half], attempts[half:]
-        return write_down(first, meanwhile) | write_down(second, meanwhile)
+        return write_down(first) | write_down(second)
 
 
 def alias_of(attempt: Attempt) -> str:
@@ -198,10 +193,10 @@ def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bo
         error = redacted(attempt, verdict.error)
         paused.pause(account, seconds=PAUSE_SECONDS, error=error)
         return False
-    if attempt.is_probe and not attempt.exchanges:
+    if attempt.is_probe and not attempt.calls:
         # There was nothing to say to Button. The next row is the probe.
         paused.probe_now(account)
-    if not any(isinstance(item.answer, Answer) for item in attempt.exchanges):
+    if not any(isinstance(item.answer, Answer) for item in attempt.calls):
         return False
     return bool(paused.filter(account=account).delete()[0])
 
@@ -266,12 +261,12 @@ def written_before(attempt: Attempt, *, using: str | None) -> list[Submission]:
 
     Its commit may have succeeded although the connection was cut in it.
     """
-    if not attempt.exchanges:
+    if not attempt.calls:
         return []
     written = Submission.objects.using(using).filter(
         button_order=attempt.row,
         revision=attempt.row.revision,
-        started_at__in=[as_stored(item.started_at) for item in attempt.exchanges],
+        started_at__in=[as_stored(item.started_at) for item in attempt.calls],
     )
     return list(written.order_by("pk"))
 

@@ -9,14 +9,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from django_button_orders.client import CallPool
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery.attempt import Attempt, give_back_verdict
+from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import perform
-from django_button_orders.delivery.calls import Multiplexer
 from django_button_orders.delivery.claims import Claims, claim_one, enabled_rows
 from django_button_orders.delivery.prepare import prepare_all
 from django_button_orders.delivery.rate_limit import (
@@ -79,7 +78,7 @@ def report(
 
 
 def report_with_others(
-    pk: int, *, using: str, trigger: str, user_id: str | None, shift: SweepLimits
+    pk: int, *, using: str, trigger: str, user_id: str | None, limits: SweepLimits
 ) -> float | None:
     """
     Make one attempt at a row, and report what else is due.
@@ -92,7 +91,7 @@ def report_with_others(
         using=using,
         trigger=trigger,
         user_id=user_id,
-        on_throttled=lambda: shift.on_throttled(AHEAD_SECONDS),
+        on_throttled=lambda: limits.on_throttled(AHEAD_SECONDS),
     )
     report_due(
         using=using,
@@ -100,7 +99,7 @@ def report_with_others(
         trigger=trigger if user_id is None else "sweep",
         first=attempts,
         leaves_rest=lambda: is_crowded(using),
-        shift=shift,
+        limits=limits,
     )
     return attempts[0].delay if attempts else None
 
@@ -118,21 +117,21 @@ def report_due(
     rows: ButtonOrderQuerySet | None = None,
     first: Iterable[Attempt] = (),
     leaves_rest: Callable[[], bool] = lambda: False,
-    shift: SweepLimits = SweepLimits(),
+    limits: SweepLimits = SweepLimits(),
     progress: Progress = lambda outcome: None,
 ) -> Counter[str]:
     """
-    Report what is due in one database.
+    Report the rows that are due in one database.
 
-    ``rows`` narrows it down, and ``first`` are attempts that are claimed
-    already; the rest is left to others if ``leaves_rest()``. ``progress`` is
-    called with each outcome. Return how many attempts had which outcome.
+    ``rows`` narrows them down, and ``first`` are attempts that are claimed already.
+    Where ``leaves_rest()``, only those are made. ``progress`` is called with the
+    outcome of each attempt. Returns how many attempts had which outcome.
     """
     rows = enabled_rows(using) if rows is None else rows
     sweep = Sweep(
         claims=Claims(rows, trigger=trigger),
-        shift=shift,
-        ends=time.monotonic() + shift.seconds,
+        limits=limits,
+        ends=time.monotonic() + limits.seconds,
         leaves_rest=leaves_rest,
         progress=progress,
     )
@@ -142,50 +141,46 @@ def report_due(
 @dataclass(kw_only=True)
 class Sweep:
     """
-    A stream of attempts: claimed, prepared, sent and written down, in batches.
+    A stream of attempts: claimed and prepared here, made by threads, recorded here.
 
-    Calls are under way all the while, and seen to in between.
-
-    An account whose key is refused gets no more calls. When the process is told
-    to end, or the database is gone, what has begun is finished and the rest is
-    given back. ``ends`` and ``look_at`` are moments of ``time.monotonic()``.
+    A refused key ends the calls of its account. When the process is told to end, or
+    the database is away, the calls under way are finished and recorded, and all
+    other attempts are given back. ``ends`` and ``claim_at`` are moments of
+    ``time.monotonic()``.
     """
 
     claims: Claims
-    shift: SweepLimits
+    limits: SweepLimits
     ends: float
     leaves_rest: Callable[[], bool]
     progress: Progress
     batch_size: int = field(default_factory=lambda: get_settings().batch_size)
     concurrency: int = field(default_factory=lambda: get_settings().concurrency)
     outcomes: Counter[str] = field(default_factory=Counter)
-    # What is claimed and not written down, by id(attempt), and the keys of rows
-    # that were given back and not claimed again.
-    unsettled: dict[int, Attempt] = field(default_factory=dict)
+    # The attempts that are claimed and not recorded, by id(attempt).
+    open: dict[int, Attempt] = field(default_factory=dict)
+    # The keys of rows that were given back and not claimed again.
     released: set[int] = field(default_factory=set)
     released_in_a_row: int = 0
-    # Prepared, but it is not their turn yet.
+    # Prepared attempts whose turn to call has not come.
     early: deque[Attempt] = field(default_factory=deque)
+    # Attempts that are to be recorded, and those of them whose rows the shop holds.
     done: list[Attempt] = field(default_factory=list)
-    # Done as well, but the shop has locked their rows.
     locked: list[Attempt] = field(default_factory=list)
     flush_at: float = 0
-    look_at: float = 0
+    claim_at: float = 0
     has_backlog: bool = False
-    # Accounts whose key was refused: what was leased until then is not sent.
+    # Accounts whose key was refused: attempts whose lease ends before this moment
+    # make no call.
     refused: dict[str, float] = field(default_factory=dict)
     is_over: threading.Event = field(default_factory=threading.Event)
 
-    @cached_property
-    def calls(self) -> Multiplexer:
-        return Multiplexer(
-            self.concurrency,
-            is_stopped=self.is_stopped_for,
-            on_end=self.heed,
-        )
+    def __post_init__(self) -> None:
+        self.calls = CallPool(self.concurrency, self.make_calls)
 
     def run(self, first: list[Attempt]) -> Counter[str]:
-        self.unsettled = {id(attempt): attempt for attempt in first}
+        """Report ``first`` and whatever is due. Return how many had which outcome."""
+        self.open = {id(attempt): attempt for attempt in first}
         try:
             with self.calls:
                 self.report(first)
@@ -193,26 +188,17 @@ class Sweep:
             self.give_back()
             raise
         if self.claims.unfinished and not self.has_backlog:
-            # Only as fast as the account may be called: another has to go on.
+            # RATE_LIMIT leaves something to do: another sweep has to go on.
             ahead = min(map(seconds_ahead, self.claims.unfinished))
-            self.shift.on_throttled(max(ahead, 0.0))
+            self.limits.on_throttled(max(ahead, 0.0))
         if self.released:
             self.outcomes[Result.RELEASE.value] = len(self.released)
         return self.outcomes
 
-    def give_back(self) -> None:
-        # There may not have been the file descriptors for any.
-        calls = vars(self).get("calls")
-        if calls is not None:
-            # Once more, should that have been interrupted, too.
-            calls.close()
-        is_over = calls is None or not calls.active
-        give_back(list(self.unsettled.values()), is_over=is_over)
-
     def report(self, first: list[Attempt]) -> None:
         try:
             self.send(first)
-            self.give_head_start()
+            self.finish_first()
             if self.leaves_rest():
                 self.ends = 0
             self.stream()
@@ -220,127 +206,135 @@ class Sweep:
             self.is_over.set()
             raise
 
-    def give_head_start(self) -> None:
-        """Let the first be over before others are looked for, if that is soon."""
+    def finish_first(self) -> None:
+        """Record the first attempts before others are claimed, if that is soon."""
         if self.calls.in_flight:
-            self.tend_calls(HEAD_START_SECONDS)
+            self.poll_calls(HEAD_START_SECONDS)
         if not self.calls.in_flight:
             self.flush()
 
     def stream(self) -> None:
+        """Claim, send and record until nothing is due, or there is no time."""
         while True:
             self.send_early()
             if self.may_claim():
                 self.send(self.claim())
-            if not self.unsettled and not self.must_wait:
+            if not self.open and not self.must_wait:
                 return
-            if self.calls.in_flight:
-                self.tend_calls(FLUSH_SECONDS)
-            elif self.early or self.must_wait or (self.locked and self.is_open):
-                time.sleep(FLUSH_SECONDS)
+            self.wait()
             if not self.calls.in_flight:
-                self.flush(waits=not self.is_open)
+                self.flush(waits=not self.has_time)
             elif len(self.done) >= self.batch_size:
                 self.flush()
             else:
-                self.keep_up()
+                self.flush_if_due()
+
+    def wait(self) -> None:
+        """Wait for a call to end, or for the next turn or look."""
+        if self.calls.in_flight:
+            self.poll_calls(FLUSH_SECONDS)
+        elif self.early or self.must_wait or (self.locked and self.has_time):
+            time.sleep(FLUSH_SECONDS)
 
     @property
     def must_wait(self) -> bool:
-        """Whether there is something to do later, and nobody to come back for it."""
-        is_endless = math.isinf(self.shift.seconds)
-        is_patient = self.shift.is_patient or is_endless
-        may_go_on = self.is_fruitful and self.is_open
+        """Whether RATE_LIMIT leaves work for later that no other process will do."""
+        is_endless = math.isinf(self.limits.seconds)
+        is_patient = self.limits.is_patient or is_endless
+        may_go_on = self.makes_progress and self.has_time
         return self.claims.is_throttled and is_patient and may_go_on
 
     @property
-    def is_open(self) -> bool:
+    def has_time(self) -> bool:
         """Whether there is time to begin with more."""
-        return time.monotonic() < self.ends and not self.shift.is_stopped()
-
-    def may_claim(self) -> bool:
-        now = time.monotonic()
-        # Enough for the connections while the next are prepared.
-        is_hungry = self.calls.in_flight + len(self.early) < 2 * self.concurrency
-        is_time = now >= self.look_at or not self.unsettled
-        return is_hungry and is_time and self.is_fruitful and self.is_open
+        return time.monotonic() < self.ends and not self.limits.is_stopped()
 
     @property
-    def is_fruitful(self) -> bool:
-        # What was only given back would be claimed again, without end.
+    def makes_progress(self) -> bool:
+        # Rows that are only given back would be claimed again, without end.
         return self.released_in_a_row <= 2 * self.batch_size
 
+    def may_claim(self) -> bool:
+        """Return whether more should be claimed now."""
+        # The threads have enough to do while the next attempts are prepared.
+        has_room = self.calls.in_flight + len(self.early) < 2 * self.concurrency
+        is_time = time.monotonic() >= self.claim_at or not self.open
+        return has_room and is_time and self.makes_progress and self.has_time
+
     def claim(self) -> list[Attempt]:
-        attempts = self.claims.take(self.batch_size)
+        """Claim a batch."""
+        attempts = self.claims.claim(self.batch_size)
         if not attempts:
-            self.look_at = time.monotonic() + FLUSH_SECONDS
+            self.claim_at = time.monotonic() + FLUSH_SECONDS
         elif len(attempts) >= self.batch_size and not self.has_backlog:
             self.has_backlog = True
-            self.shift.on_backlog()
+            self.limits.on_backlog()
         return attempts
 
     def send(self, attempts: list[Attempt]) -> None:
-        self.unsettled |= {id(attempt): attempt for attempt in attempts}
-        self.tend_calls()
-        # The first are sent while the others are prepared, and only as long as
-        # there is time to send them: the rest is given back.
-        for attempt in prepare_all(
-            attempts, is_stopped=self.is_stopped_for, meanwhile=self.tend_calls
-        ):
+        """Prepare attempts, and have threads make the calls of each at once."""
+        self.open |= {id(attempt): attempt for attempt in attempts}
+        for attempt in prepare_all(attempts, is_stopped=self.is_stopped_for):
             if attempt.verdict is not None:
                 self.done.append(attempt)
             elif attempt.not_before:
                 self.early.append(attempt)
             else:
                 self.calls.put(attempt)
-            # An adapter may take its time over each of them.
-            self.keep_up()
+            # An adapter may take long over each of them.
+            self.flush_if_due()
 
     def send_early(self) -> None:
-        """
-        Send those whose turn comes before the next look.
-
-        The others must not keep what has no limit from being sent.
-        """
+        """Send the attempts whose turn comes before the next step."""
         soon = time.monotonic() + FLUSH_SECONDS
         for attempt in [self.early.popleft() for _ in range(len(self.early))]:
-            if self.is_stopped_for(attempt) or self.claims.pace.call(attempt, soon):
+            if self.is_stopped_for(attempt) or self.claims.turns.take(attempt, soon):
                 self.calls.put(attempt)
             else:
                 self.early.append(attempt)
 
-    def heed(self, attempt: Attempt) -> None:
-        """Make no more calls for an account whose key was refused."""
+    def make_calls(self, attempt: Attempt) -> None:
+        """Make the calls of an attempt. The threads do this."""
+        if not self.is_stopped_for(attempt):
+            wait_until(attempt.not_before)
+        perform(attempt, is_stopped=self.is_stopped_for)
         if is_refused(attempt):
             self.refused[attempt.row.account] = float("inf")
 
     def is_stopped_for(self, attempt: Attempt) -> bool:
+        """Return whether an attempt may begin no call any more."""
         return (
             attempt.lease_ends < self.refused.get(attempt.row.account, 0)
             or self.is_over.is_set()
-            or self.shift.is_stopped()
+            or self.limits.is_stopped()
         )
 
-    def tend_calls(self, seconds: float = 0) -> None:
-        """See to the calls, which nobody else does."""
+    def poll_calls(self, seconds: float = 0) -> None:
+        """Collect the attempts whose calls are over, waiting for one if need be."""
         self.done += self.calls.take(seconds)
 
-    def keep_up(self) -> None:
-        """Take what is done, and write it down if it is time."""
-        self.tend_calls()
+    def flush_if_due(self) -> None:
+        """Record what is done, if that was last done a while ago."""
         if time.monotonic() >= self.flush_at:
+            self.poll_calls()
             self.flush()
 
     def flush(self, *, waits: bool = False) -> None:
-        """Write down what is done; where rows are locked, later, unless it waits."""
+        """
+        Record what is done.
+
+        Unless it ``waits``, attempts whose rows somebody else has locked are left for
+        the next time.
+        """
         done, self.done = self.done + self.locked, []
-        for attempt in record_all(done, waits=waits, meanwhile=self.tend_calls):
-            del self.unsettled[id(attempt)]
+        for attempt in record_all(done, waits=waits):
+            del self.open[id(attempt)]
             self.count(attempt)
-        self.locked = [attempt for attempt in done if id(attempt) in self.unsettled]
+        self.locked = [attempt for attempt in done if id(attempt) in self.open]
         self.flush_at = time.monotonic() + FLUSH_SECONDS
 
     def count(self, attempt: Attempt) -> None:
+        """Count an attempt that is recorded."""
         outcome = attempt.verdict.result if attempt.verdict else Result.RELEASE
         if outcome is Result.RELEASE:
             self.released.add(attempt.row.pk)
@@ -349,13 +343,19 @@ class Sweep:
             self.released.discard(attempt.row.pk)
             self.released_in_a_row = 0
             self.outcomes[outcome.value] += 1
-        self.claims.pace.note_calls(attempt.row.account, len(attempt.exchanges))
+        self.claims.turns.add_calls(attempt.row.account, len(attempt.calls))
         if is_refused(attempt):
-            # From now on, its pause keeps its rows from being claimed. One that is
-            # claimed all the same is a probe, or the pause is over.
+            # The pause keeps the account's rows from being claimed from now on. One
+            # that is claimed later is a probe, or the pause is over.
             ends = time.monotonic() + get_settings().lease_seconds
             self.refused[attempt.row.account] = ends
         self.progress(outcome.value)
+
+    def give_back(self) -> None:
+        """Release every lease, after an error has ended the sweep."""
+        # The end of the context may have been interrupted, too.
+        self.calls.finish()
+        give_back(list(self.open.values()), is_over=not self.calls.threads)
 
 
 def is_refused(attempt: Attempt) -> bool:
@@ -363,32 +363,25 @@ def is_refused(attempt: Attempt) -> bool:
     return verdict is not None and verdict.result is Result.PAUSE
 
 
-def judge_interrupted(attempt: Attempt) -> None:
-    """Set the verdict of an attempt that was interrupted."""
-    if not attempt.has_begun:
-        attempt.verdict = give_back_verdict(attempt)
-    elif attempt.call is not None:
-        attempt.call.abandon()
-    else:
-        attempt.verdict = INTERRUPTED
-
-
 def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
     """
-    Settle what an error has left behind: nobody has to wait for a lease.
+    Record the attempts that an error left open, so that their leases need not expire.
 
-    Unless ``is_over``, somebody may still be sending what has begun.
+    Unless ``is_over``, a thread may still be making the calls of those that have
+    begun: their leases have to expire.
     """
     for attempt in attempts:
         if attempt.verdict is None:
-            if attempt.has_begun and not is_over:
-                # Its lease has to expire.
+            if not attempt.calls:
+                attempt.give_back()
+            elif is_over:
+                attempt.verdict = INTERRUPTED
+            else:
                 continue
-            judge_interrupted(attempt)
         try:
             record_surely(attempt)
         except DatabaseError as exc:
-            # It falls due by itself, when the lease expires.
+            # The row falls due by itself when the lease expires.
             name, what = attempt.row.order_id, describe_for_log(exc)
             logger.warning("Order %s cannot be given back: %s", name, what)
             if isinstance(exc, OperationalError | InterfaceError):

@@ -199,3 +199,8 @@ def unknown_outcome(error: str) -> Verdict:
 
 
 INTERRUPTED = unknown_outcome("The worker ended in the middle of a call.")
+
+
+def invalid(error: str) -> Verdict:
+    """Return the verdict on an order for which no valid report can be built."""
+    return Verdict(result=Result.FAILED, reason=Reason.INVALID, error=error)

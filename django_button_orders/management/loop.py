@@ -149,7 +149,7 @@ class Loop:
         outcomes = report_due(
             using=alias,
             rows=self.narrow(enabled_rows(alias)),
-            shift=SweepLimits(
+            limits=SweepLimits(
                 seconds=SWEEP_SECONDS,
                 is_stopped=lambda: self.stop.is_set,
                 is_patient=True,

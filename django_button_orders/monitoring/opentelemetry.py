@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from django_button_orders import __version__
 from django_button_orders.client.exceptions import ButtonError
-from django_button_orders.delivery.attempt import Exchange
+from django_button_orders.delivery.attempt import Call
 from django_button_orders.models.databases import (
     allowed_aliases,
     borrowed_connection,
@@ -102,7 +102,7 @@ def instrument_calls(tracer_provider: TracerProvider | None = None) -> None:
     tracer = trace.get_tracer(NAME, __version__, tracer_provider)
 
     def create_span(
-        sender: object, order_id: str, account: str, exchange: Exchange, **_: Any
+        sender: object, order_id: str, account: str, exchange: Call, **_: Any
     ) -> None:
         start = round(exchange.started_at.timestamp() * NANOSECONDS)
         span = tracer.start_span(
@@ -120,14 +120,14 @@ def instrument_calls(tracer_provider: TracerProvider | None = None) -> None:
     call_ended.connect(create_span, weak=False, dispatch_uid=UID)
 
 
-def attributes_of(order_id: str, account: str, exchange: Exchange) -> dict[str, Any]:
+def attributes_of(order_id: str, account: str, call: Call) -> dict[str, Any]:
     attributes: dict[str, Any] = {
-        "http.request.method": exchange.method,
-        "server.address": urlsplit(exchange.url).hostname or "",
-        "button_orders.operation": exchange.operation,
+        "http.request.method": call.method,
+        "server.address": urlsplit(call.url).hostname or "",
+        "button_orders.operation": call.operation,
         "button_orders.account": account,
         "button_orders.order_id": order_id,
     }
-    if exchange.status_code is not None:
-        attributes["http.response.status_code"] = exchange.status_code
+    if call.status_code is not None:
+        attributes["http.response.status_code"] = call.status_code
     return attributes

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from django_button_orders.client import CallPool
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
-from django_button_orders.delivery.threads import Senders
 from django_button_orders.delivery.verdicts import Result, Verdict, judge_retrieve
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.operations.throttle import Throttle
@@ -93,7 +93,7 @@ class Questions:
             asked = self.ask_once(attempts)
             yield asked
             failed = [reset(attempt) for attempt in asked if is_unanswered(attempt)]
-            untried = [attempt for attempt in attempts if not attempt.has_begun]
+            untried = [attempt for attempt in attempts if not attempt.calls]
             if len(failed) < len(asked):
                 waits, has_answered = iter(WAITS_FOR_ONE), True
             # Repetitions come last, so that no order delays the others.
@@ -117,19 +117,19 @@ class Questions:
         self.must_wait.clear()
         self.failures_in_a_row = 0
         asked: list[Attempt] = []
-        with Senders(self.concurrency, self.perform) as senders:
+        with CallPool(self.concurrency, self.perform) as pool:
             for attempt in attempts:
-                while senders.in_flight >= self.concurrency:
-                    asked += senders.take(POLL_SECONDS)
+                while pool.in_flight >= self.concurrency:
+                    asked += pool.take(POLL_SECONDS)
                 if not self.must_stop():
                     self.throttle.admit()
                     self.turns.wait_for_turn()
                 if self.must_stop():
                     break
-                senders.put(attempt)
-            while senders.in_flight:
-                asked += senders.take(POLL_SECONDS)
-        return [attempt for attempt in asked if attempt.has_begun]
+                pool.put(attempt)
+            while pool.in_flight:
+                asked += pool.take(POLL_SECONDS)
+        return [attempt for attempt in asked if attempt.calls]
 
     def must_stop(self) -> bool:
         return self.must_wait.is_set() or self.is_stopped()
@@ -137,8 +137,8 @@ class Questions:
     def perform(self, attempt: Attempt) -> None:
         """Ask about one order, in a thread of the pool."""
         if not self.must_stop():
-            exchange = make_call(attempt, Operation.RETRIEVE, time.monotonic())
-            attempt.verdict = judge_retrieve(exchange.answer)
+            call = make_call(attempt, Operation.RETRIEVE, time.monotonic())
+            attempt.verdict = judge_retrieve(call.answer)
             self.count_failures(attempt.verdict)
 
     def count_failures(self, verdict: Verdict) -> None:
@@ -162,7 +162,7 @@ def is_unanswered(attempt: Attempt) -> bool:
 
 
 def reset(attempt: Attempt) -> Attempt:
-    return replace(attempt, verdict=None, has_begun=False, exchanges=[])
+    return replace(attempt, verdict=None, calls=[])
 
 
 def describe_failure(attempts: list[Attempt]) -> str:

@@ -204,7 +204,7 @@ def compare_answer(attempt: Attempt) -> Finding | str | None:
 
     Return a finding, or the reason why they cannot be compared, or None if they agree.
     """
-    row, answer = attempt.row, attempt.exchanges[-1].answer
+    row, answer = attempt.row, attempt.calls[-1].answer
     assert attempt.verdict is not None  # noqa: S101 - it was answered
     if attempt.verdict.error or not isinstance(answer, Answer):
         return redacted(attempt, attempt.verdict.error)

@@ -60,7 +60,7 @@ def report_order(
     """Make one attempt at one row; in a worker, also report what else is due."""
     if is_worker(self):
         delay = sweep.report_with_others(
-            pk, using=using, trigger=trigger, user_id=user_id, shift=LIMITS
+            pk, using=using, trigger=trigger, user_id=user_id, limits=LIMITS
         )
     else:
         # The caller waits for this row only.

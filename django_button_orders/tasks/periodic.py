@@ -74,7 +74,7 @@ PRUNE = Job(
 
 def sweep_each_database(limits: SweepLimits) -> None:
     """Report what is due in each database, and record that a sweep has ended."""
-    in_each_database(lambda alias: report_due(using=alias, shift=limits), "swept")
+    in_each_database(lambda alias: report_due(using=alias, limits=limits), "swept")
     if not limits.is_stopped():
         in_each_database(record_sweep)
 

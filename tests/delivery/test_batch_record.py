@@ -51,7 +51,7 @@ class BulkTestCase(TestCase):
         return self.perform()
 
     def perform(self):
-        attempts = Claims(rows.all()).take(100)
+        attempts = Claims(rows.all()).claim(100)
         return [perform(attempt) for attempt in prepare_all(attempts)]
 
 
@@ -230,7 +230,7 @@ class LockTests(TransactionTestCase):
         add_answer("POST")
         for number in range(4):
             create_row(order_id=f"{number}")
-        attempts = Claims(rows.all()).take(100)
+        attempts = Claims(rows.all()).claim(100)
         attempts = [perform(attempt) for attempt in prepare_all(attempts)]
         if not connection.features.has_select_for_update_skip_locked:
             # There are no row locks: one writer at a time has the whole database.

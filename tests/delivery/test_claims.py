@@ -35,7 +35,7 @@ class TurnTests(TestCase):
             create_row(order_id=f"{number}", account="us")
         claims = Claims(enabled_rows("default"))
 
-        taken = [claims.take(3) for _ in range(7)]
+        taken = [claims.claim(3) for _ in range(7)]
 
         assert [len(attempts) for attempts in taken] == [3] * 6 + [0]
         names = [accounts_of(attempts) for attempts in taken[:6]]
@@ -49,29 +49,29 @@ class TurnTests(TestCase):
         first = set()
         for _ in range(50):
             ButtonOrder.objects.update(lease_expires_at=None)
-            first |= accounts_of(Claims(enabled_rows("default")).take(1))
+            first |= accounts_of(Claims(enabled_rows("default")).claim(1))
 
         assert first == {"eu", "us"}
 
     def test_accounts_that_come_later(self):
         create_row(order_id="1", account="eu")
         claims = Claims(enabled_rows("default"))
-        claims.take(3)
+        claims.claim(3)
         create_row(order_id="2", account="us")
 
-        assert ids_of(claims.take(3)) == ["2"]
+        assert ids_of(claims.claim(3)) == ["2"]
 
     def test_accounts_that_come_during_a_backlog(self):
         """Also one that ran out of rows, and has new ones."""
         for number in range(40):
             create_row(order_id=f"{number}", account="eu")
         claims = Claims(enabled_rows("default"))
-        claims.take(2)
-        claims.take(2)
+        claims.claim(2)
+        claims.claim(2)
         create_row(order_id="fresh", account="us")
         claims.round_ends = 0.0
 
-        taken = [ids_of(claims.take(2)) for _ in range(2)]
+        taken = [ids_of(claims.claim(2)) for _ in range(2)]
 
         assert ["fresh"] in taken
 
@@ -81,17 +81,17 @@ class TurnTests(TestCase):
         create_row(order_id="probe", account="us")
         PausedAccount.objects.create(account="us", probe_at=from_now(60))
         claims = Claims(enabled_rows("default"))
-        claims.take(2)
+        claims.claim(2)
         PausedAccount.objects.update(probe_at=from_now(-1))
         claims.round_ends = 0.0
 
-        assert ids_of(claims.take(2)) == ["probe"]
+        assert ids_of(claims.claim(2)) == ["probe"]
 
     def test_account_that_is_not_known(self):
         """Its rows are to fail, and not to wait for ever."""
         create_row(account="forgotten")
 
-        assert ids_of(Claims(enabled_rows("default")).take(3)) == ["1994"]
+        assert ids_of(Claims(enabled_rows("default")).claim(3)) == ["1994"]
 
     def test_paused_account(self):
         for number in range(4):
@@ -100,12 +100,12 @@ class TurnTests(TestCase):
         PausedAccount.objects.create(account="eu", probe_at=from_now(60))
         claims = Claims(enabled_rows("default"))
 
-        assert ids_of(claims.take(3)) == ["9"]
-        assert claims.take(3) == []
+        assert ids_of(claims.claim(3)) == ["9"]
+        assert claims.claim(3) == []
 
         PausedAccount.objects.update(probe_at=from_now(-1))
-        assert len(claims.take(3)) == 1
-        assert claims.take(3) == []
+        assert len(claims.claim(3)) == 1
+        assert claims.claim(3) == []
 
     def test_one_row(self):
         create_row(order_id="1")
@@ -120,7 +120,7 @@ class TurnTests(TestCase):
     def test_not_enabled(self):
         row = create_row()
 
-        assert Claims(enabled_rows("default")).take(3) == []
+        assert Claims(enabled_rows("default")).claim(3) == []
         assert claim_one(row.pk, using="default", trigger="save") == []
 
 
@@ -210,7 +210,7 @@ class IndexTests(TransactionTestCase):
     def test_claim(self):
         claims = Claims(enabled_rows("default"))
 
-        plans = self.assert_indexed(lambda: claims.take(8), "button_order_due")
+        plans = self.assert_indexed(lambda: claims.claim(8), "button_order_due")
 
         assert ButtonOrder.objects.in_flight().count() == 8
         assert len([sql for sql in plans if "DESC" in sql]) == 1

@@ -85,7 +85,7 @@ class TurnTests(TestCase):
         with self.assertNumQueries(0):
             assert take_turns("default", 1000) == 0
             assert Turns().room("default", 100) == 100
-            assert Turns().moments("default", 2) == [0.0, 0.0]
+            assert Turns().reserve("default", 2) == [0.0, 0.0]
 
     @override_settings(BUTTON_ORDERS=button_settings())
     def test_account_that_is_gone(self):
@@ -142,8 +142,8 @@ class RoomTests(TestCase):
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_calls_that_were_not_reckoned_with(self):
         pace = Turns()
-        pace.note_calls("default", 3)
-        pace.moments("default", 1)
+        pace.add_calls("default", 3)
+        pace.reserve("default", 1)
 
         assert 290 < seconds_ahead("default") <= 300
 
@@ -151,8 +151,8 @@ class RoomTests(TestCase):
     def test_calls_that_were_not_made(self):
         """Their turns are over."""
         pace = Turns()
-        pace.note_calls("default", 0)
-        pace.moments("default", 1)
+        pace.add_calls("default", 0)
+        pace.reserve("default", 1)
 
         assert 90 < seconds_ahead("default") <= 100
 
@@ -181,7 +181,7 @@ class SweepTests(TestCase):
         """A process that was frozen must not call all at once what it has missed."""
         for number in range(9):
             create_row(order_id=f"{number}")
-        attempts = Claims(enabled_rows("default")).take(9)
+        attempts = Claims(enabled_rows("default")).claim(9)
         for attempt in attempts:
             attempt.not_before = 1.0
         began = now()
@@ -237,7 +237,7 @@ class SweepTests(TestCase):
         create_row()
         set_clock(0.5)
 
-        assert report_due(using="default", shift=SweepLimits(seconds=10)) == {}
+        assert report_due(using="default", limits=SweepLimits(seconds=10)) == {}
 
         assert ButtonOrder.objects.due().count() == 1
         assert ButtonOrder.objects.get().attempts == 0
@@ -255,8 +255,8 @@ class SweepTests(TestCase):
         create_row()
         set_clock(0.3)
 
-        shift = SweepLimits(seconds=60, is_patient=True)
-        assert report_due(using="default", shift=shift) == {"reported": 1}
+        limits = SweepLimits(seconds=60, is_patient=True)
+        assert report_due(using="default", limits=limits) == {"reported": 1}
 
     @override_settings(BUTTON_ORDERS=SLOW)
     def test_waiting_ends_with_the_process(self):
@@ -269,7 +269,7 @@ class SweepTests(TestCase):
             return len(asked) > 5
 
         assert (
-            report_due(using="default", shift=SweepLimits(is_stopped=is_stopped)) == {}
+            report_due(using="default", limits=SweepLimits(is_stopped=is_stopped)) == {}
         )
         assert calls() == []
 
@@ -282,7 +282,7 @@ class SweepTests(TestCase):
 
         report_due(
             using="default",
-            shift=SweepLimits(seconds=0.05, on_throttled=asked.append),
+            limits=SweepLimits(seconds=0.05, on_throttled=asked.append),
         )
 
         assert len(calls()) == 1
@@ -294,7 +294,7 @@ class SweepTests(TestCase):
         asked = []
         create_row()
 
-        report_due(using="default", shift=SweepLimits(on_throttled=asked.append))
+        report_due(using="default", limits=SweepLimits(on_throttled=asked.append))
 
         assert asked == []
 
@@ -309,7 +309,7 @@ class SweepTests(TestCase):
             using="default",
             trigger="save",
             user_id=None,
-            shift=SweepLimits(seconds=1, on_throttled=asked.append),
+            limits=SweepLimits(seconds=1, on_throttled=asked.append),
         )
 
         assert asked == [AHEAD_SECONDS]

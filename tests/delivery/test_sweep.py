@@ -64,7 +64,7 @@ class ReportDueTests(TestCase):
         responses.add_callback("POST", ORDERS_URL, answer)
 
         outcomes = report_due(
-            using="default", shift=SweepLimits(is_stopped=lambda: bool(stopped))
+            using="default", limits=SweepLimits(is_stopped=lambda: bool(stopped))
         )
 
         assert len(calls()) == 1
@@ -153,14 +153,14 @@ class ReportDueTests(TestCase):
         original = ShopOrderAdapter.build
         with patch.object(ShopOrderAdapter, "build", build):
             report_due(
-                using="default", shift=SweepLimits(is_stopped=lambda: bool(built))
+                using="default", limits=SweepLimits(is_stopped=lambda: bool(built))
             )
 
         assert len(built) == 1
         assert ButtonOrder.objects.due().count() >= 8
 
     def test_time_is_up(self):
-        assert report_due(using="default", shift=SweepLimits(seconds=0)) == {}
+        assert report_due(using="default", limits=SweepLimits(seconds=0)) == {}
         assert ButtonOrder.objects.due().count() == 9
 
     def test_row_that_is_not_valid(self):
@@ -180,7 +180,7 @@ class ReportDueTests(TestCase):
 
     def test_slow_adapter_gives_back_what_there_is_no_time_for(self):
         add_answer("POST")
-        attempts = Claims(ButtonOrder.objects.all()).take(9)
+        attempts = Claims(ButtonOrder.objects.all()).claim(9)
         ends = attempts[0].lease_ends
         moments = iter([ends - 60, ends - 60, *[ends - 20] * 7])
 
@@ -448,7 +448,7 @@ class LockTests(TransactionTestCase):
                 assert Submission.objects.filter(button_order__in=rows).count() == 5
 
     def report_with_one_locked(self, order_id):
-        attempts = Claims(ButtonOrder.objects.all()).take(5)
+        attempts = Claims(ButtonOrder.objects.all()).claim(5)
         submissions = Submission.objects.count()
         sweep = threading.Thread(target=self.sweep, args=(attempts,))
         can_skip = connection.features.has_select_for_update_skip_locked

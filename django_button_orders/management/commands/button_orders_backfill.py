@@ -256,7 +256,7 @@ class Command(ButtonOrdersCommand):
             using=batch.using,
             rows=rows,
             trigger="backfill",
-            shift=SweepLimits(is_stopped=lambda: self.stop.is_set),
+            limits=SweepLimits(is_stopped=lambda: self.stop.is_set),
         )
         self.outcomes += outcomes
         self.held_back += count_paused(rows)

@@ -209,5 +209,5 @@ def report_rows(rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> Counte
         rows=rows,
         trigger="command",
         progress=progress,
-        shift=SweepLimits(is_stopped=lambda: stop.is_set),
+        limits=SweepLimits(is_stopped=lambda: stop.is_set),
     )

@@ -6,23 +6,23 @@ from unittest.mock import patch
 import pytest
 from django.test import SimpleTestCase
 
-from django_button_orders.delivery.threads import Senders
+from django_button_orders.client.pool import CallPool
 
 
 def threads():
     names = (thread.name for thread in threading.enumerate())
-    return sum(name.startswith("button-orders-sender-") for name in names)
+    return sum(name.startswith("button-orders-call-") for name in names)
 
 
-class SendersTests(SimpleTestCase):
+class CallPoolTests(SimpleTestCase):
     def test_all_that_is_put_in_comes_out(self):
         performed = []
-        with Senders(3, performed.append) as senders:
+        with CallPool(3, performed.append) as pool:
             for number in range(50):
-                senders.put(number)
+                pool.put(number)
             taken = []
-            while senders.in_flight:
-                taken += senders.take(5)
+            while pool.in_flight:
+                taken += pool.take(5)
 
         assert sorted(performed) == sorted(taken) == list(range(50))
         assert threads() == 0
@@ -30,11 +30,11 @@ class SendersTests(SimpleTestCase):
     def test_no_more_threads_than_work(self):
         release = threading.Event()
         self.addCleanup(release.set)
-        with Senders(3, lambda number: release.wait(5)) as senders:
-            senders.put(1)
+        with CallPool(3, lambda number: release.wait(5)) as pool:
+            pool.put(1)
             assert threads() == 1
             for number in range(9):
-                senders.put(number)
+                pool.put(number)
             assert threads() == 3
             release.set()
 
@@ -48,13 +48,13 @@ class SendersTests(SimpleTestCase):
 
         with (
             patch.object(threading.Thread, "start", start_one),
-            Senders(3, lambda number: None) as senders,
+            CallPool(3, lambda number: None) as pool,
         ):
             for number in range(9):
-                senders.put(number)
+                pool.put(number)
             taken = []
-            while senders.in_flight:
-                taken += senders.take(5)
+            while pool.in_flight:
+                taken += pool.take(5)
 
         assert sorted(taken) == list(range(9))
 
@@ -67,14 +67,14 @@ class SendersTests(SimpleTestCase):
             raise SystemExit(1)
 
         performed = []
-        senders = Senders(2, performed.append)
+        pool = CallPool(2, performed.append)
         with (
             patch.object(threading.Thread, "start", start_and_raise),
             pytest.raises(SystemExit),
         ):
-            senders.put(1)
-        senders.put(2)
-        senders.finish()
+            pool.put(1)
+        pool.put(2)
+        pool.finish()
 
         assert performed == [2]
         assert threads() == 0
@@ -82,36 +82,36 @@ class SendersTests(SimpleTestCase):
     def test_does_not_wait_longer_than_told(self):
         release = threading.Event()
         self.addCleanup(release.set)
-        with Senders(1, lambda number: release.wait(5)) as senders:
-            senders.put(1)
+        with CallPool(1, lambda number: release.wait(5)) as pool:
+            pool.put(1)
 
-            assert senders.take(0.01) == []
-            assert senders.in_flight == 1
+            assert pool.take(0.01) == []
+            assert pool.in_flight == 1
             release.set()
 
     def test_wakes_when_more_can_be_put_in(self):
         """Otherwise, the threads would have nothing to do for a while."""
-        with Senders(2, lambda number: None) as senders:
-            senders.put(1)
+        with CallPool(2, lambda number: None) as pool:
+            pool.put(1)
 
-            assert senders.take(60) == [1]
+            assert pool.take(60) == [1]
 
     def test_what_ends_a_call_is_raised(self):
         def fail(number):
             raise SystemExit(number)
 
-        with Senders(1, fail) as senders:
-            senders.put(3)
+        with CallPool(1, fail) as pool:
+            pool.put(3)
 
             with pytest.raises(SystemExit):
-                senders.take(5)
+                pool.take(5)
 
-            assert senders.in_flight == 0
+            assert pool.in_flight == 0
 
     def test_all_is_done_at_the_end(self):
         performed = []
-        with Senders(2, performed.append) as senders:
+        with CallPool(2, performed.append) as pool:
             for number in range(20):
-                senders.put(number)
+                pool.put(number)
 
         assert sorted(performed) == list(range(20))
