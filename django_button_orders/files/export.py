@@ -28,6 +28,7 @@ from django_button_orders.delivery.desired import (
 )
 from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, as_aware, as_stored
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
 from django_button_orders.outbox.host_orders import HostOrders
@@ -70,7 +71,7 @@ class BatchFile:
 
     def pages(self, using: str) -> Iterator[list[list[str]]]:
         """Yield the rows of the file, for some hundred orders at a time."""
-        for orders in pages(self.candidates(using)):
+        for orders in Keyset(self.candidates(using)).pages(PAGE):
             hosts = HostOrders(orders)
             found = [cells for row in orders for cells in self.try_order(row, hosts)]
             self.counts["rows"] += len(found)
@@ -196,15 +197,6 @@ class BatchFile:
 
 def unknown_lines() -> NoReport:
     return as_invalid("The order is cancelled, and its line items are not known.")
-
-
-def pages(rows: ButtonOrderQuerySet) -> Iterator[list[ButtonOrder]]:
-    """Yield the rows by key: no transaction is kept open, and memory is flat."""
-    ordered = rows.order_by("pk")
-    page = list(ordered[:PAGE])
-    while page:
-        yield page
-        page = list(ordered.filter(pk__gt=page[-1].pk)[:PAGE])
 
 
 def as_text(value: Any) -> str:

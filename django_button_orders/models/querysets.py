@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -53,6 +54,17 @@ class LockableQuerySet(models.QuerySet[Row]):
         if not connections[self.db].features.has_select_for_update_skip_locked:
             return self
         return self.select_for_update(skip_locked=True)
+
+    def unlocked_keys(self, pks: Sequence[Any]) -> Sequence[Any]:
+        """
+        Lock those of some rows that no other transaction has locked.
+
+        Return their keys. Databases that cannot skip locked rows return all keys,
+        without a query: a SQLite transaction that begins with one may fail to write.
+        """
+        if not connections[self.db].features.has_select_for_update_skip_locked:
+            return pks
+        return list(self.filter(pk__in=pks).unlocked().values_list("pk", flat=True))
 
 
 class ButtonOrderQuerySet(LockableQuerySet[Row]):

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.db.models import IntegerField, Model, QuerySet
 
 from django_button_orders.models import ButtonOrder, Checkpoint, content_types
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.operations.batches import (
     LARGEST_BATCH,
     LOCK_WAITS,
@@ -112,7 +113,7 @@ class Backfill:
             return None
         orders = self.source
         if self.start:
-            orders = orders.filter(pk__gt=self.key(self.start))
+            orders = Keyset(orders).after(self.start)
         count = orders.count()
         return count if self.limit is None else min(count, self.limit)
 
@@ -123,16 +124,16 @@ class Backfill:
 
     def pages(self, *, after: str = "", until: str = "") -> Iterator[list[Any]]:
         size = min(self.batch_size, LARGEST_BATCH)
-        bounds = {"pk__lte": self.key(until)} if until else {}
-        if after:
-            bounds["pk__gt"] = self.key(after)
-        while page := list(self.source.filter(**bounds).order_by("pk")[:size]):
+        while page := self.keyset(until).page(after, size):
             yield page
-            bounds["pk__gt"] = page[-1].pk
+            after = self.keyset().position_of(page[-1])
 
-    def key(self, text: str) -> Any:
-        field: Any = self.adapter.model._meta.pk
-        return field.to_python(text)
+    def keyset(self, until: str = "") -> Keyset:
+        """Return the pages of the orders up to a position, or of all orders."""
+        if not until:
+            return Keyset(self.source)
+        (key,) = Keyset(self.source).values_at(until)
+        return Keyset(self.source.filter(pk__lte=key))
 
     def write(self, page: list[Any]) -> Batch:
         """Add the rows of a page, and move the checkpoint on in one transaction."""
@@ -162,7 +163,7 @@ class Backfill:
     def advance(self, batch: Batch, last: Any) -> None:
         if self.checkpoint is not None:
             self.checkpoint.advance(
-                position=key_of(last),
+                position=self.keyset().position_of(last),
                 counts=self.counts + batch.counts,
                 errors=first_errors(self.errors + batch.errors),
             )
@@ -237,9 +238,3 @@ def has_growing_keys(model: type[Model]) -> bool:
     while key.remote_field:
         key = key.target_field
     return isinstance(key, IntegerField)
-
-
-def key_of(order: Model) -> str:
-    """Return the key of an order as text, for its field's ``to_python()``."""
-    key: Any = order._meta.pk
-    return str(key.value_to_string(order))

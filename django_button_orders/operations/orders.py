@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
@@ -187,9 +187,9 @@ class BulkAction:
         """
         with transaction.atomic(using=self.using):
             applicable = self.spec.applicable(self.rows(pks)).order_by("pk")
-            features = connections[self.using].features
-            skips = skips_locked and features.has_select_for_update_skip_locked
-            locked = applicable.select_for_update(skip_locked=skips)
+            locked = applicable.select_for_update()
+            if skips_locked:
+                locked = locked.unlocked()
             orders = list(locked.only("pk", "order_id"))
             changed = [order.pk for order in orders]
             if changed:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.keyset import Keyset
 
 CHUNK = 1000
 
@@ -165,7 +166,10 @@ class Pruner:
         self, submissions: Submissions, action: Callable[[Submissions], int]
     ) -> int:
         count = 0
-        for pks in self.pages(submissions) if self.result.is_complete else ():
+        # In the order of the index by which the submissions are found.
+        keyset = Keyset(submissions, ("started_at", "pk"))
+        pages = keyset.key_pages(self.batch_size)
+        for pks in pages if self.result.is_complete else ():
             began = time.monotonic()
             pruned = self.prune_chunk(submissions, pks, action)
             count += pruned
@@ -179,45 +183,23 @@ class Pruner:
             time.sleep(time.monotonic() - began)
         return count
 
-    def pages(self, submissions: Submissions) -> Iterator[list[int]]:
-        """
-        Yield keys in the order of the index, each page from where the last ended.
-
-        A page that began at the start again would have to pass by all that was
-        pruned just now.
-        """
-        ordered = submissions.order_by("started_at", "pk")
-        keys = ordered.values_list("started_at", "pk")
-        page = list(keys[: self.batch_size])
-        while page:
-            yield [pk for _, pk in page]
-            started_at, pk = page[-1]
-            later = Q(started_at__gt=started_at) | Q(pk__gt=pk)
-            page = list(
-                keys.filter(later, started_at__gte=started_at)[: self.batch_size]
-            )
-
     def prune_chunk(
         self,
         submissions: Submissions,
-        pks: list[int],
+        pks: Sequence[int],
         action: Callable[[Submissions], int],
     ) -> int:
         with transaction.atomic(using=self.using):
-            if connections[self.using].features.has_select_for_update_skip_locked:
-                # A shop that deletes one of the orders must not wait for this, nor
-                # this for the shop. The next run finds the skipped submissions.
-                rows = Submission.objects.using(self.using).filter(pk__in=pks)
-                free = rows.select_for_update(skip_locked=True)
-                pks = list(free.values_list("pk", flat=True))
+            # A shop that deletes one of the orders must not wait for this, nor this for
+            # the shop. The next run finds the skipped submissions.
+            free = Submission.objects.using(self.using).unlocked_keys(pks)
             # The filters apply again: an order may have become pending meanwhile.
-            return action(submissions.filter(pk__in=pks))
+            return action(submissions.filter(pk__in=free))
 
 
 def prune_differences(*, using: str) -> None:
-    """Delete differences that are older than submissions may get."""
+    """Delete the differences that are older than any submission may be."""
     differences = Difference.objects.using(using)
-    days = timedelta(days=get_settings().keep_submissions_days)
-    old = differences.filter(found_at__lt=DatabaseNow() - days)
-    while pks := list(old.values_list("pk", flat=True)[:CHUNK]):
+    old = differences.filter(found_at__lt=ago(get_settings().keep_submissions_days))
+    for pks in Keyset(old, ("found_at", "pk")).key_pages(CHUNK):
         differences.filter(pk__in=pks).delete()

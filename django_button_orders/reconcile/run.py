@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.keyset import Keyset
@@ -138,13 +138,8 @@ def mark_rows(findings: list[Finding], known_digest: str | None, *, using: str) 
     rows = ButtonOrder.objects.using(using)
     pks = [finding.row.pk for finding in findings if finding.row is not None]
     values = {} if known_digest is None else {"reported_digest": known_digest}
-    if connections[using].features.has_select_for_update_skip_locked:
-        with transaction.atomic(using=using):
-            free = rows.filter(pk__in=pks).select_for_update(skip_locked=True)
-            pks = list(free.values_list("pk", flat=True))
-            rows.filter(pk__in=pks).mark_changed(**values)
-    else:
-        rows.filter(pk__in=pks).mark_changed(**values)
-    marked = set(pks)
+    with transaction.atomic(using=using):
+        marked = set(rows.unlocked_keys(pks))
+        rows.filter(pk__in=marked).mark_changed(**values)
     for finding in findings:
         finding.is_fixed = finding.row is not None and finding.row.pk in marked

@@ -458,5 +458,5 @@ class PageTests(BatchFileTestCase):
             ButtonOrder(**{**values, "order_id": f"{number}"}) for number in range(1200)
         )
 
-        with self.assertNumQueries(4):
+        with self.assertNumQueries(3):
             assert len(self.ids("new")) == 1201

@@ -90,7 +90,7 @@ class CheckpointTests(TestCase):
         self.interrupt(self.begin(), 2)
 
         checkpoint = find_checkpoint()
-        assert checkpoint.position == str(Page.objects.get(title="5").pk)
+        assert checkpoint.position == f'["{Page.objects.get(title="5").pk}"]'
         assert checkpoint.counts == {"created": 6}
 
     def test_goes_on_behind_it(self):
