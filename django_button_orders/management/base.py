@@ -1,14 +1,15 @@
-"""What the commands share: how they take moments, and how they end."""
+"""What every command can do: explain itself, ask, stop, show progress, sum up."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
+import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import datetime, time, timedelta
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.core.management.base import (
@@ -18,17 +19,11 @@ from django.core.management.base import (
     OutputWrapper,
 )
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
+from tqdm import tqdm
 
-from django_button_orders.management.held_back import HeldBack, describe
 from django_button_orders.models.databases import MissingTablesError
 
-# Outcomes of attempts that leave something to do.
-UNFINISHED = ("retry", "pause", "release")
-AGE = re.compile(r"([0-9]{1,8})([smhdw])")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-OLDEST = timedelta(days=36_500)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class ButtonOrdersCommand(BaseCommand):
@@ -37,6 +32,7 @@ class ButtonOrdersCommand(BaseCommand):
     examples = ""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command. Turn errors of the database into ``CommandError``."""
         try:
             return super().execute(*args, **options)
         except MissingTablesError as exc:
@@ -79,7 +75,7 @@ class ButtonOrdersCommand(BaseCommand):
         """Ask on a terminal. Raise ``CommandError`` unless the answer is yes."""
         if not interactive or not sys.stdin.isatty():
             return
-        # Standard output is for what the command has to say to other programs.
+        # Programs read the standard output, so the question goes to standard error.
         self.stderr.write(f"{question()} [y/N] ", str, ending="")
         self.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -92,10 +88,13 @@ class ButtonOrdersCommand(BaseCommand):
         *,
         stream: OutputWrapper | None = None,
     ) -> None:
+        """Print counts as one line of text, without those that are 0, or as JSON."""
         stream = stream or self.stdout
         if format_ == "json":
             stream.write(json.dumps(summary), str)
             return
+        if summary.get("dry_run"):
+            stream.write("Dry run, nothing was changed. Would be: ", str, ending="")
         counts = [
             f"{value} {name.replace('_', ' ')}"
             for name, value in summary.items()
@@ -104,81 +103,100 @@ class ButtonOrdersCommand(BaseCommand):
         stream.write(f"{', '.join(counts) or 'Nothing to do'}.", str)
 
 
-def moment(text: str) -> datetime:
-    """Parse an ISO 8601 date or date and time, by default in the current zone."""
-    try:
-        parsed = parse_datetime(text)
-        day = parse_date(text) if parsed is None else None
-    except ValueError:
-        parsed = day = None
-    if day is not None:
-        parsed = datetime.combine(day, time.min)
-    if parsed is None:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a date such as 2026-11-23 or 2026-11-23T08:00Z"
-        )
-    return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed
-
-
-def age(text: str) -> timedelta:
-    """Parse how long ago something was, such as 15m, 3h or 2d."""
-    match = AGE.fullmatch(text.strip())
-    found = timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
-    if not found or found > OLDEST:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not an age such as 45s, 15m, 3h, 2d or 1w"
-        )
-    return found
-
-
-def seconds(text: str) -> float:
-    """Parse a length of time such as 90, 90s, 15m, 2h or 1d."""
-    if text.isdecimal() or (text.endswith("s") and text[:-1].isdecimal()):
-        # None at all, too.
-        return float(text.removesuffix("s"))
-    return age(text).total_seconds()
-
-
-def positive(text: str) -> int:
-    """Parse an integer above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an integer above 0")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """Parse a number per second above 0, such as 20 or 0.5."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
-def refuse_empty_time(since: datetime | None, until: datetime | None) -> None:
-    """Raise ``CommandError`` for a time in which nothing can be."""
-    if since and until and since >= until:
-        raise CommandError("--since must be before --until.")
-
-
-def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
-    """Raise ``CommandError`` when some orders were not settled."""
-    complaints = []
-    failed = outcomes["failed"]
-    unfinished = sum(outcomes[name] for name in UNFINISHED)
-    if failed or unfinished:
-        complaints.append(
-            f"{failed} failed and need a person, {unfinished} will be tried again. "
-            "The admin shows the reasons."
-        )
-    if held_back:
-        complaints.append(describe(held_back))
-    if complaints:
-        raise CommandError(" ".join(complaints))
-
-
 def printable(text: str) -> str:
-    """Return a text that can do nothing to a terminal: some of it came from afar."""
+    """Return a text without characters that could control a terminal."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+# Stopping
+
+
+class Stop:
+    """A request to end the command once the work that has begun is finished."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.number = 0
+        # A signal's handler runs in the waiting thread, and would wait for ever for
+        # the lock that this thread holds in Event.wait(). This queue has no such lock.
+        self.wakeups: SimpleQueue[None] = SimpleQueue()
+
+    def set(self, number: int = signal.SIGTERM) -> None:
+        self.is_set, self.number = True, number
+        self.wakeups.put(None)
+
+    @property
+    def exit_status(self) -> int:
+        """Return the exit status of a process that the signal has ended."""
+        return 128 + self.number
+
+    def wait(self, seconds: float) -> None:
+        """Wait for some seconds, or until the command is told to stop."""
+        if self.is_set:
+            # The one wake-up may have been used by an earlier wait.
+            return
+        with suppress(Empty):
+            self.wakeups.get(timeout=seconds)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """
+    Yield a ``Stop`` that the first SIGTERM or Ctrl-C sets.
+
+    The second signal ends the process at once, even if it waits for a database or a
+    name server.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        # Python delivers signals to the main thread only.
+        yield stop
+        return
+
+    def handle(number: int, frame: object) -> None:
+        for other in STOP_SIGNALS:
+            signal.signal(other, signal.SIG_DFL)
+        stop.set(number)
+
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# Progress
+
+
+class Terminal:
+    """A file for tqdm that writes to a command's output without styling it."""
+
+    def __init__(self, output: OutputWrapper) -> None:
+        self.output = output
+
+    def write(self, text: str) -> None:
+        self.output.write(text, style_func=str, ending="")
+
+    def flush(self) -> None:
+        self.output.flush()
+
+    def isatty(self) -> bool:
+        return bool(self.output.isatty())
+
+
+def progress_bar(
+    output: OutputWrapper, title: str, total: int | None, *, unit: str = " orders"
+) -> tqdm[Any]:
+    """Return a bar with the rate and the time left. It is shown on terminals only."""
+    return tqdm(
+        desc=title,
+        total=total,
+        unit=unit,
+        # A bar is redrawn in place, which logs and pipes cannot show.
+        disable=not output.isatty(),
+        dynamic_ncols=True,
+        file=Terminal(output),
+    )

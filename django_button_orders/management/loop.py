@@ -12,7 +12,7 @@ from django.db import Error, connections
 
 from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.delivery.sweep import SweepLimits, report_due
-from django_button_orders.management.stopping import Stop
+from django_button_orders.management.base import Stop
 from django_button_orders.models.databases import (
     NOT_MIGRATED,
     allowed_aliases,

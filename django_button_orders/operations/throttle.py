@@ -22,11 +22,18 @@ class Throttle:
         self.next_at = 0.0
 
     def admit(self, count: int = 1) -> None:
-        """Wait until the items before these had their time."""
-        if self.rate is None:
-            return
+        """Wait until the items before these had their time, and count these."""
+        self.wait_for_turn()
+        self.spend(count)
+
+    def wait_for_turn(self) -> None:
+        """Wait until the items so far had their time. Unused time is lost."""
         now = self.clock()
         if self.next_at > now:
             self.wait(self.next_at - now)
-        # Unused time does not accumulate.
-        self.next_at = max(self.next_at, now) + count / self.rate
+        self.next_at = max(self.next_at, now)
+
+    def spend(self, count: int) -> None:
+        """Count items, so that the next turn comes later."""
+        if self.rate is not None:
+            self.next_at += count / self.rate

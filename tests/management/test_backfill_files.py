@@ -190,7 +190,7 @@ class FileTests(TestCase):
     def test_unknown_account(self):
         _, _, error = self.backfill(json_line(), "--account", "us")
 
-        assert error == "'us' is not an account of the settings."
+        assert error.startswith("'us' is not an account of the settings. Known are: ")
 
     def test_email_is_nowhere(self):
         content = f"{HEAD}\n{row('1')}{row('2', total='x')}{EMAIL}\n"

@@ -8,8 +8,8 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.test import TestCase, override_settings
 
+from django_button_orders.management.base import Stop
 from django_button_orders.management.loop import Loop
-from django_button_orders.management.stopping import Stop
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, register, unregister
 from tests.management.sandboxed import ProcessTestCase

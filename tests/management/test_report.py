@@ -11,7 +11,7 @@ from django.db import OperationalError, ProgrammingError, connection, transactio
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from django_button_orders.management.stopping import noting_signals
+from django_button_orders.management.base import stop_on_signals
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.snapshots import Snapshot
 from tests.faults.processes import wait_for
@@ -106,7 +106,9 @@ class ReportTests(TestCase):
     def test_unknown_account(self):
         _, _, error = self.report("--account", "moon")
 
-        assert error == "'moon' is not an account. Known are: default."
+        assert error == (
+            "'moon' is not an account of the settings. Known are: default."
+        )
 
     def create_waiting(self):
         """Create orders that wait, one that is due, and one that has failed."""
@@ -330,7 +332,7 @@ class ReportTests(TestCase):
         found = []
 
         def note():
-            with noting_signals():
+            with stop_on_signals():
                 found.append(signal.getsignal(signal.SIGTERM))
 
         before = signal.getsignal(signal.SIGTERM)

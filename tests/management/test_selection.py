@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.test import TestCase
 
-from django_button_orders.management.selection import pages
+from django_button_orders.management.options.selection import pages
 from django_button_orders.models import ButtonOrder
 
 

@@ -1,57 +1,52 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.base import CommandError, CommandParser
-from django.db import router
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.files.backfill import FileBackfill
 from django_button_orders.files.lines import UnreadableFileError
-from django_button_orders.management.backfill_options import (
-    add_file,
-    add_manner,
-    add_selection,
-    refuse_contradictions,
-)
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
-    fail_unless_done,
     printable,
+    progress_bar,
+    stop_on_signals,
 )
-from django_button_orders.management.files import open_input, open_rejects
-from django_button_orders.management.held_back import (
+from django_button_orders.management.options.backfill import (
+    add_file_options,
+    add_limits,
+    add_selection,
+    open_input,
+    open_rejects,
+    refuse_contradictions,
+)
+from django_button_orders.management.options.values import (
+    database_of,
+    find_adapters,
+    find_orders,
+)
+from django_button_orders.management.unfinished import (
     HeldBack,
     count_disabled,
     count_paused,
+    fail_unless_done,
 )
-from django_button_orders.management.pace import Pace
-from django_button_orders.management.progress import progress_bar
-from django_button_orders.management.stopping import noting_signals
 from django_button_orders.models import ButtonOrder, Checkpoint
-from django_button_orders.models.databases import migrated_alias
 from django_button_orders.operations.backfill import Backfill, checkpoint_name
 from django_button_orders.operations.batches import Batch, first_errors
-from django_button_orders.outbox.adapters import (
-    OrderAdapter,
-    get_adapter,
-    registered,
-    select_orders,
-)
+from django_button_orders.operations.throttle import Throttle
+from django_button_orders.outbox.adapters import OrderAdapter
 
-# Always told, also when there are none.
+# The summary has these counts even if they are 0.
 COUNTS = ("created", "already_there", "not_reportable", "invalid")
-
 
 Selection = tuple[OrderAdapter, "QuerySet[Any]"]
 
@@ -74,8 +69,8 @@ class Command(ButtonOrdersCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
-        add_file(parser)
-        add_manner(parser)
+        add_file_options(parser)
+        add_limits(parser)
         self.add_format(parser)
 
     def handle(self, **options: Any) -> None:
@@ -88,38 +83,75 @@ class Command(ButtonOrdersCommand):
         self.held_back: HeldBack = Counter()
         self.missing = set(self.options.order_ids)
         if self.options.from_file:
-            alias = self.find_alias(ButtonOrder)
-            self.ask(lambda: f"The orders of {self.options.from_file}")
-            with self.noting():
-                self.work_through_file(alias)
+            alias = database_of(ButtonOrder, self.options.database)
+            self.confirm_reporting(lambda: f"The orders of {self.options.from_file}")
+            with self.stoppable():
+                self.backfill_file(alias)
         else:
-            selections = [self.select(adapter) for adapter in self.find_adapters()]
-            self.ask(lambda: self.describe(selections))
-            with self.noting():
-                self.work_through_models(selections)
-        self.finish()
+            selections = self.find_selections()
+            self.confirm_reporting(lambda: self.describe_size(selections))
+            with self.stoppable():
+                self.backfill_models(selections)
+        self.print_summary()
+        self.fail_unless_complete()
 
     @contextmanager
-    def noting(self) -> Iterator[None]:
-        with noting_signals() as self.stop:
-            self.pace = Pace(self.options.rate, self.stop)
+    def stoppable(self) -> Iterator[None]:
+        with stop_on_signals() as self.stop:
+            self.throttle = Throttle(self.options.rate, wait=self.stop.wait)
             yield
+
+    def confirm_reporting(self, what: Callable[[], str]) -> None:
+        """Ask on a terminal, because an order cannot be taken back from Button."""
+        options = self.options
+        if options.dry_run or options.order_ids:
+            return
+        self.confirm(
+            lambda: f"{what()} will be reported to Button. Go on?",
+            interactive=options.interactive,
+        )
 
     @property
     def batch_size(self) -> int:
-        """How many orders at once: with a rate, those of a second."""
+        """Return how many orders to read at once: with a rate, those of a second."""
         size: int = self.options.batch_size
         rate: float | None = self.options.rate
         return size if rate is None else max(1, min(size, int(rate)))
 
     @property
     def left(self) -> int | None:
+        """Return how many orders ``--limit`` still allows, or None."""
         limit = self.options.limit
         return None if limit is None else limit - self.seen
 
     # Orders of models
 
-    def work_through_models(self, selections: list[Selection]) -> None:
+    def find_selections(self) -> list[Selection]:
+        """Return the adapters, each with the orders that the options select."""
+        options = self.options
+        adapters = find_adapters(options.model)
+        if not adapters:
+            raise CommandError(
+                "No model is registered. Write an adapter in button_orders.py."
+            )
+        return [
+            (
+                adapter,
+                find_orders(
+                    adapter,
+                    using=database_of(adapter.model, options.database),
+                    since=options.since,
+                    until=options.until,
+                ),
+            )
+            for adapter in adapters
+        ]
+
+    def describe_size(self, selections: list[Selection]) -> str:
+        count = sum(orders.count() for _, orders in selections)
+        return f"Up to {min(count, self.options.limit or count):,} orders"
+
+    def backfill_models(self, selections: list[Selection]) -> None:
         checkpoints = []
         for adapter, orders in selections:
             if self.left == 0 or self.stop.is_set:
@@ -136,45 +168,17 @@ class Command(ButtonOrdersCommand):
                 checkpoint=checkpoint,
             )
             total = backfill.total() if self.stderr.isatty() else None
-            self.work(backfill, adapter.model._meta.label, total)
+            self.run_backfill(backfill, adapter.model._meta.label, total)
             checkpoints.append(checkpoint)
             if not backfill.is_done:
                 return
-        # All models are done, and not only the first of them.
+        # Now that every model is complete, there is nothing to resume.
         for checkpoint in filter(None, checkpoints):
             if not self.options.dry_run:
                 checkpoint.delete()
 
-    def find_adapters(self) -> list[OrderAdapter]:
-        label = self.options.model
-        if label is None:
-            if not registered():
-                raise CommandError(
-                    "No model is registered. Write an adapter in button_orders.py."
-                )
-            return registered()
-        try:
-            return [get_adapter(apps.get_model(label))]
-        except (LookupError, ValueError, ImproperlyConfigured) as exc:
-            known = ", ".join(item.model._meta.label for item in registered())
-            raise CommandError(
-                f"'{label}' is not a registered model. Known are: {known}."
-            ) from exc
-
-    def select(self, adapter: OrderAdapter) -> Selection:
-        alias = self.find_alias(adapter.model)
-        since, until = self.options.since, self.options.until
-        try:
-            orders = select_orders(adapter, using=alias, since=since, until=until)
-        except ValidationError as exc:
-            raise CommandError(" ".join(exc.messages)) from exc
-        return adapter, orders
-
-    def describe(self, selections: list[Selection]) -> str:
-        count = sum(orders.count() for _, orders in selections)
-        return f"Up to {min(count, self.options.limit or count):,} orders"
-
     def find_checkpoint(self, adapter: OrderAdapter, alias: str) -> Checkpoint | None:
+        """Return the checkpoint from which to start, or None if there is to be none."""
         options = self.options
         if options.order_ids:
             return None
@@ -192,7 +196,7 @@ class Command(ButtonOrdersCommand):
 
     # Orders of a file
 
-    def work_through_file(self, alias: str) -> None:
+    def backfill_file(self, alias: str) -> None:
         options = self.options
         with ExitStack() as stack:
             try:
@@ -205,37 +209,25 @@ class Command(ButtonOrdersCommand):
                     names=dict(options.map),
                     ignore_unknown=options.ignore_unknown,
                     rejects=rejects,
-                    complain=self.complain,
+                    complain=self.print_error,
                     account=options.account or DEFAULT_ACCOUNT,
                     limit=options.limit,
                     batch_size=self.batch_size,
                     dry_run=options.dry_run,
                     is_stopped=lambda: self.stop.is_set,
                 )
-                self.work(backfill, "file", None)
+                self.run_backfill(backfill, "file", None)
             except (OSError, UnreadableFileError) as exc:
                 raise CommandError(str(exc)) from exc
 
     # Both
 
-    def find_alias(self, model: type[Model]) -> str:
-        return migrated_alias(self.options.database or router.db_for_write(model))
-
-    def ask(self, what: Callable[[], str]) -> None:
-        """Ask somebody who sits at a terminal: Button does not forget an order."""
-        options = self.options
-        if options.dry_run or options.order_ids:
-            return
-        self.confirm(
-            lambda: f"{what()} will be reported to Button. Go on?",
-            interactive=options.interactive,
-        )
-
-    def work(
+    def run_backfill(
         self, backfill: Backfill | FileBackfill, title: str, total: int | None
     ) -> None:
+        """Run a backfill batch by batch. With ``--now``, report each batch."""
         with progress_bar(self.stderr, title, total) as self.bar:
-            began = time.monotonic()
+            self.throttle.wait_for_turn()
             for batch in backfill.run():
                 self.seen += batch.seen
                 self.missing -= batch.order_ids
@@ -245,12 +237,13 @@ class Command(ButtonOrdersCommand):
                 self.bar.update(batch.seen)
                 if self.stop.is_set:
                     break
-                self.pace.keep(done, seconds=time.monotonic() - began)
-                began = time.monotonic()
+                self.throttle.spend(done)
+                self.throttle.wait_for_turn()
         self.counts += backfill.counts
         self.errors = first_errors(self.errors + backfill.errors)
 
     def report(self, batch: Batch) -> int:
+        """Report the rows of a batch now. Return how many attempts were made."""
         rows = enabled_rows(batch.using).filter(pk__in=batch.queryset().values("pk"))
         outcomes = report_due(
             using=batch.using,
@@ -264,11 +257,11 @@ class Command(ButtonOrdersCommand):
             self.held_back += count_disabled(batch.queryset())
         return sum(outcomes.values())
 
-    def complain(self, error: str) -> None:
+    def print_error(self, error: str) -> None:
         self.bar.clear()
         self.stderr.write(printable(error))
 
-    def finish(self) -> None:
+    def print_summary(self) -> None:
         options = self.options
         if not options.from_file:
             for error in self.errors:
@@ -282,13 +275,10 @@ class Command(ButtonOrdersCommand):
         if options.format == "json":
             interrupted = self.stop.is_set
             summary |= {"interrupted": interrupted, "errors": self.errors}
-        elif options.dry_run:
-            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
         self.summarize(summary, options.format)
-        self.fail()
 
-    def fail(self) -> None:
-        """Raise ``CommandError`` unless all went well."""
+    def fail_unless_complete(self) -> None:
+        """Raise ``CommandError`` unless all orders have a row, or were reported."""
         if self.stop.is_set:
             how = "Run it again" if self.options.from_file else "--resume"
             raise CommandError(

@@ -18,11 +18,11 @@ from django_button_orders.conf import DEFAULT_ACCOUNT, get_settings
 from django_button_orders.files.export import BatchFile
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
-    moment,
+    Stop,
     printable,
-    refuse_empty_time,
+    stop_on_signals,
 )
-from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.management.options.values import moment, refuse_empty_time
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.report import columns
 
@@ -106,7 +106,7 @@ class Command(ButtonOrdersCommand):
             )
         except ImproperlyConfigured as exc:
             raise CommandError(str(exc)) from exc
-        with noting_signals() as stop:
+        with stop_on_signals() as stop:
             if output == STDOUT:
                 self.write_to_stdout(batch_file, stop)
             else:

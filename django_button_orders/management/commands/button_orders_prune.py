@@ -5,9 +5,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.management.base import ButtonOrdersCommand, positive
-from django_button_orders.management.progress import progress_bar
-from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    Stop,
+    progress_bar,
+    stop_on_signals,
+)
+from django_button_orders.management.options.values import positive
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.operations.batches import LARGEST_BATCH
 from django_button_orders.operations.retention import (
@@ -81,10 +85,8 @@ class Command(ButtonOrdersCommand):
         if dry_run:
             pruned = count_all(retentions)
         else:
-            with noting_signals() as stop:
+            with stop_on_signals() as stop:
                 pruned = self.prune(retentions, batch_size, stop)
-        if dry_run and options["format"] == "text":
-            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
         counts = {
             "bodies_emptied": pruned.bodies_emptied,
             "submissions_deleted": pruned.submissions_deleted,

@@ -10,17 +10,17 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
-    positive,
+    Stop,
     printable,
-    rate,
+    progress_bar,
+    stop_on_signals,
 )
-from django_button_orders.management.comparisons import (
+from django_button_orders.management.options.reconcile import (
     add_selection,
     find_comparisons,
     refuse_unknown,
 )
-from django_button_orders.management.progress import progress_bar
-from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.management.options.values import positive, rate
 from django_button_orders.models import ButtonOrder, Checkpoint, Difference
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.operations.throttle import Throttle
@@ -103,7 +103,7 @@ class Command(ButtonOrdersCommand):
         self.ended: list[str] = []
         self.missing = set(self.options.order_ids)
         self.seen = self.printed = self.newly_failed = 0
-        with noting_signals() as stop:
+        with stop_on_signals() as stop:
             comparisons = find_comparisons(self.options, stop)
             if self.is_json:
                 self.stdout.write('{"differences": [')

@@ -10,23 +10,24 @@ from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.delivery.sweep import Progress, SweepLimits, report_due
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
-    fail_unless_done,
-    positive,
-)
-from django_button_orders.management.held_back import (
-    HeldBack,
-    count_disabled,
-    count_paused,
+    Stop,
+    progress_bar,
+    stop_on_signals,
 )
 from django_button_orders.management.loop import Loop
-from django_button_orders.management.progress import progress_bar
-from django_button_orders.management.selection import (
+from django_button_orders.management.options.selection import (
     Selection,
     add_selection,
     count,
     pages,
 )
-from django_button_orders.management.stopping import Stop, noting_signals
+from django_button_orders.management.options.values import positive
+from django_button_orders.management.unfinished import (
+    HeldBack,
+    count_disabled,
+    count_paused,
+    fail_unless_done,
+)
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.querysets import ButtonOrderQuerySet
@@ -84,7 +85,7 @@ class Command(ButtonOrdersCommand):
             loop=loop, dry_run=dry_run, interval=options["interval"]
         )
         if loop:
-            with noting_signals() as stop:
+            with stop_on_signals() as stop:
                 outcomes = self.report_for_ever(stop, options["interval"])
             self.summarize(outcomes, format)
             return
@@ -98,7 +99,7 @@ class Command(ButtonOrdersCommand):
                 interactive=options["interactive"],
             )
         failed = self.find_failed()
-        with noting_signals() as stop:
+        with stop_on_signals() as stop:
             outcomes = self.report_once(stop)
         self.summarize(outcomes, format)
         if self.is_sweep and not stop.is_set:
@@ -144,8 +145,6 @@ class Command(ButtonOrdersCommand):
         ).run()
 
     def tell_what_would_be(self, format_: str) -> None:
-        if format_ == "text":
-            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
         self.summarize({"dry_run": True, "tried": self.count()}, format_)
 
     def count(self) -> int:

@@ -4,14 +4,17 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.management.base import ButtonOrdersCommand
-from django_button_orders.management.selection import (
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    Stop,
+    stop_on_signals,
+)
+from django_button_orders.management.options.selection import (
     Selection,
     add_selection,
     count,
     pages,
 )
-from django_button_orders.management.stopping import Stop, noting_signals
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.querysets import ButtonOrderQuerySet
@@ -58,10 +61,8 @@ class Command(ButtonOrdersCommand):
                     lambda: f"Retry all {self.count(selection)} failed orders?",
                     interactive=interactive,
                 )
-            with noting_signals() as stop:
+            with stop_on_signals() as stop:
                 retried = self.retry(selection, stop)
-        if format == "text" and dry_run:
-            self.stdout.write("Dry run, nothing was changed. Would be: ", ending="")
         self.summarize({"dry_run": dry_run, "retried": retried}, format)
         if not dry_run and stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")

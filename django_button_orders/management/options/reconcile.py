@@ -1,4 +1,4 @@
-"""Which comparisons ``button_orders_reconcile`` is asked for."""
+"""The arguments of ``button_orders_reconcile``, and the comparisons they ask for."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.core.management.base import CommandError, CommandParser
-from django.db import connections, router
-from django.db.models import Model, Q, QuerySet
+from django.core.management.base import CommandParser
+from django.db.models import Q, QuerySet
 
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.management.base import moment, refuse_empty_time
-from django_button_orders.management.stopping import Stop
+from django_button_orders.management.base import Stop
+from django_button_orders.management.options.values import (
+    database_of,
+    find_adapters,
+    find_orders,
+    moment,
+    refuse_empty_time,
+    refuse_unknown_account,
+    refuse_unknown_database,
+)
 from django_button_orders.models import ButtonOrder, as_stored, content_types
 from django_button_orders.models.databases import database_aliases, migrated_alias
 from django_button_orders.operations.throttle import Throttle
-from django_button_orders.outbox.adapters import (
-    OrderAdapter,
-    get_adapter,
-    registered,
-    select_orders,
-)
+from django_button_orders.outbox.adapters import OrderAdapter
 from django_button_orders.reconcile.questions import AccountTurns, Questions
 from django_button_orders.reconcile.run import Comparison
 from django_button_orders.reconcile.with_button import AcknowledgedRows
@@ -64,19 +64,14 @@ def add_selection(parser: CommandParser) -> None:
 
 
 def refuse_unknown(options: Namespace) -> None:
-    """Raise ``CommandError`` for a selection that can only be a mistake."""
-    if options.database is not None and options.database not in connections:
-        raise CommandError(f"'{options.database}' is not a database of the settings.")
-    if options.account is not None and options.account not in account_names():
-        known = ", ".join(account_names())
-        raise CommandError(
-            f"'{options.account}' is not an account of the settings. "
-            f"Known are: {known}."
-        )
+    """Raise ``CommandError`` for values that can only be a mistake."""
+    refuse_unknown_database(options.database)
+    refuse_unknown_account(options.account)
     refuse_empty_time(options.since, options.until)
 
 
 def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:
+    """Return the comparisons that the options ask for, one after the other."""
     if options.side == "shop":
         return list(shop_comparisons(options))
     return list(button_comparisons(options, stop))
@@ -85,49 +80,48 @@ def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:
 def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
     adapters = find_adapters(options.model)
     for adapter in adapters:
-        alias = find_alias(adapter.model, options)
+        alias = database_of(adapter.model, options.database)
         yield ShopOrders(
             adapter=adapter,
-            orders=orders_of(adapter, alias, options),
+            orders=select_orders(adapter, alias, options),
             using=alias,
             names=key_names(adapter, options),
             account=options.account,
             order_ids=frozenset(options.order_ids),
         )
     if options.since or options.until:
-        # An order that is gone has no date any more.
+        # The rows of deleted orders cannot be selected by the date of their orders.
         return
     models = [adapter.model for adapter in adapters] if options.model else [ButtonOrder]
-    for alias in {find_alias(model, options) for model in models}:
+    for alias in {database_of(model, options.database) for model in models}:
         yield ReportedRows(reported=select_rows(alias, options), using=alias)
 
 
-def find_alias(model: type[Model], options: Namespace) -> str:
-    return migrated_alias(options.database or router.db_for_write(model))
+def select_orders(
+    adapter: OrderAdapter, alias: str, options: Namespace
+) -> QuerySet[Any]:
+    """
+    Return the orders of the shop to compare.
 
-
-def orders_of(adapter: OrderAdapter, alias: str, options: Namespace) -> QuerySet[Any]:
-    try:
-        orders = select_orders(
-            adapter, using=alias, since=options.since, until=options.until
-        )
-    except ValidationError as exc:
-        raise CommandError(" ".join(exc.messages)) from exc
+    With ``--order-id``, these are the orders of the rows with these IDs. If not every
+    ID leads to an order, these are all orders: the comparison asks the adapter for
+    each order's ID, and ignores the others.
+    """
+    orders = find_orders(adapter, using=alias, since=options.since, until=options.until)
     if not options.order_ids:
         return orders
     kind = content_types(alias).get_for_model(adapter.model)
     rows = ButtonOrder.objects.using(alias).filter(source_type_id=kind.pk)
     rows = rows.filter(order_id__in=options.order_ids)
-    sources = dict(rows.values_list("order_id", "source_id"))
-    # Only rows know ids without asking the adapter about each and every order.
-    known = orders.filter(pk__in=sources.values())
-    is_enough = sources.keys() == set(options.order_ids)
-    # What a row is about may be gone, and another order have its id.
-    return known if is_enough and known.count() == len(sources) else orders
+    source_ids = dict(rows.values_list("order_id", "source_id"))
+    of_rows = orders.filter(pk__in=source_ids.values())
+    has_all = source_ids.keys() == set(options.order_ids)
+    # The order of a row may be deleted, and another order have its ID.
+    return of_rows if has_all and of_rows.count() == len(source_ids) else orders
 
 
 def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
-    """Return what pages go by: an index on the date, if it is about dates."""
+    """Return the fields by which to page: with dates, an index on the date serves."""
     has_dates = options.since or options.until
     return (adapter.date_field, "pk") if has_dates else ("pk",)
 
@@ -152,13 +146,14 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
 
 
 def accounts_in(alias: str) -> list[str]:
-    """Return the accounts of the settings, and others that still have rows."""
+    """Return the accounts of the settings, and those that only rows still have."""
     rows = ButtonOrder.objects.using(alias)
     reported = rows.filter(status=ButtonOrder.Status.REPORTED)
     return list(dict.fromkeys([*account_names(), *reported.accounts()]))
 
 
 def select_rows(alias: str, options: Namespace) -> QuerySet[ButtonOrder]:
+    """Return the rows of a database that the options select."""
     rows = ButtonOrder.objects.using(alias).filter(dates_of(options))
     if options.model:
         (adapter,) = find_adapters(options.model)
@@ -178,15 +173,3 @@ def dates_of(options: Namespace) -> Q:
     if options.until:
         dates &= Q(purchase_date__lt=as_stored(options.until))
     return dates
-
-
-def find_adapters(label: str | None) -> list[OrderAdapter]:
-    if label is None:
-        return registered()
-    try:
-        return [get_adapter(apps.get_model(label))]
-    except (LookupError, ValueError, ImproperlyConfigured) as exc:
-        known = ", ".join(item.model._meta.label for item in registered())
-        raise CommandError(
-            f"'{label}' is not a registered model. Known are: {known}."
-        ) from exc

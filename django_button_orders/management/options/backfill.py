@@ -1,34 +1,38 @@
-"""What ``button_orders_backfill`` can be told."""
+"""The arguments of ``button_orders_backfill``."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections
 
-from django_button_orders.conf import account_names
 from django_button_orders.files.cells import COLUMNS
-from django_button_orders.management.base import (
+from django_button_orders.management.options.values import (
     moment,
     positive,
     rate,
     refuse_empty_time,
+    refuse_unknown_account,
+    refuse_unknown_database,
 )
 
 CONTRADICTIONS = (
     ("--dry-run", "--now"),
     ("--resume", "--order-id"),
-    # What is there is left alone, so a file is just read again.
+    # A second run ignores the orders that have a row, so it simply reads the file anew.
     ("--from-file", "--resume"),
     *(
         ("--from-file", name)
         for name in ("--model", "--since", "--until", "--order-id")
     ),
 )
-FOR_FILES = ("--input-format", "--map", "--ignore-unknown", "--account", "--rejects")
+FILE_OPTIONS = ("--input-format", "--map", "--ignore-unknown", "--account", "--rejects")
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -54,7 +58,7 @@ def add_selection(parser: CommandParser) -> None:
     )
 
 
-def add_file(parser: CommandParser) -> None:
+def add_file_options(parser: CommandParser) -> None:
     group = parser.add_argument_group("or the orders of a file")
     group.add_argument(
         "--from-file",
@@ -93,7 +97,7 @@ def add_file(parser: CommandParser) -> None:
     )
 
 
-def add_manner(parser: CommandParser) -> None:
+def add_limits(parser: CommandParser) -> None:
     group = parser.add_argument_group("how many, how fast, and where")
     group.add_argument("--limit", type=positive, help="at most so many orders")
     group.add_argument(
@@ -136,7 +140,7 @@ def add_manner(parser: CommandParser) -> None:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Parse "order_id=Order number" into what is theirs and what is ours."""
+    """Parse "order_id=Order number" into the file's name of a column and our name."""
     ours, _, theirs = text.partition("=")
     if ours not in COLUMNS or not theirs:
         raise argparse.ArgumentTypeError(
@@ -146,21 +150,46 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def refuse_contradictions(options: Mapping[str, Any]) -> None:
-    """Raise ``CommandError`` instead of guessing what is meant."""
-    for pair in CONTRADICTIONS:
-        if all(is_given(name, options) for name in pair):
-            raise CommandError(f"Choose one of {' and '.join(pair)}.")
-    for name in FOR_FILES:
+    """Raise ``CommandError`` for options that do not go together."""
+    for names in CONTRADICTIONS:
+        if all(is_given(name, options) for name in names):
+            raise CommandError(f"Choose one of {' and '.join(names)}.")
+    for name in FILE_OPTIONS:
         if is_given(name, options) and not options["from_file"]:
             raise CommandError(f"{name} is about files: it needs --from-file.")
-    alias, account = options["database"], options["account"]
-    if alias is not None and alias not in connections:
-        raise CommandError(f"'{alias}' is not a database of the settings.")
-    if account is not None and account not in account_names():
-        raise CommandError(f"'{account}' is not an account of the settings.")
+    refuse_unknown_database(options["database"])
+    refuse_unknown_account(options["account"])
     refuse_empty_time(options["since"], options["until"])
 
 
 def is_given(option: str, options: Mapping[str, Any]) -> bool:
     name = option.strip("-").replace("-", "_")
     return bool(options["order_ids" if name == "order_id" else name])
+
+
+def open_input(name: str) -> AbstractContextManager[BinaryIO]:
+    """Open the file of ``--from-file``; "-" is standard input. Raises ``OSError``."""
+    if name == "-":
+        return nullcontext(sys.stdin.buffer)
+    return Path(name).open("rb")
+
+
+def open_rejects(
+    name: str | None, source: BinaryIO, stack: ExitStack
+) -> BinaryIO | None:
+    """
+    Open the file of ``--rejects``. Only its owner may read it, because the lines
+    have customers' data. Raises ``OSError``.
+    """
+    if name is None:
+        return None
+    path = Path(name)
+    if path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
+        raise CommandError("Choose another file for --rejects than for --from-file.")
+    if path.exists() and not path.is_file():
+        # A pipe or a device cannot be created anew.
+        return stack.enter_context(path.open("wb"))
+    # An earlier file goes, because others may be able to read it or have a link to it.
+    path.unlink(missing_ok=True)
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return stack.enter_context(os.fdopen(number, "wb"))

@@ -1,4 +1,4 @@
-"""Which orders a command is about, as its options say."""
+"""The arguments that select rows, for ``button_orders_report`` and ``_retry``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.conf import account_names
-from django_button_orders.management.base import age, positive
+from django_button_orders.management.options.values import (
+    age,
+    positive,
+    refuse_unknown_account,
+)
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.databases import database_aliases
@@ -23,7 +26,7 @@ MANY_KEYS = 10_000
 
 
 def status_codes(text: str) -> range:
-    """Parse a status of HTTP, or a class of them such as 5xx."""
+    """Parse an HTTP status such as 503, or a class of them such as 5xx."""
     first, rest = text[:1], text[1:].lower()
     if first in tuple("12345") and rest == "xx":
         return range(int(first) * 100, int(first) * 100 + 100)
@@ -74,7 +77,11 @@ def add_selection(parser: CommandParser) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What the options of ``add_selection`` say. Refuses what cannot be meant."""
+    """
+    The rows that the options of ``add_selection`` select.
+
+    Raises ``CommandError`` for options that can only be a mistake.
+    """
 
     order_ids: list[str]
     reason: str | None
@@ -91,11 +98,7 @@ class Selection:
     def __post_init__(self) -> None:
         if "" in self.order_ids:
             raise CommandError("--order-id needs an id.")
-        if self.account is not None and self.account not in account_names():
-            raise CommandError(
-                f"'{self.account}' is not an account. "
-                f"Known are: {', '.join(account_names())}."
-            )
+        refuse_unknown_account(self.account)
         if (
             self.older_than is not None
             and self.newer_than is not None
@@ -107,7 +110,7 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing about which orders are meant."""
+        """Return whether no option but ``--limit`` is given."""
         return not self.order_ids and all(
             value is None
             for value in (
@@ -120,6 +123,7 @@ class Selection:
         )
 
     def narrow(self, rows: ButtonOrderQuerySet) -> ButtonOrderQuerySet:
+        """Return those of the rows that are selected, whatever ``--limit`` is."""
         if self.order_ids:
             rows = rows.filter(order_id__in=self.order_ids)
         if self.reason is not None:
@@ -136,6 +140,7 @@ class Selection:
         return rows
 
     def refuse_unknown_ids(self) -> None:
+        """Raise ``CommandError`` for an ``--order-id`` that no row has."""
         unknown = set(self.order_ids)
         for alias in database_aliases() if unknown else ():
             rows = ButtonOrder.objects.using(alias).filter(order_id__in=self.order_ids)

@@ -1,0 +1,7 @@
+"""
+The arguments of the commands: adding, parsing and refusing them.
+
+Read ``values`` first: it parses single values and refuses unknown ones. The other
+files each belong to a command (``backfill``, ``reconcile``), or to the two that
+select rows (``selection``: report and retry).
+"""

@@ -1,0 +1,68 @@
+"""Explain which orders a command has left unreported, and fail because of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from django.core.management.base import CommandError
+from django.db.models import Count
+
+from django_button_orders.conf import account_names, get_settings
+from django_button_orders.delivery.outcome import PAUSE_SECONDS
+from django_button_orders.models import PausedAccount
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+
+# The number of pending orders, by the reason why they wait and by their account.
+HeldBack = Counter[tuple[str, str]]
+
+PAUSED = "account {} is paused, because Button refuses its key"
+DISABLED = "ENABLED is false for account {}"
+HOW_TO_RESUME = (
+    f"Correct API_KEY. The key is tried again every {PAUSE_SECONDS / 60:.0f} minutes; "
+    "resume the account in the admin to go on at once."
+)
+# Results of attempts after which an order is still pending.
+UNFINISHED = ("retry", "pause", "release")
+
+
+def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
+    """Raise ``CommandError`` if orders have failed, or are still pending."""
+    complaints = []
+    failed = outcomes["failed"]
+    unfinished = sum(outcomes[name] for name in UNFINISHED)
+    if failed or unfinished:
+        complaints.append(
+            f"{failed} failed and need a person, {unfinished} will be tried again. "
+            "The admin shows the reasons."
+        )
+    if held_back:
+        complaints.append(explain(held_back))
+    if complaints:
+        raise CommandError(" ".join(complaints))
+
+
+def explain(held_back: HeldBack) -> str:
+    """Return sentences that say why orders wait, and what to do about it."""
+    reasons = ", ".join(sorted(reason.format(account) for reason, account in held_back))
+    sentence = f"{held_back.total()} orders are still to be reported: {reasons}."
+    is_paused = any(reason == PAUSED for reason, _ in held_back)
+    return f"{sentence} {HOW_TO_RESUME}" if is_paused else sentence
+
+
+def count_paused(rows: ButtonOrderQuerySet) -> HeldBack:
+    """Count the pending rows of paused accounts."""
+    paused = PausedAccount.objects.using(rows.db).values_list("account", flat=True)
+    # Rows that are not due count, too: the one whose key was refused has to wait.
+    return count_accounts(rows.filter(account__in=list(paused)), PAUSED)
+
+
+def count_disabled(rows: ButtonOrderQuerySet) -> HeldBack:
+    """Count the pending rows of accounts whose ENABLED is false."""
+    disabled = [name for name in account_names() if not get_settings(name).enabled]
+    return count_accounts(rows.filter(account__in=disabled), DISABLED)
+
+
+def count_accounts(rows: ButtonOrderQuerySet, reason: str) -> HeldBack:
+    pending = rows.pending().unleased().order_by()
+    found = pending.values_list("account").annotate(Count("pk"))
+    return Counter({(reason, account): count for account, count in found})

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from django.test import SimpleTestCase
+
+from django_button_orders.management.base import Stop, stop_on_signals
+
+
+class SignalTests(SimpleTestCase):
+    def test_first_signal(self):
+        for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            with stop_on_signals() as stop:
+                assert not stop.is_set
+                os.kill(os.getpid(), number)
+
+                assert stop.is_set
+                assert stop.exit_status == status
+
+    def test_leaves_signals_as_they_were(self):
+        before = signal.getsignal(signal.SIGTERM)
+        with stop_on_signals():
+            pass
+
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_other_threads_have_no_signals(self):
+        seen = []
+
+        def work():
+            with stop_on_signals() as stop:
+                seen.append(stop.is_set)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+        assert seen == [False]
+
+
+class StopTests(SimpleTestCase):
+    def test_told_to_end_nobody_waits(self):
+        stop = Stop()
+        stop.set()
+        began = time.monotonic()
+        for _ in range(3):
+            stop.wait(60)
+
+        assert time.monotonic() - began < 60
