@@ -1,4 +1,20 @@
-"""The pages of Django's admin."""
+"""
+The pages of Django's admin: the list of Button orders, the page of each, and more.
+
+The pages show ``monitoring`` and call ``operations``; they decide nothing themselves.
+Read in this order:
+
+* ``orders``: the page of a Button order and its form. Its parts are in ``standing``
+  (the box with the buttons), ``explain`` (the sentence in it), ``preview`` (the next
+  call), ``ask`` (Button's view) and ``history`` (the calls so far).
+* ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
+  ``panel`` (the figures above it) and ``export`` (CSV).
+* ``actions``: Retry, dismiss and cancel for one order or many, with their texts in
+  ``verbs`` and the counted orders in ``selection``.
+* ``host``: the box on the page of the shop's own order.
+* ``accounts`` and ``differences``: the other lists.
+* ``base``, ``formatting`` and ``compare``: what several of these use.
+"""
 
 from __future__ import annotations
 

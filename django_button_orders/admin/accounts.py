@@ -1,4 +1,4 @@
-"""The accounts whose key Button refused, to look at and to let go on."""
+"""The pages of paused accounts, and the button to resume one."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from django.urls import URLPattern, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.base import ReadOnlyAdmin
-from django_button_orders.admin.box import resume_buttons, safe_next_url
-from django_button_orders.admin.display import short_error
-from django_button_orders.admin.rights import may
-from django_button_orders.admin.standing import describe_pause
+from django_button_orders.admin.base import ReadOnlyMixin, safe_next_url, user_may
+from django_button_orders.admin.explain import explain_pause
+from django_button_orders.admin.formatting import shorten_error
+from django_button_orders.admin.standing import resume_buttons
 from django_button_orders.models import PausedAccount
 from django_button_orders.models.accounts import PausedAccountQuerySet
 from django_button_orders.operations import accounts
 
 
 @admin.register(PausedAccount)
-class PausedAccountAdmin(ReadOnlyAdmin):
+class PausedAccountAdmin(ReadOnlyMixin):
+    """Show the list of paused accounts and the page of each."""
+
     list_display = ["account", "paused_at", "probe_at", "short_error"]
     ordering = ["account"]
     actions = ["resume_accounts"]
 
     def has_resume_permission(self, request: HttpRequest) -> bool:
-        return may(request, "resume_pausedaccount")
+        return user_may(request, "resume_pausedaccount")
 
     @admin.display(description=_("last error"))
     def short_error(self, account: PausedAccount) -> str:
-        return short_error(account)
+        return shorten_error(account)
 
     # Resuming
 
@@ -48,20 +49,22 @@ class PausedAccountAdmin(ReadOnlyAdmin):
         return [resume, *super().get_urls()]
 
     def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        # Who may resume it need not see it here: the button is on its orders, too.
+        """Resume one account, and return to the page with the button."""
+        # The user need not be allowed to view it: the button is on its orders, too.
         if not self.has_resume_permission(request):
             raise PermissionDenied
         account = self.get_written_object(request, object_id)
         self.resume(request, [account.pk] if account else [])
-        return HttpResponseRedirect(safe_next_url(request) or self.next_page(request))
+        return HttpResponseRedirect(safe_next_url(request) or self.default_url(request))
 
-    def next_page(self, request: HttpRequest) -> str:
+    def default_url(self, request: HttpRequest) -> str:
+        """Return the URL of the list, or of the index if the user may not view it."""
         if self.has_view_permission(request):
             return self.url("changelist")
         return reverse("admin:index", current_app=self.admin_site.name)
 
     def resume(self, request: HttpRequest, pks: list[int]) -> None:
-        """Let accounts go on, log it for each, and tell the user."""
+        """Resume accounts, add a log entry for each, and show a message."""
         database = router.db_for_write(PausedAccount)
         paused = PausedAccount.objects.using(database).filter(pk__in=pks)
         with transaction.atomic(using=database):
@@ -70,18 +73,19 @@ class PausedAccountAdmin(ReadOnlyAdmin):
             )
             for account in resumed:
                 self.log_change(request, account, gettext("Resumed."))
-        self.message_user(request, *describe_resumed(resumed))
+        self.message_user(request, *resumed_message(resumed))
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         account = context["original"]
-        context["standing"] = describe_pause(account)
+        context["standing"] = explain_pause(account)
         context["buttons"] = resume_buttons(request, account, self.admin_site)
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def describe_resumed(resumed: list[PausedAccount]) -> tuple[str, int]:
+def resumed_message(resumed: list[PausedAccount]) -> tuple[str, int]:
+    """Return a message that names the resumed accounts, and its level."""
     if not resumed:
         return gettext("It is not paused any more."), messages.WARNING
     sentence = ngettext(

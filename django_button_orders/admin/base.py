@@ -1,17 +1,24 @@
-"""What the admins of our models have in common."""
+"""The base classes of our admins, their permissions, and links to host orders."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin import AdminSite
+from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import ValidationError
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connections, router, transaction
 from django.http import HttpRequest
-from django.urls import URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
+
+from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
 
 if TYPE_CHECKING:
     ModelAdminBase = admin.ModelAdmin[Any]
@@ -19,21 +26,23 @@ else:
     ModelAdminBase = admin.ModelAdmin
 
 
-class AddressedAdmin(ModelAdminBase):
-    """Knows where its pages are, on whatever site it is registered."""
+class UrlsMixin(ModelAdminBase):
+    """Build the URLs of an admin's pages, on the site where it is registered."""
 
     class Media:
         css = {"all": ["django_button_orders/admin.css"]}
 
     def url_name(self, view: str) -> str:
+        """Return the name of a view's URL, without the namespace."""
         return f"{self.opts.app_label}_{self.opts.model_name}_{view}"
 
     def url(self, view: str, *args: Any) -> str:
+        """Return the URL of a view."""
         name = f"admin:{self.url_name(view)}"
         return reverse(name, args=args, current_app=self.admin_site.name)
 
     def with_filters(self, request: HttpRequest, url: str) -> str:
-        """Keep what narrows the list down, for the way back to it."""
+        """Add the filters of the list to a URL, so that the user can return to it."""
         context: Any = {
             "preserved_filters": self.get_preserved_filters(request),
             "opts": self.opts,
@@ -42,9 +51,9 @@ class AddressedAdmin(ModelAdminBase):
 
     def get_written_object(self, request: HttpRequest, object_id: str) -> Any:
         """
-        Return a row as it is where it is written, or None.
+        Return a row from the database that is written to, or None.
 
-        What is read elsewhere may be late, and is not to be acted upon.
+        A replica may be late, so an action must not rely on it.
         """
         rows = self.get_queryset(request).using(router.db_for_write(self.model))
         try:
@@ -54,10 +63,10 @@ class AddressedAdmin(ModelAdminBase):
 
     def post_path(self, route: str, view: Any, name: str) -> URLPattern:
         """
-        Return an address that only takes a POST.
+        Return a URL pattern that accepts only POST.
 
-        No transaction is around it, whatever a project asks for: each batch of
-        orders has one of its own, and none may be open while Button takes its time.
+        The view runs outside ``ATOMIC_REQUESTS``: each batch of orders commits by
+        itself, and a call to Button must not hold a transaction open.
         """
         view = require_POST(view)
         for alias in connections:
@@ -67,8 +76,8 @@ class AddressedAdmin(ModelAdminBase):
         return pattern
 
 
-class ReadOnlyAdmin(AddressedAdmin):
-    """Rows that nobody but the app itself writes."""
+class ReadOnlyMixin(UrlsMixin):
+    """Deny users to add, change or delete rows that only the app writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -78,3 +87,118 @@ class ReadOnlyAdmin(AddressedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def find_admin(site: AdminSite, model: Any) -> Any:
+    """Return our admin of a model, or None if the site has none or the project's."""
+    try:
+        model_admin = site.get_model_admin(model)
+    except NotRegistered:
+        return None
+    return model_admin if isinstance(model_admin, UrlsMixin) else None
+
+
+def safe_next_url(request: HttpRequest) -> str:
+    """Return the page where a button was pressed, or "" if it is on another host."""
+    url = request.POST.get("next", "")
+    is_safe = url_has_allowed_host_and_scheme(
+        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return url if is_safe else ""
+
+
+# Permissions
+
+
+def user_may(request: HttpRequest, codename: str) -> bool:
+    """Return whether the user has a permission of this app."""
+    return request.user.has_perm(f"django_button_orders.{codename}")
+
+
+def may_view_bodies(request: HttpRequest) -> bool:
+    """Return whether the user may see customers and the bodies of calls."""
+    return user_may(request, "view_bodies_submission")
+
+
+# Settings: a page opens even if BUTTON_ORDERS is invalid.
+
+
+def known_accounts() -> list[str]:
+    """Return the names of the accounts, or the default one if settings are invalid."""
+    try:
+        return account_names()
+    except ImproperlyConfigured:
+        return [DEFAULT_ACCOUNT]
+
+
+def keep_bodies_days() -> int | None:
+    """Return ``KEEP_BODIES_DAYS``, or None if the settings are invalid."""
+    try:
+        return get_settings().keep_bodies_days
+    except ImproperlyConfigured:
+        return None
+
+
+# Links from our rows to the shop's own orders
+
+
+def add_host_order_urls(request: HttpRequest, site: AdminSite, items: Any) -> None:
+    """
+    Set ``host_model`` and ``host_url`` of Button orders or differences.
+
+    The URL is that of the host order's page on the site. It is None if the user may
+    not view that page. Each model costs one query.
+    """
+    # A dictionary also remembers the content types whose models are gone.
+    models: dict[Any, Any] = {}
+    by_model: dict[Any, list[Any]] = {}
+    for item in items:
+        if item.source_type_id not in models:
+            models[item.source_type_id] = item.get_source_model()
+        model = item.host_model = models[item.source_type_id]
+        item.host_url = None
+        if model is not None and site.is_registered(model):
+            by_model.setdefault(model, []).append(item)
+    for model, its_items in by_model.items():
+        seen = find_visible_keys(request, site.get_model_admin(model), its_items)
+        for item in its_items:
+            if item.source_id in seen:
+                item.host_url = host_order_url(site, model, item.source_id)
+
+
+def find_visible_keys(
+    request: HttpRequest, model_admin: Any, items: list[Any]
+) -> set[str]:
+    """Return the keys of the host orders that the user may view."""
+    key, keys = model_admin.opts.pk, set()
+    for item in items:
+        # The type of a model's key may have changed since the order was saved.
+        with suppress(ValidationError, ValueError):
+            keys.add(key.to_python(item.source_id))
+    found = model_admin.get_queryset(request).filter(pk__in=keys)
+    return {
+        str(item.pk) for item in found if model_admin.has_view_permission(request, item)
+    }
+
+
+def host_order_url(site: AdminSite, model: Any, source_id: str) -> str | None:
+    """Return the URL of a host order's page in the admin, or None without one."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+    try:
+        return reverse(name, args=[quote(source_id)], current_app=site.name)
+    except NoReverseMatch:
+        # The shop's ModelAdmin may define other URLs than Django's.
+        return None
+
+
+def host_order_link(item: Any) -> str | None:
+    """Return the name of an item's host order, as a link if its URL was added."""
+    if item.source_id is None:
+        return None
+    is_known = hasattr(item, "host_model")
+    model = item.host_model if is_known else item.get_source_model()
+    if model is None:
+        return str(item.source_id)
+    name = f"{model._meta.verbose_name} {item.source_id}"
+    url = getattr(item, "host_url", None)
+    return format_html('<a href="{}">{}</a>', url, name) if url else name

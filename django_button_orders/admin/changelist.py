@@ -1,8 +1,8 @@
 """
-Lists that cost the same however many rows there are.
+The list of Button orders: its columns, filters, search and sort order.
 
-They look for as many keys as they are ready to list, and no further; whatever they
-say of more rows than that is that there are more.
+``CappedMixin`` keeps a list fast however many rows there are: it counts and pages
+through at most ``MAX_LISTED`` of them, and filters and sorts only by indexes.
 """
 
 from __future__ import annotations
@@ -16,42 +16,69 @@ from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.base import AddressedAdmin
-from django_button_orders.admin.dates import DateFilter
-from django_button_orders.admin.sources import link_to_sources
+from django_button_orders.admin import formatting
+from django_button_orders.admin.actions import BulkActionsMixin
+from django_button_orders.admin.base import (
+    UrlsMixin,
+    add_host_order_urls,
+    host_order_link,
+    known_accounts,
+)
+from django_button_orders.admin.export import ExportMixin
+from django_button_orders.admin.filters import (
+    AccountFilter,
+    AnswerFilter,
+    CurrencyFilter,
+    DateFilter,
+    PurchaseDateFilter,
+    SourceFilter,
+    StateFilter,
+    TokenFilter,
+)
+from django_button_orders.models import ButtonOrder
+from django_button_orders.models.querysets import ButtonOrderQuerySet
 
 if TYPE_CHECKING:
     PaginatorBase = Paginator[Any]
 else:
     PaginatorBase = Paginator
 
-# What can be leafed through. Nobody reads more, and all of it can be exported.
-MOST_LISTED = 1000
+# Rows that can be paged through. Nobody reads more, and an export has all of them.
+MAX_LISTED = 1000
+# A token may be that of many orders. The search finds the newest ones.
+MAX_FOUND = 1000
 
 
 class CappedPaginator(PaginatorBase):
+    """Page through the first ``MAX_LISTED`` rows, and count no further."""
+
     @cached_property
     def found(self) -> list[int]:
+        """The keys of the rows, and one more if there are more."""
         keys: Any = self.object_list
-        return list(keys.values_list("pk", flat=True)[: MOST_LISTED + 1])
+        return list(keys.values_list("pk", flat=True)[: MAX_LISTED + 1])
 
     @cached_property
     def count(self) -> int:
-        return min(len(self.found), MOST_LISTED)
+        return min(len(self.found), MAX_LISTED)
 
     @property
     def is_capped(self) -> bool:
-        """Whether there are more rows than can be leafed through."""
-        return len(self.found) > MOST_LISTED
+        """Whether there are more rows than the paginator counts."""
+        return len(self.found) > MAX_LISTED
 
 
 class CappedChangeList(ChangeList):
-    # It knows what can be sorted by.
+    """Sort by an index, and load the rows of one page by their keys."""
+
+    # Any, because it is a CappedMixin, which has more than a ModelAdmin.
     model_admin: Any
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
-        """Return an order that an index is in, whatever was asked for."""
+        """Return a sort order that an index has, close to the one in the URL."""
         if ORDER_VAR not in self.params:
             for spec in self.filter_specs:
                 if isinstance(spec, DateFilter) and spec.is_active:
@@ -67,35 +94,36 @@ class CappedChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        # Its keys are known by now: whatever it took to find them, once is enough.
+        # The paginator has found the keys. The rows are loaded by them, so that a
+        # slow filter or search runs only once.
         keys = self.paginator.found[: self.paginator.count]
         if self.multi_page and not (self.show_all and self.can_show_all):
             start = (self.page_num - 1) * self.list_per_page
             keys = keys[start : start + self.list_per_page]
         rows = self.root_queryset.filter(pk__in=keys).defer(*self.model_admin.unlisted)
         self.result_list = rows.order_by(*self.queryset.query.order_by)
-        link_to_sources(request, self.model_admin.admin_site, self.result_list)
+        add_host_order_urls(request, self.model_admin.admin_site, self.result_list)
 
 
 def in_one_direction(names: list[str]) -> list[str]:
-    """Let the key, which comes last, run as the first one does: so does an index."""
+    """Sort by the first field and then by key in the same direction, as an index is."""
     sign = "-" if names[0].startswith("-") else ""
     if names[0].lstrip("-") == "order_id":
-        # The index of both.
+        # The index of the unique constraint begins with the account.
         return [f"{sign}account", f"{sign}order_id"]
     return [names[0], f"{sign}pk"] if names[0].lstrip("-") != "pk" else [names[0]]
 
 
-class CappedAdmin(AddressedAdmin):
+class CappedMixin(UrlsMixin):
     """
-    Shows, filters and sorts by what is in an index, and nothing else.
+    Show a list that counts, filters and sorts only as far as its indexes reach.
 
-    ``field_lookups`` are those that the filters have of fields, and ``unlisted``
-    what is large and not on the list.
+    ``field_lookups`` are the field lookups that its filters use. ``unlisted`` are
+    large fields without a column, which the list does not load.
     """
 
     paginator = CappedPaginator
-    # Counting what nobody asked for makes the list slow once there are millions.
+    # Counting all rows is slow once there are millions.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     ordering = ["-pk"]
@@ -108,14 +136,14 @@ class CappedAdmin(AddressedAdmin):
     def lookup_allowed(
         self, lookup: str, value: Any, request: HttpRequest | None = None
     ) -> bool:
-        """Allow what the filters offer: anything else would read the whole table."""
+        """Allow only the lookups of the filters: others would scan the table."""
         name = lookup.partition("__")[0]
         if name == "pk":
             return False
         try:
             self.opts.get_field(name)
         except FieldDoesNotExist:
-            # A name of a filter's own, or a mistake, which Django takes care of.
+            # Django handles the parameters of filters, and refuses mistakes.
             return True
         return lookup in self.field_lookups
 
@@ -129,5 +157,121 @@ class CappedAdmin(AddressedAdmin):
         ]
 
     def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
-        """Return what an index sorts by, or what a sort of a few rows finds."""
+        """Return the fields that an index sorts by, under these filters."""
         return set()
+
+
+class OrderListMixin(BulkActionsMixin, ExportMixin, CappedMixin):
+    """Show the list of Button orders."""
+
+    actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
+    list_display = [
+        "status_badge",
+        "order_id",
+        "amount",
+        "bought",
+        "attempts",
+        "next_attempt",
+        "last_answer",
+        "host_order",
+    ]
+    list_display_links = ["order_id"]
+    list_filter = [
+        "status",
+        StateFilter,
+        "reason",
+        AnswerFilter,
+        AccountFilter,
+        CurrencyFilter,
+        PurchaseDateFilter,
+        TokenFilter,
+        SourceFilter,
+    ]
+    field_lookups = {"status__exact", "reason__exact", "account", "currency"}
+    unlisted = ("customer", "line_items")
+    # Django shows the search field if there are any; search_orders() looks into them.
+    search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
+    search_help_text = _(
+        "A whole order ID, customer order ID, attribution token, or Button's order ID, "
+        "in the same letters."
+    )
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return [*columns, "account"] if self.has_accounts() else columns
+
+    def has_accounts(self) -> bool:
+        """Return whether the settings have more than one account."""
+        return len(known_accounts()) > 1
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        orders: Any = self.get_queryset(request)
+        return queryset.filter(pk__in=search_orders(orders, term)), False
+
+    def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
+        fields = {"order_id", "purchase_date"}
+        is_pending = params.get("status__exact") == ButtonOrder.Status.PENDING
+        return (
+            fields | {"next_attempt_at"}
+            if is_pending or params.get("state")
+            else fields
+        )
+
+    @admin.display(description=_("status"))
+    def status_badge(self, order: ButtonOrder) -> SafeString:
+        return formatting.format_status_and_reason(order)
+
+    @admin.display(description=_("total"))
+    def amount(self, order: ButtonOrder) -> str:
+        return formatting.format_total(order) or self.get_empty_value_display()
+
+    @admin.display(description=_("bought"), ordering="purchase_date")
+    def bought(self, order: ButtonOrder) -> str | None:
+        return formatting.format_moment(order.purchase_date)
+
+    @admin.display(description=_("next attempt"), ordering="next_attempt_at")
+    def next_attempt(self, order: ButtonOrder) -> str | None:
+        return formatting.format_next_attempt(order)
+
+    @admin.display(description=_("last answer"))
+    def last_answer(self, order: ButtonOrder) -> str | None:
+        return formatting.format_last_answer(order)
+
+    @admin.display(description=_("shop's order"))
+    def host_order(self, order: ButtonOrder) -> str | None:
+        return host_order_link(order)
+
+
+def search_orders(orders: ButtonOrderQuerySet, term: str) -> list[int]:
+    """
+    Return the keys of the orders with a term as an id or a token.
+
+    Each kind of id is one query on its index, because databases do not combine four
+    indexes reliably. Only exact matches are found: an index cannot find parts.
+    """
+    terms = search_terms(term)
+    accounts = orders.values_in("account", "order_id")
+    conditions = (
+        {"account__in": accounts, "order_id__in": terms},
+        {"customer_order_id__in": terms},
+        # SQLite uses the partial index only if the query repeats its condition.
+        {"btn_ref__in": terms, "btn_ref__gt": ""},
+        {"button_order_id__in": terms},
+    )
+    found: set[int] = set()
+    for condition in conditions:
+        keys = orders.filter(**condition).order_by("-pk").values_list("pk", flat=True)
+        found.update(keys[:MAX_FOUND])
+    return sorted(found)
+
+
+def search_terms(term: str) -> set[str]:
+    """Return a term, and what is between its quotes, if it has quotes as in Django."""
+    is_quoted = term[:1] == term[-1:] == '"'
+    # An empty term would match all orders without an id of that kind.
+    return {term, term[1:-1] or term} if is_quoted else {term}

@@ -1,4 +1,4 @@
-"""What comparisons have found, to look at and to search."""
+"""The pages of differences, which the comparisons have found."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.base import ReadOnlyAdmin
-from django_button_orders.admin.box import find_admin
-from django_button_orders.admin.changelist import CappedAdmin
-from django_button_orders.admin.search import spellings
-from django_button_orders.admin.sources import link_to_sources, source_link
+from django_button_orders.admin.base import (
+    ReadOnlyMixin,
+    add_host_order_urls,
+    find_admin,
+    host_order_link,
+)
+from django_button_orders.admin.changelist import CappedMixin, search_terms
 from django_button_orders.models import ButtonOrder, Difference
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
+class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
+    """Show the list of differences and the page of each."""
+
     list_display = ["order_id", "kind", "short_values", "row_link", "found_at", "fixed"]
     list_filter = ["kind", ("fixed_at", admin.EmptyFieldListFilter)]
     field_lookups = {"kind__exact", "fixed_at__isempty"}
-    # What is found again is the same row.
+    # A difference that is found again is the same row, with a later date.
     ordering = ["-found_at", "-pk"]
     search_fields = ["order_id"]
     search_help_text = _("A whole order ID, in the same letters.")
@@ -44,7 +48,7 @@ class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Difference]:
-        """Return differences with the keys of rows that the user may look at."""
+        """Add the keys of the Button orders, if the user may view those."""
         differences: QuerySet[Difference] = super().get_queryset(request)
         orders = find_admin(self.admin_site, ButtonOrder)
         if orders is None or not orders.has_view_permission(request):
@@ -57,14 +61,14 @@ class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
     def get_object(self, request: HttpRequest, *args: Any) -> Difference | None:
         found: Difference | None = super().get_object(request, *args)
         if found is not None:
-            link_to_sources(request, self.admin_site, [found])
+            add_host_order_urls(request, self.admin_site, [found])
         return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
         term = search_term.strip()
-        found = queryset.filter(order_id__in=spellings(term)) if term else queryset
+        found = queryset.filter(order_id__in=search_terms(term)) if term else queryset
         return found, False
 
     def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
@@ -82,7 +86,7 @@ class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
     @admin.display(description=_("values: here, and there"))
     def all_values(self, difference: Difference) -> str:
         lines = [
-            (name, as_text(ours), as_text(theirs))
+            (name, format_value(ours), format_value(theirs))
             for name, (ours, theirs) in difference.values.items()
         ]
         return (
@@ -100,8 +104,9 @@ class DifferenceAdmin(ReadOnlyAdmin, CappedAdmin):
 
     @admin.display(description=_("shop's order"))
     def host_order(self, difference: Difference) -> str:
-        return source_link(difference) or self.get_empty_value_display()
+        return host_order_link(difference) or self.get_empty_value_display()
 
 
-def as_text(value: Any) -> Any:
+def format_value(value: Any) -> Any:
+    """Return a value as a text, which says so if there is none."""
     return _("nothing") if value is None else str(value)

@@ -1,4 +1,4 @@
-"""The list as CSV."""
+"""Export the list as CSV: the orders that match its filters, or the selected ones."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from django_button_orders.admin.base import AddressedAdmin
-from django_button_orders.admin.display import short_error
+from django_button_orders.admin.base import UrlsMixin
+from django_button_orders.admin.formatting import shorten_error
 from django_button_orders.admin.pages import in_pages
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.report.money import in_major_units
 
-# Documented in docs/admin.rst. What the list shows, and when: nothing of a customer.
+# docs/admin.rst documents them. None is about a customer, because the permission to
+# view the list is enough to export it.
 COLUMNS = (
     "account",
     "order_id",
@@ -50,19 +51,20 @@ COLUMNS = (
     "created_at",
 )
 FIELDS = ["source_type_id" if name == "source" else name for name in COLUMNS]
-# What makes a spreadsheet take a text for a formula, wide letters included. Also in
-# the middle, where those that expect semicolons between cells would cut it.
+# Spreadsheets take a cell for a formula if it begins with one of these characters,
+# some of which are full-width. A spreadsheet that expects semicolons between cells
+# begins a new cell in the middle of a text.
 FORMULA = re.compile(r"(^|[;\t\r\n])(?= *[=+@\-\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
-class ExportAdmin(AddressedAdmin):
-    """Whoever may view the list may have it as CSV."""
+class ExportMixin(UrlsMixin):
+    """Add the export of the list, which needs the permission to view it."""
 
     @admin.action(description=_("Export selected orders as CSV"), permissions=["view"])
     def export_orders(
         self, request: HttpRequest, queryset: ButtonOrderQuerySet
     ) -> HttpResponseBase:
-        return export(queryset)
+        return csv_response(queryset)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))
@@ -70,43 +72,44 @@ class ExportAdmin(AddressedAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Export what the list would show, with the same filters and search."""
+        """Export the orders that match the filters and the search in the URL."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
             changelist = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{self.url('changelist')}?e=1")
-        return export(changelist.queryset)
+        return csv_response(changelist.queryset)
 
 
-def export(orders: Any) -> StreamingHttpResponse:
+def csv_response(orders: Any) -> StreamingHttpResponse:
+    """Return orders as a CSV file that is written while it is sent."""
     content_type = "text/csv; charset=utf-8"
-    response = StreamingHttpResponse(lines(orders), content_type=content_type)
+    response = StreamingHttpResponse(write_pages(orders), content_type=content_type)
     name = f"button-orders-{timezone.now():%Y-%m-%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def lines(orders: Any) -> Iterator[str]:
-    """Yield the text a page at a time: few large writes are faster than many."""
+def write_pages(orders: Any) -> Iterator[str]:
+    """Yield the text of the file page by page: few large writes are faster."""
     writer = csv.writer(Echo())
     yield writer.writerow(COLUMNS)
     labels = Labels(orders.db)
-    # Tuples, because of a million instances the making takes longer than the rest.
+    # Named tuples, because to create a million instances would take most of the time.
     for page in in_pages(orders.values_list("pk", *FIELDS, named=True)):
-        yield "".join(writer.writerow(cells(row, labels)) for row in page)
+        yield "".join(writer.writerow(make_cells(row, labels)) for row in page)
 
 
 class Echo:
-    """A file that hands back what is written to it."""
+    """A file whose ``write()`` returns the text, so that ``writerow()`` does, too."""
 
     def write(self, text: str) -> str:
         return text
 
 
 class Labels(dict[Any, str]):
-    """The labels of the shop's models, each looked up once."""
+    """The labels of the shop's models by content type, each looked up once."""
 
     def __init__(self, using: str) -> None:
         super().__init__()
@@ -120,16 +123,17 @@ class Labels(dict[Any, str]):
         return self[source_type_id]
 
 
-def cells(row: Any, labels: Labels) -> list[Any]:
+def make_cells(row: Any, labels: Labels) -> list[Any]:
+    """Return the cells of an order in the order of ``COLUMNS``."""
     values = row._asdict()
     values["source_type_id"] = labels[row.source_type_id]
     values["total"] = in_major_units(row.total, row.currency)
-    values["last_error"] = short_error(row)
-    return [as_cell(values[name]) for name in FIELDS]
+    values["last_error"] = shorten_error(row)
+    return [format_cell(values[name]) for name in FIELDS]
 
 
-def as_cell(value: Any) -> Any:
-    """Return a value as it is written: texts are harmless, and numbers are numbers."""
+def format_cell(value: Any) -> Any:
+    """Return a value as the file has it: a text that is no formula, or a number."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, str):

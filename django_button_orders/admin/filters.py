@@ -1,30 +1,35 @@
 """
-Filters of the list.
+The filters of the list of Button orders.
 
-None reads the whole table: what they offer is known, or found with a few steps in
-an index, and what they narrow is in one, or is what most rows are like.
+No filter scans the table. The choices are fixed or found by a few steps in an index,
+and each condition has an index or matches most rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_date
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.configured import known_accounts
+from django_button_orders.admin.base import known_accounts
 from django_button_orders.models import TOKEN_IS_KNOWN, ButtonOrder, content_types
 from django_button_orders.outbox.adapters import registered
 
 Status = ButtonOrder.Status
 
-# An index has each of them, and none has "all but one".
+# An index finds each of these statuses, but cannot find "all but one".
 UNREPORTED = [status for status in Status if status != Status.REPORTED]
-# Where a pending order stands, by the names of the methods that find them.
+# The states of pending orders, by the names of the queryset methods that find them.
 STATES = {
     "due": _("Due now"),
     "waiting": _("Waiting to retry"),
@@ -36,17 +41,18 @@ ANSWERS = {
     "3xx": (_("3xx: redirected"), Q(last_status_code__range=(300, 399))),
     "4xx": (_("4xx: refused"), Q(last_status_code__range=(400, 499))),
     "5xx": (_("5xx: failed at Button"), Q(last_status_code__range=(500, 599))),
-    # Not of reported rows: what they wait for has come, and they are most of all.
+    # Reported rows are left out: they are the most, and no answer is expected.
     "none": (
         _("No answer"),
         Q(last_status_code__isnull=True) & Q(status__in=UNREPORTED),
     ),
 }
 DIRECT = "direct"
-# No code of a currency.
+# No currency has this code.
 UNKNOWN = "unknown"
 
-# A part for each index: rows that were only just saved are in that of the dates.
+# One part for each index that has such rows: a row that was only just saved has no
+# purchase date yet, and the index of dates finds it by that.
 HAS_NO_CURRENCY = (
     Q(currency="")
     | Q(currency__isnull=True, purchase_date__isnull=False)
@@ -55,7 +61,7 @@ HAS_NO_CURRENCY = (
 
 
 class LookupFilter(admin.SimpleListFilter):
-    """A choice of a few. What cannot be chosen matches nothing."""
+    """Filter by one of a few choices. Any other value matches nothing."""
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
@@ -66,11 +72,12 @@ class LookupFilter(admin.SimpleListFilter):
         return self.narrow(queryset, value)
 
     def narrow(self, queryset: Any, value: str) -> Any:
+        """Return the orders that a choice matches."""
         raise NotImplementedError
 
 
 class StateFilter(LookupFilter):
-    """Where a pending order stands."""
+    """Filter pending orders by their state: due, waiting, in flight or stuck."""
 
     title = _("state")
     parameter_name = "state"
@@ -83,7 +90,7 @@ class StateFilter(LookupFilter):
 
 
 class AccountFilter(admin.SimpleListFilter):
-    """Shown only if there is more than one account, or one is asked for."""
+    """Filter by account. It is shown if there are several, or the URL has one."""
 
     title = _("account")
     parameter_name = "account"
@@ -96,13 +103,13 @@ class AccountFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         account = self.value()
         if account and "\0" in account:
-            # PostgreSQL does not even compare with it.
+            # PostgreSQL raises an error for a text with a null character.
             return queryset.none()
         return queryset.filter(account=account) if account else queryset
 
 
 class CurrencyFilter(LookupFilter):
-    """Shown only if there is more than one currency, or one is asked for."""
+    """Filter by currency. It is shown if there are several, or the URL has one."""
 
     title = _("currency")
     parameter_name = "currency"
@@ -121,7 +128,7 @@ class CurrencyFilter(LookupFilter):
 
 
 class AnswerFilter(LookupFilter):
-    """The class of the HTTP status that Button answered with last."""
+    """Filter by the class of the HTTP status of Button's last answer."""
 
     title = _("last answer")
     parameter_name = "answer"
@@ -134,6 +141,8 @@ class AnswerFilter(LookupFilter):
 
 
 class TokenFilter(LookupFilter):
+    """Filter orders with or without an attribution token."""
+
     title = _("attribution token")
     parameter_name = "token"
 
@@ -143,17 +152,18 @@ class TokenFilter(LookupFilter):
     def narrow(self, queryset: Any, value: str) -> Any:
         if value == "yes":
             return queryset.filter(btn_ref__gt="")
-        # An order that no worker has looked at may have one. This says so just as
-        # the index does, so that PostgreSQL need not look into the rows.
+        # An order that no worker has processed may have a token. The condition is
+        # that of the index, so that PostgreSQL need not read the rows.
         known = queryset.filter(TOKEN_IS_KNOWN)
-        return known.filter(is_without_token(queryset.db))
+        return known.filter(token_is_missing(queryset.db))
 
 
-def is_without_token(using: str) -> Q:
+def token_is_missing(using: str) -> Q:
     """
-    Return the condition for it, without NULL where no order has that for a token.
+    Return the condition for orders without a token.
 
-    The index has one value in the order of the list, and two of them not.
+    It includes NULL only if some order has that. The index has one value in the sort
+    order of the list, but not two values together.
     """
     is_empty, is_null = Q(btn_ref=""), Q(btn_ref__isnull=True)
     nulls = ButtonOrder.objects.using(using).filter(TOKEN_IS_KNOWN, is_null)
@@ -161,7 +171,7 @@ def is_without_token(using: str) -> Q:
 
 
 class SourceFilter(LookupFilter):
-    """Shown only if there are orders of the shop's own models."""
+    """Filter by the shop's model. It is shown if any model has an adapter."""
 
     title = _("source")
     parameter_name = "source"
@@ -185,3 +195,112 @@ class SourceFilter(LookupFilter):
             if adapter.model._meta.label_lower == value
         )
         return queryset.filter(source_type_id=kinds.get_for_model(model).pk)
+
+
+# The quick choices, each with the number of days before today that it begins.
+RANGES = ((_("Today"), 0), (_("Past 7 days"), 6), (_("Past 30 days"), 29))
+
+
+class DateFilter(admin.ListFilter):
+    """
+    Filter by the first and the last day of a date that has an index.
+
+    The list is then also sorted by that date, so that one walk along the index finds
+    the rows, however old they are.
+    """
+
+    template = "admin/django_button_orders/date_filter.html"
+    field_name: str
+    parameter_name: str
+
+    def __init__(
+        self, request: HttpRequest, params: Any, model: Any, model_admin: Any
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.first, self.last = (self.pop_day(params, name) for name in self.names())
+        self.others: list[tuple[str, Any]] = []
+
+    def pop_day(self, params: Any, name: str) -> date | None:
+        """Remove a day from the parameters and return it, or None without one."""
+        text = params.pop(name, [""])[-1]
+        if not text:
+            return None
+        try:
+            day = parse_date(text)
+        except ValueError:
+            day = None
+        # The day after it, and its start in UTC, must be dates that Python has.
+        if day is None or not 1 < day.year < 9999:
+            raise IncorrectLookupParameters
+        self.used_parameters[name] = text
+        return day
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self.used_parameters)
+
+    def has_output(self) -> bool:
+        return True
+
+    def names(self) -> list[str]:
+        """Return the names of the parameters for the first and the last day."""
+        return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
+
+    def expected_parameters(self) -> list[str | None]:
+        return [*self.names()]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.first is not None:
+            start = start_of(self.first)
+            queryset = queryset.filter(**{f"{self.field_name}__gte": start})
+        if self.last is not None:
+            end = start_of(self.last + timedelta(days=1))
+            queryset = queryset.filter(**{f"{self.field_name}__lt": end})
+        return queryset
+
+    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+        names = self.names()
+        self.others = other_parameters(changelist, names)
+        yield {
+            "selected": not self.is_active,
+            "query_string": changelist.get_query_string(remove=names),
+            "display": _("Any date"),
+        }
+        for label, days in RANGES:
+            first = today() - timedelta(days=days)
+            query = {names[0]: first.isoformat(), names[1]: None}
+            yield {
+                "selected": (self.first, self.last) == (first, None),
+                "query_string": changelist.get_query_string(query),
+                "display": label,
+            }
+
+
+def today() -> date:
+    """Return today's date in the current time zone."""
+    now = timezone.now()
+    return (timezone.localtime(now) if timezone.is_aware(now) else now).date()
+
+
+def start_of(day: date) -> datetime:
+    """Return the moment when a day begins in the current time zone."""
+    start = datetime.combine(day, time.min)
+    return timezone.make_aware(start) if settings.USE_TZ else start
+
+
+def other_parameters(changelist: Any, names: list[str]) -> list[tuple[str, str]]:
+    """Return the list's other filters, which the form has as hidden fields."""
+    return [
+        (name, value)
+        for name, values in changelist.filter_params.items()
+        if name not in names
+        for value in values
+    ]
+
+
+class PurchaseDateFilter(DateFilter):
+    """Filter by the purchase date."""
+
+    title = _("purchase date")
+    field_name = "purchase_date"
+    parameter_name = "bought"

@@ -1,4 +1,4 @@
-"""What was sent about an order, and what came back."""
+"""The history on the page of an order: the calls made, page by page."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from django.db import router
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_button_orders.admin.configured import keep_bodies_days
-from django_button_orders.admin.display import pretty
+from django_button_orders.admin.base import keep_bodies_days
+from django_button_orders.admin.formatting import format_body
 from django_button_orders.models import ButtonOrder, Submission
 
 MAX_SUBMISSIONS = 50
-# The page of the history, as a parameter of the address.
+# The URL parameter that has the number of the page.
 PAGE = "submissions"
 
 
-def history(
+def history_context(
     request: HttpRequest, order: ButtonOrder, *, with_bodies: bool
 ) -> dict[str, Any]:
     """
-    Return a page of an order's submissions, the latest ones first.
+    Return the context of one page of an order's submissions, the latest first.
 
-    They are not counted: only whether there are older ones is found out.
+    The query reads one submission more than the page shows, instead of counting them.
     """
     page = page_number(request)
     start = page * MAX_SUBMISSIONS
@@ -36,7 +36,7 @@ def history(
     latest = submissions.order_by("-started_at", "-pk")
     found = list(latest[start : start + MAX_SUBMISSIONS + 1])
     shown = found[:MAX_SUBMISSIONS]
-    users = users_of(shown)
+    users = find_users(shown)
     return {
         "may_view_bodies": with_bodies,
         "keep_bodies_days": keep_bodies_days(),
@@ -44,7 +44,7 @@ def history(
             {
                 "facts": submission,
                 "user": users.get(submission.user_id),
-                **(bodies_of(submission) if with_bodies else {}),
+                **(bodies_context(submission) if with_bodies else {}),
             }
             for submission in shown
         ],
@@ -54,8 +54,9 @@ def history(
 
 
 def page_number(request: HttpRequest) -> int:
+    """Return the number of the page in the URL, or 0."""
     text = request.GET.get(PAGE, "")
-    # Not so far that a database could not count to it.
+    # With more digits, the offset could exceed a database's integers.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
 
 
@@ -63,8 +64,8 @@ def page_url(page: int) -> str:
     return f"?{PAGE}={page}#button-order-submissions"
 
 
-def users_of(submissions: Iterable[Submission]) -> dict[Any, Any]:
-    """Return who made submissions: they may live in another database."""
+def find_users(submissions: Iterable[Submission]) -> dict[Any, Any]:
+    """Return the users of submissions by key. They may be in another database."""
     keys = {item.user_id for item in submissions if item.user_id is not None}
     if not keys:
         return {}
@@ -75,20 +76,21 @@ def users_of(submissions: Iterable[Submission]) -> dict[Any, Any]:
     return found
 
 
-def bodies_of(submission: Submission) -> dict[str, Any]:
+def bodies_context(submission: Submission) -> dict[str, Any]:
+    """Return the bodies of a call, and whether they were pruned."""
     return {
-        "request": pretty(submission.request_body),
-        "response": pretty(submission.response_body),
+        "request": format_body(submission.request_body),
+        "response": format_body(submission.response_body),
         "is_pruned": is_pruned(submission),
     }
 
 
 def is_pruned(submission: Submission) -> bool:
     """
-    Return whether there were bodies, as far as can be told.
+    Return whether a submission has probably lost its bodies to retention.
 
-    A question, a cancellation and some answers have none; what is not kept any
-    more is taken for pruned.
+    A GET, a DELETE and some answers have no body. A submission without bodies counts
+    as pruned if it was a POST, or if it is older than ``KEEP_BODIES_DAYS``.
     """
     if submission.request_body or submission.response_body:
         return False

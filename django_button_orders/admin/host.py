@@ -1,4 +1,9 @@
-"""The box on the page of the shop's own order: how its report stands."""
+"""
+The box on the page of the shop's own order, with its reports and their buttons.
+
+``ButtonOrderAdminMixin`` adds the box to a ``ModelAdmin``. The template tag
+``button_order_box`` shows the same box elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +20,15 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from django_button_orders.admin.box import find_admin, standing_context
-from django_button_orders.admin.display import badge
-from django_button_orders.admin.reports import find_reports
-from django_button_orders.admin.rights import may
-from django_button_orders.models import ButtonOrder
-from django_button_orders.outbox.savepoints import savepoint
-from django_button_orders.report.privacy import describe_for_log
+from django_button_orders.admin.base import find_admin, user_may
+from django_button_orders.admin.formatting import format_status
+from django_button_orders.admin.standing import standing_context
+from django_button_orders.models import ButtonOrder, content_types
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.outbox.adapters import find_adapter
+from django_button_orders.outbox.identity import RowKey
+from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
+from django_button_orders.report.privacy import describe_exception, describe_for_log
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -33,16 +40,18 @@ else:
 logger = logging.getLogger(__name__)
 
 PAGE = "admin/django_button_orders/host/change_form.html"
+# An order has one report, unless its account or its id has changed.
+MAX_REPORTS = 20
 
 
 class ButtonOrderAdminMixin(ModelAdminBase):
-    """Puts the box on the pages of a ``ModelAdmin``, above the form."""
+    """Show the box on the change pages of a ``ModelAdmin``, above the form."""
 
     def render_change_form(self, *args: Any, **kwargs: Any) -> Any:
         """
-        Wrap whatever template the page has in one that adds the box.
+        Render the page by a template that extends the page's own and adds the box.
 
-        So there may be a ``change_form_template``, or one found by its name.
+        So the ``ModelAdmin`` may have a ``change_form_template``, or any other.
         """
         response = super().render_change_form(*args, **kwargs)
         if not isinstance(response, SimpleTemplateResponse) or response.is_rendered:
@@ -63,18 +72,18 @@ def box_context(
     request: HttpRequest, host_order: Model, site: AdminSite | None = None
 ) -> dict[str, Any]:
     """
-    Return what the box has to say to a user: nothing to one who may not see it.
+    Return the context of the box. It is empty if the user may not see the box.
 
-    ``site`` is the one that the page belongs to, where that is known. An error of
-    the database's is none of the page's, which shows the shop's order.
+    ``site`` is the admin site of the page, if that is known. A database error becomes
+    a sentence in the box, so that the page of the shop's order still opens.
     """
     site = site or site_of(request)
-    if not may_see(request, site):
+    if not may_see_box(request, site):
         return {}
     using = router.db_for_write(type(host_order), instance=host_order)
     try:
         with savepoint(using):
-            return describe_reports(request, site, host_order, using=using)
+            return reports_context(request, site, host_order, using=using)
     except DatabaseError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "The report of an order cannot be shown: %s", describe_for_log(exc)
@@ -82,55 +91,60 @@ def box_context(
         return {"why": _("How its report stands cannot be read now.")}
 
 
-def describe_reports(
+def reports_context(
     request: HttpRequest, site: AdminSite, host_order: Model, *, using: str
 ) -> dict[str, Any]:
-    """Describe the latest report of an order, and name the others it has."""
+    """Return the context for an order's latest report, and links to the others."""
     reports, why = find_reports(host_order, using=using)
     if not reports:
         return {"why": why}
     latest, *others = reports
     if not has_pages(site):
         return {
-            "badge": badge(latest),
+            "badge": format_status(latest),
             "why": _("This admin site has no page for it: register ButtonOrder there."),
         }
     next_url = request.get_full_path()
     context = standing_context(request, latest, site, next_url=next_url)
     if latest.write_db != router.db_for_write(ButtonOrder):
-        # The pages and buttons of the admin would be those of another row.
+        # The admin reads another database, where this key is that of another row.
         return {**context, "buttons": [], "elsewhere": latest.write_db}
     return {
         **context,
-        "page_url": page_url(site, latest),
+        "page_url": report_url(site, latest),
         "others": [
-            {"order": order, "badge": badge(order), "page_url": page_url(site, order)}
+            {
+                "order": order,
+                "badge": format_status(order),
+                "page_url": report_url(site, order),
+            }
             for order in others
         ],
     }
 
 
 def site_of(request: HttpRequest) -> AdminSite:
-    """Return the site that a page belongs to, or the default one outside them."""
+    """Return the admin site of a page, or the default site for other pages."""
     name = getattr(request, "current_app", None)
     return next((site for site in all_sites if site.name == name), default_site)
 
 
-def may_see(request: HttpRequest, site: AdminSite) -> bool:
+def may_see_box(request: HttpRequest, site: AdminSite) -> bool:
+    """Return whether the user may view Button orders, and is staff on the site."""
     if not site.has_permission(request):
         return False
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None:
-        return may(request, "view_buttonorder")
+        return user_may(request, "view_buttonorder")
     return bool(model_admin.has_view_permission(request))
 
 
 def has_pages(site: AdminSite) -> bool:
-    """Return whether Button orders have our pages there, and those have addresses."""
+    """Return whether the site has our pages of Button orders, with URLs."""
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None:
         return False
-    # Another site of the same name may have the addresses, but not this page.
+    # Another site with the same name may have URLs, but not that of Retry.
     name = f"{site.name}:{model_admin.url_name('retry')}"
     try:
         reverse(name, args=[0])
@@ -139,9 +153,67 @@ def has_pages(site: AdminSite) -> bool:
     return True
 
 
-def page_url(site: AdminSite, order: ButtonOrder) -> str:
+def report_url(site: AdminSite, order: ButtonOrder) -> str:
+    """Return the URL of a Button order's page on a site."""
     return reverse(
         "admin:django_button_orders_buttonorder_change",
         args=[order.pk],
         current_app=site.name,
     )
+
+
+def find_reports(host_order: Model, *, using: str) -> tuple[list[ButtonOrder], str]:
+    """Return an order's Button orders, the latest first, or why there is none."""
+    rows = ButtonOrder.objects.using(using).order_by("-pk")
+    found = list(filter_by_host_order(rows, host_order)[:MAX_REPORTS])
+    return (found, "") if found else find_by_order_id(rows, host_order)
+
+
+def filter_by_host_order(
+    rows: ButtonOrderQuerySet, host_order: Model
+) -> ButtonOrderQuerySet:
+    """Return the rows that name an order as their host order."""
+    adapter = find_adapter(type(host_order))
+    model = type(host_order) if adapter is None else adapter.model
+    kind = content_types(rows.db).get_for_model(model)
+    return rows.filter(source_type=kind.pk, source_id=str(host_order.pk))
+
+
+def find_by_order_id(
+    rows: ButtonOrderQuerySet, host_order: Model
+) -> tuple[list[ButtonOrder], str]:
+    """
+    Return the row that the next save would mark, or why there is none.
+
+    The shop may have reported the order directly, before it had an adapter.
+    """
+    adapter = find_adapter(type(host_order))
+    if adapter is None:
+        return [], _(
+            "Orders of this kind are not reported to Button: no adapter is "
+            "registered for %(model)s."
+        ) % {"model": host_order._meta.label}
+    identity = RowKey(adapter, host_order)
+    try:
+        with LazySavepoint(rows.db):
+            identity.find()
+    except Exception as exc:  # noqa: BLE001 - an adapter must not break this page
+        return [], _("It cannot be reported: %(error)s") % {
+            "error": describe_exception(exc, identity.asking)
+        }
+    found = rows.filter(account=identity.account, order_id=identity.order_id)
+    return list(found), explain_missing(identity)
+
+
+def explain_missing(identity: RowKey) -> str:
+    """Return why an order without an error has no row."""
+    if identity.is_reportable:
+        return _(
+            "Button does not know this order: it was saved before orders were "
+            "reported, or in a way that sends no signal. Save it, or run "
+            "button_orders_backfill."
+        )
+    return _(
+        "This order is not reported: %(adapter)s says that it is not reportable, or "
+        "not yet. Once it is, saving it reports it."
+    ) % {"adapter": identity.adapter.name}

@@ -1,32 +1,48 @@
-"""The page of an order. The list of them is in listing.py."""
+"""
+The page of a Button order, and the form to add or change one.
+
+The page consists of the box (``standing``), the fields below, the next call
+(``preview``), Button's view (``ask``) and the calls made so far (``history``).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin import display
-from django_button_orders.admin.asking import AskingAdmin, view_of_button
-from django_button_orders.admin.box import standing_context
-from django_button_orders.admin.configured import known_accounts
-from django_button_orders.admin.forms import ButtonOrderForm, PrettyJSONField
-from django_button_orders.admin.history import history
-from django_button_orders.admin.listing import ListingAdmin
-from django_button_orders.admin.panel import PanelAdmin
+from django_button_orders.admin.ask import AskMixin, button_view
+from django_button_orders.admin.base import (
+    add_host_order_urls,
+    host_order_link,
+    known_accounts,
+    may_view_bodies,
+)
+from django_button_orders.admin.changelist import OrderListMixin
+from django_button_orders.admin.formatting import format_json_field
+from django_button_orders.admin.history import history_context
+from django_button_orders.admin.panel import PanelMixin
 from django_button_orders.admin.preview import preview
-from django_button_orders.admin.rights import may_view_bodies
-from django_button_orders.admin.sources import link_to_sources, source_link
+from django_button_orders.admin.standing import standing_context
+from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
 from django_button_orders.models.fields import StrictJSONField
 from django_button_orders.report.validation import CHANNELS
 
+if TYPE_CHECKING:
+    ModelFormBase = forms.ModelForm[ButtonOrder]
+else:
+    ModelFormBase = forms.ModelForm
+
+REQUIRED_FIELDS = ("total", "currency", "purchase_date")
 READ_ONLY_PAYLOAD = (
     "amount",
     "purchase_date",
@@ -62,8 +78,67 @@ REPORTING = _("Reporting")
 INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]})
 
 
+class JSONDecoder(json.JSONDecoder):
+    """Raise ``JSONDecodeError`` also if JSON is too deep or has too long a number."""
+
+    def decode(self, text: str, *args: Any) -> Any:
+        try:
+            return super().decode(text, *args)
+        except (ValueError, RecursionError) as exc:
+            raise json.JSONDecodeError(type(exc).__name__, text, 0) from exc
+
+
+class PrettyJSONField(forms.JSONField):
+    """Show JSON indented, and an empty field for null."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "decoder": JSONDecoder})
+
+    def prepare_value(self, value: Any) -> Any:
+        if value is None:
+            return ""
+        if isinstance(value, forms.fields.InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+class ButtonOrderForm(ModelFormBase):
+    """Add or change an order that the shop reports without a model."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The model allows null, because a host order's row has no report at first.
+        for name in self.fields.keys() & REQUIRED_FIELDS:
+            self.fields[name].required = True
+
+    def clean_account(self) -> str:
+        return self.cleaned_data["account"] or DEFAULT_ACCOUNT
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """
+        Show the model's errors at their fields.
+
+        A field that the form refused shows only the form's error, because the model
+        got no value for it. Errors of fields that are not in the form are shown
+        above all fields.
+        """
+        if not isinstance(error, ValidationError) or not hasattr(error, "error_dict"):
+            super().add_error(field, error)
+            return
+        for name, errors in error.error_dict.items():
+            if name in self.fields and name not in self.errors:
+                super().add_error(name, ValidationError(errors))
+            elif name == NON_FIELD_ERRORS:
+                super().add_error(None, ValidationError(errors))
+            elif name not in self.fields:
+                messages = ValidationError(errors).messages
+                super().add_error(None, f"{name}: {' '.join(messages)}")
+
+
 @admin.register(ButtonOrder)
-class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
+class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
+    """Show the list of Button orders and the page of each."""
+
     form = ButtonOrderForm
     formfield_overrides = {
         StrictJSONField: {"form_class": PrettyJSONField, "widget": AdminTextareaWidget}
@@ -78,10 +153,10 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
         self, request: HttpRequest, obj: ButtonOrder | None = None
     ) -> bool:
         """
-        Return whether the payload can be edited.
+        Allow to edit only the payload that a worker would send.
 
-        The worker overwrites that of a shop's order, and never looks at that
-        of an order which is to be cancelled.
+        A worker overwrites the payload of a host order, and ignores that of an order
+        to be cancelled.
         """
         if obj is not None and not is_editable(obj):
             return False
@@ -90,7 +165,7 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     def has_delete_permission(
         self, request: HttpRequest, obj: ButtonOrder | None = None
     ) -> bool:
-        # A row proves what was reported.
+        # The row is the record of what was reported.
         return False
 
     # The page of one order
@@ -100,7 +175,7 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     ) -> Any:
         if obj is None:
             return [(None, {"fields": ("account", "order_id", *PAYLOAD_FIELDS)})]
-        payload = self.shown_payload(request, obj)
+        payload = self.payload_fields(request, obj)
         identity = ("account", "order_id") if self.has_accounts() else ("order_id",)
         return [
             (None, {"fields": (*identity, *payload)}),
@@ -113,13 +188,13 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     ) -> Any:
         if obj is None:
             return ()
-        payload = self.shown_payload(request, obj)
+        payload = self.payload_fields(request, obj)
         if self.has_change_permission(request, obj):
             payload = [name for name in payload if name not in PAYLOAD_FIELDS]
         return ("account", "order_id", *payload, *OUTBOX_FIELDS, *INTERNAL_FIELDS)
 
-    def shown_payload(self, request: HttpRequest, order: ButtonOrder) -> list[str]:
-        """Return the fields of what Button should know, as a user may see them."""
+    def payload_fields(self, request: HttpRequest, order: ButtonOrder) -> list[str]:
+        """Return the names of the payload's fields that the user may see."""
         is_form = self.has_change_permission(request, order)
         names = PAYLOAD_FIELDS if is_form else READ_ONLY_PAYLOAD
         if may_view_bodies(request):
@@ -141,7 +216,7 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
 
     @admin.display(description=_("customer"))
     def pretty_customer(self, order: ButtonOrder) -> str:
-        return display.preformatted(order.customer) or self.get_empty_value_display()
+        return format_json_field(order.customer) or self.get_empty_value_display()
 
     @admin.display(description=_("customer"))
     def hidden_customer(self, order: ButtonOrder) -> str:
@@ -149,13 +224,13 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
 
     @admin.display(description=_("line items"))
     def pretty_line_items(self, order: ButtonOrder) -> str:
-        return display.preformatted(order.line_items) or self.get_empty_value_display()
+        return format_json_field(order.line_items) or self.get_empty_value_display()
 
     def save_model(
         self, request: HttpRequest, obj: ButtonOrder, form: Any, change: bool
     ) -> None:
         if change:
-            # The rest may have changed since it was loaded.
+            # Other fields may have changed since the page was loaded.
             obj.save(update_fields=form.changed_data)
         else:
             obj.save()
@@ -165,27 +240,26 @@ class ButtonOrderAdmin(PanelAdmin, AskingAdmin, ListingAdmin):
     ) -> HttpResponse:
         order = context["original"]
         if order is not None:
-            link_to_sources(request, self.admin_site, [order])
+            add_host_order_urls(request, self.admin_site, [order])
             context.update(
-                source=source_link(order),
+                source=host_order_link(order),
                 **standing_context(request, order, self.admin_site),
-                **self.exchange_context(request, order),
+                **self.calls_context(request, order),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def exchange_context(
-        self, request: HttpRequest, order: ButtonOrder
-    ) -> dict[str, Any]:
-        """Return what was sent, what would be, and what Button says it has."""
+    def calls_context(self, request: HttpRequest, order: ButtonOrder) -> dict[str, Any]:
+        """Return the next call, Button's view and the history, as the user may see."""
         if not may_view_bodies(request):
-            return history(request, order, with_bodies=False)
+            return history_context(request, order, with_bodies=False)
         planned = preview(order)
         return {
             "preview": planned,
-            "view_of_button": view_of_button(order, planned),
-            **history(request, order, with_bodies=True),
+            "view_of_button": button_view(order, planned),
+            **history_context(request, order, with_bodies=True),
         }
 
 
 def is_editable(order: ButtonOrder) -> bool:
+    """Return whether a worker sends the order's payload as it is on the row."""
     return order.is_direct and order.cancel_requested_at is None

@@ -1,10 +1,15 @@
-"""The panel above the list: whether everything is reported, and if not, why."""
+"""
+The panel above the list: sentences, alerts, paused accounts, figures and a chart.
+
+All numbers come from ``monitoring``. The chart has the calls of the last 24 hours, and
+the template draws it as SVG.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,21 +18,16 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from django_button_orders.admin import display
-from django_button_orders.admin.base import AddressedAdmin
-from django_button_orders.admin.box import resume_buttons
-from django_button_orders.admin.chart import draw
+from django_button_orders.admin import formatting
+from django_button_orders.admin.base import UrlsMixin
+from django_button_orders.admin.explain import explain_pause
 from django_button_orders.admin.filters import STATES, UNKNOWN
-from django_button_orders.admin.moments import ago_by, due_for
-from django_button_orders.admin.standing import describe_pause
-from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.admin.formatting import format_age, format_due
+from django_button_orders.admin.standing import resume_buttons
+from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.monitoring.alerts import find_alerts
-from django_button_orders.monitoring.calls import Period
-from django_button_orders.monitoring.current import (
-    DAY_HOURS,
-    OldestDue,
-    find_statistics,
-)
+from django_button_orders.monitoring.calls import Durations, Period
+from django_button_orders.monitoring.current import DAY_HOURS, OldestDue, find_statistics
 from django_button_orders.monitoring.orders import Orders
 
 Status = ButtonOrder.Status
@@ -54,21 +54,34 @@ UNKNOWN_AMOUNT = ngettext_lazy(
     "count",
 )
 
+# The chart's size in the units of its drawing, which the page scales.
+WIDTH = 480
+HEIGHT = 100
+GAP = 4
+# The least height of a block, so that one failed call among many can be seen.
+MIN_HEIGHT = 2
 
-class PanelAdmin(AddressedAdmin):
+Outcome = Submission.Outcome
+# The blocks of a bar from bottom to top: failed calls stand out at the top.
+STACK = (Outcome.SUCCEEDED, Outcome.WILL_RETRY, Outcome.FAILED)
+
+
+class PanelMixin(UrlsMixin):
+    """Show the panel above the list."""
+
     change_list_template = "admin/django_button_orders/buttonorder/change_list.html"
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        # An action shows a page of its own, and nobody sees a panel there.
-        panel: Any = SimpleLazyObject(lambda: self.describe_desk(request))
+        # The page of an action has no panel, so its figures are found only if shown.
+        panel: Any = SimpleLazyObject(lambda: self.panel_context(request))
         return super().changelist_view(
             request, {"panel": panel, **(extra_context or {})}
         )
 
-    def describe_desk(self, request: HttpRequest) -> dict[str, Any]:
-        """Return what the panel shows of the database that the list is of."""
+    def panel_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the context of the panel, about the database that the list reads."""
         statistics = find_statistics(self.get_queryset(request).db)
         list_url = self.url("changelist")
         return {
@@ -77,46 +90,46 @@ class PanelAdmin(AddressedAdmin):
             "sentences": list(summarize(statistics.orders, list_url)),
             "alerts": find_alerts([statistics.using]),
             "paused": [
-                self.describe_paused(request, account) for account in statistics.paused
+                self.paused_context(request, account) for account in statistics.paused
             ],
-            "figures": list(figures(statistics.orders, list_url)),
-            "amounts": list(amounts(statistics.orders, list_url)),
-            "oldest": self.describe_oldest(statistics.oldest_due),
+            "figures": list(status_figures(statistics.orders, list_url)),
+            "amounts": list(amount_figures(statistics.orders, list_url)),
+            "oldest": self.oldest_context(statistics.oldest_due),
             "periods": [
-                (_("Last 24 hours"), describe_period(statistics.day)),
-                (_("Last 7 days"), describe_period(statistics.week)),
+                (_("Last 24 hours"), period_context(statistics.day)),
+                (_("Last 7 days"), period_context(statistics.week)),
             ],
-            "chart": draw(dict(list(statistics.hours.items())[-DAY_HOURS:])),
-            "counted": seconds_ago(statistics.age),
-            "sweep": seconds_ago(statistics.sweep_seconds),
+            "chart": draw_chart(dict(list(statistics.hours.items())[-DAY_HOURS:])),
+            "counted": format_seconds_ago(statistics.age),
+            "sweep": format_seconds_ago(statistics.sweep_seconds),
         }
 
-    def describe_paused(
+    def paused_context(
         self, request: HttpRequest, account: PausedAccount
     ) -> dict[str, Any]:
         return {
-            "standing": describe_pause(account),
+            "standing": explain_pause(account),
             "error": account.last_error,
             "buttons": resume_buttons(request, account, self.admin_site),
         }
 
-    def describe_oldest(self, oldest: OldestDue | None) -> dict[str, Any] | None:
+    def oldest_context(self, oldest: OldestDue | None) -> dict[str, Any] | None:
         if oldest is None:
             return None
         return {
             "order": oldest.order,
             "url": self.url("change", oldest.order.pk),
-            "due": due_for(timedelta(seconds=oldest.seconds)),
+            "due": format_due(timedelta(seconds=oldest.seconds)),
         }
 
 
-def seconds_ago(seconds: float | None) -> str:
-    return "" if seconds is None else ago_by(timedelta(seconds=seconds))
+def format_seconds_ago(seconds: float | None) -> str:
+    return "" if seconds is None else format_age(timedelta(seconds=seconds))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its name, and the list of what it has counted."""
+    """A number with its name, and the URL of the list of what it counts."""
 
     name: Any = ""
     number: str
@@ -125,16 +138,18 @@ class Figure:
     parts: tuple[Figure, ...] = ()
 
 
-def narrowed(list_url: str, **parameters: str) -> str:
+def filtered_url(list_url: str, **parameters: str) -> str:
+    """Return the URL of the list with filters."""
     return f"{list_url}?{urlencode(parameters)}"
 
 
-def counted(sentence: Any, count: int) -> str:
-    return str(sentence % {"count": count, "number": display.count(count)})
+def format_counted(sentence: Any, count: int) -> str:
+    """Return a sentence with a number filled in, in its singular or plural."""
+    return str(sentence % {"count": count, "number": formatting.format_count(count)})
 
 
 def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
-    """Say in a sentence or two whether there is anything to do."""
+    """Yield a sentence for each: failed, stuck and waiting orders, if there are any."""
     failed, pending = Status.FAILED.value, Status.PENDING.value
     for sentence, count, parameters in (
         (NEEDS_A_PERSON, orders.statuses[failed], {"status__exact": failed}),
@@ -142,55 +157,60 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
         (WAITING, orders.statuses[pending], {"status__exact": pending}),
     ):
         if count:
-            url = narrowed(list_url, **parameters)
-            yield Figure(number=counted(sentence, count), url=url)
+            url = filtered_url(list_url, **parameters)
+            yield Figure(number=format_counted(sentence, count), url=url)
 
 
-def figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+def status_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+    """Yield the number of orders of each status, with those of its parts."""
     for status in Status:
         parts = PARTS.get(status)
         yield Figure(
             name=status.label,
-            number=display.count(orders.statuses[status]),
-            url=narrowed(list_url, status__exact=status.value),
+            number=formatting.format_count(orders.statuses[status]),
+            url=filtered_url(list_url, status__exact=status.value),
             status=status.value,
             parts=tuple(parts(orders, list_url)) if parts else (),
         )
 
 
-def states(orders: Orders, list_url: str) -> Iterator[Figure]:
+def state_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+    """Yield the number of pending orders in each state."""
     for state, number in orders.states.items():
-        url = narrowed(list_url, state=state)
-        yield Figure(name=STATES[state], number=display.count(number), url=url)
+        url = filtered_url(list_url, state=state)
+        yield Figure(
+            name=STATES[state], number=formatting.format_count(number), url=url
+        )
 
 
-def reasons(orders: Orders, list_url: str) -> Iterator[Figure]:
+def reason_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+    """Yield the number of failed orders for each reason."""
     status = Status.FAILED.value
     for reason, number in orders.reasons(status).items():
         yield Figure(
             name=REASONS.get(reason, reason),
-            number=display.count(number),
-            url=narrowed(list_url, status__exact=status, reason__exact=reason),
+            number=formatting.format_count(number),
+            url=filtered_url(list_url, status__exact=status, reason__exact=reason),
         )
 
 
 PARTS: dict[str, Callable[[Orders, str], Iterator[Figure]]] = {
-    Status.PENDING: states,
-    Status.FAILED: reasons,
+    Status.PENDING: state_figures,
+    Status.FAILED: reason_figures,
 }
 
 
-def amounts(orders: Orders, list_url: str) -> Iterator[Figure]:
-    """Yield the money that Button does not know of yet, and what holds it up."""
+def amount_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+    """Yield the unreported amounts by currency: of pending, then of failed orders."""
     names = {Status.PENDING: _("Waiting"), Status.FAILED: _("Failed")}
     for status, name in names.items():
         for amount in orders.amounts(status):
             yield Figure(
                 name=name,
-                number=display.money(amount.total, amount.currency)
+                number=formatting.format_money(amount.total, amount.currency)
                 if amount.currency
-                else counted(UNKNOWN_AMOUNT, amount.orders),
-                url=narrowed(
+                else format_counted(UNKNOWN_AMOUNT, amount.orders),
+                url=filtered_url(
                     list_url,
                     status__exact=status.value,
                     currency=amount.currency or UNKNOWN,
@@ -199,10 +219,90 @@ def amounts(orders: Orders, list_url: str) -> Iterator[Figure]:
             )
 
 
-def describe_period(period: Period) -> dict[str, str]:
+def period_context(period: Period) -> dict[str, str]:
+    """Return a period's calls, success rate and durations as texts."""
     return {
-        "total": display.count(period.total),
-        "success_rate": display.percentage(period.success_rate),
-        "median": display.milliseconds(period.median),
-        "p95": display.milliseconds(period.p95),
+        "total": formatting.format_count(period.total),
+        "success_rate": formatting.format_percentage(period.success_rate),
+        "median": formatting.format_milliseconds(period.median),
+        "p95": formatting.format_milliseconds(period.p95),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """The part of a bar for one outcome."""
+
+    outcome: str
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """The calls of one hour; ``counts`` are in the order of ``STACK``."""
+
+    hour: datetime
+    counts: list[int]
+    x: float
+    width: float
+    blocks: list[Block]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A bar for each hour; ``labels`` and ``totals`` are in the order of ``STACK``."""
+
+    bars: list[Bar]
+    labels: list[str]
+    totals: list[int]
+    most: int
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def total(self) -> int:
+        return sum(self.totals)
+
+
+def draw_chart(hours: Mapping[datetime, Durations]) -> Chart:
+    """Return the chart of the calls of each hour, scaled to the busiest hour."""
+    counted = {
+        hour: [sum(durations.get(outcome, {}).values()) for outcome in STACK]
+        for hour, durations in hours.items()
+    }
+    most = max((sum(counts) for counts in counted.values()), default=0)
+    step = WIDTH / max(len(counted), 1)
+    return Chart(
+        bars=[
+            Bar(
+                hour=hour,
+                counts=counts,
+                x=at * step,
+                width=step - GAP,
+                blocks=list(stack_blocks(counts, most)),
+            )
+            for at, (hour, counts) in enumerate(counted.items())
+        ],
+        labels=[str(outcome.label) for outcome in STACK],
+        totals=[sum(column) for column in zip(*counted.values(), strict=True)],
+        most=most,
+    )
+
+
+def stack_blocks(counts: list[int], most: int) -> Iterator[Block]:
+    """Yield the blocks of a bar from bottom to top, none beyond the chart's height."""
+    shares = [
+        max(MIN_HEIGHT, count / most * HEIGHT) if count else 0 for count in counts
+    ]
+    scale = min(1, HEIGHT / sum(shares)) if any(shares) else 0
+    y = float(HEIGHT)
+    for outcome, share in zip(STACK, shares, strict=True):
+        if share:
+            height = round(share * scale, 2)
+            y -= height
+            yield Block(outcome=outcome.value, y=round(max(y, 0), 2), height=height)

@@ -1,20 +1,25 @@
-"""What would be sent about an order now, and how that differs from before."""
+"""
+Preview the next call about an order: its body, what differs, and a curl command.
+
+The preview prepares an attempt by the worker's own code, and rolls everything back.
+"""
 
 from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.comparing import Line, compare
-from django_button_orders.admin.configured import keep_bodies_days
-from django_button_orders.admin.curl import as_curl
-from django_button_orders.admin.display import clip, indented
+from django_button_orders.admin.base import keep_bodies_days
+from django_button_orders.admin.compare import Line, compare
+from django_button_orders.admin.formatting import clip, indent_json
 from django_button_orders.client.answers import parse_object
+from django_button_orders.client.api import ButtonClient, Request
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_request, payload_for
@@ -27,6 +32,9 @@ from django_button_orders.report.privacy import describe_exception
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
+
+# Headers that curl sets itself, and the one with the key.
+OMITTED_HEADERS = ("Authorization", "Accept-Encoding", "User-Agent")
 
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
@@ -70,7 +78,7 @@ PRUNED = _(
 
 @dataclass(frozen=True, kw_only=True)
 class Acknowledged:
-    """What Button last acknowledged, or why that cannot be shown."""
+    """The payload that Button last acknowledged, or the reason why it is missing."""
 
     payload: dict[str, Any] | None = None
     missing: str = ""
@@ -79,8 +87,10 @@ class Acknowledged:
 @dataclass(kw_only=True)
 class Preview:
     """
-    ``sentence`` says what would happen, and ``is_trouble`` whether somebody has
-    to do something about it. ``payload`` is what Button should know.
+    The call that a worker would make for an order now, or why it would make none.
+
+    ``is_trouble`` is true if a person has to act. ``payload`` is the body of the call,
+    and ``full_payload`` that of a create, which also has the token.
     """
 
     sentence: str
@@ -93,15 +103,15 @@ class Preview:
 
     @property
     def text(self) -> str:
-        return clip(indented(self.payload)) if self.payload else ""
+        return clip(indent_json(self.payload)) if self.payload else ""
 
     @property
     def lines(self) -> list[Line]:
-        """What differs from what Button last acknowledged."""
+        """The fields in which the payload differs from the acknowledged one."""
         before = self.acknowledged.payload
         if before is None or not self.payload:
             return []
-        # A token is sent once, when the order is created.
+        # Only a create sends the token, so an update without it does not differ.
         lines = compare(without_btn_ref(before), without_btn_ref(self.payload))
         return [line for line in lines if line.kind != "same"]
 
@@ -112,28 +122,27 @@ class Preview:
 
 def preview(order: ButtonOrder) -> Preview:
     """
-    Find out what an attempt would tell Button now, as a worker does.
+    Return the call that an attempt would make now, without making it.
 
-    Nothing is sent, and nothing changed: whatever an adapter or the attempt
-    itself writes is rolled back.
+    A rollback undoes what the adapter and the attempt write to the order's database.
     """
     using = order.write_db
-    acknowledged = last_acknowledged(order)
+    acknowledged = find_acknowledged(order)
     try:
         with transaction.atomic(using=using):
             try:
-                attempt = prepare(rehearsal(order))
+                attempt = prepare(rehearse_claim(order))
             finally:
                 transaction.set_rollback(True, using=using)
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as exc:
         is_ours = isinstance(exc, ImproperlyConfigured)
         error = str(exc) if is_ours else describe_exception(exc, "The database")
         return Preview(sentence=error, is_trouble=True, acknowledged=acknowledged)
-    return describe(attempt, acknowledged)
+    return build_preview(attempt, acknowledged)
 
 
-def rehearsal(order: ButtonOrder) -> Attempt:
-    """Return an attempt at the order as it is now, as if it had been claimed."""
+def rehearse_claim(order: ButtonOrder) -> Attempt:
+    """Return an attempt as a claim would, without writing the row."""
     row = order.row().first() or copy(order)
     row.attempts = 1
     if row.lease_token is None:
@@ -141,7 +150,8 @@ def rehearsal(order: ButtonOrder) -> Attempt:
     return Attempt(row=row, lease_ends=float("inf"), trigger="admin")
 
 
-def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
+def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
+    """Return the preview of a prepared attempt."""
     operation, verdict = attempt.next_operation, attempt.verdict
     if verdict is None:
         request = make_request(attempt, operation)
@@ -166,13 +176,13 @@ def describe(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     )
 
 
-def last_acknowledged(order: ButtonOrder) -> Acknowledged:
+def find_acknowledged(order: ButtonOrder) -> Acknowledged:
     """Return the body of the last create or update that succeeded."""
     if not order.is_acknowledged:
         return Acknowledged(missing=str(NEVER))
     if order.reported_digest == CANCELLED_DIGEST:
         return Acknowledged(missing=str(CANCELLED))
-    operations = (Submission.Operation.CREATE, Submission.Operation.UPDATE)
+    operations = (Operation.CREATE, Operation.UPDATE)
     submissions = Submission.objects.using(order._state.db).filter(
         button_order=order,
         operation__in=operations,
@@ -187,3 +197,20 @@ def last_acknowledged(order: ButtonOrder) -> Acknowledged:
         return Acknowledged(missing=str(pruned) % {"days": days})
     payload = parse_object(last.request_body)
     return Acknowledged(payload=payload or {})
+
+
+def as_curl(client: ButtonClient, request: Request) -> str:
+    """Return a shell command that makes a call. It reads the key from a variable."""
+    headers = {
+        name: value
+        for name, value in client.headers().items()
+        if name not in OMITTED_HEADERS
+    }
+    parts = ["curl", f"-X {request.method}", '-u "$BUTTON_API_KEY:"']
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    parts += [f"-H {quote(f'{name}: {value}')}" for name, value in headers.items()]
+    if request.body is not None:
+        parts.append(f"--data-raw {quote(request.body.decode())}")
+    parts.append(quote(client.url(request)))
+    return " \\\n  ".join(parts)

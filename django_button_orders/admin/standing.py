@@ -1,261 +1,78 @@
-"""Where an order stands and what to do next, in one plain sentence or two."""
+"""
+The box with an order's badge, its explanation and its buttons.
+
+It is on the page of the Button order, and on the page of the shop's own order.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
-from django.utils.text import Truncator
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
-from django_button_orders.admin.moments import ago, ahead, written
-from django_button_orders.conf import get_settings
-from django_button_orders.delivery.verdicts import message_of
+from django_button_orders.admin.base import find_admin
+from django_button_orders.admin.explain import explain, find_pause
+from django_button_orders.admin.formatting import format_status
+from django_button_orders.admin.verbs import MAX_NOTE_LENGTH
 from django_button_orders.models import ButtonOrder, PausedAccount
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-Status = ButtonOrder.Status
-Reason = ButtonOrder.Reason
 
-MAX_ERROR_LENGTH = 300
-ENDS = (".", "!", "?", "…", "。")
-
-
-class Standing(NamedTuple):
-    """What has happened, and what to do about it."""
-
-    what: str
-    todo: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.todo}".strip()
-
-
-class Texts(NamedTuple):
-    """The same before its placeholders are filled in."""
-
-    what: _StrPromise
-    todo: _StrPromise | str = ""
-
-
-NOTHING_TO_DO = _("There is nothing to do.")
-IN_FLIGHT = Texts(
-    _("A worker is at it right now."), _("Load this page again in a moment.")
-)
-DISABLED = Texts(
-    _(
-        "Nothing is sent for the account %(account)s, because ENABLED is false in "
-        "BUTTON_ORDERS."
-    ),
-    _("The order waits until it is true."),
-)
-PAUSED = Texts(
-    _(
-        "Button refused the API key of the account %(account)s %(paused)s, so the "
-        "account is paused and this order waits."
-    ),
-    _(
-        "Correct API_KEY, restart the workers and resume the account; the order then "
-        "goes out by itself."
-    ),
-)
-PAUSE = Texts(
-    _(
-        "Button refused the API key of the account %(account)s %(paused)s, and "
-        "nothing of that account is sent."
-    ),
-    _(
-        "Correct API_KEY, restart the workers and resume the account. If nobody "
-        "does, one order tries the key again by itself %(next)s."
-    ),
-)
-ALSO_PAUSED = _(
-    "The account %(account)s is paused, because Button refused its API key "
-    "%(paused)s: whatever is to be sent for this order waits."
-)
-DUE = Texts(
-    _("It is due, and a worker will report it shortly."),
-    _("If it stays like this, check that a Celery worker and Celery beat are running."),
-)
-CANCELLATION_DUE = Texts(
-    _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
-)
-STUCK = Texts(
-    _("It fell due %(due)s, and no worker has reported it yet."),
-    _("Check that a Celery worker and Celery beat are running."),
-)
-WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
-WAITING_BECAUSE: dict[str, Texts] = {
-    Reason.UNAVAILABLE: Texts(
-        _("Button could not be reached or could not take this order: %(error)s"),
-        _("It is tried again by itself %(next)s. There is nothing to do."),
-    ),
-    Reason.UNAUTHORIZED: Texts(
-        _("Button does not let the key of the account %(account)s do this: %(error)s"),
-        _("Ask Button what the key may do; it is tried again by itself %(next)s."),
-    ),
-}
-INVALID_DIRECT = Texts(
-    _("No valid report could be built %(when)s: %(error)s"),
-    _("Correct the fields below and save: that reports it again."),
-)
-CANCELLATION_REFUSED = Texts(
-    _("Button refused to cancel this order %(when)s: %(error)s"),
-    _("Retry, or settle it with Button and dismiss it."),
-)
-CANCELLED_TOO_LATE = Texts(
-    _("It was too late to cancel this order at Button %(when)s: %(error)s"),
-    _("Settle it with Button, and dismiss it."),
-)
-DISMISSED_WITHOUT_NOTE = Texts(
-    _("It was dismissed %(when)s."),
-    _("Nothing more is sent. Retry it to report it after all."),
-)
-SETTLED: dict[tuple[str, str], Texts] = {
-    (Status.REPORTED, ""): Texts(
-        _("Button has this order: it was reported %(reported)s."), NOTHING_TO_DO
-    ),
-    (Status.CANCELLED, ""): Texts(
-        _("The order was cancelled %(when)s, and Button will not count it."),
-        _("That cannot be undone."),
-    ),
-    (Status.FAILED, Reason.INVALID): Texts(
-        _("No valid report could be built %(when)s: %(error)s"),
-        _("Correct the shop's order or its adapter, and retry."),
-    ),
-    (Status.FAILED, Reason.REFUSED): Texts(
-        _("Button refused this order %(when)s: %(error)s"),
-        _("Correct it and retry."),
-    ),
-    (Status.FAILED, Reason.FINALIZED): Texts(
-        _("It was too late to change this order at Button %(when)s: %(error)s"),
-        _("Dismiss it; if the difference matters, settle it with Button."),
-    ),
-    (Status.FAILED, Reason.EXHAUSTED): Texts(
-        _("All attempts were used up %(when)s. The last answer: %(error)s"),
-        _("Retry once what stood in the way is gone."),
-    ),
-    (Status.FAILED, Reason.UNAUTHORIZED): Texts(
-        _(
-            "Button did not accept the API key of the account %(account)s %(when)s: "
-            "%(error)s"
-        ),
-        _("Correct API_KEY and retry."),
-    ),
-    (Status.FAILED, Reason.UNAVAILABLE): Texts(
-        _("Button could not be reached %(when)s: %(error)s"), _("Retry.")
-    ),
-    (Status.FAILED, ""): Texts(
-        _("It failed %(when)s: %(error)s"),
-        _("Correct what the error says and retry, or dismiss it."),
-    ),
-    (Status.DISMISSED, Reason.NO_TOKEN): Texts(
-        _(
-            "It has no attribution token, and REPORT_WITHOUT_TOKEN is false, so it "
-            "was not sent."
-        ),
-        _("A token that arrives later makes it due. There is nothing to do."),
-    ),
-    (Status.DISMISSED, ""): Texts(
-        _("It was dismissed %(when)s: %(error)s"), DISMISSED_WITHOUT_NOTE.todo
-    ),
-}
-
-
-def describe(order: ButtonOrder, pause: PausedAccount | None = None) -> Standing:
+@dataclass(frozen=True, kw_only=True)
+class Button:
     """
-    Say where an order stands.
+    A form with one button, which posts to ``url``.
 
-    ``pause`` is that of its account, as ``find_pause`` returns it.
+    With a ``warning`` or with ``takes_note``, it first shows the warning, or a field
+    for a note.
     """
-    is_pending = order.status == Status.PENDING
-    texts = pending(order, pause) if is_pending else settled(order)
-    values = values_of(order, pause)
-    what, todo = (str(text) % values for text in texts)
-    if pause is not None and not is_pending:
-        todo = f"{todo} {str(ALSO_PAUSED) % values}"
-    return Standing(what, todo)
+
+    name: str
+    label: _StrPromise | str
+    url: str
+    warning: _StrPromise | str = ""
+    takes_note: bool = False
+    max_note_length: ClassVar[int] = MAX_NOTE_LENGTH
 
 
-def describe_pause(pause: PausedAccount) -> Standing:
-    values = {
-        "account": pause.account,
-        "paused": ago(pause.paused_at),
-        "next": ahead(pause.probe_at),
-    }
-    return Standing(*(str(text) % values for text in PAUSE))
+def standing_context(
+    request: HttpRequest, order: ButtonOrder, site: AdminSite, *, next_url: str = ""
+) -> dict[str, Any]:
+    """
+    Return the context of the template ``includes/standing.html``.
 
-
-def find_pause(order: ButtonOrder) -> PausedAccount | None:
-    paused = PausedAccount.objects.using(order.write_db)
-    return paused.filter(account=order.account).first()
-
-
-def values_of(order: ButtonOrder, pause: PausedAccount | None) -> dict[str, Any]:
-    moment = order.next_attempt_at
-    values = {
-        "account": order.account,
-        "error": as_sentence(message_of(order.last_error)),
-        "when": ago(order.updated_at),
-        "reported": ago(order.reported_at),
-        "paused": ago(pause.paused_at) if pause else "",
-        "due": ago(moment),
-        "next": "",
-    }
-    if moment is not None:
-        when = {"relative": ahead(moment), "absolute": written(moment)}
-        values["next"] = gettext("%(relative)s (%(absolute)s)") % when
-    return values
-
-
-def as_sentence(error: str) -> str:
-    """Return an error on one line, clipped, with a full stop."""
-    text = Truncator(" ".join(error.split())).chars(MAX_ERROR_LENGTH)
-    if not text:
-        return gettext("it gave no reason.")
-    return text if text.endswith(ENDS) else f"{text}."
-
-
-def settled(order: ButtonOrder) -> Texts:
-    key = (order.status, order.reason)
-    if order.cancel_requested_at is not None and key in CANCELLATIONS:
-        return CANCELLATIONS[key]
-    if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
-        return INVALID_DIRECT
-    if key not in SETTLED:
-        key = (order.status, "")
-    if key == (Status.DISMISSED, "") and not order.last_error:
-        return DISMISSED_WITHOUT_NOTE
-    return SETTLED[key]
-
-
-CANCELLATIONS: dict[tuple[str, str], Texts] = {
-    (Status.FAILED, Reason.REFUSED): CANCELLATION_REFUSED,
-    (Status.FAILED, Reason.FINALIZED): CANCELLED_TOO_LATE,
-}
-
-
-def pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
-    row = order.row()
-    if row.in_flight().exists():
-        return IN_FLIGHT
-    if not is_enabled(order.account):
-        return DISABLED
+    It is empty if the user may not view the order on this site. After a press, the
+    buttons lead to ``next_url``, or else to the order's page.
+    """
+    model_admin = find_admin(site, ButtonOrder)
+    if model_admin is None or not model_admin.has_view_permission(request, order):
+        return {}
+    page_url = model_admin.button_url(request, order)
+    pause = find_pause(order)
+    buttons = model_admin.buttons_for(request, order)
     if pause is not None:
-        return PAUSED
-    if row.waiting().exists():
-        return WAITING_BECAUSE.get(order.reason, WAITING)
-    if row.stuck().exists():
-        return STUCK
-    return DUE if order.cancel_requested_at is None else CANCELLATION_DUE
+        buttons += resume_buttons(request, pause, site)
+    return {
+        "button_order": order,
+        "badge": format_status(order),
+        "standing": explain(order, pause),
+        "buttons": buttons,
+        "page_url": page_url,
+        "next_url": next_url or page_url,
+    }
 
 
-def is_enabled(account: str) -> bool:
-    try:
-        return get_settings(account).enabled
-    except ImproperlyConfigured:
-        # The worker says what is wrong, on the row.
-        return True
+def resume_buttons(
+    request: HttpRequest, pause: PausedAccount, site: AdminSite
+) -> list[Button]:
+    """Return the button to resume an account, or none if the user may not."""
+    model_admin = find_admin(site, PausedAccount)
+    if model_admin is None or not model_admin.has_resume_permission(request):
+        return []
+    label = _("Resume the account %(account)s") % {"account": pause.account}
+    return [Button(name="resume", label=label, url=model_admin.url("resume", pause.pk))]

@@ -1,4 +1,4 @@
-"""What an operator can ask for, and how the admin talks about it."""
+"""Retry, cancel and dismiss: the texts that the admin shows for each action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -17,17 +19,20 @@ from django_button_orders.operations.orders import ACTIONS
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+MAX_NOTE_LENGTH = 500
+
 Status = ButtonOrder.Status
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """
-    The words for one of ``MOVES``.
+    The texts for one of ``ACTIONS``, by its name.
 
-    ``warning`` is what the button of one order says before it acts. ``question``
-    and ``consequences`` are about many, and ``why_not`` says for each status why
-    others are left alone.
+    The button of one order shows ``label`` and, before it acts, ``warning``. The
+    confirmation for many orders shows ``question`` and ``consequences``; ``why_not``
+    has the reason, by status, why the other orders are skipped. ``done`` and
+    ``skipped`` make up the message afterwards.
     """
 
     name: str
@@ -41,19 +46,39 @@ class Verb:
 
     @property
     def applicable(self) -> Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]:
+        """The function that narrows a queryset to the orders the verb applies to."""
         return ACTIONS[self.name].applicable
 
     @property
     def takes_note(self) -> bool:
+        """Whether the user may write a note."""
         return ACTIONS[self.name].takes_note
 
-    def describe(self, moved: int, *, skipped: int) -> tuple[str, int]:
-        """Return a message with what was done and what was not, and its level."""
-        sentences = [self.done % {"count": moved}] if moved or not skipped else []
+    def result_message(self, count: int, *, of: int) -> tuple[str, int]:
+        """Return a message about ``count`` changed orders of ``of``, and its level."""
+        skipped = of - count
+        sentences = [self.done % {"count": count}] if count or not skipped else []
         if skipped:
             sentences.append(self.skipped % {"count": skipped})
-        is_all = moved and not skipped
+        is_all = count and not skipped
         return " ".join(sentences), messages.SUCCESS if is_all else messages.WARNING
+
+
+class NoteForm(forms.Form):
+    """Validate the note of a verb that takes one."""
+
+    note = forms.CharField(max_length=MAX_NOTE_LENGTH, required=False)
+
+
+def read_note(data: Mapping[str, Any], verb: Verb) -> str:
+    """Return the note, or "" for a verb without one. Raise ``ValidationError``."""
+    if not verb.takes_note:
+        return ""
+    form = NoteForm(data)
+    if not form.is_valid():
+        raise ValidationError(form.errors["note"].as_data())
+    note: str = form.cleaned_data["note"]
+    return note
 
 
 RETRY = Verb(

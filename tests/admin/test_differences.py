@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_button_orders.admin.changelist import MOST_LISTED
+from django_button_orders.admin.changelist import MAX_LISTED
 from django_button_orders.models import Difference
 from django_button_orders.models.clock import from_now
 from tests.admin.utils import AdminTestCase, page_url, text_of
@@ -80,13 +80,13 @@ class DifferenceTests(AdminTestCase):
     def test_more_than_can_be_leafed_through(self):
         Difference.objects.bulk_create(
             Difference(side="shop", kind="missing", order_id=f"more {number}")
-            for number in range(MOST_LISTED)
+            for number in range(MAX_LISTED)
         )
 
         with CaptureQueriesContext(connection) as queries:
             text = text_of(self.client.get(LIST_URL))
 
-        assert f"More than {MOST_LISTED} are found." in text
+        assert f"More than {MAX_LISTED} are found." in text
         assert "exported" not in text
         assert not any("COUNT(" in query["sql"] for query in queries)
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from tests.admin.test_accounts import url_of
-from tests.admin.test_forms import order_data
+from tests.admin.test_orders import order_data
 from tests.admin.utils import (
     ADD_URL,
     LIST_URL,

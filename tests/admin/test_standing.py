@@ -1,199 +1,99 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from django.contrib.admin import AdminSite
+from django.contrib.admin import site as admin_site
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+from django.urls import path
 
-from django.contrib.contenttypes.models import ContentType
-from django.test import override_settings
-from django.utils import timezone
+from django_button_orders.admin import ButtonOrderAdmin
+from django_button_orders.admin.standing import standing_context
+from django_button_orders.models import ButtonOrder, PausedAccount
+from tests.admin.utils import AdminTestCase, create_user, page_url
 
-from django_button_orders.models import PausedAccount
-from django_button_orders.models.clock import from_now
-from tests.admin.utils import AdminTestCase
-from tests.shop.models import Order
-from tests.utils import PURCHASED, button_settings
-
-REFUSAL = "Button answered 400 to create: total must be an integer"
-
-
-class StandingTestCase(AdminTestCase):
-    def put(self, **values):
-        ago = timezone.now() - timedelta(hours=3, minutes=5)
-        super().put(**{"updated_at": ago, "reported_at": ago, **values})
-
-    def check(self, sentence, **values):
-        self.put(**values)
-        page = self.page()
-
-        assert sentence in page, page[page.index("Where it stands") :][:500]
+TEMPLATE = "admin/django_button_orders/includes/standing.html"
+other_site = AdminSite(name="other")
+other_site.register(ButtonOrder, ButtonOrderAdmin)
+urlpatterns = [path("other/", other_site.urls)]
 
 
-class SettledTests(StandingTestCase):
-    def test_each_reason(self):
-        sentences = {
-            ("reported", ""): "Button has this order: it was reported 3 hours ago. "
-            "There is nothing to do.",
-            ("cancelled", ""): "The order was cancelled 3 hours ago, and Button will "
-            "not count it. That cannot be undone.",
-            ("failed", "invalid"): "No valid report could be built 3 hours ago: total "
-            "must be an integer. Correct the fields below and save",
-            ("failed", "refused"): "Button refused this order 3 hours ago: total must "
-            "be an integer. Correct it and retry.",
-            ("failed", "finalized"): "It was too late to change this order at Button "
-            "3 hours ago: total must be an integer. Dismiss it;",
-            ("failed", "exhausted"): "All attempts were used up 3 hours ago. The last "
-            "answer: total must be an integer. Retry once",
-            ("failed", "unauthorized"): "Button did not accept the API key of the "
-            "account default 3 hours ago: total must be an integer. Correct API_KEY",
-            ("failed", "unavailable"): "Button could not be reached 3 hours ago: total "
-            "must be an integer. Retry.",
-            ("failed", "no_token"): "It failed 3 hours ago: total must be an integer.",
-            ("dismissed", "no_token"): "It has no attribution token",
-            ("dismissed", "refused"): "It was dismissed 3 hours ago: total must be an "
-            "integer. Nothing more is sent.",
-            ("dismissed", ""): "It was dismissed 3 hours ago: total must be an",
+class StandingContextTests(AdminTestCase):
+    def context(self, user=None, site=None, **values):
+        request = RequestFactory().get("/elsewhere/")
+        request.user = user or self.user
+        return standing_context(request, self.row, site or admin_site, **values)
+
+    def names(self, **values):
+        return [button.name for button in self.context(**values)["buttons"]]
+
+    def test_superuser(self):
+        self.put(status="failed", reason="refused")
+        self.row.refresh_from_db()
+        PausedAccount.objects.all().pause("default", seconds=300, error="401")
+
+        assert self.names() == ["retry", "dismiss", "cancel", "ask", "resume"]
+
+    def test_each_permission(self):
+        self.put(status="failed", reason="refused")
+        self.row.refresh_from_db()
+        PausedAccount.objects.all().pause("default", seconds=300, error="401")
+        permissions = {
+            "retry_buttonorder": ["retry"],
+            "dismiss_buttonorder": ["dismiss"],
+            "cancel_buttonorder": ["cancel"],
+            "ask_buttonorder": ["ask"],
+            "resume_pausedaccount": ["resume"],
+            "view_bodies_submission": [],
         }
-        for (status, reason), sentence in sentences.items():
-            with self.subTest(status=status, reason=reason):
-                self.check(
-                    sentence,
-                    status=status,
-                    reason=reason,
-                    next_attempt_at=None,
-                    last_error=REFUSAL,
-                )
+        for codename, names in permissions.items():
+            with self.subTest(codename=codename):
+                user = create_user("view_buttonorder", codename, name=codename)
 
-    def test_what_was_said(self):
-        said = {
-            "": "it gave no reason.",
-            "Button answered 400 to create: without a message": "it gave no reason.",
-            REFUSAL: "total must be an integer.",
-            "Is it?": "Is it?",
-            "two\n lines": "two lines.",
-            "x" * 301: f"{'x' * 299}…",
-            "Gave up after all attempts. The last one: Button could not be reached.": (
-                "Button could not be reached."
-            ),
-        }
-        for error, sentence in said.items():
-            with self.subTest(error=error):
-                self.check(
-                    f"Button refused this order 3 hours ago: {sentence} Correct it",
-                    status="failed",
-                    reason="refused",
-                    last_error=error,
-                )
+                assert self.names(user=user) == names
 
-    def test_invalid_order_of_the_shop(self):
-        self.check(
-            "Correct the shop's order or its adapter, and retry.",
-            status="failed",
-            reason="invalid",
-            source_id="1",
-            source_type=ContentType.objects.get_for_model(Order),
+    def test_nothing_for_who_may_not_see_it(self):
+        user = create_user("retry_buttonorder", "view_order")
+
+        assert self.context(user=user) == {}
+
+    def test_next(self):
+        assert self.context()["next_url"] == page_url(self.row)
+        assert self.context(next_url="/back/")["next_url"] == "/back/"
+
+    def test_rendered(self):
+        html = render_to_string(TEMPLATE, self.context(next_url="/?a=1&b=2"))
+
+        assert f'action="{page_url(self.row, "ask")}"' in html
+        assert 'name="next" value="/?a=1&amp;b=2"' in html
+        assert (
+            "<strong>It is due, and a worker will report it shortly.</strong>" in html
         )
+        assert "</summary>" in html
+        assert 'name="note"' not in html
 
-    def test_cancellation(self):
-        sentences = {
-            "refused": "Button refused to cancel this order 3 hours ago: it gave no",
-            "finalized": "It was too late to cancel this order at Button 3 hours ago",
-        }
-        for reason, sentence in sentences.items():
-            with self.subTest(reason=reason):
-                self.check(
-                    sentence,
-                    status="failed",
-                    reason=reason,
-                    cancel_requested_at=PURCHASED,
-                )
+    def test_note_has_a_label(self):
+        self.put(status="failed")
+        self.row.refresh_from_db()
 
-    def test_dismissed_without_a_word(self):
-        for reason in ("", "refused"):
-            with self.subTest(reason=reason):
-                self.check(
-                    "It was dismissed 3 hours ago. Nothing more is sent.",
-                    status="dismissed",
-                    reason=reason,
-                )
+        html = render_to_string(TEMPLATE, self.context())
 
+        assert f'<label for="button-order-{self.row.pk}-dismiss-note">' in html
+        assert f'id="button-order-{self.row.pk}-dismiss-note"' in html
 
-class PendingTests(StandingTestCase):
-    def test_due(self):
-        assert "It is due, and a worker will report it shortly." in self.page()
+    def test_site_without_our_pages(self):
+        assert self.context(site=AdminSite(name="bare")) == {}
 
-    def test_cancellation_due(self):
-        self.check("Its cancellation is due", cancel_requested_at=PURCHASED)
+    def test_other_site(self):
+        with self.settings(ROOT_URLCONF="tests.admin.test_standing"):
+            context = self.context(site=other_site)
 
-    def test_due_for_long(self):
-        self.check(
-            "It fell due 3 hours ago, and no worker has reported it yet. Check that",
-            next_attempt_at=timezone.now() - timedelta(hours=3, minutes=5),
-        )
+        assert context["next_url"].startswith("/other/django_button_orders/")
+        assert all(button.url.startswith("/other/") for button in context["buttons"])
 
-    def test_waiting(self):
-        later = PURCHASED.replace(year=3026)
-        beginnings = {
-            "": "It is tried",
-            "unavailable": "Button could not be reached or could not take this order: "
-            "it gave no reason. It is tried",
-            "unauthorized": "Button does not let the key of the account default do "
-            "this: it gave no reason. Ask Button what the key may do; it is tried",
-        }
-        for reason, beginning in beginnings.items():
-            with self.subTest(reason=reason):
-                self.put(next_attempt_at=later, reason=reason)
-                page = self.page()
+    def test_other_site_without_accounts(self):
+        PausedAccount.objects.all().pause("default", seconds=300, error="401")
 
-                assert f"{beginning} again by itself in 36" in page
-                assert " days (Nov. 1, 3026, 7 a.m.)." in page
+        with self.settings(ROOT_URLCONF="tests.admin.test_standing"):
+            context = self.context(site=other_site)
 
-    @override_settings(USE_TZ=False)
-    def test_waiting_without_time_zones(self):
-        self.put(next_attempt_at=datetime(3026, 11, 1, 12))
-
-        assert " days (Nov. 1, 3026, noon)" in self.page()
-
-    def test_in_flight(self):
-        self.check("A worker is at it right now.", lease_expires_at=from_now(60))
-
-    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
-    def test_disabled(self):
-        assert "ENABLED is false" in self.page()
-
-    def test_unknown_account(self):
-        self.check("It is due", account="gone")
-
-
-class PausedTests(StandingTestCase):
-    @classmethod
-    def setUpTestData(cls):
-        super().setUpTestData()
-        PausedAccount.objects.create(
-            account="default",
-            paused_at=timezone.now() - timedelta(hours=2, minutes=5),
-            probe_at=timezone.now() + timedelta(minutes=4, seconds=50),
-        )
-
-    def test_pending(self):
-        self.check(
-            "Button refused the API key of the account default 2 hours ago, so the "
-            "account is paused and this order waits. Correct API_KEY, restart"
-        )
-
-    def test_settled(self):
-        for status in ("reported", "failed", "dismissed"):
-            with self.subTest(status=status):
-                self.check(
-                    "The account default is paused, because Button refused its API "
-                    "key 2 hours ago: whatever is to be sent for this order waits.",
-                    status=status,
-                )
-
-    def test_another_account(self):
-        PausedAccount.objects.update(account="eu")
-
-        assert "is paused" not in self.page()
-
-    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
-    def test_disabled_as_well(self):
-        """Resuming it would send nothing."""
-        assert "ENABLED is false" in self.page()
+        assert [button.name for button in context["buttons"]] == ["cancel", "ask"]

@@ -25,8 +25,8 @@ from django_button_orders.models import (
     Submission,
 )
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
-from tests.admin.test_forms import order_data
-from tests.admin.test_many import many_url, signed_in
+from tests.admin.test_actions import many_url, signed_in
+from tests.admin.test_orders import order_data
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, page_url
 from tests.shop.models import Order, Page
 from tests.utils import PURCHASED, button_settings, create_row

@@ -19,7 +19,7 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
-from tests.admin.test_forms import order_data
+from tests.admin.test_orders import order_data
 from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, page_url
 from tests.utils import PURCHASED, button_settings
 

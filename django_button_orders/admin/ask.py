@@ -1,4 +1,9 @@
-"""Asking Button what it knows of an order, and showing that beside ours."""
+"""
+Ask Button about an order now, and show Button's view beside ours.
+
+The button makes a call while the user waits. The view then comes from the submission
+that recorded the last answer.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +19,13 @@ from django.urls import URLPattern
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.box import Button
-from django_button_orders.admin.buttons import ButtonsAdmin
-from django_button_orders.admin.comparing import Line, compare
-from django_button_orders.admin.moments import ago
+from django_button_orders.admin.actions import OrderActionsMixin
+from django_button_orders.admin.base import user_may
+from django_button_orders.admin.compare import Line, compare
+from django_button_orders.admin.explain import as_sentence
+from django_button_orders.admin.formatting import format_ago
 from django_button_orders.admin.preview import Preview
-from django_button_orders.admin.rights import may
-from django_button_orders.admin.standing import as_sentence
+from django_button_orders.admin.standing import Button
 from django_button_orders.client.answers import Answer, parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.ask import retrieve
@@ -61,11 +66,11 @@ NOT_ASKED = _("Button was not asked: %(error)s")
 PRUNED = _("What Button answered was pruned. Ask again.")
 
 
-class AskingAdmin(ButtonsAdmin):
-    """A button that makes a call at once, while the user waits, and shows it."""
+class AskMixin(OrderActionsMixin):
+    """Add the button Ask Button to the page of an order."""
 
     def has_ask_permission(self, request: HttpRequest) -> bool:
-        return may(request, "ask_buttonorder")
+        return user_may(request, "ask_buttonorder")
 
     def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
         buttons = super().buttons_for(request, order)
@@ -79,8 +84,9 @@ class AskingAdmin(ButtonsAdmin):
         return [ask, *super().get_urls()]
 
     def ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask Button about one order, and return to the page with the button."""
         is_allowed = self.has_ask_permission(request)
-        order = self.find_order(request, object_id, may=is_allowed)
+        order = self.find_order(request, object_id, is_allowed=is_allowed)
         try:
             submission = retrieve(order, trigger="admin", user_id=str(request.user.pk))
         except (ImproperlyConfigured, ValidationError) as exc:
@@ -92,19 +98,19 @@ class AskingAdmin(ButtonsAdmin):
             self.message_user(request, NO_ANSWER % {"error": error}, messages.ERROR)
         else:
             self.log_change(request, order, gettext("Asked Button about it."))
-            self.message_user(request, *describe_answer(submission, order))
+            self.message_user(request, *summarize_answer(submission, order))
         return self.go_back(request, order)
 
 
-def describe_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
-    """Return what Button has said in one sentence, and how good that is."""
+def summarize_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
+    """Return a sentence about Button's answer, and its level as a message."""
     rule = find_rule(
         Submission.Operation.RETRIEVE, Answer(status_code=submission.status_code or 0)
     )
     if rule is verdicts.UNKNOWN:
         return str(UNKNOWN), messages.WARNING
     if submission.outcome == Submission.Outcome.SUCCEEDED:
-        found = order_in(submission)
+        found = shown_order(submission)
         status = found.get("status")
         known = STATUSES.get(status) if isinstance(status, str) else None
         text = (known or HAS_ORDER) if found else UNREADABLE
@@ -117,15 +123,15 @@ def describe_answer(submission: Submission, order: ButtonOrder) -> tuple[str, in
     return str(text) % values, messages.ERROR
 
 
-def order_in(submission: Submission) -> dict[str, Any]:
-    """Return the order that an answer of Button shows, or an empty dict."""
+def shown_order(submission: Submission) -> dict[str, Any]:
+    """Return the order in Button's answer, or an empty dict."""
     found = (parse_object(submission.response_body) or {}).get("object")
     return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
-    """Button's view of an order, as it was when it was asked last."""
+class ButtonView:
+    """Button's last answer about an order, compared with our payload."""
 
     asked: str
     sentence: str
@@ -141,19 +147,19 @@ class View:
         return [line for line in self.lines if line.kind == "same"]
 
 
-def view_of_button(order: ButtonOrder, ours: Preview) -> View | None:
-    """Return Button's view beside ours, or None if it was never asked for."""
+def button_view(order: ButtonOrder, ours: Preview) -> ButtonView | None:
+    """Return Button's view beside ours, or None if Button was never asked."""
     submissions = Submission.objects.using(order._state.db).filter(button_order=order)
     latest = submissions.order_by("-started_at", "-pk")
     asked = latest.filter(operation=Submission.Operation.RETRIEVE).first()
     if asked is None:
         return None
-    theirs = order_in(asked)
+    theirs = shown_order(asked)
     is_pruned = asked.status_code == HTTPStatus.OK and not asked.response_body
-    sentence = PRUNED if is_pruned else describe_answer(asked, order)[0]
+    sentence = PRUNED if is_pruned else summarize_answer(asked, order)[0]
     known = ours.full_payload or ours.acknowledged.payload or {}
-    return View(
-        asked=ago(asked.started_at),
+    return ButtonView(
+        asked=format_ago(asked.started_at),
         sentence=str(sentence),
         is_outdated=latest.values_list("pk", flat=True).first() != asked.pk,
         lines=compare(known, theirs) if theirs else [],

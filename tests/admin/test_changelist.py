@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 
 from django_button_orders.admin import ButtonOrderAdmin
-from django_button_orders.admin.changelist import MOST_LISTED
+from django_button_orders.admin.changelist import MAX_LISTED
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import from_now
 from tests.admin.utils import (
@@ -220,7 +220,7 @@ class PageTests(AdminTestCase):
         super().setUp()
         ButtonOrder.objects.bulk_create(
             ButtonOrder(order_id=f"no {number}", currency="JPY")
-            for number in range(MOST_LISTED)
+            for number in range(MAX_LISTED)
         )
 
     def text(self, query=""):
@@ -229,7 +229,7 @@ class PageTests(AdminTestCase):
     def test_more_than_that(self):
         text = self.text()
 
-        assert f"More than {MOST_LISTED} are found. Only the first" in text
+        assert f"More than {MAX_LISTED} are found. Only the first" in text
         assert "All of them can be exported." in text
         assert "Select all that match, also those not listed" in text
         assert "1001" not in text
@@ -237,22 +237,22 @@ class PageTests(AdminTestCase):
     def test_just_that_many(self):
         text = self.text("?currency=JPY")
 
-        assert f" {MOST_LISTED} Button orders " in text
-        assert f"Select all {MOST_LISTED} Button orders" in text
+        assert f" {MAX_LISTED} Button orders " in text
+        assert f"Select all {MAX_LISTED} Button orders" in text
         assert "More than" not in text
 
     def test_one(self):
         assert " 1 Button order " in self.text("?currency=USD")
 
     def test_pages(self):
-        last = f"?p={MOST_LISTED // 100}"
+        last = f"?p={MAX_LISTED // 100}"
 
-        assert self.list()[0] == f"no {MOST_LISTED - 1}"
-        assert self.list("?p=2")[0] == f"no {MOST_LISTED - 101}"
+        assert self.list()[0] == f"no {MAX_LISTED - 1}"
+        assert self.list("?p=2")[0] == f"no {MAX_LISTED - 101}"
         assert self.list(last)[-1] == "no 0"
 
     def test_no_page_after_that(self):
-        response = self.client.get(f"{LIST_URL}?p={MOST_LISTED // 100 + 1}")
+        response = self.client.get(f"{LIST_URL}?p={MAX_LISTED // 100 + 1}")
 
         assert response["Location"] == f"{LIST_URL}?e=1"
 

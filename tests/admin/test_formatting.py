@@ -5,7 +5,12 @@ from datetime import datetime, timedelta, timezone
 from django.test import SimpleTestCase, override_settings
 from django.utils import timezone as django_timezone
 
-from django_button_orders.admin.moments import ago, ahead, due_for, written
+from django_button_orders.admin.formatting import (
+    format_ago,
+    format_datetime,
+    format_due,
+    format_until,
+)
 from tests.utils import PURCHASED
 
 PHRASES = {
@@ -28,22 +33,22 @@ class RelativeTests(SimpleTestCase):
             with self.subTest(distance=distance):
                 now = datetime.now(timezone.utc)
 
-                assert ago(now - distance) == phrases[0]
-                assert ahead(now + distance + SLACK) == phrases[1]
-                assert due_for(distance) == phrases[2]
+                assert format_ago(now - distance) == phrases[0]
+                assert format_until(now + distance + SLACK) == phrases[1]
+                assert format_due(distance) == phrases[2]
 
     @override_settings(USE_TZ=False)
     def test_without_time_zones(self):
-        assert ago(django_timezone.now() - timedelta(hours=3)) == "3 hours ago"
+        assert format_ago(django_timezone.now() - timedelta(hours=3)) == "3 hours ago"
 
     def test_never(self):
-        assert ago(None) == "at an unknown time"
+        assert format_ago(None) == "at an unknown time"
 
 
 class WrittenTests(SimpleTestCase):
     def test_in_the_zone(self):
-        assert written(PURCHASED) == "Nov. 1, 2026, 6 a.m."
+        assert format_datetime(PURCHASED) == "Nov. 1, 2026, 6 a.m."
 
     @override_settings(USE_TZ=False)
     def test_without_time_zones(self):
-        assert written(datetime(2026, 11, 1, 12)) == "Nov. 1, 2026, noon"
+        assert format_datetime(datetime(2026, 11, 1, 12)) == "Nov. 1, 2026, noon"

@@ -3,15 +3,152 @@ from __future__ import annotations
 from uuid import uuid4
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db.models.signals import pre_save
 from django.test import override_settings
+from django.urls import reverse
 
 from django_button_orders.models import ButtonOrder
-from tests.admin.utils import ADD_URL, AdminTestCase, page_url
-from tests.shop.models import Order
+from tests.admin.utils import (
+    ADD_URL,
+    AdminTestCase,
+    create_submission,
+    page_url,
+    text_of,
+)
+from tests.shop.models import Order, Page
 from tests.utils import PURCHASED, button_settings, create_row
 
+HOSTILE = "<script>alert(1)</script>"
 rows = ButtonOrder.objects
+
+
+class SourceTests(AdminTestCase):
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        cls.order = Order.objects.create(number="42")
+        cls.row = rows.get(order_id="42")
+        cls.url = reverse("admin:shop_order_change", args=[cls.order.pk])
+
+    def html(self):
+        response = self.client.get(page_url(self.row))
+        assert response.status_code == 200
+        return response.content.decode()
+
+    def test_link(self):
+        assert f'<a href="{self.url}">order {self.order.pk}</a>' in self.html()
+
+    def test_no_permission_there(self):
+        self.log_in("view_buttonorder")
+
+        assert f'href="{self.url}"' not in self.html()
+        assert f"order {self.order.pk}" in self.html()
+
+    def test_permission_there(self):
+        self.log_in("view_buttonorder", "view_order")
+
+        assert f'href="{self.url}"' in self.html()
+
+    def test_deleted(self):
+        Order.objects.all().delete()
+
+        assert f'href="{self.url}"' not in self.html()
+
+    def test_not_in_the_admin(self):
+        self.put(source_type=ContentType.objects.get_for_model(Page), source_id="7")
+
+        assert "page 7" in self.html()
+
+    def test_key_of_another_kind(self):
+        self.put(source_id="<b>7</b>")
+
+        assert "order &lt;b&gt;7&lt;/b&gt;" in self.html()
+
+    def test_model_is_gone(self):
+        gone = ContentType.objects.create(app_label="shop", model="gone")
+        for pk in (gone.pk, 9999, None):
+            with self.subTest(pk=pk):
+                self.put(source_type_id=pk)
+
+                assert f"The shop's order: {self.order.pk}" in self.page()
+
+
+class HostileTests(AdminTestCase):
+    def test_stored_text_stays_text(self):
+        self.put(
+            order_id=HOSTILE,
+            status="failed",
+            last_error=HOSTILE,
+            customer={"id": HOSTILE},
+            btn_ref=HOSTILE,
+            source_id=HOSTILE,
+        )
+        create_submission(
+            self.row,
+            url=HOSTILE,
+            error=HOSTILE,
+            request_body=f'{{"a": "{HOSTILE}"}}',
+            response_body=HOSTILE,
+        )
+        for codename in ("view_buttonorder", "change_buttonorder"):
+            self.log_in(codename, "view_bodies_submission", name=codename)
+            for source_id in (HOSTILE, None):
+                with self.subTest(codename=codename, source_id=source_id):
+                    self.put(source_id=source_id)
+
+                    response = self.client.get(page_url(self.row))
+
+                    assert b"<script>alert" not in response.content
+                    assert response.content.count(b"&lt;script&gt;alert(1)") >= 8
+
+
+class PageTests(AdminTestCase):
+    def test_view_only(self):
+        self.log_in("view_buttonorder")
+
+        page = self.page()
+
+        assert "View Button order" in page
+        assert "Total: 70.00 USD" in page
+
+    def test_forbidden(self):
+        self.log_in()
+
+        assert self.client.get(page_url(self.row)).status_code == 403
+
+    def test_anonymous(self):
+        self.client.logout()
+
+        assert self.client.get(page_url(self.row)).status_code == 302
+
+    def test_incomplete(self):
+        self.put(total=None, currency=None, purchase_date=None, btn_ref=None)
+        self.log_in("view_buttonorder")
+
+        assert "Total: -" in self.page()
+
+    def test_pretty_fields(self):
+        self.log_in("view_buttonorder")
+        self.put(line_items=[{"identifier": "a"}])
+
+        response = self.client.get(page_url(self.row))
+
+        assert "[\n  {\n    &quot;identifier&quot;: &quot;a&quot;" in (
+            response.content.decode()
+        )
+
+    def test_history_of_the_admin(self):
+        response = self.client.get(page_url(self.row, "history"))
+
+        assert response.status_code == 200
+
+    def test_no_deleting(self):
+        response = self.client.post(page_url(self.row, "delete"), {"post": "yes"})
+
+        assert response.status_code == 403
+        assert rows.exists()
+        assert "Delete" not in text_of(self.client.get(page_url(self.row)))
 
 
 def order_data(**values):

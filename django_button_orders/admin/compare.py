@@ -1,4 +1,4 @@
-"""What differs between two views of an order, field by field."""
+"""Compare two payloads of an order field by field."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
-from django_button_orders.admin.display import as_json, clip
+from django_button_orders.admin.formatting import clip, to_json
 
 SEPARATOR = " / "
-# An order's attributes are at the fourth level. Whatever is deeper stays whole.
+# An order's attributes are at the fourth level. Deeper values are compared whole.
 MAX_DEPTH = 6
 MAX_LENGTH = 1000
 
 
 class Line(NamedTuple):
-    """A field as one side has it and as the other has it; None where one has not."""
+    """A field's text on both sides; None on a side that does not have the field."""
 
     name: str
     before: str | None
@@ -34,13 +34,13 @@ class Line(NamedTuple):
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
-    """Return a line for each field of either side, in the order of ``after``."""
+    """Return a line for each field of either payload, in the order of ``after``."""
     old, new = dict(flatten(before)), dict(flatten(after))
     return [
         Line(
             name=name,
-            before=as_text(old[name]) if name in old else None,
-            after=as_text(new[name]) if name in new else None,
+            before=format_value(old[name]) if name in old else None,
+            after=format_value(new[name]) if name in new else None,
             is_same=name in old and name in new and is_same(old[name], new[name]),
         )
         for name in [*new, *(name for name in old if name not in new)]
@@ -48,10 +48,10 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
 
 
 def flatten(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the fields in a value with their names; absent and empty are alike."""
+    """Yield the names and values of all fields in a value, except empty ones."""
     if value in (None, "", [], {}):
         return
-    items = None if depth == MAX_DEPTH else items_of(value)
+    items = None if depth == MAX_DEPTH else find_items(value)
     if items is None:
         yield name, value
         return
@@ -60,20 +60,20 @@ def flatten(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
         yield from flatten(item, inner, depth + 1)
 
 
-def items_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return what an object or a list of objects is made of, or None for others."""
+def find_items(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Return the items of an object or of a list of objects, or None for others."""
     if isinstance(value, Mapping):
         return value.items()
     if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
-        return named_items(value)
+        return name_items(value)
     return None
 
 
-def named_items(items: list[Any]) -> Iterator[tuple[Any, Any]]:
+def name_items(items: list[Any]) -> Iterator[tuple[Any, Any]]:
     """
-    Yield the lines of an order with what they are called.
+    Yield the line items of an order with their identifiers, or else numbers.
 
-    By their identifiers, so that a line which is gone does not move the others.
+    With identifiers, a removed line item does not shift those after it.
     """
     names = [item.get("identifier") for item in items]
     is_unique = len({str(name) for name in names}) == len(names)
@@ -82,17 +82,18 @@ def named_items(items: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def is_same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal, or two spellings of one moment."""
     if isinstance(one, bool) != isinstance(other, bool):
-        # For Python, true is 1.
+        # In Python, True equals 1.
         return False
     if one == other:
         return True
-    moment = as_moment(one)
-    return moment is not None and moment == as_moment(other)
+    moment = parse_moment(one)
+    return moment is not None and moment == parse_moment(other)
 
 
-def as_moment(value: Any) -> datetime | None:
-    """Return the moment that a text stands for: there is more than one spelling."""
+def parse_moment(value: Any) -> datetime | None:
+    """Return the moment in a text with a time zone, or None for other values."""
     try:
         moment = parse_datetime(value) if isinstance(value, str) else None
     except ValueError:
@@ -100,8 +101,9 @@ def as_moment(value: Any) -> datetime | None:
     return moment if moment is not None and moment.tzinfo else None
 
 
-def as_text(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Return a value as JSON, cut after ``MAX_LENGTH`` characters."""
     try:
-        return clip(as_json(value), MAX_LENGTH)
+        return clip(to_json(value), MAX_LENGTH)
     except RecursionError:
         return "…"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.test import SimpleTestCase
 
-from django_button_orders.admin.comparing import compare
+from django_button_orders.admin.compare import compare
 
 
 def found(before, after):

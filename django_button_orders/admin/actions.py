@@ -1,0 +1,295 @@
+"""
+Retry, dismiss and cancel: the buttons of one order, and the actions of the list.
+
+A button's view runs its action at once. An action of the list first shows a page
+that counts the orders and changes nothing. That page posts its signed keys to a view
+that runs the action, or queues it for workers if there are many orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.signing import BadSignature, SignatureExpired
+from django.db import DatabaseError, router
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders.admin.base import UrlsMixin, safe_next_url, user_may
+from django_button_orders.admin.selection import (
+    VALID_SECONDS,
+    Selection,
+    read_keys,
+    sign_keys,
+)
+from django_button_orders.admin.standing import Button
+from django_button_orders.admin.verbs import (
+    CANCEL,
+    DISMISS,
+    MAX_NOTE_LENGTH,
+    RETRY,
+    VERBS,
+    Verb,
+    read_note,
+)
+from django_button_orders.models import ButtonOrder
+from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.operations.orders import queue_action, run_action
+
+# Workers run an action on more orders than this, because the page would take too long.
+MAX_AT_ONCE = 1000
+
+
+class OrderActionsMixin(UrlsMixin):
+    """
+    Add the buttons Retry, Dismiss and Cancel to the page of an order.
+
+    Each needs its permission and POST, and adds an entry to the admin's log.
+    """
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return user_may(request, "retry_buttonorder")
+
+    def has_dismiss_permission(self, request: HttpRequest) -> bool:
+        return user_may(request, "dismiss_buttonorder")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return user_may(request, "cancel_buttonorder")
+
+    def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
+        """Return whether the user may run a verb, as the methods above say."""
+        return bool(getattr(self, f"has_{verb.name}_permission")(request))
+
+    def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
+        """Return the buttons that the user may press and the order's state allows."""
+        return [
+            Button(
+                name=verb.name,
+                label=verb.label,
+                url=self.button_url(request, order, verb.name),
+                warning=verb.warning,
+                takes_note=verb.takes_note,
+            )
+            for verb in VERBS
+            if self.has_verb_permission(request, verb)
+            and verb.applicable(order.row()).exists()
+        ]
+
+    def button_url(
+        self, request: HttpRequest, order: ButtonOrder, view: str = "change"
+    ) -> str:
+        """Return the URL of an order's view, with the filters of the list."""
+        return self.with_filters(request, self.url(view, order.pk))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*map(self.verb_path, VERBS), *super().get_urls()]
+
+    def verb_path(self, verb: Verb) -> URLPattern:
+        """Return the URL pattern that a verb's button posts to."""
+        view = partial(self.verb_view, verb=verb)
+        return self.post_path(f"<path:object_id>/{verb.name}/", view, verb.name)
+
+    def verb_view(
+        self, request: HttpRequest, object_id: str, *, verb: Verb
+    ) -> HttpResponse:
+        """Run a verb on one order, and return to the page with the button."""
+        is_allowed = self.has_verb_permission(request, verb)
+        order = self.find_order(request, object_id, is_allowed=is_allowed)
+        with self.show_errors(request):
+            count = run_action(verb.name, [order.pk], **action_options(request, verb))
+            self.message_user(request, *verb.result_message(count, of=1))
+        return self.go_back(request, order)
+
+    def find_order(
+        self, request: HttpRequest, object_id: str, *, is_allowed: bool
+    ) -> ButtonOrder:
+        """
+        Return an order that the user may view, to run an action on it.
+
+        Raise ``PermissionDenied`` unless the action is allowed, too, or ``Http404``.
+        """
+        order: ButtonOrder | None = self.get_written_object(request, object_id)
+        if not (is_allowed and self.has_view_permission(request, order)):
+            raise PermissionDenied
+        if order is None:
+            raise Http404
+        return order
+
+    def go_back(self, request: HttpRequest, order: ButtonOrder) -> HttpResponse:
+        """Redirect to the page with the button, which may be the host order's."""
+        page = self.button_url(request, order)
+        return HttpResponseRedirect(safe_next_url(request) or page)
+
+    @contextmanager
+    def show_errors(self, request: HttpRequest) -> Iterator[None]:
+        """Show a bad note or a busy database to the user, instead of raising."""
+        try:
+            yield
+        except ValidationError as exc:
+            self.message_user(request, " ".join(exc.messages), messages.ERROR)
+        except DatabaseError:
+            text = _(
+                "The database is busy, so not all of it was done. Look at the list, "
+                "and do the rest again."
+            )
+            self.message_user(request, text, messages.ERROR)
+
+
+class BulkActionsMixin(OrderActionsMixin):
+    """
+    Add the actions Retry, Dismiss and Cancel to the list, each with a confirmation.
+
+    Each needs its permission, and adds a log entry for each order that it changes.
+    """
+
+    @admin.action(description=_("Retry selected orders"), permissions=["retry"])
+    def retry_orders(
+        self, request: HttpRequest, queryset: ButtonOrderQuerySet
+    ) -> HttpResponse:
+        return self.confirm(request, queryset, RETRY)
+
+    @admin.action(description=_("Dismiss selected orders"), permissions=["dismiss"])
+    def dismiss_orders(
+        self, request: HttpRequest, queryset: ButtonOrderQuerySet
+    ) -> HttpResponse:
+        return self.confirm(request, queryset, DISMISS)
+
+    @admin.action(
+        description=_("Cancel selected orders at Button"), permissions=["cancel"]
+    )
+    def cancel_orders(
+        self, request: HttpRequest, queryset: ButtonOrderQuerySet
+    ) -> HttpResponse:
+        return self.confirm(request, queryset, CANCEL)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*map(self.confirmed_path, VERBS), *super().get_urls()]
+
+    def confirmed_path(self, verb: Verb) -> URLPattern:
+        """Return the URL pattern that a verb's confirmation posts to."""
+        view = partial(self.confirmed_view, verb=verb)
+        return self.post_path(f"{verb.name}-many/", view, f"{verb.name}_many")
+
+    def confirm(
+        self, request: HttpRequest, orders: ButtonOrderQuerySet, verb: Verb
+    ) -> HttpResponse:
+        """Show what a verb would do to how many orders, and ask for confirmation."""
+        selection = Selection(orders, verb)
+        count = len(selection.pks)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": verb.question % {"count": count},
+            "opts": self.opts,
+            "media": self.media,
+            "preserved_filters": self.get_preserved_filters(request),
+            "verb": verb,
+            "verb_url": self.url(f"{verb.name}_many"),
+            "selection": selection,
+            "count": count,
+            "signed": sign_keys(request, selection) if count else "",
+            "skipped": [
+                (number, verb.why_not.get(status, status))
+                for status, number in selection.skipped.items()
+            ],
+            "is_later": count > MAX_AT_ONCE,
+            "max_note_length": MAX_NOTE_LENGTH,
+        }
+        request.current_app = self.admin_site.name
+        template = "admin/django_button_orders/buttonorder/confirm_many.html"
+        return TemplateResponse(request, template, context)
+
+    def confirmed_view(self, request: HttpRequest, *, verb: Verb) -> HttpResponse:
+        """Run a verb on the orders that the confirmation has counted."""
+        is_allowed = self.has_verb_permission(request, verb)
+        if not (is_allowed and self.has_view_permission(request)):
+            raise PermissionDenied
+        try:
+            pks = read_keys(request, request.POST.get("selection", ""), verb)
+        except SignatureExpired:
+            minutes = VALID_SECONDS // 60
+            text = _(
+                "Nothing was done: you were asked more than %(minutes)d minutes ago, "
+                "and much may have changed. Select the orders again."
+            )
+            self.message_user(request, text % {"minutes": minutes}, messages.WARNING)
+        except BadSignature:
+            text = _("Nothing was done: select the orders on this list first.")
+            self.message_user(request, text, messages.ERROR)
+        else:
+            self.run_or_queue(request, pks, verb)
+        url = self.with_filters(request, self.url("changelist"))
+        return HttpResponseRedirect(url)
+
+    def run_or_queue(
+        self, request: HttpRequest, pks: Sequence[int], verb: Verb
+    ) -> None:
+        """Run a verb on orders now, or have workers run it on many."""
+        with self.show_errors(request):
+            options = action_options(request, verb)
+            if len(pks) > MAX_AT_ONCE:
+                message = queue(verb, pks, options)
+            else:
+                count = run_action(verb.name, pks, **options)
+                message = verb.result_message(count, of=len(pks))
+            self.message_user(request, *message)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """
+        Allow "all that match" even if the user has ticked no order.
+
+        Django requires a tick, and only its JavaScript sets one.
+        """
+        ticked = ACTION_CHECKBOX_NAME
+        if request.POST.get("select_across") == "1" and ticked not in request.POST:
+            post: Any = request.POST.copy()
+            post[ticked] = "0"
+            request.POST = post
+        return super().changelist_view(request, *args, **kwargs)
+
+
+def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
+    """Return the arguments of a verb's operation. Raise ``ValidationError``."""
+    return {
+        # The list may come from a replica, which must not be written to.
+        "using": router.db_for_write(ButtonOrder),
+        "user_id": request.user.pk,
+        "note": read_note(request.POST, verb),
+    }
+
+
+def queue(verb: Verb, pks: Sequence[int], options: dict[str, Any]) -> tuple[str, int]:
+    """Have workers run a verb on orders. Return a message and its level."""
+    count = len(pks)
+    what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
+    what %= {"verb": verb.label, "count": count}
+    queued = queue_action(verb.name, pks, what=what, **options)
+    if queued == count:
+        text = ngettext(
+            "%(count)d order is being seen to in the background. The list shows how "
+            "far that is, and the history of the order who has asked for it.",
+            "%(count)d orders are being seen to in the background. The list shows how "
+            "far that is, and the history of each order who has asked for it.",
+            count,
+        )
+        return text % {"count": count}, messages.SUCCESS
+    if not queued:
+        text = gettext(
+            "Nothing was done: Celery's broker cannot be reached, and so many orders "
+            "are left to workers. Try again when it is back."
+        )
+        return text, messages.ERROR
+    text = gettext(
+        "Only %(told)d of %(count)d orders are being seen to in the background. Then "
+        "Celery's broker could not be reached any more, and the others stay as they "
+        "are. Try again when it is back."
+    )
+    return text % {"told": queued, "count": count}, messages.ERROR

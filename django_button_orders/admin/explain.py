@@ -1,0 +1,268 @@
+"""Explain in a sentence or two what has happened to an order and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from django_button_orders.admin.formatting import (
+    format_ago,
+    format_datetime,
+    format_until,
+)
+from django_button_orders.conf import get_settings
+from django_button_orders.delivery.verdicts import message_of
+from django_button_orders.models import ButtonOrder, PausedAccount
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+
+Status = ButtonOrder.Status
+Reason = ButtonOrder.Reason
+
+MAX_ERROR_LENGTH = 300
+ENDS = (".", "!", "?", "…", "。")
+
+
+class Explanation(NamedTuple):
+    """What has happened to an order or an account, and what a person can do."""
+
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.todo}".strip()
+
+
+class Texts(NamedTuple):
+    """An explanation whose placeholders are not filled in yet."""
+
+    what: _StrPromise
+    todo: _StrPromise | str = ""
+
+
+NOTHING_TO_DO = _("There is nothing to do.")
+IN_FLIGHT = Texts(
+    _("A worker is at it right now."), _("Load this page again in a moment.")
+)
+DISABLED = Texts(
+    _(
+        "Nothing is sent for the account %(account)s, because ENABLED is false in "
+        "BUTTON_ORDERS."
+    ),
+    _("The order waits until it is true."),
+)
+PAUSED = Texts(
+    _(
+        "Button refused the API key of the account %(account)s %(paused)s, so the "
+        "account is paused and this order waits."
+    ),
+    _(
+        "Correct API_KEY, restart the workers and resume the account; the order then "
+        "goes out by itself."
+    ),
+)
+PAUSE = Texts(
+    _(
+        "Button refused the API key of the account %(account)s %(paused)s, and "
+        "nothing of that account is sent."
+    ),
+    _(
+        "Correct API_KEY, restart the workers and resume the account. If nobody "
+        "does, one order tries the key again by itself %(next)s."
+    ),
+)
+ALSO_PAUSED = _(
+    "The account %(account)s is paused, because Button refused its API key "
+    "%(paused)s: whatever is to be sent for this order waits."
+)
+DUE = Texts(
+    _("It is due, and a worker will report it shortly."),
+    _("If it stays like this, check that a Celery worker and Celery beat are running."),
+)
+CANCELLATION_DUE = Texts(
+    _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
+)
+STUCK = Texts(
+    _("It fell due %(due)s, and no worker has reported it yet."),
+    _("Check that a Celery worker and Celery beat are running."),
+)
+WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
+WAITING_BECAUSE: dict[str, Texts] = {
+    Reason.UNAVAILABLE: Texts(
+        _("Button could not be reached or could not take this order: %(error)s"),
+        _("It is tried again by itself %(next)s. There is nothing to do."),
+    ),
+    Reason.UNAUTHORIZED: Texts(
+        _("Button does not let the key of the account %(account)s do this: %(error)s"),
+        _("Ask Button what the key may do; it is tried again by itself %(next)s."),
+    ),
+}
+INVALID_DIRECT = Texts(
+    _("No valid report could be built %(when)s: %(error)s"),
+    _("Correct the fields below and save: that reports it again."),
+)
+CANCELLATION_REFUSED = Texts(
+    _("Button refused to cancel this order %(when)s: %(error)s"),
+    _("Retry, or settle it with Button and dismiss it."),
+)
+CANCELLED_TOO_LATE = Texts(
+    _("It was too late to cancel this order at Button %(when)s: %(error)s"),
+    _("Settle it with Button, and dismiss it."),
+)
+DISMISSED_WITHOUT_NOTE = Texts(
+    _("It was dismissed %(when)s."),
+    _("Nothing more is sent. Retry it to report it after all."),
+)
+FINAL: dict[tuple[str, str], Texts] = {
+    (Status.REPORTED, ""): Texts(
+        _("Button has this order: it was reported %(reported)s."), NOTHING_TO_DO
+    ),
+    (Status.CANCELLED, ""): Texts(
+        _("The order was cancelled %(when)s, and Button will not count it."),
+        _("That cannot be undone."),
+    ),
+    (Status.FAILED, Reason.INVALID): Texts(
+        _("No valid report could be built %(when)s: %(error)s"),
+        _("Correct the shop's order or its adapter, and retry."),
+    ),
+    (Status.FAILED, Reason.REFUSED): Texts(
+        _("Button refused this order %(when)s: %(error)s"),
+        _("Correct it and retry."),
+    ),
+    (Status.FAILED, Reason.FINALIZED): Texts(
+        _("It was too late to change this order at Button %(when)s: %(error)s"),
+        _("Dismiss it; if the difference matters, settle it with Button."),
+    ),
+    (Status.FAILED, Reason.EXHAUSTED): Texts(
+        _("All attempts were used up %(when)s. The last answer: %(error)s"),
+        _("Retry once what stood in the way is gone."),
+    ),
+    (Status.FAILED, Reason.UNAUTHORIZED): Texts(
+        _(
+            "Button did not accept the API key of the account %(account)s %(when)s: "
+            "%(error)s"
+        ),
+        _("Correct API_KEY and retry."),
+    ),
+    (Status.FAILED, Reason.UNAVAILABLE): Texts(
+        _("Button could not be reached %(when)s: %(error)s"), _("Retry.")
+    ),
+    (Status.FAILED, ""): Texts(
+        _("It failed %(when)s: %(error)s"),
+        _("Correct what the error says and retry, or dismiss it."),
+    ),
+    (Status.DISMISSED, Reason.NO_TOKEN): Texts(
+        _(
+            "It has no attribution token, and REPORT_WITHOUT_TOKEN is false, so it "
+            "was not sent."
+        ),
+        _("A token that arrives later makes it due. There is nothing to do."),
+    ),
+    (Status.DISMISSED, ""): Texts(
+        _("It was dismissed %(when)s: %(error)s"), DISMISSED_WITHOUT_NOTE.todo
+    ),
+}
+CANCELLATIONS: dict[tuple[str, str], Texts] = {
+    (Status.FAILED, Reason.REFUSED): CANCELLATION_REFUSED,
+    (Status.FAILED, Reason.FINALIZED): CANCELLED_TOO_LATE,
+}
+
+
+def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanation:
+    """Explain an order's state. ``pause`` is that of its account, if it is paused."""
+    is_pending = order.status == Status.PENDING
+    texts = explain_pending(order, pause) if is_pending else explain_final(order)
+    values = placeholder_values(order, pause)
+    what, todo = (str(text) % values for text in texts)
+    if pause is not None and not is_pending:
+        todo = f"{todo} {str(ALSO_PAUSED) % values}"
+    return Explanation(what, todo)
+
+
+def explain_pause(pause: PausedAccount) -> Explanation:
+    """Explain why an account is paused."""
+    values = {
+        "account": pause.account,
+        "paused": format_ago(pause.paused_at),
+        "next": format_until(pause.probe_at),
+    }
+    return Explanation(*(str(text) % values for text in PAUSE))
+
+
+def find_pause(order: ButtonOrder) -> PausedAccount | None:
+    """Return the pause of an order's account, or None if it is not paused."""
+    paused = PausedAccount.objects.using(order.write_db)
+    return paused.filter(account=order.account).first()
+
+
+def placeholder_values(
+    order: ButtonOrder, pause: PausedAccount | None
+) -> dict[str, Any]:
+    """Return the values of all placeholders in the texts."""
+    moment = order.next_attempt_at
+    values = {
+        "account": order.account,
+        "error": as_sentence(message_of(order.last_error)),
+        "when": format_ago(order.updated_at),
+        "reported": format_ago(order.reported_at),
+        "paused": format_ago(pause.paused_at) if pause else "",
+        "due": format_ago(moment),
+        "next": "",
+    }
+    if moment is not None:
+        when = {"relative": format_until(moment), "absolute": format_datetime(moment)}
+        values["next"] = gettext("%(relative)s (%(absolute)s)") % when
+    return values
+
+
+def as_sentence(error: str) -> str:
+    """Return an error as one sentence of at most ``MAX_ERROR_LENGTH`` characters."""
+    text = Truncator(" ".join(error.split())).chars(MAX_ERROR_LENGTH)
+    if not text:
+        return gettext("it gave no reason.")
+    return text if text.endswith(ENDS) else f"{text}."
+
+
+def explain_final(order: ButtonOrder) -> Texts:
+    """Return the texts for an order that no attempt is due for."""
+    key = (order.status, order.reason)
+    if order.cancel_requested_at is not None and key in CANCELLATIONS:
+        return CANCELLATIONS[key]
+    if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
+        return INVALID_DIRECT
+    if key not in FINAL:
+        key = (order.status, "")
+    if key == (Status.DISMISSED, "") and not order.last_error:
+        return DISMISSED_WITHOUT_NOTE
+    return FINAL[key]
+
+
+def explain_pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
+    """Return the texts for a pending order, by what it waits for."""
+    row = order.row()
+    if row.in_flight().exists():
+        return IN_FLIGHT
+    if not is_enabled(order.account):
+        return DISABLED
+    if pause is not None:
+        return PAUSED
+    if row.waiting().exists():
+        return WAITING_BECAUSE.get(order.reason, WAITING)
+    if row.stuck().exists():
+        return STUCK
+    return DUE if order.cancel_requested_at is None else CANCELLATION_DUE
+
+
+def is_enabled(account: str) -> bool:
+    """Return whether the settings let an account's orders be sent."""
+    try:
+        return get_settings(account).enabled
+    except ImproperlyConfigured:
+        # The worker's next attempt writes the error of the settings onto the row.
+        return True
