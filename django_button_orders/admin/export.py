@@ -24,8 +24,8 @@ from django.views.decorators.http import require_safe
 
 from django_button_orders.admin.base import UrlsMixin
 from django_button_orders.admin.formatting import shorten_error
-from django_button_orders.admin.pages import in_pages
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.querysets import ButtonOrderQuerySet
 from django_button_orders.report.money import in_major_units
 
@@ -50,6 +50,8 @@ COLUMNS = (
     "reported_at",
     "created_at",
 )
+# Orders in memory at a time.
+PAGE_SIZE = 2000
 FIELDS = ["source_type_id" if name == "source" else name for name in COLUMNS]
 # Spreadsheets take a cell for a formula if it begins with one of these characters,
 # some of which are full-width. A spreadsheet that expects semicolons between cells
@@ -97,7 +99,8 @@ def write_pages(orders: Any) -> Iterator[str]:
     yield writer.writerow(COLUMNS)
     labels = Labels(orders.db)
     # Named tuples, because to create a million instances would take most of the time.
-    for page in in_pages(orders.values_list("pk", *FIELDS, named=True)):
+    rows = orders.values_list("pk", *FIELDS, named=True)
+    for page in Keyset(rows, ("-pk",)).pages(PAGE_SIZE):
         yield "".join(writer.writerow(make_cells(row, labels)) for row in page)
 
 

@@ -18,11 +18,13 @@ from django.db.models import Count
 from django.http import HttpRequest
 
 from django_button_orders.admin.formatting import format_money
-from django_button_orders.admin.pages import in_pages
 from django_button_orders.admin.verbs import Verb
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.keyset import Keyset
 
 VALID_SECONDS = 60 * 60
+# Orders in memory at a time.
+PAGE_SIZE = 2000
 # Bytes of a form's DATA_UPLOAD_MAX_MEMORY_SIZE for what it has beside the keys.
 RESERVED_BYTES = 10_000
 
@@ -45,7 +47,7 @@ class Selection:
         self.totals: Counter[str] = Counter()
         fields = ("pk", "status", "reason", "currency", "total")
         rows = verb.applicable(orders).values_list(*fields, named=True)
-        for page in in_pages(rows):
+        for page in Keyset(rows, ("-pk",)).pages(PAGE_SIZE):
             for row in page:
                 self.add(row)
         self.skipped = self.count_skipped(orders)

@@ -12,8 +12,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_button_orders.admin.export import COLUMNS
-from django_button_orders.admin.pages import PAGE_SIZE
+from django_button_orders.admin.export import COLUMNS, PAGE_SIZE
 from django_button_orders.models import ButtonOrder
 from tests.admin.utils import LIST_URL, AdminTestCase
 from tests.shop.models import Order
