@@ -27,7 +27,11 @@ from django_button_orders.admin.standing import resume_buttons
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.monitoring.alerts import find_alerts
 from django_button_orders.monitoring.calls import Durations, Period
-from django_button_orders.monitoring.current import DAY_HOURS, OldestDue, find_statistics
+from django_button_orders.monitoring.current import (
+    DAY_HOURS,
+    OldestDue,
+    find_statistics,
+)
 from django_button_orders.monitoring.orders import Orders
 
 Status = ButtonOrder.Status
