@@ -1,7 +1,9 @@
 """
-What the design promises, shown on real servers with processes that are killed.
+Faults: processes that are killed, and servers that fail, while a shop sells.
 
-Each test starts what a user would start, in processes of their own, and ends
-with a comparison of what the shop, the database and Button hold, order by
-order. They need servers, which ``make test-services`` starts.
+``run`` starts the servers (``servers``) and pytest. Each test opens a ``lab``: the
+example shop with workers, beat, a sandbox, and sellers (``seller``) that place and
+change orders. A ``gate`` in front of a server cuts connections or swallows packets.
+At the end ``utils.assert_agreement`` compares what the shop (``books``), the rows and
+Button hold, order by order.
 """

@@ -1,4 +1,4 @@
-"""What the shop has sold, as JSON: python -m tests.faults.books"""
+"""Print the shop's orders as JSON: python -m tests.faults.books"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers, and labs on them. See ``tests.faults.lab``."""
+"""Fixtures: the settings to test on, servers, and ``make_lab``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.faults.servers import Server
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
 BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
-# Also what is marked to run on one kind of database.
+# Run tests that are marked ``once_on`` in every setting.
 EVERYWHERE = bool(os.environ.get("FAULTS_EVERYWHERE"))
-# Private servers by their kinds, started for all the processes that run tests.
+# URLs of the private servers that ``run`` has started, by kind.
 STARTED: dict[str, str] = json.loads(os.environ.get("FAULTS_SERVERS", "{}"))
 DRIVERS = {"redis": "redis", "amqp": "rabbitmq"}
-# The longest first, so that those who share the work end together.
+# The longest tests start first, so that all processes of pytest-xdist end together.
 LONGEST_FIRST = (
     "test_down_for_a_minute",
     "test_killed_while_saving",
@@ -47,7 +47,7 @@ LONGEST_FIRST = (
 
 
 class Setting(NamedTuple):
-    """Where a fault happens."""
+    """A database, a broker and a pool of workers to test on."""
 
     database: str
     broker: str
@@ -58,7 +58,7 @@ class Setting(NamedTuple):
 
 
 def broker_kind(url: str) -> str:
-    """Return which broker a URL names, or what it calls an unknown one."""
+    """Return the kind of broker that a URL names, or the URL's scheme."""
     driver = urlsplit(url).scheme
     with suppress(LookupError, ImportError):
         driver = kombu.Connection(url).transport.driver_type
@@ -66,7 +66,7 @@ def broker_kind(url: str) -> str:
 
 
 def kinds_given() -> list[Setting]:
-    """Return what to test on: both, or what the environment names."""
+    """Return the settings to test on. The environment may name other servers."""
     settings = [
         Setting("postgresql", "redis", "prefork"),
         Setting("mariadb", "rabbitmq", "threads"),
@@ -91,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("setting", settings, ids=str)
 
 
-# After pytest-randomly, which shuffles, and leaves the others as it likes.
+# trylast: pytest-randomly shuffles before, and a stable sort leaves the rest shuffled.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank_of)
@@ -105,7 +105,7 @@ def rank_of(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def known_kinds(request: pytest.FixtureRequest) -> None:
-    """Say what is wrong with the environment, once it matters."""
+    """Fail tests of servers that the environment names and we do not know."""
     if "setting" in request.fixturenames:
         setting = request.getfixturevalue("setting")
         for kind in (setting.database, setting.broker):
@@ -117,7 +117,7 @@ def known_kinds(request: pytest.FixtureRequest) -> None:
 
 
 class Servers:
-    """Private servers, started when they are first needed, and shared."""
+    """Start private servers when a test first needs them, and share them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,7 +125,7 @@ class Servers:
         self.started = 0
 
     def url(self, kind: str) -> str:
-        """Return the URL of a server that tests may share, and not restart."""
+        """Return the URL of a shared server. Tests must not restart it."""
         if DATABASE_URL and kind == database_kind(DATABASE_URL):
             return DATABASE_URL
         if BROKER_URL and kind == broker_kind(BROKER_URL):
@@ -137,7 +137,7 @@ class Servers:
         return self.running[kind].url
 
     def start(self, kind: str) -> Server:
-        """Start a server that is the caller's alone."""
+        """Start a server for the caller alone."""
         self.started += 1
         return servers.start(kind, self.folder / f"{kind}-{self.started}")
 
@@ -157,9 +157,9 @@ def shared() -> Iterator[Servers]:
 @pytest.fixture
 def own(shared: Servers) -> Iterator[Callable[[str], Server]]:
     """
-    Start servers for one test, which may kill them.
+    Start servers that this test may kill.
 
-    They are private ones even where the environment names some, which must live.
+    They are private even if the environment names servers, which must stay up.
     """
     started: list[Server] = []
 
@@ -179,7 +179,7 @@ def seed() -> int:
 
 @pytest.fixture
 def state(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Note what a run was about, for the summary at the end."""
+    """Add facts about a test to the summary at the end."""
 
     def note(**facts: object) -> None:
         for name, value in facts.items():
@@ -223,7 +223,7 @@ def make_lab(
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """State the size and the seed of each run, and what was counted."""
+    """Print the facts of each test: seed, orders, and other counts."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):
             facts = dict(getattr(report, "user_properties", []))

@@ -1,4 +1,4 @@
-"""Two carts that are changed in opposite order: python -m tests.faults.crossing"""
+"""Change two orders in opposite order: python -m tests.faults.crossing"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Line = tuple[str, str]
 def change(
     numbers: list[str], barrier: threading.Barrier, grown: Counter[Line]
 ) -> None:
-    """Let both orders grow in one transaction, the first one first."""
+    """Raise the totals of both orders in one transaction, in the given order."""
     mine = threading.current_thread().name
     for _ in range(ROUNDS):
         barrier.wait(60)
@@ -35,7 +35,7 @@ def change(
                     grow(number, mine)
                     time.sleep(0.1)
         except Error:
-            # MySQL and MariaDB roll all of it back, as shops know.
+            # A deadlock: MySQL and MariaDB roll back the whole transaction.
             sys.stdout.write("rolled back\n")
         else:
             sys.stdout.write("committed\n")
@@ -44,7 +44,7 @@ def change(
 
 
 def grow(number: str, sku: str) -> None:
-    """Change a line of this thread's own, so that only the order is contended."""
+    """Change a line that no other thread changes: only the order's row is shared."""
     line = OrderLine.objects.get(order__number=number, product__sku=sku)
     line.quantity += 1
     line.save()

@@ -1,4 +1,4 @@
-"""A way to a server that can be shut, cut, or turned into a black hole."""
+"""A TCP proxy that refuses connections, cuts them, or swallows packets."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 CHUNK = 65536
-# Closing with it resets the connection instead of ending it.
+# With this option of SO_LINGER, close() resets the connection.
 RESET = struct.pack("ii", 1, 0)
 
 
 class Gate:
     """
-    Forwards connections to a port of this machine.
+    Forward connections to a port of this machine.
 
-    ``shut()`` refuses new ones and resets the others, ``swallow()`` takes what
-    it is sent and never answers, ``open()`` forwards again.
+    ``shut()`` refuses new connections and resets open ones. ``swallow()`` accepts all
+    bytes and never answers. ``open()`` forwards again.
     """
 
     def __init__(self, target: int) -> None:
@@ -32,7 +32,7 @@ class Gate:
 
     def open(self) -> None:
         if self.is_swallowing.is_set():
-            # What was swallowed is lost, as after a failure of the network.
+            # Swallowed bytes are lost, so their connections cannot go on.
             self.is_swallowing.clear()
             self.cut()
         if self.listener is not None:
@@ -54,7 +54,7 @@ class Gate:
         self.is_swallowing.set()
 
     def cut(self) -> None:
-        """Reset the connections that there are."""
+        """Reset all open connections."""
         with self.lock:
             sockets, self.sockets = self.sockets, set()
         for item in sockets:
@@ -83,7 +83,7 @@ class Gate:
         with self.lock:
             self.sockets.update(ends)
         for source in ends:
-            # It may have been cut in between.
+            # cut() may have closed it already.
             with suppress(OSError):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             others = [end for end in ends if end is not source]

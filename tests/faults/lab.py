@@ -1,4 +1,4 @@
-"""A shop with everything it runs, and the comparison of what each part holds."""
+"""The example shop with all its processes, and a comparison of what each holds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.faults.processes import Process, free_port, wait_for
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALIAS = "lab"
 LATENCY_SECONDS = 0.05
-# Processes or threads of a worker: two workers of two do all that four would.
+# Processes or threads of each worker.
 POOL_SIZE = 2
 START_SECONDS = 120
 QUIET_SECONDS = 300
@@ -38,7 +38,7 @@ ENGINES = {"postgresql": "postgresql", "mysql": "mariadb", "sqlite3": "sqlite"}
 
 
 def database_kind(url: str) -> str:
-    """Return which database a URL names, or what it calls an unknown one."""
+    """Return the kind of database that a URL names, or Django's engine."""
     engine = environ.Env.db_url_config(url).get("ENGINE", "").rpartition(".")[2]
     return ENGINES.get(engine, engine)
 
@@ -58,7 +58,7 @@ def port_of(url: str) -> int:
 
 @contextmanager
 def alias_for(url: str, alias: str) -> Iterator[str]:
-    """Let the tests' own process use a database for a while."""
+    """Add a database to Django's connections, for the tests' own process."""
     config = environ.Env.db_url_config(url)
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = {"timeout": 60}
@@ -76,7 +76,7 @@ def alias_for(url: str, alias: str) -> Iterator[str]:
 
 @contextmanager
 def new_database(url: str) -> Iterator[str]:
-    """Make an empty database beside the one of a URL, and return its URL."""
+    """Create an empty database on the server of a URL, and yield its URL."""
     kind = database_kind(url)
     if kind == "sqlite":
         yield url
@@ -91,7 +91,7 @@ def new_database(url: str) -> Iterator[str]:
 
 
 def execute(url: str, *statements: str) -> list[Any]:
-    """Return the rows of the last statement, over a connection of its own."""
+    """Run statements over a new connection, and return the rows of the last one."""
     with alias_for(url, "maintenance") as alias, connections[alias].cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -99,7 +99,7 @@ def execute(url: str, *statements: str) -> list[Any]:
 
 
 class Button:
-    """Button, as the sandbox plays it in a process of its own."""
+    """The sandbox, which runs in another process, over HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url = f"{url}/sandbox"
@@ -122,7 +122,7 @@ class Button:
         return received
 
     def counts(self) -> dict[str, int]:
-        """How many orders and requests there are, without reading them all."""
+        """Return the numbers of orders and requests."""
         counts: dict[str, int] = self.get("counts")
         return counts
 
@@ -130,19 +130,19 @@ class Button:
         return self.counts()["requests"]
 
     def misbehave(self, **options: Any) -> None:
-        self.tell("misbehave", options)
+        self.post("misbehave", options)
 
     def behave(self) -> None:
-        self.tell("clear", {})
+        self.post("clear", {})
 
-    def tell(self, what: str, options: dict[str, Any]) -> None:
+    def post(self, what: str, options: dict[str, Any]) -> None:
         answer = self.session.post(f"{self.url}/{what}", json=options, timeout=30)
         answer.raise_for_status()
 
 
 @dataclass
 class Comparison:
-    """What the shop, the database and Button do not agree on, order by order."""
+    """The order numbers on which the shop, the rows and Button disagree, by kind."""
 
     sold: int = 0
     missing: list[str] = field(default_factory=list)
@@ -153,18 +153,18 @@ class Comparison:
     created_twice: list[str] = field(default_factory=list)
     wrong_rows: list[str] = field(default_factory=list)
     recorded_twice: list[str] = field(default_factory=list)
-    # Second creates that were sent, and the orders of calls without a submission.
+    # The number of second creates, and of calls without a submission for each order.
     second_creates: int = 0
     unrecorded: Counter[str] = field(default_factory=Counter)
     histories: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def lost(self) -> set[str]:
-        """Orders of which Button does not know what it should."""
+        """The orders of which Button has an old state, or none."""
         return {*self.missing, *self.stale, *self.alive}
 
     def problems(self) -> dict[str, Any]:
-        """Return the first of each kind, and what Button was told about them."""
+        """Return up to ten orders of each kind, with the calls of the first."""
         lists = {name: value for name, value in vars(self).items() if value}
         found: dict[str, Any] = {
             name: value[:10] for name, value in lists.items() if isinstance(value, list)
@@ -175,7 +175,7 @@ class Comparison:
         return found
 
     def unexplained(self, held: set[str]) -> dict[str, list[str]]:
-        """Return the calls for orders that lack a record and were not held then."""
+        """Return the unrecorded calls of orders that no interrupted worker held."""
         return {
             number: self.histories.get(number, [])
             for number in self.unrecorded
@@ -185,9 +185,9 @@ class Comparison:
 
 class Lab:
     """
-    A shop on a database and a broker, whose parts can be started and killed.
+    Start and kill the parts of a shop on a database and a broker.
 
-    ``gates`` names what is reached over a gate: "database", "broker", "button".
+    ``gates`` names the servers behind a ``Gate``: "database", "broker", "button".
     """
 
     def __init__(
@@ -210,13 +210,13 @@ class Lab:
         self.naive = naive
         self.latency = latency
         self.button_orders = button_orders
-        # Orders whose calls may lack a record: see note_held().
+        # Orders whose calls may lack a record: see add_held().
         self.held: set[str] = set()
         self.processes: list[Process] = []
         self.workers: list[Process] = []
         self.sellers: list[Process] = []
         self.names: Counter[str] = Counter()
-        # Around the gates, for the tests' own process.
+        # The tests' own process does not go through the gates.
         self.database_url = database_url
         self.button_url = f"http://127.0.0.1:{free_port()}"
         self.button = Button(self.button_url)
@@ -244,7 +244,7 @@ class Lab:
             "FAULTS_BUTTON_ORDERS": json.dumps(button_orders),
         }
 
-    # What it is made of
+    # Processes
 
     def start(self, name: str, *arguments: str, **env: str) -> Process:
         self.names[name] += 1
@@ -274,7 +274,7 @@ class Lab:
         return done.stdout
 
     def open(self, *, workers: int = 2, beat: bool = True) -> None:
-        """Start what every shop has: Button, tables, products, workers and beat."""
+        """Start the sandbox, workers and beat, and create tables and products."""
         self.start_sandbox()
         self.run("-m", "tests.faults.shelves")
         wait_for("the sandbox", self.button.is_up, START_SECONDS)
@@ -328,10 +328,11 @@ class Lab:
         **button_orders: Any,
     ) -> Process:
         """
-        Sell so many orders, in steps that take ``pace`` seconds on average.
+        Start a process that sells ``orders`` orders, and waits ``pace`` seconds
+        between its steps on average.
 
-        Without ``changes``, none of them is changed or cancelled later. The
-        environment and the settings that are given are this seller's alone.
+        Without ``changes``, no order is changed or cancelled later. ``env`` and
+        ``button_orders`` change the environment and the settings of this seller.
         """
         name = f"S{len(self.sellers) + 1}"
         seller = self.start(
@@ -349,12 +350,12 @@ class Lab:
         return seller
 
     def wait_for_sales(self, orders: int = 1, *sellers: Process) -> None:
-        """Wait until so many orders are placed, by all sellers or by some."""
+        """Wait until the sellers, by default all of them, have placed ``orders``."""
         name = f"{orders} sales"
         wait_for(name, lambda: self.sold(*sellers) >= orders, QUIET_SECONDS, every=0.05)
 
     def kill_a_seller(self) -> None:
-        """Let a web process sell as fast as it can, and kill it in the middle."""
+        """Start a seller without pauses, and kill it in the middle of its work."""
         seller = self.start_seller(100_000)
         self.wait_for_sales(1, seller)
         time.sleep(self.rng.uniform(0, 0.3))
@@ -364,7 +365,7 @@ class Lab:
         if worker in self.workers:
             self.workers.remove(worker)
         worker.kill()
-        self.note_held()
+        self.add_held()
 
     def close(self) -> None:
         for process in self.processes:
@@ -374,7 +375,7 @@ class Lab:
         for gate in self.gates.values():
             gate.shut()
 
-    # What it holds
+    # Rows, orders and calls
 
     @property
     def rows(self) -> ButtonOrderQuerySet:
@@ -384,11 +385,11 @@ class Lab:
         return self.rows.filter(reported_revision__isnull=False).count()
 
     def received(self) -> int:
-        """How many orders Button has: the progress of either integration."""
+        """Return the number of orders that Button has."""
         return self.button.counts()["orders"]
 
     def journal(self, *sellers: Process) -> list[str]:
-        """Return the lines that sellers have written, all of them by default."""
+        """Return the journal of the sellers, by default of all."""
         numbers = [
             number
             for number, seller in enumerate(self.sellers, start=1)
@@ -402,32 +403,32 @@ class Lab:
         return [json.loads(line) for line in self.journal(*sellers)]
 
     def sold(self, *sellers: Process) -> int:
-        """How many orders the sellers have placed so far."""
+        """Return the number of orders that the sellers have placed so far."""
         return sum('"place"' in line for line in self.journal(*sellers))
 
     def is_selling(self) -> bool:
         return all(seller.is_running for seller in self.sellers)
 
-    def note_held(self) -> None:
+    def add_held(self) -> None:
         """
-        Note which orders are leased, right after something cut workers off.
+        Add the leased orders to ``held``, right after a fault stopped workers.
 
-        Their calls may lack a record, and no others. A lease that has passed
-        counts as well, until somebody has taken the order over.
+        Only the calls of these orders may lack a record. An expired lease counts
+        until another worker claims the order.
         """
         if self.naive:
             return
-        # It may have been cut off, too.
+        # The fault may have cut this connection too.
         connections[ALIAS].close()
         leased = self.rows.filter(lease_token__isnull=False)
         self.held |= set(leased.values_list("order_id", flat=True))
 
     def set_probe(self, seconds: float) -> None:
-        """Let paused accounts be probed in so many seconds."""
+        """Set the next probe of paused accounts to ``seconds`` from now."""
         PausedAccount.objects.using(ALIAS).update(probe_at=from_now(seconds))
 
     def wait_for_calls(self, count: int = 1) -> None:
-        """Wait until Button has got so many more."""
+        """Wait until Button has received ``count`` more calls."""
         enough = self.button.calls() + count
         wait_for("calls", lambda: self.button.calls() >= enough, QUIET_SECONDS)
 
@@ -437,10 +438,10 @@ class Lab:
             assert status in (0, -9), seller.tail()
 
     def wait_for_quiet(self, seconds: float = QUIET_SECONDS) -> None:
-        """Wait until the sellers are done, and nothing is to be reported any more."""
+        """Wait until all sellers have ended and no row is pending."""
         self.wait_for_sellers(seconds)
         if self.naive:
-            # Its retries may take longer than anybody wants to wait here.
+            # The retries of the naive integration can take very long.
             with suppress(TimeoutError):
                 self.wait_for_silence(10, seconds)
             return
@@ -456,7 +457,7 @@ class Lab:
             raise TimeoutError(f"{exc} Pending: {list(counts[:10])}") from exc
 
     def supervise(self) -> None:
-        """Start workers again that have ended, as every server does."""
+        """Restart workers that have ended, as systemd would."""
         for worker in [item for item in self.workers if not item.is_running]:
             self.workers.remove(worker)
             self.start_worker()
@@ -464,7 +465,7 @@ class Lab:
     def wait_for_silence(
         self, silence: float = 3, seconds: float = QUIET_SECONDS
     ) -> int:
-        """Wait until Button has not heard anything for so long; return its calls."""
+        """Wait for ``silence`` seconds without a call. Return the number of calls."""
         last, since = -1, time.monotonic()
 
         def is_silent() -> bool:
@@ -477,7 +478,7 @@ class Lab:
         return last
 
     def compare(self) -> Comparison:
-        """Compare what the shop has sold with what Button and the rows hold."""
+        """Compare the shop's orders with Button's orders and the rows."""
         sold = json.loads(self.run("-m", "tests.faults.books"))
         held, log = self.button.orders(), self.button.requests()
         found = Comparison(sold=len(sold))
@@ -496,7 +497,7 @@ class Lab:
         for number in rows.keys() & sold.keys():
             row, order = rows[number], sold[number]
             status = "cancelled" if order["is_cancelled"] else "reported"
-            # Cancelled before it was ever sent, there is nothing to acknowledge.
+            # An order that was cancelled before its first call was never acknowledged.
             is_known = row.reported_revision is not None
             is_right = (
                 row.status == status
@@ -512,10 +513,10 @@ class Lab:
 
     def compare_record(self, found: Comparison, log: list[dict[str, Any]]) -> None:
         """
-        Count the calls that Button got and that have no submission, or several.
+        Count Button's calls that have no submission, or more than one.
 
-        What was answered has a submission with that status. Only a call whose
-        answer may not have arrived may have one without.
+        An answered call has a submission with its status. A submission without a
+        status can belong to any call whose answer may have been lost.
         """
         record = Submission.objects.using(ALIAS).values_list(
             "button_order__order_id", "operation", "status_code"
@@ -537,7 +538,7 @@ class Lab:
             found.unrecorded[order_id] += count
 
     def outputs(self) -> str:
-        """Return all that processes have said, but for the sandbox."""
+        """Return the output of all processes except the sandbox."""
         ours = [item for item in self.processes if not item.name.startswith("sandbox")]
         return "\n".join(process.output() for process in ours)
 
@@ -561,7 +562,7 @@ def compare_order(
 
 
 def facts_of(held: dict[str, Any]) -> dict[str, Any]:
-    """Return what Button holds of an order in the words of the shop's books."""
+    """Return Button's order in the form of ``books``, for a comparison."""
     return {
         "is_cancelled": held["status"] != "open",
         "total": held["total"],
@@ -571,9 +572,9 @@ def facts_of(held: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare_log(found: Comparison, log: list[dict[str, Any]]) -> None:
-    """See in which order things were applied. Totals only grow in these shops."""
+    """Find second creates, and totals that went down: these shops only raise them."""
     totals: dict[str, int] = {}
-    # When the create arrived that was applied, by the order's id.
+    # The time of the create that took effect, by order id.
     created: dict[str, float] = {}
     for call in log:
         order_id, operation = call["order_id"], operation_of(call)
@@ -587,7 +588,7 @@ def compare_log(found: Comparison, log: list[dict[str, Any]]) -> None:
         if call["body"]["total"] < totals.get(order_id, 0):
             found.set_back.append(order_id)
         totals[order_id] = call["body"]["total"]
-    # The log has them as they ended, and one that hangs ends late.
+    # The log is in the order in which calls ended, and a call that hangs ends late.
     found.second_creates = sum(
         operation_of(call) == "create"
         and call["at"] > created.get(call["order_id"], call["at"])

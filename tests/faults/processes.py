@@ -1,4 +1,4 @@
-"""Processes that are started here, and ended by their own ids."""
+"""Start processes, wait for them, and end them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 120
 
 
 class Process:
-    """A process in a group of its own, so that its children end with it."""
+    """A process and its children, which end together: they are one process group."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Process:
     ) -> None:
         self.name = log.stem
         self.log = log
-        # As somebody else, where a server refuses to run as root.
+        # Some servers refuse to run as root.
         owner = {"user": user, "group": user, "extra_groups": []} if user else {}
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
@@ -52,7 +52,7 @@ class Process:
         return self.popen.poll() is None
 
     def children(self) -> list[int]:
-        """Return the ids of the processes that this one has forked."""
+        """Return the ids of the child processes."""
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in path.read_text().split()]
 
@@ -60,17 +60,17 @@ class Process:
         self.popen.send_signal(number)
 
     def send_all(self, number: int) -> None:
-        """Send a signal to the process and to all that it has started."""
+        """Send a signal to the process and its children."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def kill(self) -> None:
-        """Let it die as in a power cut, with all that it has started."""
+        """Kill the process and its children, without a chance to clean up."""
         self.send_all(signal.SIGKILL)
         self.popen.wait()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it as it wishes to be ended, and return its exit status."""
+        """Ask the process to end, and return its exit status."""
         if self.is_running:
             self.send(number)
         try:
@@ -100,7 +100,7 @@ def free_port() -> int:
 def wait_for(
     what: str, is_true: Callable[[], Any], seconds: float, *, every: float = 0.2
 ) -> None:
-    """Wait until something is true. Raises ``TimeoutError`` when it never is."""
+    """Wait until a condition is true. Raises ``TimeoutError`` after ``seconds``."""
     ends = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > ends:

@@ -1,4 +1,4 @@
-"""An operator who presses Retry again and again: python -m tests.faults.retries"""
+"""Retry all failed rows every half second: python -m tests.faults.retries"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.management import call_command  # noqa: E402
 
 def main() -> None:
     while True:
-        # What there is to retry is for the test to judge.
+        # The test reads the rows, and needs no output.
         call_command("button_orders_retry", all=True, stdout=io.StringIO())
         time.sleep(0.5)
 

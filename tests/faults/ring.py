@@ -1,4 +1,4 @@
-"""Has a task run many times over: python -m tests.faults.ring TASK PK ... --times N"""
+"""Publish a task many times: python -m tests.faults.ring TASK PK ... --times N"""
 
 from __future__ import annotations
 

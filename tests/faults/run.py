@@ -1,9 +1,9 @@
 """
-The whole suite on real databases and brokers, then the fault tests.
+Run the whole suite on real databases and brokers, then the fault tests.
 
 ``python -m tests.faults.run`` starts private servers, unless ``DATABASE_URL``
-and ``CELERY_BROKER_URL`` name some. With ``--only``, the suite is left out, and
-what follows goes to the fault tests' pytest.
+and ``CELERY_BROKER_URL`` name some. ``--only`` skips the suite, and passes the
+arguments after it to the pytest of the fault tests.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from urllib.parse import urlsplit, urlunsplit
 from tests.faults import servers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Which database meets which broker.
+# Each database is tested with one broker.
 PAIRS = (("postgresql", "redis"), ("mariadb", "rabbitmq"))
-# Each fault test starts about ten processes of its own, and waits half of the time.
+# Fault tests wait half of the time, so one job more than processors.
 JOBS = max(2, os.cpu_count() or 2) + 1
-# One at a time, and not in heaps: they are sorted by how long they take.
+# Tests are sorted by duration, so each job gets one at a time, and no chunk.
 SHARED = ("-n", str(JOBS), "--maxschedchunk", "1")
 LIMIT_MINUTES = 15
 
 
 @contextmanager
 def url_of(kind: str, variable: str, folder: Path) -> Iterator[str]:
-    """Return the URL that the environment names, or that of a private server."""
+    """Yield the URL that the environment names, or that of a private server."""
     given = os.environ.get(variable)
     if given:
         yield given
@@ -46,7 +46,7 @@ def url_of(kind: str, variable: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def servers_for_all() -> Iterator[dict[str, str]]:
-    """Start what tests may share, and return its URLs by the kinds of servers."""
+    """Start the servers that all tests share, and yield their URLs by kind."""
     databases, brokers = zip(*PAIRS, strict=True)
     kinds = [
         *(() if os.environ.get("DATABASE_URL") else databases),

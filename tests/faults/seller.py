@@ -1,8 +1,8 @@
 """
-A shop that sells, changes and cancels orders at random: python -m tests.faults.seller
+Sell, change and cancel orders at random: python -m tests.faults.seller
 
-It writes each step to a journal once it is committed, with the time that it
-took and the error that it raised, if any.
+After the commit of each step, the seller writes the step's duration and its error, if
+any, to a journal.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from shop.models import Order, OrderLine, Product  # noqa: E402
 
 
 class ChangedMindError(Exception):
-    """The customer leaves in the middle of the checkout."""
+    """Roll a checkout back: its customer has left."""
 
 
 class Seller:
-    """Places orders by a seed. Those of one seller have a name in common."""
+    """Place and change orders at random, by a seed."""
 
     def __init__(self, name: str, seed: int, journal: IO[str]) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class Seller:
         try:
             action()
         except Error as exc:
-            # The shop's own database is away: its customers see an error page.
+            # The shop's own database is away, so its customers see an error page.
             error = type(exc).__name__
             with suppress(Error):
                 connection.close()
@@ -98,7 +98,7 @@ class Seller:
 
     @transaction.atomic
     def change(self) -> None:
-        """Let an order's total grow, so that an older state is known by it."""
+        """Raise the total of an order: a lower total is then an older state."""
         if not self.open:
             return
         order = Order.objects.get(pk=self.rng.choice(self.open))

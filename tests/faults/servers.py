@@ -1,8 +1,8 @@
 """
-Databases and brokers on free ports of this machine, from Debian's packages.
+Private databases and brokers on free ports, from Debian's packages.
 
-They keep their data in a temporary folder, and do without the safety of disks:
-what dies in these tests are processes, not the machine.
+Their data is in a temporary folder. They do not sync to disk, because only processes
+die in these tests, and never the machine.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ START_SECONDS = 120
 
 
 class MissingServerError(Exception):
-    """A server is not installed on this machine."""
+    """Say which Debian package is missing."""
 
 
 class Server:
-    """A private server. What dies or is restarted keeps its port."""
+    """A private server, which keeps its port when it restarts."""
 
     package = ""
     user: str | None = None
@@ -59,7 +59,7 @@ class Server:
         return dict(os.environ)
 
     def install(self) -> None:
-        """Make what the server needs before its first start."""
+        """Create the server's files before its first start."""
 
     def is_listening(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -70,7 +70,7 @@ class Server:
         return self.is_listening()
 
     def start(self) -> None:
-        # Made before the server, as somebody else, writes to it.
+        # The log is not in the server's folder, which may belong to another user.
         log = self.folder.parent / f"{self.folder.name}.log"
         self.process = Process(
             self.command, log=log, env=self.env, cwd=self.folder, user=self.run_as
@@ -88,13 +88,13 @@ class Server:
             self.wait_for_end()
 
     def kill(self) -> None:
-        """End it without a chance to write anything down."""
+        """Kill the server, so that it cannot save anything."""
         if self.process is not None:
             self.process.kill()
             self.wait_for_end()
 
     def wait_for_end(self) -> None:
-        # Its children may take a moment longer than itself.
+        # Children may take a moment longer to end than the server itself.
         name = f"{self.package} to end"
         wait_for(name, lambda: not self.is_listening(), START_SECONDS)
 
@@ -125,7 +125,7 @@ class Server:
 class PostgreSQL(Server):
     package = "postgresql"
     user = "postgres"
-    # SIGTERM would wait for the clients to go.
+    # SIGTERM would wait until all clients have disconnected.
     stop_signal = signal.SIGINT
 
     @property
@@ -193,7 +193,7 @@ class MariaDB(Server):
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",
             "--innodb-flush-log-at-trx-commit=2",
-            # Its clock is in another zone than Django's, as servers' often are.
+            # Servers are often in another time zone than Django.
             "--default-time-zone=+05:30",
         ]
 
@@ -253,7 +253,7 @@ class RabbitMQ(Server):
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
-            # Its schedulers would wait for work by looking for it, over and over.
+            # Without these options, idle schedulers use the processor.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
             ),
@@ -261,7 +261,8 @@ class RabbitMQ(Server):
 
     @property
     def command(self) -> list[str]:
-        # The one in the path starts another as somebody else, out of our reach.
+        # Debian's wrapper in PATH starts the server as another user, and we could not
+        # send it signals.
         return [self.find_own("rabbitmq-server")]
 
     def find_own(self, name: str) -> str:
@@ -272,7 +273,7 @@ class RabbitMQ(Server):
         self.run(self.find_own("rabbitmqctl"), *arguments)
 
     def start(self) -> None:
-        # Names of Erlang's nodes; else one is started that outlives the tests.
+        # Erlang's name server. RabbitMQ would start one that outlives the tests.
         self.epmd = Process(
             [self.find("epmd"), "-port", str(self.epmd_port)],
             log=self.folder.parent / f"{self.folder.name}-epmd.log",
@@ -294,7 +295,7 @@ class RabbitMQ(Server):
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that servers can reach, which run as somebody else."""
+    """Create a folder that servers which run as other users can read."""
     with tempfile.TemporaryDirectory(
         prefix="servers-", ignore_cleanup_errors=True
     ) as path:
@@ -312,7 +313,7 @@ SERVERS: dict[str, type[Server]] = {
 
 
 def start(kind: str, folder: Path) -> Server:
-    """Start a private server of a kind. Raises an error that says what is missing."""
+    """Start a private server. Raises ``MissingServerError`` if it is not installed."""
     server_class = SERVERS[kind]
     if server_class.user and os.geteuid() == 0:
         try:

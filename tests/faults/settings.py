@@ -1,4 +1,4 @@
-"""The example shop, with shorter times, and its parts chosen by the environment."""
+"""The example shop's settings, with shorter times and parts that tests choose."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from config.settings import *  # noqa: F403
 from config.settings import BUTTON_ORDERS, DATABASES, INSTALLED_APPS, MIDDLEWARE
 
 DEBUG = False
-# Each run has its queue, so that a broker may be shared.
+# Each lab has its own queue, so that labs can share a broker.
 CELERY_TASK_DEFAULT_QUEUE = os.environ["FAULTS_QUEUE"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# As on servers: a connection that broke is noticed, and made anew.
+# Celery connects again after the connection to the broker broke.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 
 BUTTON_ORDERS = {
     **BUTTON_ORDERS,
-    # A Button that is starved of a processor must not look like one that hangs.
+    # A sandbox on a busy machine is slow, and must not look as if it hung.
     "TIMEOUT": (1, 5),
     "DEADLINE": 6,
     "LEASE_SECONDS": 15,
@@ -32,7 +32,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
 }
 if os.environ.get("FAULTS_INTEGRATION") == "naive":
-    # What shops write by hand, in place of this package.
+    # The naive integration replaces this package.
     INSTALLED_APPS = [
         "benchmarks.naive" if name == "django_button_orders" else name
         for name in INSTALLED_APPS
@@ -44,5 +44,5 @@ if os.environ.get("FAULTS_INTEGRATION") == "naive":
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # One writer at a time, on a machine that does much else.
+    # SQLite lets one process write at a time, and this machine is busy.
     DATABASES["default"]["OPTIONS"]["timeout"] = 60

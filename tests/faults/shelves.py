@@ -1,4 +1,4 @@
-"""Tables, and products in them: python -m tests.faults.shelves"""
+"""Create the tables and the products: python -m tests.faults.shelves"""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 
 if __name__ == "__main__":
-    # In one process, as each takes a second to start.
+    # One process for both commands, because Django takes a second to start.
     call_command("migrate", verbosity=0)
     call_command("stock_shop")

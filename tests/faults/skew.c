@@ -1,4 +1,4 @@
-/* A process whose clock is wrong by CLOCK_SKEW_SECONDS: loaded by LD_PRELOAD. */
+/* Shifts the clock of a process by CLOCK_SKEW_SECONDS. Loaded with LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -65,7 +65,7 @@ def test_down_for_a_minute(setting, make_lab, state):
 
 
 def test_swallows_packets(setting, make_lab, state):
-    """It takes connections and never answers, whoever publishes."""
+    """The broker accepts connections and never answers, in both doorbell modes."""
     lab = make_lab(setting, gates=("broker",))
     lab.open()
     thread = lab.start_seller(130, pace=0.1)
@@ -81,7 +81,7 @@ def test_swallows_packets(setting, make_lab, state):
     lab.wait_for_quiet()
 
     assert_sacred(lab, thread)
-    # What it may wait for its broker.
+    # An inline ring may wait up to a second for the broker.
     assert_sacred(lab, inline, extra=1)
     assert_agreement(lab, state, seconds_swallowing=20)
 
@@ -122,7 +122,7 @@ def redis_command(broker, *arguments):
 
 @pytest.mark.once_on("mariadb")
 def test_delivers_everything_many_times(setting, make_lab, state):
-    """Three messages come 1,000 times more each: nothing is sent for them."""
+    """Three messages are delivered 1,000 times more each, and cause no call."""
     lab = make_lab(setting)
     lab.open()
     lab.start_seller(20)
@@ -136,7 +136,7 @@ def test_delivers_everything_many_times(setting, make_lab, state):
 
 
 def deliver_many_times(lab, task, pks):
-    """Have a task run for orders, and return how often once all that is done."""
+    """Publish a task 1,000 times for each order, and wait until all have run."""
     before, rings = runs_of(lab, task), 1000 * len(pks)
     lab.run("-m", "tests.faults.ring", task, *map(str, pks), "--times", "1000")
     wait_for("them all", lambda: runs_of(lab, task) >= before + rings, 300, every=2)

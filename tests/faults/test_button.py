@@ -38,7 +38,7 @@ def statuses(lab):
 
 
 def test_down_for_a_while(setting, make_lab, state):
-    """In each way, one after another."""
+    """Button fails in each way, one after another."""
     lab = make_lab(setting)
     lab.open()
     lab.start_seller(300, pace=0.06)
@@ -73,7 +73,7 @@ def test_fails_for_a_random_tenth(setting, make_lab, state):
 
 @pytest.mark.once_on("postgresql")
 def test_fails_half_of_the_time(setting, make_lab, state):
-    """Flapping, with a limit on top: all arrives while it still goes on."""
+    """Button fails at random, and all orders arrive while it still does."""
     lab = make_lab(setting)
     lab.open()
     lab.button.misbehave(times=ALWAYS, chance=0.3, **WAYS["limited"])
@@ -86,7 +86,7 @@ def test_fails_half_of_the_time(setting, make_lab, state):
 
 
 def test_network_to_it(setting, make_lab, state):
-    """It refuses, then it swallows packets, then it resets connections."""
+    """The network refuses connections, swallows packets, and resets connections."""
     lab = make_lab(setting, gates=("button",))
     gate = lab.gates["button"]
     lab.open()
@@ -112,11 +112,11 @@ def test_network_to_it(setting, make_lab, state):
 @pytest.mark.once_on("mariadb")
 def test_freezes(setting, make_lab, state):
     """
-    What lies in its sockets is read once it thaws, after its connections ended.
+    A frozen Button reads old requests after it thaws, when their calls have ended.
 
-    So a create may be read after the question whether the order is there. It is
-    created again then, which Button refuses. Orders are not changed here: which of
-    two such updates is read last is up to Button, and not promised.
+    So a worker may ask for an order before Button reads the create. The worker then
+    sends a second create, which Button refuses. Orders are not changed here: Button
+    decides which of two late updates it reads last, and the app promises nothing.
     """
     lab = make_lab(setting)
     lab.open()
@@ -137,7 +137,7 @@ def test_freezes(setting, make_lab, state):
 
 
 def test_key_is_revoked_and_restored(setting, make_lab, state):
-    """In the middle of 2,000 orders: the account pauses, everything arrives."""
+    """Button refuses the key in the middle of 2,000 orders; the account pauses."""
     lab = make_lab(setting)
     lab.open()
     lab.start_seller(2000)
@@ -145,7 +145,7 @@ def test_key_is_revoked_and_restored(setting, make_lab, state):
     lab.button.misbehave(times=ALWAYS, status=401)
     paused = PausedAccount.objects.using(ALIAS)
     wait_for("the pause", paused.exists, 120)
-    # What was under way ends; then there is silence.
+    # Calls in flight end, and no new ones begin.
     lab.set_probe(FAR_AHEAD)
     lab.wait_for_silence()
     lab.set_probe(FAR_AHEAD)
@@ -153,7 +153,7 @@ def test_key_is_revoked_and_restored(setting, make_lab, state):
     lab.wait_for_sellers()
     assert lab.wait_for_silence() == calls
     assert lab.rows.pending().exists()
-    # A probe is refused, too: the pause goes on, and one order pays nothing.
+    # The probe is refused too: the pause goes on, and the attempt does not count.
     lab.set_probe(0)
     wait_for("the probe", lambda: lab.button.calls() > calls, 120)
     assert lab.wait_for_silence() == calls + 1
@@ -170,8 +170,8 @@ def test_key_is_revoked_and_restored(setting, make_lab, state):
 
 
 def attempts_used_up(lab):
-    """Return the orders that have paid for the key, and for nothing else."""
-    # A call that was not answered in time is an attempt like any other.
+    """Return the orders that have lost an attempt to the refused key."""
+    # An attempt with an unanswered call counts, for another reason than the key.
     unanswered = Submission.objects.using(ALIAS).filter(status_code__isnull=True)
     used = lab.rows.pending().filter(attempts__gt=0)
     others = used.exclude(pk__in=unanswered.values("button_order"))

@@ -1,4 +1,4 @@
-"""Databases that cut connections, restart, or take nothing in."""
+"""Databases that cut connections, restart, or refuse writes."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ RECORD = Submission._meta.db_table
 
 
 def cut_connections(setting, lab):
-    """Cut those of the workers and of the shop, as a server's admin would."""
+    """Cut the connections of the workers and the shop, on the server."""
     name = lab.database_url.rpartition("/")[2]
     if setting.database == "postgresql":
         terminate_all(lab, name)
     else:
         kill_all(lab, name)
-    lab.note_held()
+    lab.add_held()
 
 
 def terminate_all(lab, name):
@@ -86,16 +86,16 @@ def kill_all(lab, name):
 
 
 def restart(database, lab):
-    """Let it die, and come back after a while."""
+    """Kill the database, and start it again after a while."""
     assert lab.is_selling()
     database.kill()
     time.sleep(2)
     database.start()
-    lab.note_held()
+    lab.add_held()
 
 
 def test_cuts_connections(setting, make_lab, state):
-    """20 times over 500 orders, in the middle of calls and of their record."""
+    """Connections are cut 20 times, during calls and while results are recorded."""
     lab = make_lab(setting)
     lab.open()
     lab.start_seller(500)
@@ -110,7 +110,7 @@ def test_cuts_connections(setting, make_lab, state):
 
 
 def test_restarts(setting, own, make_lab, state):
-    """It dies and comes back, twice, in the middle of calls."""
+    """The database dies and comes back, twice, during calls."""
     database = own(setting.database)
     # Leases outlive a restart, so that what they held is known after it.
     lab = make_lab(setting, database_url=database.url, LEASE_SECONDS=25)
@@ -127,7 +127,7 @@ def test_restarts(setting, own, make_lab, state):
 
 @pytest.mark.once_on("postgresql")
 def test_restarts_under_a_loop(setting, own, make_lab, state):
-    """The command that needs no worker survives it, too, and gives nothing up."""
+    """``button_orders_report --loop`` also survives a restart of the database."""
     database = own(setting.database)
     lab = make_lab(setting, database_url=database.url, LEASE_SECONDS=25)
     lab.open(workers=0, beat=False)
@@ -145,7 +145,7 @@ def test_restarts_under_a_loop(setting, own, make_lab, state):
 
 @pytest.mark.once_on("postgresql")
 def test_black_hole(setting, make_lab, state):
-    """Its packets are lost for a while, then its connections are gone."""
+    """The network swallows packets for a while, then resets all connections."""
     lab = make_lab(setting, gates=("database",))
     lab.open()
     lab.start_seller(300, pace=0.03)
@@ -154,9 +154,9 @@ def test_black_hole(setting, make_lab, state):
     lab.gates["database"].swallow()
     time.sleep(8)
     # The tests' own process has another way to it.
-    lab.note_held()
+    lab.add_held()
     lab.gates["database"].open()
-    lab.note_held()
+    lab.add_held()
     lab.wait_for_quiet()
 
     assert_agreement(lab, state, seconds_swallowing=8, saves_may_fail=True)
@@ -172,10 +172,10 @@ def test_full(setting, make_lab, state):
         execute(lab.database_url, statement.format(table=RECORD))
     record = Submission.objects.using(ALIAS)
     recorded, known = record.count(), lab.received()
-    lab.note_held()
+    lab.add_held()
     # Shorter than a lease: who lost the record of a call still holds its order.
     time.sleep(8)
-    lab.note_held()
+    lab.add_held()
     assert lab.received() > known
     assert record.count() == recorded
     execute(lab.database_url, EMPTIED[setting.database].format(table=RECORD))
@@ -185,7 +185,7 @@ def test_full(setting, make_lab, state):
 
 
 def test_deadlocks(setting, make_lab, state):
-    """One claim or record of a row in ten fails, and its batch with it."""
+    """One write in ten of a claim or a result fails, and its whole batch."""
     lab = make_lab(setting, BATCH_SIZE=5)
     lab.open()
     for statement in DEADLOCKS[setting.database]:
@@ -217,7 +217,7 @@ def test_deadlocks_of_the_shop(setting, make_lab, state):
 
 
 def test_read_only(setting, own, make_lab, state):
-    """It takes no writes for a while, as in the middle of a failover."""
+    """The database is read-only for a while, as during a failover."""
     database = own(setting.database)
     lab = make_lab(setting, database_url=database.url)
     name = lab.database_url.rpartition("/")[2]
@@ -237,7 +237,7 @@ def test_read_only(setting, own, make_lab, state):
 
 
 def be_somebody_else(lab, name):
-    """Let the shop have a user who may not write where nobody may."""
+    """Return the URL of a user who cannot write while the database is read-only."""
     for host in ("localhost", "127.0.0.1"):
         execute(
             lab.database_url,
@@ -250,7 +250,7 @@ def be_somebody_else(lab, name):
 def set_read_only(setting, lab, name, *, is_on):
     if setting.database == "mariadb":
         execute(lab.database_url, f"SET GLOBAL read_only = {int(is_on)}")
-        lab.note_held()
+        lab.add_held()
         return
     execute(
         lab.database_url,

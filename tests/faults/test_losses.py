@@ -30,7 +30,7 @@ def integration(request: pytest.FixtureRequest) -> str:
 
 
 def settle(lab, state, **facts):
-    """State what was lost, and for this package assert that nothing was."""
+    """Print the losses. Assert that this package has none."""
     lab.wait_for_quiet()
     steps = lab.steps()
     state(
@@ -46,7 +46,7 @@ def settle(lab, state, **facts):
 
 
 def test_workers_are_killed(setting, integration, make_lab, state):
-    """Both workers, 5 times, and started again at once."""
+    """Both workers are killed 5 times, and start again at once."""
     lab = make_lab(setting, naive=integration == "naive")
     lab.open()
     lab.start_seller(ORDERS)
@@ -60,7 +60,7 @@ def test_workers_are_killed(setting, integration, make_lab, state):
 
 
 def test_children_are_killed(setting, integration, make_lab, state):
-    """Processes of a prefork pool, 15 times."""
+    """15 processes of a prefork pool are killed."""
     lab = make_lab(setting, naive=integration == "naive", pool="prefork")
     lab.open(workers=1)
     lab.start_seller(ORDERS)
@@ -71,7 +71,7 @@ def test_children_are_killed(setting, integration, make_lab, state):
 
 
 def test_messages_come_many_times(setting, integration, make_lab, state):
-    """Three of them 1,000 times more each."""
+    """Three messages are delivered 1,000 times more each."""
     lab = make_lab(setting, naive=integration == "naive")
     lab.open()
     lab.start_seller(20)
@@ -85,7 +85,7 @@ def test_messages_come_many_times(setting, integration, make_lab, state):
 
 
 def test_web_processes_are_killed(setting, integration, make_lab, state):
-    """30 processes that sell as fast as they can."""
+    """30 web processes are killed while they sell as fast as they can."""
     lab = make_lab(setting, naive=integration == "naive")
     lab.open()
     for _ in range(30):
@@ -94,7 +94,7 @@ def test_web_processes_are_killed(setting, integration, make_lab, state):
 
 
 def test_broker_loses_everything(setting, own, integration, make_lab, state):
-    """Once, with half of the orders reported."""
+    """The broker loses its messages once, when half of the orders are reported."""
     broker = own(setting.broker)
     naive = integration == "naive"
     lab = make_lab(setting, broker_url=broker.url, naive=naive)
@@ -107,7 +107,7 @@ def test_broker_loses_everything(setting, own, integration, make_lab, state):
 
 @pytest.mark.parametrize("way", ["refuses", "swallows"])
 def test_broker_is_away(setting, way, integration, make_lab, state):
-    """For 20 seconds, while the shop keeps selling."""
+    """The broker is away for 20 seconds, while the shop sells."""
     lab = make_lab(setting, gates=("broker",), naive=integration == "naive")
     lab.open()
     lab.start_seller(ORDERS, pace=0.05)

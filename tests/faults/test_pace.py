@@ -1,4 +1,4 @@
-"""How fast an account is called by all processes together."""
+"""``RATE_LIMIT``, over all processes together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDERS = 400
 
 
 def test_five_workers_and_a_command(setting, make_lab):
-    """``RATE_LIMIT`` holds, whoever calls, and none of it is wasted."""
+    """All callers together keep to ``RATE_LIMIT``, and use all of it."""
     lab = make_lab(setting, RATE_LIMIT=RATE)
     lab.open(workers=5)
     lab.start("sweep", "manage.py", "button_orders_report", "--loop", "--interval", "1")

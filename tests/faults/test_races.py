@@ -1,4 +1,4 @@
-"""Many who want the same rows at once, on every database."""
+"""Many processes work on the same rows at once, on every database."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def meet(setting, make_lab, state, database_url=""):
 
 @pytest.mark.once_on("mariadb")
 def test_backfill_that_is_killed(setting, make_lab, state):
-    """It is killed and run again, while the shop sells and changes orders."""
+    """A backfill is killed and run again, while the shop sells."""
     lab = make_lab(setting)
     lab.open()
     lab.manage("make_old_orders", "1500")

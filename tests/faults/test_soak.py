@@ -24,7 +24,7 @@ LEASE_SECONDS = 20
 
 
 class Faults:
-    """What can happen to a shop. Each fault is over when its method returns."""
+    """The faults to choose from. Each one is over when its method returns."""
 
     def __init__(self, lab, setting, database, broker):
         self.lab = lab
@@ -39,8 +39,8 @@ class Faults:
         name = self.rng.choice(sorted(names))
         self.counts[name.removeprefix("fault_")] += 1
         getattr(self, name)()
-        # What was cut off holds its orders until their leases pass.
-        self.lab.note_held()
+        # Workers that the fault stopped hold their orders until the leases expire.
+        self.lab.add_held()
         self.lab.supervise()
 
     def pause(self, longest=6.0):
@@ -91,7 +91,7 @@ class Faults:
             self.broker.control("set_vm_memory_high_watermark", "0.6")
 
     def fault_database_restarts(self):
-        self.lab.note_held()
+        self.lab.add_held()
         self.database.kill()
         self.pause(longest=2)
         self.database.start()
@@ -101,7 +101,7 @@ class Faults:
         for statement in FULL[self.setting.database]:
             execute(url, statement.format(table=RECORD))
         self.pause()
-        self.lab.note_held()
+        self.lab.add_held()
         execute(url, EMPTIED[self.setting.database].format(table=RECORD))
 
     def fault_database_cuts_connections(self):
@@ -126,7 +126,7 @@ class Faults:
         self.lab.button.misbehave(times=ALWAYS, status=401)
         self.pause()
         self.lab.button.behave()
-        # Else it is probed in five minutes.
+        # Without this, the account is probed only after five minutes.
         self.lab.set_probe(0)
 
     def fault_button_refuses(self):
@@ -146,7 +146,7 @@ class Faults:
     def swallow(self, name):
         self.lab.gates[name].swallow()
         self.pause()
-        self.lab.note_held()
+        self.lab.add_held()
         self.lab.gates[name].open()
 
 
@@ -167,7 +167,7 @@ def test_everything_at_once(setting, own, make_lab, state):
     while any(seller.is_running for seller in lab.sellers):
         faults.strike()
         time.sleep(lab.rng.uniform(0, 3))
-    # A pause may have begun after its fault had ended.
+    # An account may still be paused after its fault has ended.
     lab.set_probe(0)
     lab.wait_for_quiet(600 + ORDERS / 20)
 

@@ -32,7 +32,7 @@ def test_killed_again_and_again(setting, make_lab, state):
     lab.start_seller(1000)
     lab.start_seller(1000)
     for kill in range(20):
-        # There is always somebody left who goes on.
+        # The other worker goes on.
         wait_for("orders", lambda: lab.received() > 90 * kill, 300)  # noqa: B023
         time.sleep(lab.rng.uniform(0, 0.3))
         lab.kill_worker(lab.workers[0])
@@ -45,7 +45,7 @@ def test_killed_again_and_again(setting, make_lab, state):
 
 @pytest.mark.once_on("postgresql")
 def test_killed_children(setting, make_lab, state):
-    """The processes of a prefork pool die, as if memory had run out."""
+    """Processes of a prefork pool are killed, as when memory runs out."""
     lab = make_lab(setting, pool="prefork")
     lab.open(workers=1)
     lab.start_seller(400)
@@ -61,21 +61,21 @@ def test_killed_children(setting, make_lab, state):
 
 
 def kill_a_child(lab):
-    """Kill a process of a worker's pool, if there is one just now."""
+    """Kill a process of a worker's pool. Returns False if the pool has none now."""
     children = lab.rng.choice(lab.workers).children()
     if not children:
         return False
     with suppress(ProcessLookupError):
         os.kill(lab.rng.choice(children), signal.SIGKILL)
-    lab.note_held()
+    lab.add_held()
     return True
 
 
 def test_frozen_past_its_lease(setting, make_lab, state):
     """
-    A worker is frozen in the middle of calls, its rows are taken over, it thaws.
+    A worker freezes during calls, another one claims its rows, and it thaws.
 
-    What it finds then comes late: a success in one round, a failure in the other.
+    Its late answers are successes in one round, and failures in the other.
     """
     lab = make_lab(setting, DEADLINE=4, LEASE_SECONDS=10)
     lab.open(workers=1)
@@ -98,16 +98,16 @@ def test_frozen_past_its_lease(setting, make_lab, state):
 
 
 def freeze_in_a_call(lab, worker):
-    """Freeze the only worker that there is, and return the leases that it has."""
+    """Freeze the only worker, and return the tokens of its leases."""
     for _ in range(50):
         wait_for("calls", lab.rows.in_flight().exists, 120)
         time.sleep(0.5)
         worker.send_all(signal.SIGSTOP)
-        # One for each row: those of a batch have it in common.
+        # The list has a token for each row: the rows of a batch share theirs.
         tokens = list(lab.rows.in_flight().values_list("lease_token", flat=True))
         if tokens and not are_locked(lab.rows.pending()):
             return tokens
-        # Rather not in a transaction: nobody could take over what it locks.
+        # The worker was in a transaction, so nobody could claim the rows it locks.
         worker.send_all(signal.SIGCONT)
     raise AssertionError("It was never in the middle of a call.")
 
@@ -119,7 +119,7 @@ def are_locked(rows):
 
 
 def test_told_to_end_during_a_batch(setting, make_lab, state):
-    """What is in flight is finished or given back: nothing waits for a lease."""
+    """A worker that is told to end leaves no row with a lease."""
     lab = make_lab(setting, LEASE_SECONDS=600, latency=1)
     lab.open(workers=0, beat=False)
     lab.start_seller(500)
@@ -141,7 +141,7 @@ def test_told_to_end_during_a_batch(setting, make_lab, state):
 
 @pytest.mark.once_on("mariadb")
 def test_told_to_end_at_once(setting, make_lab, state):
-    """A cold shutdown cuts calls off, and the sweep gives the rest of it back."""
+    """A cold shutdown interrupts calls, and releases the rows without a call."""
     lab = make_lab(setting, latency=1)
     lab.open(workers=0, beat=False)
     lab.start_seller(500)
@@ -150,8 +150,8 @@ def test_told_to_end_at_once(setting, make_lab, state):
     for _ in range(3):
         worker = start_and_wait_for_calls(lab)
         worker.stop(signal.SIGQUIT)
-        lab.note_held()
-        # At most one for each process or thread of the pool.
+        lab.add_held()
+        # Each process or thread of the pool may leave one row.
         assert lab.rows.in_flight().count() <= POOL_SIZE
         assert_ended_early(lab)
     lab.start_worker()
@@ -168,14 +168,14 @@ def start_and_wait_for_calls(lab):
 
 
 def assert_ended_early(lab):
-    """Assert that calls have ended, and that there was more to do."""
+    """Assert that calls have ended although rows are pending."""
     lab.wait_for_silence(2)
     assert lab.rows.pending().exists()
 
 
 @pytest.fixture(scope="session")
 def skew(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build what gives a process a wrong clock."""
+    """Build the library that gives a process a wrong clock."""
     compiler = shutil.which("cc")
     assert compiler, "Install a C compiler: apt-get install gcc"
     library = tmp_path_factory.mktemp("skew") / "skew.so"
@@ -187,11 +187,11 @@ def skew(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wrong_clock(setting, skew, make_lab, state):
     """
-    Clocks that are ten minutes wrong, either way, in sweeps and in a worker.
+    Sweeps and workers whose clocks are ten minutes fast or slow do no harm.
 
-    They neither steal leases, nor report early, nor late.
+    They respect the leases of others, and report neither early nor late.
     """
-    # So that each of them gets something to do.
+    # Small batches, so that each process gets some of the orders.
     shares = {"BATCH_SIZE": 4, "CONCURRENCY": 2}
     lab = make_lab(setting, DEADLINE=4, LEASE_SECONDS=20, latency=1, **shares)
     lab.open(workers=0, beat=False)
@@ -208,16 +208,16 @@ def test_wrong_clock(setting, skew, make_lab, state):
     for worker in lab.workers:
         lab.wait_for_worker(worker)
     lab.start_beat()
-    # Time enough for a sweep of each.
+    # Each process sweeps at least once in this time.
     time.sleep(4)
     assert lab.button.calls() == 0
     others = lab.rows.exclude(pk__in=early)
     others.update(next_attempt_at=from_now(0))
-    # For the workers: a fast clock takes what beat sends for expired.
+    # New orders ring for the workers: with a fast clock, messages of beat have expired.
     lab.start_seller(20, pace=0.1)
     wrong_ones = list(lab.workers)
     wait_for("a wrong one", lambda: any(map(has_reported, wrong_ones)), 120)
-    # Not before: it might take all of it.
+    # The worker with the right clock starts last: it might report all the orders.
     lab.start_worker()
     lab.wait_for_sellers()
     wait_for("the others", lambda: not others.pending().exists(), 300)

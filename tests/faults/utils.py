@@ -1,4 +1,4 @@
-"""What every test of a fault ends with."""
+"""Assertions with which the fault tests end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 from tests.faults.lab import Comparison, Lab
 from tests.faults.processes import Process
 
-# Calls that one sweep has under way at once: the default of the settings.
+# The default of the setting, calls in flight of one sweep.
 CONCURRENCY = 16
 LEASE_LOST = "the lease was lost"
-# The key, the same as Basic authentication encodes it, and customers' addresses.
+# The API key, plain and as Basic authentication encodes it, and customers' addresses.
 SECRETS = ("sk-sandbox", "c2stc2FuZGJveD", "@example.com")
-# A save here takes some milliseconds. On a machine that is busy with everything
-# that these tests start, a few take much longer; a broker that is waited for
-# would show in many.
+# A save takes some milliseconds. On a machine that is busy with these tests, a few take
+# much longer. If saves waited for a broker, many of them would be slow.
 USUAL_SAVE_SECONDS = 1.0
 SLOWEST_SAVE_SECONDS = 5.0
 
@@ -29,12 +28,12 @@ def assert_agreement(
     **facts: object,
 ) -> Comparison:
     """
-    Assert that nothing is lost, wrong, late or twice, and say what was counted.
+    Assert that the shop, the rows and Button agree on every order.
 
-    Calls may lack a submission for the orders that ``lab.note_held()`` has seen,
-    and ``unrecorded`` others; ``second_creates`` is how many creates may be sent
-    for an order that Button has already; ``saves_may_fail`` is for faults of the
-    shop's own database.
+    Calls may lack a submission for the orders in ``lab.held`` and for up to
+    ``unrecorded`` others. Up to ``second_creates`` creates may be sent for orders that
+    Button already has. ``saves_may_fail`` is for faults of the shop's own database.
+    ``state`` adds ``facts`` and the counts to the summary of the run.
     """
     failed = failed_saves(lab)
     assert saves_may_fail or not failed, failed[:5]
@@ -56,7 +55,7 @@ def assert_agreement(
 
 
 def assert_secrets_kept(lab: Lab) -> None:
-    """Assert that nothing has said the key, or who a customer is."""
+    """Assert that no output contains the API key or a customer's address."""
     lines = [
         line
         for line in lab.outputs().splitlines()
@@ -67,9 +66,9 @@ def assert_secrets_kept(lab: Lab) -> None:
 
 def assert_sacred(lab: Lab, *sellers: Process, extra: float = 0) -> None:
     """
-    Assert that no save of the shop failed, and that none waited for a broker.
+    Assert that no save of the shop failed or waited for a broker.
 
-    ``extra`` is how many seconds a save may take on top of what it takes here.
+    A save may take ``extra`` seconds more than usual.
     """
     assert not (failed := failed_saves(lab)), failed[:5]
     seconds = sorted(step["seconds"] for step in lab.steps(*sellers))
