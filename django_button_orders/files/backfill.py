@@ -1,4 +1,4 @@
-"""Making rows for orders that stand in a file."""
+"""Add due rows for the orders of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_button_orders.files.lines import (
     Entry,
     Line,
     Lines,
-    Rejects,
+    RejectWriter,
     UnreadableFileError,
 )
 from django_button_orders.files.tables import OrderIds, Table
@@ -31,11 +31,11 @@ COLUMNS = ("account", "order_id", *PAYLOAD_FIELDS)
 @dataclass(kw_only=True)
 class FileBackfill:
     """
-    A run through the orders of a file, which makes due rows for those without one.
+    A run through the orders of a file that adds due rows for those without one.
 
-    ``stream`` is read once, and not more of it is held than a batch; of a table
-    that cannot be read twice there is a copy on disk, meanwhile. The lines of
-    orders that are refused go to ``rejects``, and the reasons to ``complain``.
+    It holds one batch of ``stream`` in memory. A table is read twice, so a stream that
+    cannot seek is copied to disk first. The lines of rejected orders are written to
+    ``rejects``, and their errors are passed to ``complain``.
     """
 
     stream: BinaryIO
@@ -59,15 +59,16 @@ class FileBackfill:
 
     def run(self) -> Iterator[Batch]:
         """
-        Do it, and yield what became of the orders, batch by batch.
+        Add the missing rows, and yield each batch after it is committed.
 
-        Raises ``UnreadableFileError`` before anything is written.
+        Raises ``UnreadableFileError`` before it writes any row.
         """
-        # Older than the rows of new orders, which are not to wait for these.
+        # All rows are due since now, so they are older than the rows of new orders, for
+        # which each claim has reserved room.
         shared = {"next_attempt_at": now_of(self.using)}
         with ExitStack() as stack:
             entries = self.entries(stack)
-            # A table has been read once by now, which may take a while.
+            # The first reading of a table may have taken a while.
             is_more = not self.is_stopped()
             while is_more and self.left != 0:
                 batch = Batch(using=self.using, columns=COLUMNS, shared=shared)
@@ -81,22 +82,22 @@ class FileBackfill:
         return None if self.limit is None else self.limit - self.seen
 
     def fill(self, batch: Batch, entries: Iterator[Entry]) -> bool:
-        """Take entries into a batch, and return whether there may be more."""
+        """Add entries to a batch, and return whether the file may have more."""
         for entry in entries:
             self.seen += 1
             batch.seen += 1
             if entry.report is None:
-                self.refuse(entry, batch)
+                self.reject(entry, batch)
             else:
                 batch.rows.append(row_of(entry.report, self.account))
             if batch.seen == self.batch_size or self.left == 0:
                 return True
         return False
 
-    def refuse(self, entry: Entry, batch: Batch) -> None:
+    def reject(self, entry: Entry, batch: Batch) -> None:
         batch.counts["invalid"] += 1
         batch.errors += entry.errors
-        self.refused.add(entry.lines)
+        self.reject_writer.add(entry.lines)
         for error in entry.errors:
             self.complain(error)
 
@@ -109,7 +110,7 @@ class FileBackfill:
         self.errors = first_errors(self.errors + batch.errors)
 
     def entries(self, stack: ExitStack) -> Iterator[Entry]:
-        """Begin to read. Raises ``UnreadableFileError``."""
+        """Open the file as JSON lines or as a table. Raises ``UnreadableFileError``."""
         lines = Lines(self.stream)
         first = next((line for line in lines if line.raw.strip()), None)
         if first is None:
@@ -119,7 +120,7 @@ class FileBackfill:
         if self.names or self.ignore_unknown:
             raise UnreadableFileError("Columns can be named for CSV, not for JSON.")
         lines.put_back([first])
-        self.refused = Rejects(self.rejects)
+        self.reject_writer = RejectWriter(self.rejects)
         return read_jsonl(lines)
 
     def table_entries(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
@@ -129,7 +130,7 @@ class FileBackfill:
         ids = OrderIds(self.open_table(), is_stopped=self.is_stopped)
         stack.callback(ids.close)
         table = self.open_table()
-        self.refused = Rejects(self.rejects, table.head)
+        self.reject_writer = RejectWriter(self.rejects, table.head)
         return table.entries(ids)
 
     def open_table(self) -> Table:
@@ -139,7 +140,7 @@ class FileBackfill:
         )
 
     def copy(self, first: Line, stack: ExitStack) -> BinaryIO:
-        """Return a copy of what can be read only once, with the same lines."""
+        """Return a copy on disk of a stream that can be read only once."""
         copy: BinaryIO = TemporaryFile()  # noqa: SIM115 - closed by the stack
         stack.enter_context(copy)
         copy.write(b"\n" * (first.number - 1) + first.raw)

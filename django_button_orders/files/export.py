@@ -1,8 +1,8 @@
 """
-Button's batch files: what it should know, with one row for each line item.
+Write Button's batch files, with a row for each line item.
 
-For when the API cannot be used. What is in them comes from where a worker takes
-it, at the time of the export.
+Batch files are for orders that cannot be reported through the API. Their contents are
+what a worker would report at the time of the export.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ Values = Mapping[str, Any]
 @dataclass(kw_only=True)
 class BatchFile:
     """
-    The orders of one account for a file, of those bought or changed in a time.
+    The batch file of one account's orders that were bought or changed in a period.
 
-    ``complain`` is told which orders are not in it, although they should be, and
-    why. ``counts`` has how many orders are in it, and how many are not.
+    ``complain`` is called with the ID and the error of each order that should be in
+    the file but cannot be. ``counts`` has the numbers of orders and rows.
     """
 
     account: str
@@ -70,35 +70,41 @@ class BatchFile:
         return list(self.columns)
 
     def pages(self, using: str) -> Iterator[list[list[str]]]:
-        """Yield the rows of the file, for some hundred orders at a time."""
+        """Yield the rows of the file, for up to 500 orders at a time."""
         for orders in Keyset(self.candidates(using)).pages(PAGE):
             hosts = HostOrders(orders)
-            found = [cells for row in orders for cells in self.try_order(row, hosts)]
+            found = [
+                cells
+                for row in orders
+                for cells in self.build_rows_or_complain(row, hosts)
+            ]
             self.counts["rows"] += len(found)
             yield found
 
     def candidates(self, using: str) -> ButtonOrderQuerySet:
-        """Return those that may belong into the file: their reports will tell."""
+        """Return the Button orders that may be in the file. Their reports decide."""
         rows = ButtonOrder.objects.using(using).filter(account=self.account)
-        # A person, or the setting about tokens, has decided not to report them.
+        # An operator, or REPORT_WITHOUT_TOKEN, has decided not to report these.
         rows = rows.exclude(status=Status.DISMISSED)
         since, until = as_stored(self.since), as_stored(self.until)
         if self.kind == "new":
             bought = Q(purchase_date__gte=since, purchase_date__lt=until)
-            # Whatever was bought since then has been noted since then.
+            # An order that was bought in the period was marked since it began.
             not_built = Q(purchase_date__isnull=True, updated_at__gte=since)
             return rows.filter(bought | not_built, cancel_requested_at__isnull=True)
-        # Attempts move this date on, too, until the change has arrived.
+        # Attempts also set updated_at, until the change is reported.
         unsettled = Q(status__in=[Status.PENDING, Status.FAILED])
         changed = unsettled | Q(updated_at__lt=until)
         return rows.filter(changed, updated_at__gte=since, revision__gt=1)
 
-    def try_order(self, row: ButtonOrder, hosts: HostOrders) -> list[list[str]]:
+    def build_rows_or_complain(
+        self, row: ButtonOrder, hosts: HostOrders
+    ) -> list[list[str]]:
         try:
-            found = self.order(row, hosts)
+            found = self.build_rows(row, hosts)
         except NoReport as exc:
             if exc.verdict.result is Result.DISMISSED:
-                # There is no order to report any more.
+                # The shop's order is gone, or not reportable any more.
                 return []
             self.counts["failed"] += 1
             self.complain(f"{row.order_id}: {exc.verdict.error}")
@@ -107,21 +113,22 @@ class BatchFile:
             self.counts["orders"] += 1
         return found
 
-    def order(self, row: ButtonOrder, hosts: HostOrders) -> list[list[str]]:
+    def build_rows(self, row: ButtonOrder, hosts: HostOrders) -> list[list[str]]:
         if row.lease_token is None:
-            # An attempt counts itself, and nothing else tells that this is none.
+            # A claimed row counts its attempt as unanswered. The rules expect that, so
+            # a row without a claim must count one, too.
             row.unanswered += 1
         desired = find_desired(row, hosts)
-        report = desired.report or self.cancelled_report(row, hosts)
+        report = desired.report or self.build_cancelled_report(row, hosts)
         if report is None or not self.includes(row, desired, report.purchase_date):
             return []
         is_cancelled = desired.report is None
-        return self.rows_of(report, as_aware(row.updated_at), is_cancelled)
+        return self.as_rows(report, as_aware(row.updated_at), is_cancelled)
 
-    def cancelled_report(
+    def build_cancelled_report(
         self, row: ButtonOrder, hosts: HostOrders
     ) -> OrderReport | None:
-        """Return what a cancelled order was, as its line items have to be named."""
+        """Return the report of a cancelled order, whose line items the file lists."""
         if self.kind == "new":
             return None
         if row.total is not None:
@@ -152,12 +159,12 @@ class BatchFile:
                 or self.settings.report_without_token
             )
             return is_wanted and self.since <= purchase_date < self.until
-        # One that was bought in this time is in the file of new orders, unless
-        # Button knew it before it changed.
+        # An order that was bought in the period is in the file of new orders. It is
+        # in this one, too, if Button knew it before the change.
         is_known = row.is_acknowledged and desired.digest != row.reported_digest
         return purchase_date < self.since or is_known
 
-    def rows_of(
+    def as_rows(
         self, report: OrderReport, updated_at: datetime | None, is_cancelled: bool
     ) -> list[list[str]]:
         payload = report.as_payload()
@@ -169,7 +176,7 @@ class BatchFile:
                 "It has no line items, of which the file has a row for each."
             )
         if is_cancelled:
-            # All of its new state: nothing is left of it.
+            # A cancelled order has no total, and no quantity of any item.
             payload["total"] = 0
             items = [{**item, "total": 0, "quantity": 0} for item in items]
         order = {
@@ -201,10 +208,10 @@ def unknown_lines() -> NoReport:
 
 def as_text(value: Any) -> str:
     """
-    Return a value as it stands in the file, and as a backfill reads it.
+    Return a value as a cell, which a backfill can read again.
 
-    Nothing is put before a text that a spreadsheet would take for a formula: the
-    file is for a machine, to which that would be another id.
+    Texts that a spreadsheet takes for formulas stay as they are: the file is read by
+    a machine, for which an escaped ID would be another ID.
     """
     if value is None:
         return ""

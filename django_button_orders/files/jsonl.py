@@ -1,4 +1,4 @@
-"""JSON lines: an object with Button's field names on each."""
+"""Read orders from JSON lines: one object with Button's field names on each line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from django_button_orders.files.lines import Entry, Lines
-from django_button_orders.files.orders import build_report
+from django_button_orders.files.reports import build_report
 
 
 def read_jsonl(lines: Lines) -> Iterator[Entry]:
+    """Yield an entry for each line that is not empty."""
     for line in lines:
         if not line.raw.strip():
             continue
@@ -21,7 +22,7 @@ def read_jsonl(lines: Lines) -> Iterator[Entry]:
         try:
             entry.report = build_report(parse(line.as_text()))
         except ValidationError as exc:
-            entry.refuse(line.number, exc)
+            entry.reject(line.number, exc)
         yield entry
 
 
@@ -31,11 +32,11 @@ def parse(text: str) -> dict[str, Any]:
             text,
             parse_float=Decimal,
             parse_constant=refuse_constant,
-            object_pairs_hook=without_doubles,
+            object_pairs_hook=refuse_doubles,
         )
     except json.JSONDecodeError as exc:
         raise ValidationError(f"This is not JSON: {exc.msg}, at {exc.colno}.") from exc
-    # What is nested too deep, and numbers of thousands of digits.
+    # The nesting is too deep, or a number has thousands of digits.
     except (ValueError, RecursionError, ArithmeticError) as exc:
         raise ValidationError("This is not JSON that can be read.") from exc
     if not isinstance(values, dict):
@@ -47,7 +48,7 @@ def refuse_constant(name: str) -> Any:
     raise ValidationError(f"{name} is not JSON.")
 
 
-def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         raise ValidationError("A name stands twice in the same object.")

@@ -1,4 +1,4 @@
-"""The lines of a file as they are, one at a time, and those that come back."""
+"""Read a file line by line, and write the lines of rejected orders as they were."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.privacy import clip
 from django_button_orders.report.validation import as_line
 
-# Longer ones are no orders, and are not held in memory.
+# A longer line is no order, and is not held in memory.
 LONGEST_LINE = 1 << 20
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class UnreadableFileError(Exception):
-    """None of the file can be used. The message says why, and what to do."""
+    """The file cannot be read at all. The message says what to do."""
 
 
 class Line(NamedTuple):
+    """A line of the file with its number, as bytes."""
+
     number: int
     raw: bytes
-    # What follows in a line that is too long.
+    # A line that is too long has its end here, on disk.
     rest: BinaryIO | None = None
 
     def as_text(self) -> str:
@@ -49,20 +51,20 @@ class Line(NamedTuple):
 
 @dataclass(kw_only=True)
 class Entry:
-    """What a file says about one order: a report, or what is wrong with it."""
+    """An order of the file: its lines, and either its report or its errors."""
 
     lines: list[Line]
     report: OrderReport | None = None
-    # With the numbers of their lines.
+    # Each error begins with the number of its line.
     errors: list[str] = field(default_factory=list)
 
-    def refuse(self, number: int, error: ValidationError | str) -> None:
+    def reject(self, number: int, error: ValidationError | str) -> None:
         text = as_line(error) if isinstance(error, ValidationError) else error
         self.errors.append(clip(f"line {number}: {text}"))
 
 
 class Lines:
-    """The lines of a binary stream, of which no more is held than is asked for."""
+    """Iterates over the lines of a binary stream, and holds one at a time."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -80,14 +82,14 @@ class Lines:
             raise StopIteration
         self.number += 1
         is_whole = len(raw) < LONGEST_LINE or raw.endswith(b"\n")
-        rest = None if is_whole else self.put_rest_aside()
+        rest = None if is_whole else self.store_rest()
         return Line(self.number, without_mark(raw) if self.number == 1 else raw, rest)
 
     def put_back(self, lines: list[Line]) -> None:
         self.waiting.extendleft(reversed(lines))
 
-    def put_rest_aside(self) -> BinaryIO:
-        """Keep the rest of a long line on disk, as it must come back whole."""
+    def store_rest(self) -> BinaryIO:
+        """Store the rest of a long line on disk, to write it if it is rejected."""
         rest: BinaryIO = TemporaryFile()  # noqa: SIM115 - goes with the line
         piece = b"-"
         while piece and not piece.endswith(b"\n"):
@@ -98,18 +100,18 @@ class Lines:
 
 
 def without_mark(raw: bytes) -> bytes:
-    """Return the beginning of a file without what some programs put before it."""
+    """Return a file's first line without a byte order mark."""
     if raw.startswith(UTF16):
         raise UnreadableFileError("The file is UTF-16. Save it as UTF-8.")
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
-class Rejects:
-    """Where the lines of refused orders go, byte by byte, to be mended."""
+class RejectWriter:
+    """Writes the lines of rejected orders unchanged, so that they can be corrected."""
 
     def __init__(self, stream: BinaryIO | None, head: Line | None = None) -> None:
         self.stream = stream
-        # The header of a table, without which its rows are of no use.
+        # The header of a table comes first: rows are useless without it.
         self.head = [] if head is None else [head]
 
     def add(self, lines: list[Line]) -> None:
@@ -124,5 +126,5 @@ class Rejects:
         if line.rest is not None:
             shutil.copyfileobj(line.rest, stream)
         elif not line.raw.endswith(b"\n"):
-            # The last line of a file, which need not be the last one here.
+            # The last line of the file may come before others here.
             stream.write(b"\n")

@@ -1,7 +1,7 @@
 """
-CSV files with one row for each line item, as Button's batch files have them.
+Read orders from CSV files with a row for each line item, such as Button's batch files.
 
-The rows of an order stand together, and repeat what belongs to the order.
+The rows of an order must follow each other. Each repeats the order's values.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from django.core.exceptions import ValidationError
 
 from django_button_orders.files.cells import COLUMNS, build_values
 from django_button_orders.files.lines import Entry, Line, Lines, UnreadableFileError
-from django_button_orders.files.orders import build_report
+from django_button_orders.files.reports import build_report
 
 DELIMITERS = ",;\t"
-# A quote that is not closed must not swallow the rest of the file.
+# Without this limit, one open quote would take the rest of the file.
 MOST_LINES_OF_A_ROW = 100
 MOST_ROWS_OF_AN_ORDER = 10_000
 SCATTERED = (
@@ -32,7 +32,7 @@ SCATTERED = (
 
 @dataclass(kw_only=True)
 class Row:
-    """A row of the file, which may have line breaks in it."""
+    """A row of the table. A quoted cell may have line breaks, so it has lines."""
 
     lines: list[Line]
     order_id: str
@@ -41,7 +41,7 @@ class Row:
 
 
 class Table:
-    """Reads a CSV file with a header."""
+    """Reads the orders of a CSV file with a header."""
 
     def __init__(
         self, lines: Lines, *, names: Mapping[str, str], ignore_unknown: bool
@@ -52,14 +52,14 @@ class Table:
         )
 
     def entries(self, ids: OrderIds) -> Iterator[Entry]:
-        """Yield what the file says about each order."""
+        """Yield an entry for each order."""
         for rows in self.orders():
             entry = Entry(lines=[line for row in rows for line in row.lines])
             for row in rows:
                 if row.error is not None:
-                    entry.refuse(row.lines[0].number, row.error)
+                    entry.reject(row.lines[0].number, row.error)
             if not entry.errors and ids.is_scattered(rows[0].order_id):
-                entry.refuse(entry.lines[0].number, SCATTERED)
+                entry.reject(entry.lines[0].number, SCATTERED)
             if not entry.errors:
                 build(entry, rows)
             yield entry
@@ -85,12 +85,14 @@ class Table:
     def next_record(
         self,
     ) -> tuple[list[Line], list[str], ValidationError | None] | None:
-        """Return the lines of the next row, and its values or what is wrong."""
+        """Return the lines of the next row with its values or its error, or None."""
         taken: list[Line] = []
         try:
-            values = next(csv.reader(self.take(taken), **dialect(self.delimiter)), None)
+            values = next(
+                csv.reader(self.read_lines(taken), **dialect(self.delimiter)), None
+            )
         except csv.Error as exc:
-            # It may be the first line alone that is wrong.
+            # Only the first line may be wrong, so the others are read again.
             self.lines.put_back(taken[1:])
             return taken[:1], [], ValidationError(f"This is not CSV: {exc}.")
         except ValidationError as exc:
@@ -98,12 +100,12 @@ class Table:
             return taken[:1], [], exc
         return None if values is None else (taken, values, None)
 
-    def take(self, taken: list[Line]) -> Iterator[str]:
+    def read_lines(self, taken: list[Line]) -> Iterator[str]:
         for line in self.lines:
             taken.append(line)
             if len(taken) > MOST_LINES_OF_A_ROW:
                 raise ValidationError("A quote is not closed.")
-            # With its end, which is a part of the text between quotes.
+            # A line's end is part of a quoted text.
             yield line.as_text() + "\n"
 
     def make_row(
@@ -121,7 +123,7 @@ class Table:
         return Row(lines=lines, order_id=cells.get("order_id", ""), cells=cells)
 
     def guess_order_id(self, line: Line) -> str:
-        """Return which order a row that cannot be read is probably about."""
+        """Return the probable order ID of a row that cannot be read."""
         cells = line.raw.decode(errors="replace").split(self.delimiter)
         at = self.columns.index("order_id")
         return cells[at].strip(' "\r\n') if at < len(cells) else ""
@@ -131,7 +133,7 @@ def build(entry: Entry, rows: list[Row]) -> None:
     try:
         entry.report = build_report(build_values([row.cells for row in rows]))
     except ValidationError as exc:
-        entry.refuse(entry.lines[0].number, exc)
+        entry.reject(entry.lines[0].number, exc)
 
 
 def dialect(delimiter: str) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def dialect(delimiter: str) -> dict[str, Any]:
 def read_header(
     lines: Lines, *, names: Mapping[str, str], ignore_unknown: bool
 ) -> tuple[Line, str, list[str]]:
-    """Return the line of the header, the delimiter, and the columns' names."""
+    """Return the header's line, the delimiter and the names of the columns."""
     head = next((line for line in lines if line.raw.strip()), None)
     if head is None:
         raise UnreadableFileError("The file is empty.")
@@ -152,7 +154,7 @@ def read_header(
             theirs = next(csv.reader([text], **dialect(delimiter)))
             columns = [names.get(title, as_name(title)) for title in theirs]
             if "order_id" in columns:
-                return head, delimiter, checked(columns, theirs, ignore_unknown)
+                return head, delimiter, check_columns(columns, theirs, ignore_unknown)
     except (csv.Error, ValidationError) as exc:
         raise UnreadableFileError("The header of the file cannot be read.") from exc
     raise UnreadableFileError(
@@ -166,8 +168,10 @@ def as_name(title: str) -> str:
     return "_".join(title.lower().split())
 
 
-def checked(columns: list[str], theirs: list[str], ignore_unknown: bool) -> list[str]:
-    """Return the columns, without the names of those that are to be ignored."""
+def check_columns(
+    columns: list[str], theirs: list[str], ignore_unknown: bool
+) -> list[str]:
+    """Return the names of the columns, "" for those to ignore."""
     unknown = [
         title
         for name, title in zip(columns, theirs, strict=True)
@@ -190,10 +194,10 @@ def checked(columns: list[str], theirs: list[str], ignore_unknown: bool) -> list
 
 class OrderIds:
     """
-    Which orders have rows in more than one place of a file.
+    Finds orders whose rows are in more than one place of a file.
 
-    The ids are in a database of SQLite that is a file without a name: a set of
-    millions would not fit into the memory that is left.
+    The order IDs are in a temporary SQLite database on disk, because millions of them
+    may not fit into memory.
     """
 
     def __init__(

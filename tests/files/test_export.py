@@ -7,10 +7,8 @@ from django.db import connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_button_orders.files import cells
 from django_button_orders.files.export import BatchFile
 from django_button_orders.models import ButtonOrder
-from django_button_orders.report import columns
 from tests.shop.models import Order, OrderLine
 from tests.utils import button_settings, create_row
 
@@ -155,9 +153,6 @@ class NewTests(BatchFileTestCase):
         assert second["line_item_identifier"] == "tea"
         assert second["line_item_quantity"] == ""
         assert self.counts == {"orders": 1, "rows": 2}
-
-    def test_backfills_read_the_same_names(self):
-        assert set(columns.COLUMNS) - set(columns.OF_CHANGE) <= set(cells.COLUMNS)
 
     @override_settings(BUTTON_ORDERS=button_settings())
     def test_default_columns(self):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from io import BytesIO
 
 from django_button_orders.files.jsonl import read_jsonl
-from django_button_orders.files.lines import Lines, Rejects
+from django_button_orders.files.lines import Lines, RejectWriter
 from django_button_orders.files.tables import OrderIds, Table
 
 
@@ -38,7 +38,7 @@ def errors(entries):
 def rejected(entries, head=None):
     """Return the lines of refused orders, as a file of rejects has them."""
     file = BytesIO()
-    rejects = Rejects(file, head)
+    rejects = RejectWriter(file, head)
     for entry in entries:
         if entry.report is None:
             rejects.add(entry.lines)

@@ -1,4 +1,4 @@
-"""From the values in a file, with Button's names, to a report."""
+"""Build the report of an order from a file's values, which have Button's names."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from django_button_orders.report.validation import as_line, wrong_type
 REQUIRED = ("order_id", "total", "currency", "purchase_date")
 MOMENTS = ("purchase_date", "finalization_date")
 NAMES = {item.name for item in fields(OrderReport)}
-# Button's flag for amounts such as 70.00, and what it is about.
+# Button's flag for amounts such as 70.00, and the values to which it applies.
 DECIMAL = "total_as_decimal"
 AMOUNTS = ("total", "amount")
 
 
 def build_report(values: Mapping[str, Any]) -> OrderReport:
     """
-    Return the report that a file's values make.
+    Return the report of an order.
 
-    Amounts are integers of minor units, as Button takes them, unless the order
-    says ``total_as_decimal``. An e-mail address of the customer is hashed.
-    Raises ``ValidationError``, which does not repeat the values.
+    Amounts are integers of minor units unless ``total_as_decimal`` is true. The
+    customer's e-mail address is hashed. Raises ``ValidationError`` with a text that
+    does not contain the values.
     """
     known = {**dict.fromkeys(REQUIRED), **values}
     if known.pop(DECIMAL, None) is True:
-        known = in_minor_units(known)
+        known = convert_amounts(known)
     elif values.get(DECIMAL) not in (None, False):
         raise ValidationError({DECIMAL: "Enter true or false."})
     convert(known, "customer", read_customer)
@@ -44,7 +44,7 @@ def build_report(values: Mapping[str, Any]) -> OrderReport:
 
 
 def convert(values: dict[str, Any], name: str, read: Any) -> None:
-    """Replace a value that is there by what ``read`` makes of it."""
+    """Replace a value, unless it is missing, by the result of ``read``."""
     if values.get(name) in (None, ""):
         return
     try:
@@ -74,19 +74,19 @@ def read_moment(value: Any) -> datetime:
     return moment
 
 
-def in_minor_units(values: dict[str, Any]) -> dict[str, Any]:
+def convert_amounts(values: dict[str, Any]) -> dict[str, Any]:
     currency = values["currency"]
     items = values.get("line_items")
     if isinstance(items, list):
         items = [
-            amounts_converted(item, currency) if isinstance(item, dict) else item
+            with_minor_units(item, currency) if isinstance(item, dict) else item
             for item in items
         ]
         values = {**values, "line_items": items}
-    return amounts_converted(values, currency)
+    return with_minor_units(values, currency)
 
 
-def amounts_converted(values: dict[str, Any], currency: Any) -> dict[str, Any]:
+def with_minor_units(values: dict[str, Any], currency: Any) -> dict[str, Any]:
     values = dict(values)
     for name in AMOUNTS:
         if isinstance(values.get(name), int | Decimal):
