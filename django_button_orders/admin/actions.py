@@ -42,7 +42,7 @@ from django_button_orders.admin.verbs import (
     read_note,
 )
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.orders import queue_action, run_action
 
 # Workers run an action on more orders than this, because the page would take too long.

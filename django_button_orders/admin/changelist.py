@@ -39,7 +39,7 @@ from django_button_orders.admin.filters import (
     TokenFilter,
 )
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 
 if TYPE_CHECKING:
     PaginatorBase = Paginator[Any]

@@ -26,7 +26,7 @@ from django_button_orders.admin.base import UrlsMixin
 from django_button_orders.admin.formatting import shorten_error
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.money import in_major_units
 
 # docs/admin.rst documents them. None is about a customer, because the permission to

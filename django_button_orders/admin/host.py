@@ -24,7 +24,7 @@ from django_button_orders.admin.base import find_admin, user_may
 from django_button_orders.admin.formatting import format_status
 from django_button_orders.admin.standing import standing_context
 from django_button_orders.models import ButtonOrder, content_types
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
@@ -196,10 +196,10 @@ def find_by_order_id(
     identity = RowKey(adapter, host_order)
     try:
         with LazySavepoint(rows.db):
-            identity.find()
+            identity.resolve()
     except Exception as exc:  # noqa: BLE001 - an adapter must not break this page
         return [], _("It cannot be reported: %(error)s") % {
-            "error": describe_exception(exc, identity.asking)
+            "error": describe_exception(exc, identity.hook_name)
         }
     found = rows.filter(account=identity.account, order_id=identity.order_id)
     return list(found), explain_missing(identity)

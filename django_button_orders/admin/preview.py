@@ -27,7 +27,7 @@ from django_button_orders.delivery.outcome import redacted
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
-from django_button_orders.report.payload import without_btn_ref
+from django_button_orders.report.objects import without_btn_ref
 from django_button_orders.report.privacy import describe_exception
 
 if TYPE_CHECKING:

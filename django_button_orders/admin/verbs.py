@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.orders import ACTIONS
 
 if TYPE_CHECKING:

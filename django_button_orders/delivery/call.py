@@ -27,7 +27,7 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder, Submission
-from django_button_orders.report.payload import with_decimals, without_btn_ref
+from django_button_orders.report.objects import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,

@@ -12,7 +12,7 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import PAUSE_SECONDS
 from django_button_orders.delivery.rate_limit import Turns, is_limited
 from django_button_orders.models import ButtonOrder, PausedAccount
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 
 # Seconds between looks for accounts that have become due, and for probes.
 ROUND_SECONDS = 1.0

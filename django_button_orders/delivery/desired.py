@@ -14,15 +14,13 @@ from django_button_orders.delivery.verdicts import Result, Verdict, invalid
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
 from django_button_orders.outbox.host_orders import HostOrders
-from django_button_orders.report.objects import OrderReport
-from django_button_orders.report.payload import digest_of, payload_of
+from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
-    clip,
     describe_exception,
     describe_for_list,
     is_time_limit,
 )
-from django_button_orders.report.validation import clean_order_id
+from django_button_orders.report.validation import clean_order_id, make_storable
 
 logger = logging.getLogger(__name__)
 Operation = Submission.Operation
@@ -184,7 +182,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
 
 
 def as_invalid(error: str) -> NoReport:
-    return NoReport(invalid(clip(error)))
+    return NoReport(invalid(make_storable(error)))
 
 
 def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:

@@ -17,7 +17,7 @@ from django_button_orders.delivery.backoff import next_delay
 from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import ButtonOrder, Submission, as_stored
 from django_button_orders.models.clock import DatabaseNow, from_now
-from django_button_orders.report.privacy import clip
+from django_button_orders.report.validation import make_storable
 from django_button_orders.signals import order_cancelled, order_failed, order_reported
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
     button_order_id = attempt.known_order.get("button_order_id")
     if isinstance(button_order_id, str) and button_order_id:
         redacted = attempt.client.redact(button_order_id)
-        values["button_order_id"] = clip(redacted)[:255]
+        values["button_order_id"] = make_storable(redacted)[:255]
     return values
 
 
@@ -250,7 +250,7 @@ def redacted(attempt: Attempt, error: str) -> str:
     for value in customer_of(attempt).values():
         if isinstance(value, str):
             error = redact_word(error, value, "[customer]")
-    return clip(error)
+    return make_storable(error)
 
 
 def customer_of(attempt: Attempt) -> Mapping[str, Any]:

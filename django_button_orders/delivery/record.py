@@ -46,7 +46,7 @@ from django_button_orders.models import (
     as_stored,
 )
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from django_button_orders.delivery.rate_limit import (
 from django_button_orders.delivery.record import record_all, record_surely
 from django_button_orders.delivery.verdicts import INTERRUPTED, Result
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)

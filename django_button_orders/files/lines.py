@@ -13,8 +13,7 @@ from typing import BinaryIO, NamedTuple
 from django.core.exceptions import ValidationError
 
 from django_button_orders.report.objects import OrderReport
-from django_button_orders.report.privacy import clip
-from django_button_orders.report.validation import as_line
+from django_button_orders.report.validation import as_line, make_storable
 
 # A longer line is no order, and is not held in memory.
 LONGEST_LINE = 1 << 20
@@ -60,7 +59,7 @@ class Entry:
 
     def reject(self, number: int, error: ValidationError | str) -> None:
         text = as_line(error) if isinstance(error, ValidationError) else error
-        self.errors.append(clip(f"line {number}: {text}"))
+        self.errors.append(make_storable(f"line {number}: {text}"))
 
 
 class Lines:

@@ -18,7 +18,7 @@ from django_button_orders.models.databases import (
     allowed_aliases,
     has_table,
 )
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import record_sweep
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, attempt

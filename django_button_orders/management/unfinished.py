@@ -10,7 +10,7 @@ from django.db.models import Count
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery.outcome import PAUSE_SECONDS
 from django_button_orders.models import PausedAccount
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 
 # The number of pending orders, by the reason why they wait and by their account.
 HeldBack = Counter[tuple[str, str]]

@@ -23,7 +23,7 @@ from django_button_orders.models.fields import (
     StrictCharField,
     StrictJSONField,
 )
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.report.objects import OrderReport
 
 # What a shop may write; the rest of a row belongs to the outbox.
@@ -41,6 +41,10 @@ PAYLOAD_FIELDS = (
 
 # Whether a row has a token is not known as long as it was only just saved.
 TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
+
+
+class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
+    """Button orders: selections by state, and moves between states."""
 
 
 class ButtonOrder(models.Model):
@@ -384,7 +388,7 @@ class ButtonOrder(models.Model):
             return router.db_for_write(type(self))
         return alias
 
-    def row(self) -> ButtonOrderQuerySet[ButtonOrder]:
+    def row(self) -> ButtonOrderQuerySet:
         """Return the queryset of just this row, for conditional moves."""
         rows = type(self)._default_manager.using(self.write_db)
         return rows.filter(pk=self.pk)

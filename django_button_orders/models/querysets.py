@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from django.db import connections, models, transaction
@@ -14,14 +14,10 @@ from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.states import FREE, STATES, Reason, Status
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, TypeVar
+    from typing_extensions import Self
 
-    # The model, which this module must not import. Any, where an annotation has none.
-    Row = TypeVar("Row", bound=models.Model, default=Any)
-else:
-    from typing import TypeVar
-
-    Row = TypeVar("Row")
+# The model, which imports this module.
+Row = TypeVar("Row", bound=models.Model)
 
 # Lost races for due rows, until they are left to the winners.
 CLAIM_RACES = 20
@@ -67,7 +63,7 @@ class LockableQuerySet(models.QuerySet[Row]):
         return list(self.filter(pk__in=pks).unlocked().values_list("pk", flat=True))
 
 
-class ButtonOrderQuerySet(LockableQuerySet[Row]):
+class StateQuerySet(LockableQuerySet[Row]):
     # States. Adjectives narrow and chain.
 
     def pending(self) -> Self:
@@ -152,10 +148,8 @@ class ButtonOrderQuerySet(LockableQuerySet[Row]):
         waiting, moved = self.waiting(), 0
         for pks in Keyset(waiting, ("next_attempt_at", "pk")).key_pages(MANY):
             with transaction.atomic(using=self.db):
-                free = waiting.filter(pk__in=pks).unlocked()
-                pks = list(free.values_list("pk", flat=True))
-                rows = self.model._default_manager.using(self.db)
-                moved += rows.filter(pk__in=pks).update(next_attempt_at=DatabaseNow())
+                free = waiting.filter(pk__in=waiting.unlocked_keys(pks))
+                moved += free.update(next_attempt_at=DatabaseNow())
         return moved
 
     def make_unauthorized_due(self) -> int:

@@ -11,6 +11,10 @@ from django_button_orders.models.orders import ButtonOrder
 from django_button_orders.models.querysets import LockableQuerySet
 
 
+class SubmissionQuerySet(LockableQuerySet["Submission"]):
+    """Submissions, which can be locked."""
+
+
 class Submission(models.Model):
     """One call to Button, as it was sent and answered. Never changed."""
 
@@ -66,7 +70,7 @@ class Submission(models.Model):
         _("has bodies"), default=True, db_default=True, editable=False
     )
 
-    objects = LockableQuerySet.as_manager()
+    objects = SubmissionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("submission")

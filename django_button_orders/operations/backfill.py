@@ -205,7 +205,7 @@ class Backfill:
         except Exception as exc:  # noqa: BLE001 - it is counted, and the rest goes on
             if isinstance(exc, (OperationalError, InterfaceError)):
                 self.check_database()
-            error = describe_exception(exc, key.asking)
+            error = describe_exception(exc, key.hook_name)
         if self.wanted and key.order_id not in self.wanted:
             return
         batch.seen += 1
@@ -220,12 +220,12 @@ class Backfill:
         try:
             # An adapter's hook may query the database.
             with LazySavepoint(self.using):
-                return key.find()
+                return key.resolve()
         except OperationalError:
             # A second try tells a passing error from wrong SQL: SQLite and MySQL
             # raise this error for both.
             with LazySavepoint(self.using):
-                return key.find()
+                return key.resolve()
 
     def check_database(self) -> None:
         """Raise if the database is away: no order is to blame for that."""

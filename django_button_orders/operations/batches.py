@@ -13,7 +13,7 @@ from django.db import OperationalError, connections, reset_queries, transaction
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.bulk import bulk_sql_for
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 
 # Error messages that a run shows; the counts have all errors.
 MAX_ERRORS = 10

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.querysets import MANY, ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.models.querysets import MANY
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -26,7 +26,7 @@ class HostOrders:
     """
 
     def __init__(self, rows: Iterable[ButtonOrder] = ()) -> None:
-        self.found: dict[tuple[int | None, str | None], Model] = {}
+        self.cache: dict[tuple[int | None, str | None], Model] = {}
         for model, group in by_model(rows):
             adapter = find_adapter(model)
             if adapter is not None and len(group) > 1:
@@ -40,7 +40,7 @@ class HostOrders:
             # keep others from writing in SQLite.
             with savepoint(using):
                 for order in adapter.get_queryset().using(using).filter(pk__in=keys):
-                    self.found[rows[0].source_type_id, str(order.pk)] = order
+                    self.cache[rows[0].source_type_id, str(order.pk)] = order
         except Exception as exc:
             if is_time_limit(exc):
                 raise
@@ -49,7 +49,7 @@ class HostOrders:
 
     def find(self, adapter: OrderAdapter, row: ButtonOrder) -> Model | None:
         """Return the host order of a row, or None if it is gone."""
-        found = self.found.get((row.source_type_id, row.source_id))
+        found = self.cache.get((row.source_type_id, row.source_id))
         if found is None:
             orders = adapter.get_queryset().using(row._state.db)
             found = orders.filter(pk=row.source_id).first()

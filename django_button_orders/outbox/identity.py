@@ -30,11 +30,11 @@ class RowKey:
         self.hook = ""
 
     @property
-    def asking(self) -> str:
+    def hook_name(self) -> str:
         """Return who was asked, and has not answered, for an error message."""
         return f"{self.adapter.name}.{self.hook}" if self.hook else self.adapter.name
 
-    def find(self) -> bool:
+    def resolve(self) -> bool:
         """Return whether there is anything to note: a draft may have no id yet."""
         missing: Exception | None = None
         try:
@@ -49,7 +49,7 @@ class RowKey:
         self.hook = ""
         return missing is None
 
-    def lose_id(self) -> None:
+    def use_placeholder(self) -> None:
         """Have a row of its own for an order whose id is that of another one."""
         self.order_id = placeholder_id(self.adapter.model, self.host_order.pk)
         self.hook = "get_order_id"

@@ -194,7 +194,7 @@ def _mark_row(
         with transaction_of_ours(using):
             # For hooks that ask the database.
             with LazySavepoint(using):
-                is_known = identity.find()
+                is_known = identity.resolve()
             identity.is_reportable &= not is_leaving
             pk = upsert_row(identity, using=using, is_new=is_new) if is_known else None
             if pk is not None:
@@ -207,7 +207,7 @@ def _mark_row(
             host_order.pk,
             identity.order_id,
         )
-        identity.lose_id()
+        identity.use_placeholder()
         fail_row(identity, exc, using=using)
     except Exception as exc:
         is_final = is_last and identity.hook
@@ -216,7 +216,7 @@ def _mark_row(
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s",
-            identity.asking,
+            identity.hook_name,
             identity.order_id,
             describe_for_log(exc),
         )
@@ -247,7 +247,7 @@ def fail_row(identity: RowKey, exc: Exception, *, using: str) -> None:
                 status=Status.FAILED,
                 reason=Reason.INVALID,
                 next_attempt_at=None,
-                last_error=describe_exception(exc, identity.asking),
+                last_error=describe_exception(exc, identity.hook_name),
             )
     except OperationalError:
         raise

@@ -29,7 +29,7 @@ from django_button_orders.models import (
 from django_button_orders.outbox.host_orders import HostOrders
 from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
 from django_button_orders.reconcile.values import as_shown, find_differences, flatten
-from django_button_orders.report.payload import without_btn_ref
+from django_button_orders.report.objects import without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind

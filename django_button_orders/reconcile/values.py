@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 from django.utils.dateparse import parse_datetime
 
-from django_button_orders.report.privacy import clip
+from django_button_orders.report.validation import make_storable
 
 Path = tuple[str, ...]
 Values = dict[Path, Any]
@@ -148,7 +148,7 @@ def as_shown(
 
 
 def name_of(path: Path) -> str:
-    return ".".join(clip(name)[:MAX_LENGTH] for name in path)
+    return ".".join(make_storable(name)[:MAX_LENGTH] for name in path)
 
 
 def mask(path: Path, value: Any) -> Any:
@@ -156,7 +156,7 @@ def mask(path: Path, value: Any) -> Any:
         return value
     if path[-1] not in PLAIN or not isinstance(value, int | float | str):
         return hash_value(value)
-    return clip(value)[:MAX_LENGTH] if isinstance(value, str) else value
+    return make_storable(value)[:MAX_LENGTH] if isinstance(value, str) else value
 
 
 def hash_value(value: Any) -> str:

@@ -46,7 +46,7 @@ from django_button_orders.reconcile.values import (
     find_certain_differences,
     flatten,
 )
-from django_button_orders.report.payload import with_decimals, without_btn_ref
+from django_button_orders.report.objects import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind

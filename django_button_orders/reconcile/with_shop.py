@@ -86,7 +86,7 @@ class ShopOrders:
                 self.compare_with_row_of_other(key, row, result)
             else:
                 own_rows.append(row)
-                hosts.found[row.source_type_id, row.source_id] = key.host_order
+                hosts.cache[row.source_type_id, row.source_id] = key.host_order
         compare_rows(own_rows, hosts, result, using=self.using)
         self.compare_broken(broken, result)
         return result
@@ -104,12 +104,12 @@ class ShopOrders:
             key = RowKey(self.adapter, order)
             try:
                 with LazySavepoint(self.using):
-                    has_id = key.find()
+                    has_id = key.resolve()
                 refuse_long_account(key)
             except Exception as exc:
                 if is_time_limit(exc):
                     raise
-                error = describe_for_list(exc, key.asking)
+                error = describe_for_list(exc, key.hook_name)
                 if self.is_selected(key):
                     broken.append((key, error))
                 continue
@@ -149,7 +149,7 @@ class ShopOrders:
         self, key: RowKey, row: ButtonOrder, result: PageResult
     ) -> None:
         """Compare an order whose ID belongs to another order that still exists."""
-        key.lose_id()
+        key.use_placeholder()
         placeholder = self.rows().filter(account=key.account, order_id=key.order_id)
         status = placeholder.values_list("status", flat=True).first()
         if status is None:
@@ -196,7 +196,7 @@ class ShopOrders:
                 result.add(self.as_finding(key, mismatch))
                 continue
             hosts = HostOrders()
-            hosts.found[row.source_type_id, row.source_id] = key.host_order
+            hosts.cache[row.source_type_id, row.source_id] = key.host_order
             outcome = compare_row(row, hosts)
             if isinstance(outcome, Mismatch):
                 result.add(as_finding(row, mismatch))

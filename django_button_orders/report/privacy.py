@@ -7,16 +7,16 @@ from pathlib import PurePath
 
 from django.core.exceptions import ValidationError
 
-from django_button_orders.report.validation import as_line, redact_email
-
-MAX_LENGTH = 2000
+from django_button_orders.report.validation import as_line, make_storable
 
 
 def describe_exception(exc: Exception, doing: str) -> str:
     """Return a sentence for the row: what was being done, what it raised, where."""
     if isinstance(exc, ValidationError):
-        return clip(f"{doing}: {as_line(exc)}")
-    return clip(f"{doing} raised {type(exc).__name__}{location(exc)}{message_of(exc)}")
+        return make_storable(f"{doing}: {as_line(exc)}")
+    return make_storable(
+        f"{doing} raised {type(exc).__name__}{location(exc)}{message_of(exc)}"
+    )
 
 
 def is_time_limit(exc: Exception) -> bool:
@@ -50,8 +50,10 @@ def describe_for_list(exc: BaseException, doing: str = "") -> str:
     """
     words = [f"{doing}:"] if doing else []
     if isinstance(exc, ValidationError) and hasattr(exc, "error_dict"):
-        return clip(" ".join([*words, "not valid:", ", ".join(exc.error_dict)]))
-    return clip(" ".join([*words, describe_for_log(exc)]))
+        return make_storable(
+            " ".join([*words, "not valid:", ", ".join(exc.error_dict)])
+        )
+    return make_storable(" ".join([*words, describe_for_log(exc)]))
 
 
 def location(exc: BaseException) -> str:
@@ -60,9 +62,3 @@ def location(exc: BaseException) -> str:
         return ""
     path = PurePath(frames[-1].filename)
     return f" at {'/'.join(path.parts[-2:])}:{frames[-1].lineno}"
-
-
-def clip(text: str) -> str:
-    """Make any text storable: valid UTF-8, no NUL, of bounded length."""
-    clean = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-    return redact_email(clean)[:MAX_LENGTH]

@@ -17,6 +17,8 @@ from django.core.exceptions import ValidationError
 from django_button_orders.report.money import exponent
 
 INT32_MAX = 2**31 - 1
+# Characters of an error, or of anything else that is not checked, in a column.
+MAX_LENGTH = 2000
 CHANNELS = ("app", "webview")
 # These would name another resource in the path of a URL.
 RESERVED_ORDER_IDS = (".", "..", "btn-ref")
@@ -195,6 +197,12 @@ def redact_email(text: str) -> str:
     return re.sub(
         r"\S+", lambda word: REDACTED_EMAIL if EMAIL.search(word[0]) else word[0], text
     )
+
+
+def make_storable(text: str) -> str:
+    """Make any text storable: valid UTF-8, no NUL, of bounded length."""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return redact_email(clean)[:MAX_LENGTH]
 
 
 def as_line(error: ValidationError) -> str:

@@ -23,7 +23,7 @@ from django.db import connections
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from tests.faults.gate import Gate
 from tests.faults.processes import Process, free_port, wait_for
 

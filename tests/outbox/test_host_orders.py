@@ -32,7 +32,7 @@ class HostOrdersTests(TestCase):
             rows = ButtonOrder.objects.all()[:count]
             with CaptureQueriesContext(connection) as queries:
                 hosts = HostOrders(rows)
-            assert len(hosts.found) == count
+            assert len(hosts.cache) == count
             counts.append(len(queries))
 
         assert counts[0] == counts[1]

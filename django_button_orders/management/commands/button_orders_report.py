@@ -30,7 +30,7 @@ from django_button_orders.management.unfinished import (
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import record_sweep
 from django_button_orders.tasks.periodic import in_each_database
 

@@ -17,7 +17,7 @@ from django_button_orders.management.options.selection import (
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.orders import retry_many
 
 

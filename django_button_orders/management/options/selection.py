@@ -18,7 +18,7 @@ from django_button_orders.management.options.values import (
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.databases import database_aliases
-from django_button_orders.models.querysets import ButtonOrderQuerySet
+from django_button_orders.models.orders import ButtonOrderQuerySet
 
 PAGE = 500
 # The database sorts them each time.
