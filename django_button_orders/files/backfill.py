@@ -67,7 +67,7 @@ class FileBackfill:
         # which each claim has reserved room.
         shared = {"next_attempt_at": now_of(self.using)}
         with ExitStack() as stack:
-            entries = self.entries(stack)
+            entries = self.open_file(stack)
             # The first reading of a table may have taken a while.
             is_more = not self.is_stopped()
             while is_more and self.left != 0:
@@ -109,21 +109,21 @@ class FileBackfill:
         self.counts += batch.counts
         self.errors = first_errors(self.errors + batch.errors)
 
-    def entries(self, stack: ExitStack) -> Iterator[Entry]:
+    def open_file(self, stack: ExitStack) -> Iterator[Entry]:
         """Open the file as JSON lines or as a table. Raises ``UnreadableFileError``."""
         lines = Lines(self.stream)
         first = next((line for line in lines if line.raw.strip()), None)
         if first is None:
             raise UnreadableFileError("The file is empty.")
         if (self.format or guess_format(first)) == "csv":
-            return self.table_entries(first, stack)
+            return self.read_table(first, stack)
         if self.names or self.ignore_unknown:
             raise UnreadableFileError("Columns can be named for CSV, not for JSON.")
         lines.put_back([first])
         self.reject_writer = RejectWriter(self.rejects)
         return read_jsonl(lines)
 
-    def table_entries(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
+    def read_table(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
         if not self.stream.seekable():
             self.stream = self.copy(first, stack)
         first.close()

@@ -90,7 +90,7 @@ def accounts_in(names: list[str], *, others: set[str]) -> Q:
 
 @dataclass(kw_only=True)
 class PruneResult:
-    """The numbers of what was pruned, and whether all of it was."""
+    """The counts of emptied bodies and deleted submissions."""
 
     bodies_emptied: int = 0
     submissions_deleted: int = 0
@@ -127,7 +127,7 @@ def prune(
 
 
 def count_prunable(*, using: str, retentions: list[Retention]) -> PruneResult:
-    """Return the numbers of what ``prune`` would empty and delete."""
+    """Count the bodies that ``prune`` would empty and the submissions it would delete."""
     return PruneResult(
         bodies_emptied=sum(item.emptiable(using).count() for item in retentions),
         submissions_deleted=sum(item.deletable(using).count() for item in retentions),

@@ -46,7 +46,7 @@ OPEN, CANCELLED = "open", "cancelled"
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """What differs between a row and its host order."""
+    """The difference between a row and its host order."""
 
     kind: str
     values: dict[str, list[Any]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ def compare_rows(
     rows: Iterable[ButtonOrder], hosts: HostOrders, result: PageResult, *, using: str
 ) -> None:
     """
-    Compare rows with their host orders, and add the outcome to the result.
+    Compare rows with their host orders, and add the outcomes to the result.
 
     Rows that seem to differ are compared again with host orders read anew, because
     the shop may have saved and a worker may have reported since the first reading.
@@ -123,7 +123,7 @@ def as_finding(row: ButtonOrder, mismatch: Mismatch) -> Finding:
 
 
 def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
-    """Return what differs between a row and its host order, or how it is counted."""
+    """Return a row's mismatch with its host order, or the name of its count."""
     if row.status == Status.PENDING:
         return WAITING
     try:
@@ -161,7 +161,7 @@ def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
 
 def was_last_attempted(row: ButtonOrder, desired: Desired) -> bool:
     """
-    Return whether the last attempt at a failed or dismissed row was about this state.
+    Return whether the last attempt at a row that failed wanted to report this state.
 
     The row's fields have the values of its last attempt.
     """

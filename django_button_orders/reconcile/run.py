@@ -30,7 +30,7 @@ UNLIMITED = Throttle(None)
 
 
 class Comparison(Protocol):
-    """What ``compare`` needs: pages to read, and a comparison of one page."""
+    """A comparison of two sides, which compares one page at a time."""
 
     side: Any
     using: str
