@@ -16,7 +16,7 @@ from benchmarks.system import Button
 from django_button_orders.delivery.desired import find_desired
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.outbox.host_orders import HostOrders
+from django_button_orders.outbox.adapters import HostOrders
 
 ORDERS, QUICK_ORDERS = 100_000, 1_000
 ASKED, LATENCY_SECONDS = 10_000, 0.05

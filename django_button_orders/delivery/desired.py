@@ -12,8 +12,7 @@ from django.db import InterfaceError, OperationalError
 
 from django_button_orders.delivery.verdicts import Result, Verdict, invalid
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
-from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
-from django_button_orders.outbox.host_orders import HostOrders
+from django_button_orders.outbox.adapters import HostOrders, OrderAdapter, get_adapter
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
     describe_exception,

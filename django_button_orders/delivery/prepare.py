@@ -24,12 +24,9 @@ from django_button_orders.delivery.desired import (
 )
 from django_button_orders.delivery.verdicts import Result, Verdict, unknown_outcome
 from django_button_orders.models import ButtonOrder
-from django_button_orders.outbox.host_orders import HostOrders
-from django_button_orders.outbox.ownership import (
-    IdTakenError,
-    claim_ownership,
-    dismiss_placeholders,
-)
+from django_button_orders.outbox.adapters import HostOrders
+from django_button_orders.outbox.identity import dismiss_placeholders
+from django_button_orders.outbox.ownership import IdTakenError, claim_ownership
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,

@@ -21,7 +21,7 @@ from django_button_orders.files.lines import (
 )
 from django_button_orders.files.tables import OrderIds, Table
 from django_button_orders.models import PAYLOAD_FIELDS, as_stored
-from django_button_orders.models.databases import now_of
+from django_button_orders.models.clock import read_now
 from django_button_orders.operations.batches import LARGEST_BATCH, Batch, first_errors
 from django_button_orders.report.objects import OrderReport
 
@@ -65,7 +65,7 @@ class FileBackfill:
         """
         # All rows are due since now, so they are older than the rows of new orders, for
         # which each claim has reserved room.
-        shared = {"next_attempt_at": now_of(self.using)}
+        shared = {"next_attempt_at": read_now(self.using)}
         with ExitStack() as stack:
             entries = self.open_file(stack)
             # The first reading of a table may have taken a while.

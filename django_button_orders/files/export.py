@@ -30,8 +30,7 @@ from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, as_aware, as_stored
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.outbox.adapters import find_adapter
-from django_button_orders.outbox.host_orders import HostOrders
+from django_button_orders.outbox.adapters import HostOrders, find_adapter
 from django_button_orders.report import columns
 from django_button_orders.report.money import to_decimal
 from django_button_orders.report.objects import OrderReport, as_timestamp

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from django_button_orders.models.accounts import CallRate, PausedAccount
+from django_button_orders.models.checkpoints import Checkpoint
 from django_button_orders.models.clock import as_aware, as_stored
-from django_button_orders.models.comparisons import Checkpoint, Difference
-from django_button_orders.models.contenttypes import content_types, model_of
+from django_button_orders.models.differences import Difference
 from django_button_orders.models.orders import (
     CANCELLED_DIGEST,
     PAYLOAD_FIELDS,
     TOKEN_IS_KNOWN,
     ButtonOrder,
+    content_types,
+    model_of,
 )
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from django_button_orders.models.submissions import Submission

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import connections
 from django.db.models.functions import Now
+from django.db.models.sql import Query
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -55,3 +57,13 @@ class DatabaseNow(Now):
 def from_now(seconds: float) -> Any:
     """Return an expression for so many seconds from now, by the database."""
     return DatabaseNow() + timedelta(seconds=seconds)
+
+
+def read_now(using: str) -> Any:
+    """Return the time on a database's clock, as the database stores it."""
+    connection = connections[using]
+    sql, parameters = Query(None).get_compiler(using).compile(DatabaseNow())
+    with connection.cursor() as cursor:
+        suffix = connection.features.bare_select_suffix
+        cursor.execute(f"SELECT {sql}{suffix}", parameters)
+        return cursor.fetchone()[0]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.clock import DatabaseNow
 
 NOT_MIGRATED = (
     "No database has the tables of django_button_orders. Run 'manage.py migrate' first."
@@ -73,15 +71,3 @@ def borrowed_connection(alias: str) -> Iterator[None]:
     finally:
         if not is_open:
             connection.close()
-
-
-def now_of(alias: str) -> Any:
-    """Return what a database's clock shows, as that database writes it down."""
-    connection = connections[alias]
-    compiler = ButtonOrder.objects.using(alias).query.get_compiler(alias)
-    sql, parameters = compiler.compile(DatabaseNow())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {sql}{connection.features.bare_select_suffix}", parameters
-        )
-        return cursor.fetchone()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
@@ -14,7 +14,6 @@ from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import states
 from django_button_orders.models.clock import DatabaseNow, as_aware
-from django_button_orders.models.contenttypes import model_of
 from django_button_orders.models.fields import (
     AwareDateTimeField,
     ExactCharField,
@@ -419,3 +418,22 @@ OUTBOX_FIELDS = [
 ]
 # Stands for "cancelled" where the digest of a report would stand.
 CANCELLED_DIGEST = "cancelled"
+
+
+def content_types(using: str | None) -> ContentTypeManager:
+    """Return the content types that the rows of a database refer to."""
+    if using is None or not router.allow_migrate_model(using, ContentType):
+        using = router.db_for_read(ContentType)
+    return ContentType.objects.db_manager(using)
+
+
+def model_of(
+    content_type_id: int | None, using: str | None
+) -> type[models.Model] | None:
+    """Return the model of a content type, or None if it is gone."""
+    if content_type_id is None:
+        return None
+    try:
+        return content_types(using).get_for_id(content_type_id).model_class()
+    except ContentType.DoesNotExist:
+        return None

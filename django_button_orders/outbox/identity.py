@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,7 +10,7 @@ from django.db import models
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import ButtonOrder, content_types
-from django_button_orders.outbox.adapters import OrderAdapter
+from django_button_orders.outbox.adapters import OrderAdapter, by_model
 from django_button_orders.report.validation import clean_short_text
 
 
@@ -77,6 +78,25 @@ class RowKey:
 def placeholder_id(model: type[models.Model], key: object) -> str:
     """Return the id of a host order's row while the adapter gives it none."""
     return f"{model._meta.label_lower}:{key}"[:255]
+
+
+def dismiss_placeholders(rows: Iterable[ButtonOrder]) -> None:
+    """Dismiss the failed rows that host orders had while they had no id."""
+    for _, group in by_model(rows):
+        keys = [row.source_id for row in group if not row.is_acknowledged]
+        dismiss_placeholders_of(group[0].source_type_id, keys, using=group[0]._state.db)
+
+
+def dismiss_placeholders_of(
+    source_type_id: int | None, source_ids: Iterable[str | None], *, using: str | None
+) -> None:
+    failed = ButtonOrder.objects.using(using).failed()
+    of_those = {"source_type_id": source_type_id, "source_id__in": list(source_ids)}
+    # Read first, because MySQL locks all that an UPDATE looks at.
+    for stand_in in failed.filter(**of_those):
+        model = stand_in.get_source_model()
+        if model and stand_in.order_id == placeholder_id(model, stand_in.source_id):
+            stand_in.dismiss("The order is reported by its own id.")
 
 
 ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0

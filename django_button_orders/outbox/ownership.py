@@ -7,7 +7,7 @@ The row was made for another order of the shop then, which may be gone by now.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,9 +15,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder, model_of
-from django_button_orders.outbox.adapters import OrderAdapter, find_adapter
-from django_button_orders.outbox.host_orders import HostOrders, by_model
-from django_button_orders.outbox.identity import placeholder_id
+from django_button_orders.outbox.adapters import HostOrders, OrderAdapter, find_adapter
+from django_button_orders.outbox.identity import dismiss_placeholders_of
 from django_button_orders.outbox.savepoints import savepoint
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 from django_button_orders.report.validation import clean_short_text
@@ -132,22 +131,3 @@ def transfer(row: ButtonOrder, source: Source) -> bool:
     kind, key = source["source_type_id"], source["source_id"]
     dismiss_placeholders_of(kind, [key], using=row._state.db)
     return True
-
-
-def dismiss_placeholders(rows: Iterable[ButtonOrder]) -> None:
-    """Dismiss the failed rows that host orders had while they had no id."""
-    for _, group in by_model(rows):
-        keys = [row.source_id for row in group if not row.is_acknowledged]
-        dismiss_placeholders_of(group[0].source_type_id, keys, using=group[0]._state.db)
-
-
-def dismiss_placeholders_of(
-    source_type_id: int | None, source_ids: Iterable[str | None], *, using: str | None
-) -> None:
-    failed = ButtonOrder.objects.using(using).failed()
-    of_those = {"source_type_id": source_type_id, "source_id__in": list(source_ids)}
-    # Read first, because MySQL locks all that an UPDATE looks at.
-    for stand_in in failed.filter(**of_those):
-        model = stand_in.get_source_model()
-        if model and stand_in.order_id == placeholder_id(model, stand_in.source_id):
-            stand_in.dismiss("The order is reported by its own id.")

@@ -26,7 +26,7 @@ from django_button_orders.models import (
     Difference,
     Submission,
 )
-from django_button_orders.outbox.host_orders import HostOrders
+from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
 from django_button_orders.reconcile.values import as_shown, find_differences, flatten
 from django_button_orders.report.objects import without_btn_ref

@@ -16,8 +16,12 @@ from django.db.models import QuerySet
 
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.outbox.adapters import OrderAdapter, get_adapter
-from django_button_orders.outbox.host_orders import HostOrders, by_model
+from django_button_orders.outbox.adapters import (
+    HostOrders,
+    OrderAdapter,
+    by_model,
+    get_adapter,
+)
 from django_button_orders.outbox.identity import RowKey, refuse_long_account
 from django_button_orders.outbox.ownership import (
     IdTakenError,
