@@ -1,4 +1,4 @@
-"""The databases and brokers of a benchmark, and what they have counted."""
+"""Databases and brokers of a benchmark, and their counts of statements and messages."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.faults import servers
 from tests.faults.lab import alias_for, execute, new_database
 from tests.faults.servers import PostgreSQL, RabbitMQ, Server
 
-# Who looks at the database from outside, so that its statements do not count.
+# Statements of this user are not counted: the benchmark itself runs them.
 WATCHER = "watcher"
 Row = TypeVar("Row", bound=Model)
 
 
 class CountingPostgreSQL(PostgreSQL):
-    """PostgreSQL as it runs in a shop: commits wait for the disk. It counts."""
+    """PostgreSQL that syncs commits to disk, as in a shop, and counts statements."""
 
     @property
     def command(self) -> list[str]:
@@ -41,7 +41,7 @@ class CountingPostgreSQL(PostgreSQL):
             "max_wal_size": "4GB",
             "shared_preload_libraries": "pg_stat_statements",
         }
-        # The last of several values is the one that counts.
+        # PostgreSQL uses the last one of several values.
         return super().command + [f"-c{key}={value}" for key, value in settings.items()]
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ KINDS: dict[str, type[Server]] = {
 
 
 class Servers:
-    """Private servers, each started when it is first needed."""
+    """Start private servers when a scenario first needs them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,13 +66,13 @@ class Servers:
         if kind not in self.running:
             server = KINDS[kind](self.folder / kind)
             server.install()
-            # Before it starts, so that one that fails to is stopped as well.
+            # stop() must also end a server that fails to start, so it is added first.
             self.running[kind] = server
             server.start()
         return self.running[kind]
 
     def versions(self) -> dict[str, str]:
-        """Return what each of them says that it is."""
+        """Return the version of each server."""
         found = {}
         for kind, server in self.running.items():
             command = [server.command[0], "--version"]
@@ -91,7 +91,7 @@ class Servers:
 
 
 class Base:
-    """A database with the tables of every integration, and products to sell."""
+    """A database with the tables of all integrations, and products to sell."""
 
     def __init__(self, server: Server | None, folder: Path, stack: ExitStack) -> None:
         self.server = server
@@ -108,7 +108,7 @@ class Base:
             alias_for(self.watched_url, f"bench-{secrets.token_hex(4)}")
         )
         if server is None:
-            # Of the file, so it holds for all who open it.
+            # The file keeps this mode, for all processes that open it.
             with self.connection.cursor() as cursor:
                 cursor.execute("PRAGMA journal_mode=WAL")
         if self.counts:
@@ -123,7 +123,7 @@ class Base:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts statements."""
+        """Whether the server counts statements."""
         return isinstance(self.server, CountingPostgreSQL)
 
     def fill(self, rows: Iterable[Row]) -> list[Row]:
@@ -138,7 +138,7 @@ class Base:
             return cursor.fetchall() if cursor.description else []
 
     def clear(self, *, orders: bool = True) -> None:
-        """Forget all reports, and all orders unless they are to stay."""
+        """Delete all rows of the integrations, and by default all orders."""
         models = [
             *apps.get_app_config("django_button_orders").get_models(),
             *apps.get_app_config("naive").get_models(),
@@ -151,7 +151,7 @@ class Base:
         )
 
     def analyze(self) -> None:
-        """Let the planner know what has been filled in just now."""
+        """Update the planner's statistics after many inserts."""
         if self.connection.vendor == "postgresql":
             self.execute("VACUUM ANALYZE")
         elif self.connection.vendor == "sqlite":
@@ -162,7 +162,7 @@ class Base:
             self.execute("SELECT pg_stat_statements_reset()")
 
     def statements(self) -> tuple[float | None, float | None]:
-        """Return how many statements there were, and their milliseconds."""
+        """Return the number of statements since the reset, and their milliseconds."""
         if not self.counts:
             return None, None
         query = (
@@ -177,7 +177,7 @@ class Base:
 
 
 class Messages:
-    """How many messages a broker was given, where it can say so."""
+    """Count the messages that Redis received. Other brokers do not tell."""
 
     def __init__(self, server: Server) -> None:
         self.client = None

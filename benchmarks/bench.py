@@ -1,4 +1,4 @@
-"""What the scenarios share: servers, options, and systems that end by themselves."""
+"""What a scenario gets: options, servers, and systems that end with the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults.servers import Server
 
 
 class Bench:
-    """One run of the benchmarks."""
+    """One run of ``benchmarks.run``."""
 
     def __init__(self, options: Namespace, folder: Path, stack: ExitStack) -> None:
         self.options = options
@@ -36,16 +36,16 @@ class Bench:
         return range(self.options.rounds or default)
 
     def orders(self, default: int, *, quick: int = 100) -> int:
-        """Return how many orders a part of a scenario has."""
+        """Return the number of orders of a scenario, scaled by --orders."""
         if self.options.quick:
             return min(default, quick)
         if self.options.orders:
-            # What naive has is a part of what we have, and stays so.
+            # All numbers are scaled alike, so naive keeps its share.
             return max(50, round(default * self.options.orders / LARGEST))
         return default
 
     def history(self, default: int, *, quick: int) -> int:
-        """Return how many orders a shop has had, for the commands."""
+        """Return the number of orders in a shop's history, for the commands."""
         if self.options.quick:
             return quick
         orders: int = self.options.orders or default
@@ -62,7 +62,7 @@ class Bench:
         return Messages(self.broker)
 
     def base(self, integration: str, kind: str = "") -> Base:
-        """Return the database of an integration, one for all of its runs."""
+        """Return the database of an integration, which all its systems share."""
         kind = kind or self.options.database
         key = (integration, kind)
         if key not in self.bases:
@@ -94,7 +94,7 @@ class Bench:
 
     @property
     def certificate(self) -> str:
-        """The path of a certificate for this machine, and its key, of this run."""
+        """Return the path of a self-signed certificate with its key."""
         path = self.folder / "button.pem"
         if not self.made_certificate:
             self.made_certificate = str(path)
@@ -119,7 +119,7 @@ class Bench:
         env: dict[str, str] | None = None,
         seconds: float = 300,
     ) -> dict[str, Any]:
-        """Run one of our modules that prints JSON, in a process of its own."""
+        """Run a module in another process, and return the JSON that it prints."""
         paths = [str(ROOT), str(ROOT / "example_project")]
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", module, *arguments],
@@ -140,5 +140,5 @@ class Bench:
         sys.stderr.flush()
 
 
-# What --orders names is the size of the largest backlog.
+# --orders is the size of the largest backlog. The other numbers follow.
 LARGEST = 20_000

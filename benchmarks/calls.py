@@ -1,8 +1,8 @@
 """
-One report over the wire, by this package's client and by a bare session.
+Compare one call by this package's client with one by a bare session.
 
-``python -m benchmarks.calls --url ...`` lets them call in turn from one thread, and
-prints the CPU time of each as JSON, and how many connections they have opened.
+``python -m benchmarks.calls --url ...`` lets both call in turn from one thread. It
+prints as JSON the CPU time of each, and the number of connections they opened.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Call = Callable[[], object]
 
 
 class Sides:
-    """What is compared: a bare session, and the client."""
+    """The two sides: a bare ``requests`` session, and the client."""
 
     def __init__(self, url: str, certificate: str) -> None:
         if certificate:
-            # Both trust what requests trusts, without looking further.
+            # The certificate of this run replaces the bundle that both sides trust.
             requests.adapters.DEFAULT_CA_BUNDLE_PATH = certificate
         self.url = url
         self.client = ButtonClient(api_key=API_KEY, base_url=url)
@@ -52,7 +52,7 @@ class Sides:
             raise RuntimeError(f"{answer.status_code}: {answer.body}")
 
     def connections(self) -> int:
-        """Return how many connections were opened since the last time."""
+        """Return the number of connections opened since the last call."""
         return int(self.control.delete(f"{self.url}/stub").json()["connections"])
 
 
@@ -82,7 +82,7 @@ def measure(sides: Sides, rounds: int) -> dict[str, Any]:
 
 
 def connections_of_threads(sides: Sides) -> int:
-    """Return how many connections so many threads open that call at once."""
+    """Return the number of connections that threads open when they call at once."""
     barrier = Barrier(THREADS)
 
     def call(_: int) -> None:

@@ -1,4 +1,4 @@
-"""Running a management command as an operator does, and what it has used."""
+"""Run a management command in a process, and measure time, CPU and memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MANAGE = ROOT / "example_project" / "manage.py"
 
 
 class Done(NamedTuple):
-    """What a command has said at its end, and what it took."""
+    """The summary of a command, and what it used."""
 
     summary: dict[str, Any]
     seconds: float
-    #: Of its own process: what the database does is in ``seconds`` alone.
+    # Of the command's process: the database server's work is only in ``seconds``.
     cpu_seconds: float
     peak_mib: float
 
@@ -34,9 +34,9 @@ def run_command(
     base: Base, *arguments: str, stdin: Path | None = None, **button_orders: Any
 ) -> Done:
     """
-    Run a command that prints JSON. Raises ``RuntimeError`` where it fails.
+    Run a command with ``--format json``. Raises ``RuntimeError`` if it fails.
 
-    ``button_orders`` are keys of the setting of that name.
+    ``button_orders`` changes keys of BUTTON_ORDERS.
     """
     env = {
         **os.environ,
@@ -76,10 +76,10 @@ def run_command(
 
 class HighWater:
     """
-    The most memory that a process has had.
+    The peak memory of a process, in MiB.
 
-    Linux keeps it for each process, so it is enough to look at it now and then.
-    What ``wait4()`` tells includes the memory of the process that has started it.
+    Linux keeps the peak of each process, so reading it now and then is enough. The
+    figure of ``wait4()`` would include the memory of this process.
     """
 
     def __init__(self, pid: int) -> None:

@@ -1,8 +1,8 @@
 """
-How long the pages of the admin take: python -m benchmarks.desk ROUNDS
+Measure the pages of the admin: python -m benchmarks.desk ROUNDS
 
-Of the database that DATABASE_URL names, over Django's test client: from the request
-to its last byte, and what of it were queries. It prints JSON.
+It opens them with Django's test client on the database that DATABASE_URL names, and
+prints as JSON the time of each page and of its queries.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from django_button_orders.monitoring.snapshot import record_sweep  # noqa: E402
 
 LIST_URL = reverse("admin:django_button_orders_buttonorder_changelist")
 PANEL = "admin/django_button_orders/buttonorder/panel.html"
-# Of a list without the panel.
+# The list has no panel in a popup.
 ALONE = "_popup=1"
 
 
 class Stopwatch:
-    """Times an action, and the queries that it makes."""
+    """Measure the time of an action and of its queries."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -45,7 +45,7 @@ class Stopwatch:
         self.queries = 0
 
     def measure(self, action: Callable[[], object], rounds: int) -> None:
-        # The first one loads what the process keeps.
+        # The first run fills the caches of the process, and does not count.
         action()
         for _ in range(rounds):
             self.queries, self.in_queries = 0, 0.0
@@ -83,7 +83,7 @@ class Desk:
         render_to_string(PANEL, {"panel": model_admin.describe_desk(request)}, request)
 
     def pages(self) -> dict[str, Callable[[], object]]:
-        """Return what is measured, by name."""
+        """Return the actions to measure, by name."""
         busiest = Submission.objects.latest("pk").button_order_id
         middle = ButtonOrder.objects.aggregate(latest=Max("pk"))["latest"] // 2
         order = ButtonOrder.objects.filter(pk__gte=middle).order_by("pk")[0]

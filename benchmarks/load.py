@@ -1,9 +1,9 @@
 """
-Clients that are as simple as can be, to know what the fake Button can take.
+Measure how many calls per second the fake Button can answer.
 
-``python -m benchmarks.load --kind raw`` sends the same bytes over sockets, to see
-the limit of the server; ``--kind sessions`` posts with a ``requests`` session in
-each thread, as the best of hand-written code does without a database.
+``python -m benchmarks.load --kind raw`` sends the same bytes over sockets: no client
+is faster. ``--kind sessions`` posts with a ``requests`` session in each thread, which
+is what hand-written code can reach without a database.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ORDER = {
 
 
 class RawClient(asyncio.Protocol):
-    """Sends the same request again as soon as it is answered."""
+    """Send the same request again after each answer."""
 
     def __init__(self, host: str) -> None:
         body = json.dumps(ORDER).encode()
@@ -67,7 +67,7 @@ class RawClient(asyncio.Protocol):
         transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
-        # The fake Button writes each answer at once, and it fits into a segment.
+        # An answer of the fake Button fits into a segment, so it arrives in one piece.
         self.answers += 1
         self.transport.write(self.request)
 

@@ -1,4 +1,4 @@
-"""What was measured, round by round, and what has to come of it."""
+"""The figures of each round, the targets, and their text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Metrics = dict[str, "float | None"]
 
 
 class Target(NamedTuple):
-    """One sentence of the issue that has a number in it."""
+    """A bound for a figure. Targets with one ``number`` belong together."""
 
     number: int
     what: str
@@ -34,11 +34,11 @@ class Target(NamedTuple):
 
 @dataclass
 class Results:
-    """The figures of one scenario: those of each side, in each case."""
+    """The figures of a scenario: each side (an integration) in each case."""
 
     title: str
     rounds: dict[tuple[str, str], list[Metrics]] = field(default_factory=dict)
-    # Which side stands beside which, as a line of ratios.
+    # Case, side and reference: the text has a line with the ratios of the two.
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -47,13 +47,13 @@ class Results:
         self.rounds.setdefault((case, side), []).append(metrics)
 
     def add_pair(self, case: str, side: str, reference: str) -> None:
-        """Show the ratios of one side to another, where both were measured."""
+        """Show the ratios of one side to another, if both have figures."""
         pair, both = (case, side, reference), {(case, side), (case, reference)}
         if pair not in self.pairs and both <= self.rounds.keys():
             self.pairs.append(pair)
 
     def sides(self) -> list[tuple[str, str]]:
-        """Return the sides of each case together, whenever they were measured."""
+        """Return case and side of all figures, grouped by case."""
         cases = list(dict.fromkeys(case for case, _ in self.rounds))
         return sorted(self.rounds, key=lambda key: cases.index(key[0]))
 
@@ -123,7 +123,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def number(value: float | None) -> str:
-    """Show about three digits, which is more than a run can promise."""
+    """Return a figure with about three digits."""
     if value is None:
         return "-"
     if value == 0 or abs(value) >= 100:
@@ -133,7 +133,7 @@ def number(value: float | None) -> str:
 
 
 def table(lines: list[list[str]]) -> Iterator[str]:
-    """Yield lines of columns: the first two to the left, figures to the right."""
+    """Yield aligned lines: the first two columns left, the figures right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [

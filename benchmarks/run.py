@@ -1,9 +1,9 @@
 """
-The benchmarks: python -m benchmarks.run [scenario ...]
+Run the benchmarks: python -m benchmarks.run [scenario ...]
 
-What shops write by hand and this package, side by side on private servers of this
-machine. It prints a table with ratios and whether each target is reached, and with
---json writes the same, round by round.
+Each scenario measures this package and what shops write by hand, on private servers
+of this machine. The output is a table with ratios, and whether each target is
+reached. --json also writes the figures of each round to a file.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ SCENARIOS = (
     "lists",
     "sqlite",
 )
-# They take long, and are run where they are named.
+# These take long, and run only when they are named.
 ON_REQUEST = ("admin",)
-# The commands, at the size of a shop's history: what --commands measures.
+# --commands runs these, with as many orders as a shop's history has.
 COMMANDS = ("backfill", "reconcile")
 PACKAGES = (
     *("django", "celery", "kombu", "redis", "amqp", "requests", "urllib3"),
@@ -46,7 +46,7 @@ PACKAGES = (
 )
 
 
-# All is on this machine, and private: what the environment names would be preferred.
+# The environment must not name other servers, proxies or certificates.
 DISREGARDED = (
     *("DATABASE_URL", "CELERY_BROKER_URL", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"),
@@ -141,10 +141,10 @@ def describe_machine(facts: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    # So that what was started is ended, too.
+    # SIGTERM must end the servers and processes too, so it raises an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     facts, start = machine(), time.monotonic()
-    # The example's modules are imported by their own names.
+    # The example project's modules are imported as `shop` and `config`.
     sys.path[:0] = [str(ROOT), str(ROOT / "example_project")]
     with ExitStack() as stack:
         folder = prepare(stack)
@@ -169,7 +169,7 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare(stack: ExitStack) -> Path:
-    """Set Django up for the process that measures, in a folder that will go."""
+    """Set Django up in this process, with its files in a temporary folder."""
     from tests.faults.servers import temporary_folder
 
     folder = stack.enter_context(temporary_folder())

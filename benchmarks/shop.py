@@ -1,8 +1,7 @@
 """
-A shop that sells as it is told to: python -m benchmarks.shop
+Sell orders on command: python -m benchmarks.shop
 
-It reads a command a line from its standard input, as JSON, and answers each
-with a line.
+Each line of standard input is a command in JSON, and has a line as its answer.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from django.apps import apps  # noqa: E402
 from django.db import transaction  # noqa: E402
 from shop.models import Order, OrderLine, Product  # noqa: E402
 
-# What is published by a thread of the shop is part of what a save costs.
+# Publishing is part of a save's cost, also in another thread.
 AFTERMATH_SECONDS = 0.15
 POLL_SECONDS = 0.001
 PATIENCE_SECONDS = 30
@@ -34,15 +33,15 @@ class Seller:
         self.number = 0
         self.committed_at = 0.0
 
-    def note_commit(self) -> None:
+    def record_commit(self) -> None:
         self.committed_at = time.monotonic()
 
     def save_order(self, lines: int = 2) -> Order:
-        """Save what every checkout saves: an order and its lines, together."""
+        """Save an order and its lines in one transaction, as a checkout does."""
         self.number += 1
         with transaction.atomic():
-            # The first to be called once it is committed.
-            transaction.on_commit(self.note_commit)
+            # This runs before the other callbacks after the commit.
+            transaction.on_commit(self.record_commit)
             order = Order.objects.create(
                 number=f"S{os.getpid()}-{self.number}",
                 status=Order.Status.PAID,
@@ -56,7 +55,7 @@ class Seller:
         return order
 
     def sell(self, orders: int, lines: int = 2) -> dict[str, Any]:
-        """Save orders one after another, and say what each has taken."""
+        """Save orders one after another, and return the seconds of each."""
         errors, seconds = [], []
         first_at = time.monotonic()
         for _ in range(orders):
@@ -74,12 +73,12 @@ class Seller:
         }
 
     def rest(self) -> dict[str, Any]:
-        """Let all be published, and say what CPU time the process has taken so far."""
+        """Wait until all is published, and return the CPU time of the process."""
         time.sleep(AFTERMATH_SECONDS)
         return {"cpu": time.process_time()}
 
     def follow(self) -> dict[str, Any]:
-        """Save an order, and say how long after the commit it was reported."""
+        """Save an order, and return the seconds from its commit to its report."""
         order = self.save_order()
         is_reported = reported_check(order)
         ends = time.monotonic() + PATIENCE_SECONDS
@@ -91,7 +90,7 @@ class Seller:
 
 
 def reported_check(order: Order) -> Callable[[], bool]:
-    """Return the question whether the integration has an order for reported."""
+    """Return a function that tells whether an order is reported."""
     if apps.is_installed("benchmarks.naive"):
         reports = apps.get_model("naive.Report").objects
         rows = reports.filter(order_id=order.pk)

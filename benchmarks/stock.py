@@ -1,4 +1,4 @@
-"""Orders in bulk, and rows of this package that are due or done."""
+"""Insert many orders, and rows that are due or done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.bases import Base
 from benchmarks.naive.models import Report
 from django_button_orders.models import ButtonOrder
 
-# Rows that fall due at one moment: as many as a backfill makes at a time.
+# The rows of a backfill's batch are due at one moment, so these are as well.
 AT_ONCE = 500
 PAYLOAD = {
     "total": 8700,
@@ -41,7 +41,7 @@ EARLIER = {
 
 
 def stock_orders(base: Base, count: int) -> list[int]:
-    """Let a shop have so many paid orders of two lines. Return their keys."""
+    """Insert ``count`` paid orders with two lines each. Return their keys."""
     base.clear(orders=False)
     orders = Order.objects.using(base.alias)
     if orders.count() != count:
@@ -66,7 +66,7 @@ def stock_orders(base: Base, count: int) -> list[int]:
 
 
 def stock_reports(base: Base, count: int) -> list[int]:
-    """Let a shop have so many orders, each with naive's row. Return their keys."""
+    """Insert ``count`` orders, each with naive's row. Return their keys."""
     pks = stock_orders(base, count)
     base.fill(Report(order_id=pk) for pk in pks)
     base.analyze()
@@ -74,7 +74,7 @@ def stock_reports(base: Base, count: int) -> list[int]:
 
 
 def stock_due(base: Base, count: int) -> None:
-    """Let a shop have so many orders, each with a row that is due."""
+    """Insert ``count`` orders, each with a due row."""
     stock_orders(base, count)
     source = ContentType.objects.db_manager(base.alias).get_for_model(Order)
     numbers = Order.objects.using(base.alias).order_by("pk").values_list("pk", "number")
@@ -89,9 +89,9 @@ def stock_direct(
     base: Base, count: int, *, prefix: str, at_once: bool = False, **values: Any
 ) -> None:
     """
-    Add so many rows without an order, by one statement.
+    Insert ``count`` rows without a host order.
 
-    They fall due as those of a backfill do, or all ``at_once``.
+    They are due batch by batch, as after a backfill, or all ``at_once``.
     """
     [row] = base.fill([ButtonOrder(order_id=f"{prefix}-0", **PAYLOAD, **values)])
     copy(base, row, count - 1, order_id=f"concat('{prefix}-', n)", spread=not at_once)
@@ -100,7 +100,7 @@ def stock_direct(
 def copy(
     base: Base, row: Model, count: int, *, spread: bool = False, **values: str
 ) -> None:
-    """Copy a row so many times, with expressions for what differs."""
+    """Copy a row ``count`` times. ``values`` are SQL for the columns that differ."""
     vendor, quote = base.connection.vendor, base.connection.ops.quote_name
     meta = row._meta
     columns = {

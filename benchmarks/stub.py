@@ -1,9 +1,9 @@
 """
-A Button that is never the bottleneck: python -m benchmarks.stub --port 8010
+A fake Button that is never the bottleneck: python -m benchmarks.stub --port 8010
 
-It answers every order with the same bytes, and counts. ``GET /stub`` returns what
-it has counted, ``GET /stub/arrivals`` when it first heard of each order, and
-``DELETE /stub`` begins anew.
+It answers all requests with the same bytes. ``GET /stub`` returns its counts,
+``GET /stub/arrivals`` the time at which each order first arrived, and ``DELETE /stub``
+resets both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ANSWER = {
         "line_items": [],
     },
 }
-# Without parsing the body, which would cost more than all the rest.
+# Parsing the JSON would cost more than all the rest, so a pattern finds the id.
 ORDER_ID = re.compile(rb'"order_id":\s*"([^"]*)"')
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ NOT_FOUND = answer(b'{"meta":{"status":"error"}}', "404 Not Found")
 
 @dataclass
 class Counts:
-    """What was seen since the last reset. Times are of ``time.monotonic()``."""
+    """The counts since the last reset. Times are of ``time.monotonic()``."""
 
     requests: int = 0
     connections: int = 0
@@ -70,7 +70,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, Any]:
         shown = {key: value for key, value in vars(self).items() if key != "arrivals"}
-        # When the last order came that was new, whatever came after it.
+        # The arrival of the last order that was new; repeated orders may come later.
         last_new = next(reversed(self.arrivals.values()), 0.0)
         return {**shown, "orders": len(self.arrivals), "last_new_at": last_new}
 
@@ -91,13 +91,13 @@ class Stub:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection. Requests come one after another, never pipelined."""
+    """One connection. Its requests come one after another, never pipelined."""
 
     def __init__(self, stub: Stub) -> None:
         self.stub = stub
         self.buffer = b""
         self.transport: Any = None
-        # Those that only ask for the counts are not counted.
+        # Connections that only ask for the counts are not counted.
         self.has_order = False
 
     def connection_made(self, transport: Any) -> None:
@@ -159,7 +159,7 @@ async def serve(port: int, latency: float, certificate: str) -> None:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it on uvloop where there is one, which is several times as fast."""
+    """Run on uvloop if it is installed, which is several times as fast."""
     try:
         from uvloop import new_event_loop
     except ImportError:

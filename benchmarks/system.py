@@ -1,4 +1,4 @@
-"""A shop with one integration: workers, processes that sell, and a fake Button."""
+"""A system: workers of one integration, processes that sell, and a fake Button."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from tests.faults.lab import ROOT
 from tests.faults.processes import Process, free_port
 
 START_SECONDS = 60
-# Without any progress for so long, a run has failed.
+# A run without progress for this time has failed.
 PATIENCE_SECONDS = 60
-# The schedule sends a sweep every few seconds; here one is sent when it is missed.
+# A sweep is sent when nothing has arrived for this time, in place of beat's schedule.
 SWEEP_SECONDS = 3.0
 SWEEP = "django_button_orders.report_due_orders"
 REPORT = "benchmarks.naive.tasks.report_to_button"
-# Of each worker process, in every run of ours: calls at once, and rows at a time.
+# The settings of this package in all runs.
 CONCURRENCY = 32
 BATCH_SIZE = 200
 
 
 def wait_until(what: str, is_true: Callable[[], Any], seconds: float) -> None:
-    """Wait for something, more closely than the tests' own ``wait_for``."""
+    """Wait until a condition is true. Checks it more often than ``wait_for``."""
     ends = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > ends:
@@ -49,7 +49,7 @@ def wait_until(what: str, is_true: Callable[[], Any], seconds: float) -> None:
 
 
 class Button:
-    """The fake Button of a run. See ``benchmarks.stub``."""
+    """A process of ``benchmarks.stub``, and its counts over HTTP."""
 
     def __init__(self, folder: Path, *, latency: float, certificate: str) -> None:
         self.port = free_port()
@@ -106,11 +106,11 @@ class Button:
         self.ask("DELETE")
 
     def arrivals(self) -> list[float]:
-        """Return when it first heard of each order, the earliest first."""
+        """Return the times at which orders first arrived, sorted."""
         return sorted(self.ask(path="/stub/arrivals").values())
 
     def round_trip(self, times: int = 20) -> float:
-        """Return the seconds that a call takes when nothing else goes on."""
+        """Return the seconds of a call while nothing else runs."""
         connection, seconds = self.connect(), []
         for _ in range(times + 1):
             start = time.perf_counter()
@@ -118,7 +118,7 @@ class Button:
             connection.getresponse().read()
             seconds.append(time.perf_counter() - start)
         connection.close()
-        # The first one has to connect.
+        # The first call also connects, and does not count.
         return sorted(seconds[1:])[times // 2]
 
     def stop(self) -> None:
@@ -128,7 +128,7 @@ class Button:
 
 
 class Shop:
-    """A process that sells as it is told to. See ``benchmarks.shop``."""
+    """A process of ``benchmarks.shop``."""
 
     def __init__(self, log: Path, env: dict[str, str]) -> None:
         self.log = log
@@ -168,7 +168,7 @@ class Shop:
 
 
 class System:
-    """One integration on a database and a queue of its own."""
+    """One integration with its workers, shops, database and queue."""
 
     def __init__(
         self,
@@ -246,21 +246,21 @@ class System:
         return shop
 
     def sweep(self) -> None:
-        """Send what the schedule of every shop sends."""
+        """Send a sweep to the workers, as beat would."""
         if self.integration == "ours":
             self.celery.send_task(SWEEP)
 
     def publish(self, pks: list[int]) -> None:
-        """Send the tasks of orders that are there already, as naive does."""
+        """Send naive's task for each order."""
         with self.celery.producer_pool.acquire(block=True) as producer:
             for pk in pks:
                 self.celery.send_task(REPORT, args=(pk,), producer=producer)
 
     def wait_for_orders(self, count: int, *, until: float = float("inf")) -> None:
         """
-        Wait until Button has so many orders, or until a moment.
+        Wait until Button has ``count`` orders, or until the time ``until``.
 
-        A sweep is sent when nothing has come for a while, as the schedule would.
+        Sends a sweep when no order has arrived for a while, as beat would.
         """
         seen, since, swept = -1, time.monotonic(), time.monotonic()
         while (now := time.monotonic()) < until:
@@ -279,7 +279,7 @@ class System:
             time.sleep(0.05)
 
     def wait_for_rows(self, count: int) -> None:
-        """Wait until the database knows of so many orders that they are reported."""
+        """Wait until ``count`` rows are reported."""
         rows: Any = ButtonOrder if self.integration == "ours" else Report
         reported = rows.objects.using(self.base.alias).filter(status="reported")
         wait_until(
@@ -289,7 +289,7 @@ class System:
         )
 
     def last_recorded_at(self) -> float | None:
-        """Return when the last row was recorded, in the terms of ``monotonic()``."""
+        """Return the ``time.monotonic()`` at which the last row was recorded."""
         if self.integration != "ours":
             return None
         rows = ButtonOrder.objects.using(self.base.alias)
@@ -307,7 +307,7 @@ class System:
         return usage.cpu_seconds(self.pids)
 
     def complaints(self, word: str) -> int:
-        """Return how many lines of the workers' logs have a word in them."""
+        """Return the number of lines with a word in the workers' logs."""
         logs = [worker.output().splitlines() for worker in self.workers]
         return sum(word in line for log in logs for line in log)
 

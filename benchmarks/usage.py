@@ -1,4 +1,4 @@
-"""What processes have used, with all that they have started."""
+"""CPU time and memory of processes and their children."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tree(pids: Iterable[int]) -> list[psutil.Process]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the CPU time of process trees, of children that have ended too."""
+    """Return the CPU seconds of processes and all their children."""
     total = 0.0
     for process in tree(pids):
         with suppress(psutil.Error):
@@ -31,11 +31,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def memory_mib(pids: Iterable[int]) -> float:
-    """Return the memory of the largest process of these trees that does the work."""
+    """Return the memory of the largest process that runs tasks."""
     sizes = [0]
     for pid in pids:
         processes = tree([pid])
-        # The parent of a prefork pool only hands tasks out.
+        # The parent of a prefork pool only distributes tasks.
         for process in processes[1:] or processes:
             with suppress(psutil.Error):
                 sizes.append(process.memory_info().rss)
@@ -44,7 +44,7 @@ def memory_mib(pids: Iterable[int]) -> float:
 
 @dataclass
 class Memory:
-    """The memory of the largest process, time after time."""
+    """Samples of the memory of the largest process."""
 
     samples: list[float] = field(default_factory=list)
 
@@ -54,21 +54,21 @@ class Memory:
 
     @property
     def growth(self) -> float:
-        """How much larger the last fifth is than the second, once all is warm."""
+        """The ratio of the last fifth's peak to the second fifth's."""
         fifth = len(self.samples) // 5
         if fifth == 0:
             return 1.0
         return max(self.samples[-fifth:]) / max(self.samples[fifth : 2 * fifth])
 
     def course(self, points: int = 8) -> list[int]:
-        """Return how it went, in so many points."""
+        """Return about ``points`` of the samples."""
         step = max(1, len(self.samples) // points)
         return [round(value) for value in self.samples[::step]][: points + 1]
 
 
 @contextmanager
 def watched(pids: Iterable[int], *, seconds: float = 0.25) -> Iterator[Memory]:
-    """Look at the memory of process trees again and again, meanwhile."""
+    """Sample the memory of processes during the block."""
     memory, ended = Memory(), threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""The example's Celery app, that says when a worker has started."""
+"""The example's Celery app, which prints when a worker is ready."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ READY = "The worker is ready."
 
 @worker_ready.connect
 def announce(**kwargs: Any) -> None:
-    # Celery's own words are of a level that would log every task as well.
+    # Celery's own message needs a log level that would also log every task.
     sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()

@@ -1,6 +1,6 @@
 """
-What shops write by hand, as well as it is usually written.
+The naive integration: what shops usually write by hand, written well.
 
-A receiver publishes a task once the order is committed, the task reads the
-order and calls Button, with a session that is kept, timeouts, and retries.
+A receiver publishes a task after the commit of an order. The task reads the order and
+calls Button, with a kept session, timeouts and retries.
 """

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Report(models.Model):
-    """What Button said about an order."""
+    """The state of an order's report."""
 
     order = models.OneToOneField("shop.Order", on_delete=models.CASCADE)
     status = models.CharField(max_length=10, default="pending")

@@ -16,7 +16,7 @@ _local = threading.local()
 
 
 def session() -> requests.Session:
-    """Return the session of this thread: connections are kept."""
+    """Return this thread's session, which keeps its connections."""
     if not hasattr(_local, "session"):
         _local.session = requests.Session()
         _local.session.auth = (settings.BUTTON_ORDERS["API_KEY"], "")

@@ -1,1 +1,1 @@
-"""What is measured: one module for each scenario, in the order of the issue."""
+"""One module for each scenario."""

@@ -1,4 +1,4 @@
-"""A shop's whole history: from its own model, again, and from a file."""
+"""Backfill a shop's history: from its model, once more, and from a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django_button_orders.models import ButtonOrder
 ORDERS, QUICK_ORDERS = 1_000_000, 10_000
 COMMAND = "button_orders_backfill"
 RATE, SECONDS, CPU, PEAK = "orders/s", "seconds", "CPU seconds", "peak MiB"
-# What the issue promises, in seconds for a million orders, and in memory.
+# The targets: seconds for a million orders, and memory.
 AIMS = {"postgresql": 60, "sqlite": 120}
 PEAK_MIB = 150
 NUMBER = {"mysql": "concat('OLD-', n)"}
@@ -73,7 +73,7 @@ def add(results: Results, case: str, kind: str, done: Done, count: int) -> None:
 
 
 def stock_history(base: Base, count: int) -> None:
-    """Let a shop have so many paid orders, none of which has a row."""
+    """Insert ``count`` paid orders without rows."""
     base.clear()
     [order] = base.fill(
         [

@@ -1,9 +1,9 @@
 """
-A backlog of due orders, drained by four processes.
+Four processes drain a backlog of due orders.
 
-Rates are from the first arrival at Button to the last one, or to the last row
-that is recorded; the limit is the number of connections divided by a round trip.
-CPU is that of all worker processes; memory is that of the largest one.
+A rate counts from the first arrival at Button to the last one, or to the last recorded
+row. The limit is the number of connections divided by the round trip. CPU is that of
+all worker processes, and memory that of the largest one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMIT = "limit: raw sockets 4 x 64"
 
 
 class Case(NamedTuple):
-    """How far away Button is, and how it is spoken to."""
+    """Latency and encryption of the fake Button."""
 
     name: str
     latency: float = 0.0
@@ -56,7 +56,7 @@ CASES = (
 
 
 class Side(NamedTuple):
-    """An integration, with the pool that it runs on."""
+    """An integration, and the pool of its workers."""
 
     name: str
     integration: str
@@ -70,11 +70,11 @@ class Side(NamedTuple):
         return self.integration == "ours"
 
 
-# Naive is as fast with few as with many, and takes long enough.
+# Naive is slow, and its rate does not depend on the number of orders.
 OURS = Side("ours", "ours", ORDERS)
 PREFORK = Side("naive prefork 4", "naive", NAIVE_ORDERS)
 THREADS = Side("naive threads 32", "naive", NAIVE_ORDERS, "threads", 32)
-# Four workers, where Celery's pool of threads is one process. Shown, not an aim.
+# A pool of threads is one process, so four workers. Shown without a target.
 FOUR = Side("naive threads 4 x 8", "naive", NAIVE_ORDERS, "threads", 8, workers=4)
 SIDES = (PREFORK, THREADS, OURS)
 
@@ -100,7 +100,7 @@ def measure(bench: Bench) -> Results:
 def drain(
     bench: Bench, side: Side, count: int, case: Case, *, database: str = ""
 ) -> dict[str, float | None]:
-    """Drain a backlog, and return its figures."""
+    """Drain a backlog, and return the figures."""
     base = bench.base(side.integration, database)
     pks: list[int] = []
     if side.is_ours:
@@ -112,7 +112,7 @@ def drain(
         system.button.reset()
         base.reset_statements()
         messages = bench.messages()
-        # As they are in a backlog: published before anybody is there to take them.
+        # The messages of a backlog are in the queue before the workers start.
         system.publish(pks)
         for _ in range(side.workers):
             system.start_worker(pool=side.pool, concurrency=side.concurrency)
@@ -151,7 +151,7 @@ def figures_of(
 
 
 def add_limits(bench: Bench, results: Results, case: Case) -> None:
-    """Measure what is there without a database, and what the fake Button can do."""
+    """Measure the same calls without a database, and the fake Button's limit."""
     bench.say(f"backlog, {case.name}, without a database")
     certificate, seconds = case.certificate(bench), str(bench.seconds(3))
     button = Button(bench.folder, latency=case.latency, certificate=certificate)
@@ -168,7 +168,7 @@ def add_limits(bench: Bench, results: Results, case: Case) -> None:
     finally:
         button.stop()
     if not case.latency:
-        # How far the fake Button is from being what limits us.
+        # The ratio shows that the fake Button is not the limit.
         results.add_pair(case.name, LIMIT, OURS.name)
 
 
@@ -184,14 +184,14 @@ def compare(results: Results, case: str) -> None:
 
 
 def to_best_naive(results: Results, case: str) -> float | None:
-    """Return our rate, divided by that of the pool with which naive is faster."""
+    """Return the ratio of our rate to that of naive's faster pool."""
     sides = (PREFORK, THREADS)
     ratios = [results.ratio(case, OURS.name, side.name, RATE) for side in sides]
     return min((ratio for ratio in ratios if ratio is not None), default=None)
 
 
 def to_cheapest_naive(results: Results, case: str) -> float | None:
-    """Return our CPU, divided by that of the pool with which naive needs less."""
+    """Return the ratio of our CPU time to that of naive's cheaper pool."""
     sides = (PREFORK, THREADS)
     ratios = [results.ratio(case, OURS.name, side.name, CPU) for side in sides]
     return max((ratio for ratio in ratios if ratio is not None), default=None)

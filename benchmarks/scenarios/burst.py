@@ -1,7 +1,7 @@
 """
-A shop saves orders one after another, while workers run.
+A shop saves orders one after another, while workers report them.
 
-Rates are from the first save to the last order's arrival at Button.
+A rate counts from the first save to the last order's arrival at Button.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.scenarios.backlog import (
 )
 
 ORDERS, NAIVE_ORDERS = 5_000, 1_000
-# Both sides hear of lines, too: naive has three messages for an order with two.
+# Both sides watch lines, so naive publishes three messages for an order of two lines.
 LINES = (0, 2)
 
 
@@ -65,7 +65,7 @@ def sell(
     lines: int = 2,
     database: str = "",
 ) -> dict[str, float | None]:
-    """Sell so many orders, wait until all are reported, and return the figures."""
+    """Sell ``count`` orders, wait until all are reported, and return the figures."""
     base = bench.base(side.integration, database)
     base.clear()
     base.analyze()

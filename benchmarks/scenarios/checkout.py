@@ -1,10 +1,9 @@
 """
-What saving an order costs the shop, beyond the save itself.
+Measure what an integration adds to the time of a save.
 
-No workers run. Shops with each integration save in turn, a few orders at a time, so
-that whatever else the machine does meets all of them. What one adds to a save is the
-difference to what a shop without any has taken just before: the speed of a shared
-machine may double and halve several times in a second.
+No workers run. Shops with and without an integration save a few orders each in turn.
+The cost of a save is its difference to the saves of the plain shop just before it,
+because the speed of a shared machine may change several times in a second.
 """
 
 from __future__ import annotations
@@ -93,22 +92,22 @@ def open_shop(
 ) -> Shop:
     system = stack.enter_context(bench.system(integration, broker_url=broker_url))
     shop = system.start_shop()
-    # Connections are made, and prepared statements, before anything counts.
+    # The first saves connect and prepare statements, and do not count.
     shop.ask(do="sell", orders=20)
     return shop
 
 
 @dataclass
 class Sale:
-    """What one shop has saved, turn by turn."""
+    """The times of one shop's saves, turn by turn."""
 
     turns: list[list[float]] = field(default_factory=list)
     errors: int = 0
-    # Seconds for each order, also in what was published by then.
+    # CPU seconds for each order, publishing included.
     cpu: float = 0.0
 
     def median_added(self, plain: Sale) -> float:
-        """Return by how many seconds saves took longer than those of another shop."""
+        """Return by how many seconds each save was slower than another shop's."""
         return statistics.median(
             statistics.median(turn) - statistics.median(other)
             for turn, other in zip(self.turns, plain.turns, strict=True)
@@ -126,7 +125,7 @@ class Sale:
 
 
 def in_turn(shops: dict[str, Shop], count: int, lines: int = 2) -> dict[str, Sale]:
-    """Let the shops sell in turn."""
+    """Let the shops save orders in turn."""
     turns = max(1, count // TURN)
     sales = {name: Sale() for name in shops}
     before = {name: shop.ask(do="rest")["cpu"] for name, shop in shops.items()}
@@ -156,12 +155,12 @@ def set_targets(results: Results) -> None:
         results.at_most(3, f"checkout, {case} {side}: exceptions", exceptions, 0, "")
 
 
-# Brokers that fail, each as a port
+# Ports of brokers that fail
 
 
 @contextmanager
 def refused() -> Iterator[int]:
-    """Nobody listens there, and nobody else is given the port."""
+    """Reserve a port that refuses connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
@@ -169,14 +168,14 @@ def refused() -> Iterator[int]:
 
 @contextmanager
 def hung() -> Iterator[int]:
-    """Connections come about, and are never answered."""
+    """Open a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield int(listener.getsockname()[1])
 
 
 @contextmanager
 def dropping() -> Iterator[int]:
-    """No connection comes about: the queue of those that wait is full."""
+    """Open a port that drops connections: its queue of waiting ones is full."""
     with ExitStack() as stack:
         listener = socket.create_server(("127.0.0.1", 0), backlog=0)
         stack.enter_context(listener)

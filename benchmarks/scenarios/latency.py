@@ -1,7 +1,7 @@
 """
 One order at a time on an idle system, from its commit to its reported row.
 
-Both systems run at once, and sell in turn.
+Both systems run at the same time, and sell in turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.results import Results, percentile
 from benchmarks.system import Shop
 
 ORDERS, WARM_UP = 200, 5
-# Longer than anything may rest that has just been busy.
+# The pause between orders, after which both systems are idle.
 PAUSE_SECONDS = 0.05
 MEDIAN, P99 = "median ms", "p99 ms"
 CASE = "0 ms"

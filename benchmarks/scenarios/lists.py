@@ -1,7 +1,7 @@
 """
-A thousand finished rows to each one that is due, or that is to be pruned.
+A thousand finished rows for each row that is due, or that must be pruned.
 
-The issue gives no number; here, the database may take half as long again for it.
+The target is that the database takes at most half as long again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django_button_orders.models import ButtonOrder, Snapshot, Submission
 
 DUE = 1_000
 FACTOR = 1_000
-# Pruning looks at submissions, of which there are fewer here than in a shop.
+# There are fewer submissions for each row than in a shop.
 SUBMISSIONS = 200_000
 PRUNE = "django_button_orders.prune_submissions"
 RATE, DATABASE, PRUNED = "orders/s", "database ms", "prune ms"
@@ -69,9 +69,9 @@ def drain(bench: Bench, due: int, finished: int) -> dict[str, float | None]:
 
 def keep_snapshot(system: System) -> None:
     """
-    Have the figures of the admin counted already, as in a shop that is running.
+    Postpone the count of the admin's figures, which a sweep makes now and then.
 
-    A sweep counts them now and then, in at most a hundredth of the time.
+    In a shop it takes at most a hundredth of the time, and here it would disturb.
     """
     later = datetime.now(timezone.utc) + timedelta(hours=1)
     snapshots = Snapshot.objects.using(system.base.alias)
@@ -79,7 +79,7 @@ def keep_snapshot(system: System) -> None:
 
 
 def stock_submissions(system: System, old: int, others: int) -> None:
-    """Add submissions of long ago, and others that are to be kept."""
+    """Insert old submissions to prune, and others to keep."""
     base = system.base
     row = ButtonOrder.objects.using(base.alias).order_by("pk")[:1].get()
     now = datetime.now(timezone.utc)
@@ -105,7 +105,7 @@ def stock_submissions(system: System, old: int, others: int) -> None:
 
 
 def prune(system: System) -> float:
-    """Let what is too old be pruned, and return the seconds that it took."""
+    """Prune the old submissions, and return the seconds."""
     limit = datetime.now(timezone.utc) - timedelta(days=400)
     old = Submission.objects.using(system.base.alias).filter(started_at__lt=limit)
     start = time.monotonic()

@@ -1,8 +1,7 @@
 """
-The shop, the rows and Button, compared with each other.
+Compare the shop with the rows, and the rows with Button.
 
-The issue gives no figures for it, but that it is flat in memory: five times as
-many orders may take a tenth more.
+The target is flat memory: five times as many orders may take a tenth more.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def measure(bench: Bench) -> Results:
             expect(done, fixed=orders)
             if case != FEW:
                 add(results, MISSING, kind, done, orders)
-            settle(base)
+            acknowledge_all(base)
             bench.say(f"reconcile, {kind}, {case}")
             done = run_command(base, COMMAND, "shop")
             expect(done, agree=orders)
@@ -53,10 +52,10 @@ def measure(bench: Bench) -> Results:
 
 
 def with_button(bench: Bench, base: Base, kind: str, results: Results) -> None:
-    """Ask a Button that answers each question in some milliseconds."""
+    """Compare the rows with a Button that answers in some milliseconds."""
     count = bench.orders(ASKED, quick=QUICK_ORDERS // 2)
     base.clear()
-    # As the fake one knows them: without lines.
+    # The fake Button shows orders without lines, so the rows have none.
     known = {**PAYLOAD, "line_items": []}
     state = {"status": "reported", "reported_revision": 1, "next_attempt_at": None}
     base.fill(
@@ -72,8 +71,8 @@ def with_button(bench: Bench, base: Base, kind: str, results: Results) -> None:
     add(results, f"{count:,} at {BUTTON}", kind, done, count)
 
 
-def settle(base: Base) -> None:
-    """Let all rows be as they are once Button has acknowledged them."""
+def acknowledge_all(base: Base) -> None:
+    """Make all rows as if Button had acknowledged them."""
     rows = ButtonOrder.objects.using(base.alias)
     keyset, position = Keyset(objects=rows), ""
     while page := keyset.page(position, PAGE):

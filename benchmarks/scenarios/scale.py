@@ -1,8 +1,8 @@
 """
-Few rows and a million that wait, and one worker process and four.
+Compare a short backlog with a million due rows, and one worker with four.
 
-Rates are those in the middle of a run, without its beginning and its end. Rows
-that are due "at once" are so at the same microsecond, as after a retry of all.
+A rate is that of the middle of a run. Rows that are due "at once" are due at the same
+microsecond, as after a retry of all.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def side_of(processes: int) -> str:
 def drain(
     bench: Bench, case: Case, processes: int
 ) -> tuple[dict[str, float | None], usage.Memory]:
-    """Drain for a while what waits, and return the figures."""
+    """Drain a backlog for a while, and return the figures."""
     base = bench.base("ours")
     base.clear()
     stock_direct(base, case.waiting, prefix="DUE", at_once=case.at_once)

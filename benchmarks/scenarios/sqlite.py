@@ -1,4 +1,4 @@
-"""The embedded default: the example's own options of SQLite, and no server."""
+"""SQLite with the example project's options, without a database server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One report through the client, beside one by a bare session that is kept."""
+"""Compare one call by the client with one by a kept bare session."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def integration(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def settle(lab, state, **facts):
+def print_losses(lab, state, **facts):
     """Print the losses. Assert that this package has none."""
     lab.wait_for_quiet()
     steps = lab.steps()
@@ -56,7 +56,7 @@ def test_workers_are_killed(setting, integration, make_lab, state):
             lab.kill_worker(worker)
         for _ in range(2):
             lab.start_worker(wait=False)
-    settle(lab, state, integration=integration, kills=10)
+    print_losses(lab, state, integration=integration, kills=10)
 
 
 def test_children_are_killed(setting, integration, make_lab, state):
@@ -67,7 +67,7 @@ def test_children_are_killed(setting, integration, make_lab, state):
     for kill in range(15):
         wait_for("orders", lambda: lab.received() > 25 * kill, 300)  # noqa: B023
         kill_a_child(lab)
-    settle(lab, state, integration=integration, kills=15)
+    print_losses(lab, state, integration=integration, kills=15)
 
 
 def test_messages_come_many_times(setting, integration, make_lab, state):
@@ -81,7 +81,7 @@ def test_messages_come_many_times(setting, integration, make_lab, state):
     before = lab.button.calls()
     deliver_many_times(lab, TASKS[integration], [pk for (pk,) in found[:3]])
     calls = lab.wait_for_silence() - before
-    settle(lab, state, integration=integration, calls_for_them=calls)
+    print_losses(lab, state, integration=integration, calls_for_them=calls)
 
 
 def test_web_processes_are_killed(setting, integration, make_lab, state):
@@ -90,7 +90,7 @@ def test_web_processes_are_killed(setting, integration, make_lab, state):
     lab.open()
     for _ in range(30):
         lab.kill_a_seller()
-    settle(lab, state, integration=integration, kills=30)
+    print_losses(lab, state, integration=integration, kills=30)
 
 
 def test_broker_loses_everything(setting, own, integration, make_lab, state):
@@ -102,7 +102,7 @@ def test_broker_loses_everything(setting, own, integration, make_lab, state):
     lab.start_seller(ORDERS)
     wait_for("half of them", lambda: lab.received() > ORDERS / 2, 120)
     lose_everything(lab, setting, broker)
-    settle(lab, state, integration=integration)
+    print_losses(lab, state, integration=integration)
 
 
 @pytest.mark.parametrize("way", ["refuses", "swallows"])
@@ -116,4 +116,4 @@ def test_broker_is_away(setting, way, integration, make_lab, state):
     gate.shut() if way == "refuses" else gate.swallow()
     time.sleep(20)
     gate.open()
-    settle(lab, state, integration=integration, way=way)
+    print_losses(lab, state, integration=integration, way=way)
