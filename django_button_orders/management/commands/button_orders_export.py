@@ -30,7 +30,7 @@ STDOUT = "-"
 
 
 def utc_moment(text: str) -> datetime:
-    """Parse a date, or date and time: Button's guide counts days in UTC."""
+    """Parse a date, or date and time, in UTC, as in Button's guide."""
     with django_timezone.override(timezone.utc):
         return moment(text)
 
@@ -113,7 +113,7 @@ class Command(ButtonOrdersCommand):
                 path = find_path(output, options["brand"], account, now)
                 with new_file(path, overwrite=options["overwrite"]) as stream:
                     write(batch_file, stream, stop)
-        self.finish(batch_file, None if output == STDOUT else path, format)
+        self.print_summary(batch_file, None if output == STDOUT else path, format)
 
     def write_to_stdout(self, batch_file: BatchFile, stop: Stop) -> None:
         reconfigure = getattr(self.stdout, "reconfigure", None)
@@ -123,14 +123,16 @@ class Command(ButtonOrdersCommand):
             write(batch_file, self.stdout, stop)
             self.stdout.flush()
         except BrokenPipeError as exc:
-            # Or else Python complains of it once more, when it ends.
+            # Otherwise Python would report the error once more when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise CommandError("Nobody reads the output any more.") from exc
 
-    def finish(self, batch_file: BatchFile, path: Path | None, format_: str) -> None:
+    def print_summary(
+        self, batch_file: BatchFile, path: Path | None, format_: str
+    ) -> None:
         counts = batch_file.counts
         summary = {name: counts[name] for name in ("orders", "rows", "failed")}
-        # Rather not among the rows.
+        # The rows go to standard output, so the summary must not.
         stream = self.stderr if path is None else self.stdout
         self.summarize(
             {"file": str(path) if path else None, **summary}, format_, stream=stream
@@ -144,6 +146,7 @@ class Command(ButtonOrdersCommand):
 def find_interval(
     since: datetime | None, until: datetime | None, now: datetime
 ) -> tuple[datetime, datetime]:
+    """Return when the file's time begins and ends: without options, yesterday."""
     if since is None and until is not None:
         raise CommandError("--until needs --since.")
     if since is None:
@@ -154,6 +157,7 @@ def find_interval(
 
 
 def find_path(directory: str, brand: str | None, account: str, now: datetime) -> Path:
+    """Return the path of the file, named as in Button's guide."""
     brand = brand or get_settings(account).batch_file_brand
     if brand is None:
         raise CommandError(
@@ -169,7 +173,7 @@ def find_path(directory: str, brand: str | None, account: str, now: datetime) ->
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
-    """Open a file that is there, by its name, only once it is complete."""
+    """Yield a temporary file, which gets its name once it is complete."""
     if path.exists() and not overwrite:
         raise CommandError(
             f"'{path}' is there already. Move it away, or give --overwrite."
@@ -193,6 +197,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
 
 
 def write(batch_file: BatchFile, stream: Any, stop: Stop) -> None:
+    """Write the rows of all databases. Raise ``CommandError`` if stopped before."""
     writer = csv.writer(stream)
     writer.writerow(batch_file.header)
     for alias in database_aliases():

@@ -25,6 +25,7 @@ from django_button_orders.operations.retention import (
 
 
 def batch_size(text: str) -> int:
+    """Parse an integer that is no more than the largest batch."""
     size = positive(text)
     if size > LARGEST_BATCH:
         raise argparse.ArgumentTypeError(f"'{text}' is more than {LARGEST_BATCH}")
@@ -83,7 +84,7 @@ class Command(ButtonOrdersCommand):
             bodies_days=bodies_days, submissions_days=submissions_days
         )
         if dry_run:
-            pruned = count_all(retentions)
+            pruned = count_in_each_database(retentions)
         else:
             with stop_on_signals() as stop:
                 pruned = self.prune(retentions, batch_size, stop)
@@ -112,7 +113,7 @@ class Command(ButtonOrdersCommand):
         return pruned
 
 
-def count_all(retentions: list[Retention]) -> PruneResult:
+def count_in_each_database(retentions: list[Retention]) -> PruneResult:
     pruned = PruneResult()
     for alias in database_aliases():
         pruned += count_prunable(using=alias, retentions=retentions)

@@ -35,11 +35,11 @@ from django_button_orders.reconcile.rows import FAILED, NOT_REPORTABLE, WAITING
 from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
 
 SHOWN_ERRORS = 10
-# How far it has come is written down at least that often.
+# A batch ends with a checkpoint. This limits what an interrupted run has to repeat.
 LONGEST_BATCH_SECONDS = 5
-# The position of a comparison that is through while others are not.
+# The position of a comparison that is complete while others are not.
 END = "end"
-# What makes runs be about the same orders.
+# Options with which two runs compare the same orders, so that --resume works.
 SELECTION = ("side", "model", "since", "until", "account", "order_ids", "database")
 KINDS = Difference.Kind.values
 COUNTS = (AGREE, WAITING, FAILED, NOT_REPORTABLE, *KINDS, FIXED, NOT_COMPARED)
@@ -119,12 +119,13 @@ class Command(ButtonOrdersCommand):
 
     @property
     def left(self) -> int | None:
+        """Return how many orders ``--limit`` still allows, or None."""
         limit = self.options.limit
         return None if limit is None else limit - self.seen
 
     @property
     def batch_size(self) -> int:
-        """How many at once: no more than the rate allows in some seconds."""
+        """Return how many orders to compare at once, within what the rate allows."""
         rate = self.options.rate or float("inf")
         enough = max(1.0, rate * LONGEST_BATCH_SECONDS)
         return int(min(self.options.batch_size, enough))
@@ -133,18 +134,19 @@ class Command(ButtonOrdersCommand):
         return stop.is_set or self.left == 0
 
     def compare_all(self, comparisons: list[Comparison], stop: Stop) -> None:
+        """Run the comparisons that are not complete. Add up their counts."""
         checkpoints = [self.checkpoint(comparison) for comparison in comparisons]
         for comparison, checkpoint in zip(comparisons, checkpoints, strict=True):
             if checkpoint.position != END and not self.is_over(stop):
                 self.compare(comparison, checkpoint, stop)
             self.counts += Counter(checkpoint.counts)
         if all(checkpoint.position == END for checkpoint in checkpoints):
-            # Now there is nothing to go on with.
+            # Now that every comparison is complete, there is nothing to resume.
             for checkpoint in checkpoints:
                 checkpoint.delete()
 
     def checkpoint(self, comparison: Comparison) -> Checkpoint:
-        """Return where a comparison begins. Each selection of orders has its own."""
+        """Return the checkpoint of a comparison under these options."""
         checkpoints = Checkpoint.objects.using(comparison.using)
         selection = [str(getattr(self.options, name)) for name in SELECTION]
         digest = sha256(json.dumps(selection).encode()).hexdigest()[:16]
@@ -155,6 +157,7 @@ class Command(ButtonOrdersCommand):
     def compare(
         self, comparison: Comparison, checkpoint: Checkpoint, stop: Stop
     ) -> None:
+        """Run a comparison from its checkpoint on, and move that after each page."""
         is_shop = self.options.side == Difference.Side.SHOP
         steps = compare(
             comparison,
@@ -162,43 +165,43 @@ class Command(ButtonOrdersCommand):
             batch_size=self.batch_size,
             limit=self.left,
             fixes=self.options.fix,
-            # The other one keeps a pace for its calls.
+            # The comparison with Button limits the rate of its calls itself.
             throttle=Throttle(self.options.rate, wait=stop.wait)
             if is_shop
             else UNLIMITED,
         )
         total = comparison.keyset.objects.count() if self.stderr.isatty() else None
-        found = PageResult()
+        result = PageResult()
         with progress_bar(self.stderr, comparison.label, total) as bar:
-            for found, position in steps:
-                self.seen += found.done
-                checkpoint.counts = Counter(checkpoint.counts) + found.counts
+            for result, position in steps:
+                self.seen += result.done
+                checkpoint.counts = Counter(checkpoint.counts) + result.counts
                 checkpoint.advance(position=position, counts=checkpoint.counts)
                 bar.clear()
-                self.print_found(found)
-                bar.update(found.done)
+                self.print_result(result)
+                bar.update(result.done)
                 if self.is_over(stop):
                     break
-        if found.ended:
-            self.ended.append(f"{comparison.label}: {found.ended}")
+        if result.ended:
+            self.ended.append(f"{comparison.label}: {result.ended}")
         elif not self.is_over(stop):
             checkpoint.position = END
             checkpoint.advance(position=END)
 
     # What is printed
 
-    def print_found(self, found: PageResult) -> None:
-        self.missing -= {finding.difference.order_id for finding in found.findings}
-        self.errors += found.errors[: SHOWN_ERRORS - len(self.errors)]
-        self.newly_failed += sum(has_failed(finding) for finding in found.findings)
-        for finding in found.findings:
+    def print_result(self, result: PageResult) -> None:
+        self.missing -= {finding.difference.order_id for finding in result.findings}
+        self.errors += result.errors[: SHOWN_ERRORS - len(self.errors)]
+        self.newly_failed += sum(has_failed(finding) for finding in result.findings)
+        for finding in result.findings:
             if self.is_json:
                 self.print_json(finding)
             else:
                 self.stdout.write(as_line(finding, THERE[self.options.side]))
 
     def print_json(self, finding: Finding) -> None:
-        """Print one of many, in a document that is never held as a whole."""
+        """Print an item of the JSON list, which is never held in memory as a whole."""
         self.stdout.write(f"{',' if self.printed else ''}{as_json(finding)}")
         self.printed += 1
 
@@ -232,6 +235,7 @@ class Command(ButtonOrdersCommand):
             raise CommandError(" ".join(complaints))
 
     def unknown_ids(self) -> str:
+        """Return the named IDs that no order and no row has."""
         for alias in database_aliases() if self.missing else ():
             rows = ButtonOrder.objects.using(alias).filter(order_id__in=self.missing)
             self.missing -= set(rows.values_list("order_id", flat=True))
@@ -246,7 +250,7 @@ def as_json(finding: Finding) -> str:
 
 
 def has_failed(finding: Finding) -> bool:
-    """Return whether the fix was a row that says what its adapter raises."""
+    """Return whether the fix was a failed row, because the adapter raises an error."""
     is_new = finding.row is None and finding.is_fixed
     return is_new and finding.difference.kind == Difference.Kind.INVALID
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import Progress, SweepLimits, report_due
+from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
@@ -85,39 +85,23 @@ class Command(ButtonOrdersCommand):
             loop=loop, dry_run=dry_run, interval=options["interval"]
         )
         if loop:
-            with stop_on_signals() as stop:
-                outcomes = self.report_for_ever(stop, options["interval"])
-            self.summarize(outcomes, format)
+            self.handle_loop(options["interval"], format)
             return
         self.selection.refuse_unknown_ids()
         if dry_run:
-            self.tell_what_would_be(format)
+            self.summarize({"dry_run": True, "tried": self.count()}, format)
             return
         if self.everything:
             self.confirm(
                 lambda: f"Report all {self.count()} pending orders now?",
                 interactive=options["interactive"],
             )
-        failed = self.find_failed()
-        with stop_on_signals() as stop:
-            outcomes = self.report_once(stop)
-        self.summarize(outcomes, format)
-        if self.is_sweep and not stop.is_set:
-            # Whatever became of the orders.
-            in_each_database(record_sweep)
-        fail_unless_done(outcomes, self.held_back)
-        if stop.is_set:
-            raise CommandError("Interrupted. Run it again for what is left.")
-        if failed:
-            raise CommandError(
-                f"These orders have failed: {', '.join(failed)}. "
-                "button_orders_retry makes them due."
-            )
+        self.handle_once(format)
 
     def refuse_contradictions(
         self, *, loop: bool, dry_run: bool, interval: int | None
     ) -> None:
-        """Raise ``CommandError`` instead of guessing what is meant."""
+        """Raise ``CommandError`` for options that do not go together."""
         if self.everything and not self.selection.is_empty:
             raise CommandError("Choose one of --all and a selection.")
         if loop:
@@ -127,86 +111,108 @@ class Command(ButtonOrdersCommand):
 
     def refuse_with_loop(self, *, dry_run: bool) -> None:
         others = (
-            value
-            for name, value in vars(self.selection).items()
-            if name not in ("account",)
+            value for name, value in vars(self.selection).items() if name != "account"
         )
         if dry_run or self.everything or any(others):
             raise CommandError(
                 "--loop reports what is due: of all orders, or of one --account."
             )
 
-    def report_for_ever(self, stop: Stop, interval: int | None) -> Counter[str]:
-        return Loop(
-            stop=stop,
-            interval=interval or INTERVAL_SECONDS,
-            narrow=self.selection.narrow,
-            is_whole=self.selection.is_empty,
-        ).run()
+    def handle_loop(self, interval: int | None, format_: str) -> None:
+        with stop_on_signals() as stop:
+            outcomes = Loop(
+                stop=stop,
+                interval=interval or INTERVAL_SECONDS,
+                narrow=self.selection.narrow,
+                is_whole=self.selection.is_empty,
+            ).run()
+        self.summarize(outcomes, format_)
 
-    def tell_what_would_be(self, format_: str) -> None:
-        self.summarize({"dry_run": True, "tried": self.count()}, format_)
+    def handle_once(self, format_: str) -> None:
+        # Looked up first, because more orders may fail now.
+        had_failed = self.find_failed()
+        with stop_on_signals() as stop:
+            self.report(stop)
+        self.summarize(self.outcomes, format_)
+        if self.is_sweep and not stop.is_set:
+            # A sweep is recorded as one even if orders have failed in it.
+            in_each_database(record_sweep)
+        fail_unless_done(self.outcomes, self.held_back)
+        if stop.is_set:
+            raise CommandError("Interrupted. Run it again for what is left.")
+        if had_failed:
+            raise CommandError(
+                f"These orders have failed: {', '.join(had_failed)}. "
+                "button_orders_retry makes them due."
+            )
 
-    def count(self) -> int:
-        total = 0
-        for alias in database_aliases():
-            total += count(self.rows(alias), self.left(total))
-        return total
-
-    def find_failed(self) -> list[str]:
-        """Return those of the named orders that need a person first."""
-        found: set[str] = set()
-        for alias in database_aliases() if self.selection.order_ids else ():
-            rows = self.selection.narrow(ButtonOrder.objects.using(alias).failed())
-            found |= set(rows.values_list("order_id", flat=True))
-        return sorted(found)
-
-    def report_once(self, stop: Stop) -> Counter[str]:
-        outcomes: Counter[str] = Counter()
-        seen = 0
-        self.held_back: HeldBack = Counter()
-        with progress_bar(self.stderr, "Reporting", None) as bar:
-            for alias in database_aliases():
-                if self.is_sweep:
-                    outcomes += report_rows(enabled_rows(alias), stop, bar)
-                    self.held_back += count_paused(enabled_rows(alias))
-                    continue
-                if self.selection.order_ids:
-                    named = self.selection.narrow(ButtonOrder.objects.using(alias))
-                    self.held_back += count_disabled(named)
-                for pks in pages(self.rows(alias), self.left(seen)):
-                    if stop.is_set:
-                        break
-                    seen += len(pks)
-                    rows = enabled_rows(alias).filter(pk__in=pks)
-                    rows.make_due()
-                    outcomes += report_rows(rows, stop, bar)
-                    self.held_back += count_paused(rows)
-        return outcomes
+    # Which rows
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it is about what is due, whatever that is."""
+        """Return whether all due orders are reported, as in a worker's sweep."""
         is_limited = self.selection.limit is not None
         return self.selection.is_empty and not self.everything and not is_limited
 
     def rows(self, alias: str) -> ButtonOrderQuerySet:
+        """Return the selected rows that are pending, or else the due rows."""
         rows = enabled_rows(alias)
         if self.selection.is_empty and not self.everything:
             return rows.due()
         return self.selection.narrow(rows.pending().unleased())
 
     def left(self, seen: int) -> int | None:
+        """Return how many orders ``--limit`` still allows, or None."""
         limit = self.selection.limit
         return None if limit is None else max(limit - seen, 0)
 
+    def count(self) -> int:
+        """Return how many orders would be reported."""
+        total = 0
+        for alias in database_aliases():
+            total += count(self.rows(alias), self.left(total))
+        return total
 
-def report_rows(rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> Counter[str]:
-    progress: Progress = lambda outcome: bar.update()  # noqa: E731
-    return report_due(
-        using=rows.db,
-        rows=rows,
-        trigger="command",
-        progress=progress,
-        limits=SweepLimits(is_stopped=lambda: stop.is_set),
-    )
+    def find_failed(self) -> list[str]:
+        """Return the IDs of those named orders that have failed already."""
+        found: set[str] = set()
+        for alias in database_aliases() if self.selection.order_ids else ():
+            rows = self.selection.narrow(ButtonOrder.objects.using(alias).failed())
+            found |= set(rows.values_list("order_id", flat=True))
+        return sorted(found)
+
+    # Reporting them
+
+    def report(self, stop: Stop) -> None:
+        """Report the rows of all databases. Count outcomes, and what is held back."""
+        self.outcomes: Counter[str] = Counter()
+        self.held_back: HeldBack = Counter()
+        self.seen = 0
+        with progress_bar(self.stderr, "Reporting", None) as bar:
+            for alias in database_aliases():
+                if self.is_sweep:
+                    self.report_due(enabled_rows(alias), stop, bar)
+                else:
+                    self.report_selected(alias, stop, bar)
+
+    def report_selected(self, alias: str, stop: Stop, bar: tqdm[Any]) -> None:
+        if self.selection.order_ids:
+            named = self.selection.narrow(ButtonOrder.objects.using(alias))
+            self.held_back += count_disabled(named)
+        for pks in pages(self.rows(alias), self.left(self.seen)):
+            if stop.is_set:
+                return
+            self.seen += len(pks)
+            rows = enabled_rows(alias).filter(pk__in=pks)
+            rows.make_due()
+            self.report_due(rows, stop, bar)
+
+    def report_due(self, rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> None:
+        self.outcomes += report_due(
+            using=rows.db,
+            rows=rows,
+            trigger="command",
+            progress=lambda outcome: bar.update(),
+            limits=SweepLimits(is_stopped=lambda: stop.is_set),
+        )
+        self.held_back += count_paused(rows)

@@ -73,12 +73,14 @@ class Command(ButtonOrdersCommand):
             )
 
     def count(self, selection: Selection) -> int:
+        """Return how many orders would be retried."""
         total = 0
         for alias in database_aliases():
             total += count(rows_of(selection, alias), left(selection, total))
         return total
 
     def retry(self, selection: Selection, stop: Stop) -> int:
+        """Make the selected orders due. Return how many there were."""
         seen = retried = 0
         for alias in database_aliases():
             orders = ButtonOrder.objects.using(alias)
@@ -90,6 +92,7 @@ class Command(ButtonOrdersCommand):
         return retried
 
     def find_missing(self, selection: Selection) -> set[str]:
+        """Return the named IDs of which no order can be retried."""
         missing = set(selection.order_ids)
         for alias in database_aliases() if missing else ():
             rows = rows_of(selection, alias)
@@ -98,10 +101,12 @@ class Command(ButtonOrdersCommand):
 
 
 def rows_of(selection: Selection, alias: str) -> ButtonOrderQuerySet:
+    """Return the rows to retry: dismissed ones only if they are named."""
     orders = ButtonOrder.objects.using(alias).all()
     orders = orders.retryable() if selection.order_ids else orders.failed()
     return selection.narrow(orders)
 
 
 def left(selection: Selection, seen: int) -> int | None:
+    """Return how many orders ``--limit`` still allows, or None."""
     return None if selection.limit is None else selection.limit - seen

@@ -68,7 +68,7 @@ class Command(ButtonOrdersCommand):
                 port=port,
                 api_key=options["api_key"],
                 latency=options["latency"],
-                listener=self.tell,
+                listener=self.print_request,
                 rng=random.Random(options["seed"]).random,  # noqa: S311 - no secret
             )
         except ValueError as exc:
@@ -94,9 +94,9 @@ class Command(ButtonOrdersCommand):
         )
         self.write(f"BUTTON_ORDERS = {button_orders}")
 
-    def tell(self, request: ReceivedRequest) -> None:
+    def print_request(self, request: ReceivedRequest) -> None:
         answer = "dropped" if request.status is None else request.status
-        # The path is as the client wrote it, and could be meant for the terminal.
+        # The client chooses these texts, and they could control the terminal.
         path = request.path.encode("ascii", "replace").decode()
         order_id = request.order_id.encode("ascii", "replace").decode()
         order = f" order {order_id}" if order_id.isprintable() and order_id else ""
@@ -109,8 +109,8 @@ class Command(ButtonOrdersCommand):
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in a terminal."""
-    # An exception, because a handler that sets an event can wait for itself.
+    """Raise ``KeyboardInterrupt`` on SIGTERM and Ctrl-C, also in the background."""
+    # A handler that set an Event could wait for a lock that its own thread holds.
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

@@ -146,7 +146,7 @@ class Command(ButtonOrdersCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What was found out, in the formats in which it can be printed."""
+    """Statistics and pings, which can be printed in three formats."""
 
     databases: list[Statistics]
     pings: list[Ping]
@@ -156,7 +156,7 @@ class State:
         return find_alerts(item.using for item in self.databases)
 
     def find_exceeded(self, limits: Limits) -> Iterator[str]:
-        """Yield what is beyond a limit, and which ping has failed."""
+        """Yield a sentence for each limit that is exceeded, and each failed ping."""
         for statistics in self.databases:
             yield from limits.find_exceeded(statistics)
         for item in self.pings:
@@ -167,10 +167,10 @@ class State:
         for statistics in self.databases:
             if len(self.databases) > 1:
                 yield f"Database: {statistics.using}"
-            yield from describe(statistics)
+            yield from text_lines(statistics)
         for item in self.pings:
-            duration = "" if item.seconds is None else f" {1000 * item.seconds:.0f} ms."
-            yield f"Ping of {item.account}: {item.message}{duration}"
+            took = "" if item.seconds is None else f" {1000 * item.seconds:.0f} ms."
+            yield f"Ping of {item.account}: {item.message}{took}"
         for alert in self.alerts:
             yield f"Warning: {alert.message}"
 
@@ -204,7 +204,8 @@ def percent(text: str) -> float:
 # As text
 
 
-def describe(statistics: Statistics) -> Iterator[str]:
+def text_lines(statistics: Statistics) -> Iterator[str]:
+    """Yield the lines of one database for people."""
     orders = statistics.orders
     yield f"Orders: {listed(orders.statuses)}"
     yield f"Pending: {listed(orders.states)}"
@@ -215,15 +216,15 @@ def describe(statistics: Statistics) -> Iterator[str]:
         yield f"Failed because: {listed(reasons)}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield "Oldest due: " + (
-        f"order {oldest.order}, for {time(oldest.seconds)}" if oldest else "none"
+        f"order {oldest.order}, for {duration(oldest.seconds)}" if oldest else "none"
     )
     yield f"Calls, 24 hours: {rates(statistics.day)}"
     yield f"Calls, 7 days: {rates(statistics.week)}"
     for account in statistics.paused:
         parts = (f"Paused: account {account}.", account.last_error, HOW_TO_RESUME)
         yield " ".join(filter(None, parts))
-    yield f"Last sweep: {'never' if sweep is None else f'{time(sweep)} ago'}"
-    yield f"Counted: {time(statistics.age)} ago"
+    yield f"Last sweep: {'never' if sweep is None else f'{duration(sweep)} ago'}"
+    yield f"Counted: {duration(statistics.age)} ago"
 
 
 def listed(counts: dict[str, int]) -> str:
@@ -248,8 +249,8 @@ def rates(period: Period) -> str:
     )
 
 
-def time(seconds: float) -> str:
-    """Return a time in the largest unit of which there is one."""
+def duration(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has at least 1."""
     for size, unit in LARGEST_UNITS:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
@@ -257,6 +258,7 @@ def time(seconds: float) -> str:
 
 
 def as_dict(statistics: Statistics) -> dict[str, Any]:
+    """Return the statistics of one database as JSON values."""
     oldest = statistics.oldest_due
     return {
         "database": statistics.using,
@@ -287,7 +289,7 @@ def amount_as_dict(amount: Amount) -> dict[str, Any]:
     return {
         "status": amount.status,
         "currency": amount.currency,
-        # Text, which keeps the decimals that it has.
+        # A text keeps the decimals, which a JSON number would lose.
         "amount": None if value is None else str(value),
         "orders": amount.orders,
     }

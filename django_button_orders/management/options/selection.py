@@ -18,11 +18,12 @@ from django_button_orders.management.options.values import (
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.databases import database_aliases
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
 PAGE = 500
-# The database sorts them each time.
-MANY_KEYS = 10_000
+# Many, because the database may sort all selected rows for each query.
+KEYS_PER_QUERY = 10_000
 
 
 def status_codes(text: str) -> range:
@@ -153,6 +154,7 @@ class Selection:
 
 
 def count(rows: ButtonOrderQuerySet, limit: int | None) -> int:
+    """Count rows, but no more than ``limit``."""
     return rows.count() if limit is None else rows[:limit].count()
 
 
@@ -160,14 +162,7 @@ def pages(rows: ButtonOrderQuerySet, limit: int | None) -> Iterator[list[int]]:
     """
     Yield the keys of rows, page by page, and each row once.
 
-    Rows that leave the selection while they are worked on change nothing.
+    The caller may change rows so that they are no longer selected.
     """
-    keys = rows.order_by("pk").values_list("pk", flat=True)
-    found: list[int] = []
-    while limit != 0:
-        size = MANY_KEYS if limit is None else min(limit, MANY_KEYS)
-        found = list((keys.filter(pk__gt=found[-1]) if found else keys)[:size])
-        yield from (found[at : at + PAGE] for at in range(0, len(found), PAGE))
-        if len(found) < size:
-            return
-        limit = None if limit is None else limit - size
+    for keys in Keyset(rows).key_pages(KEYS_PER_QUERY, limit=limit):
+        yield from (keys[at : at + PAGE] for at in range(0, len(keys), PAGE))
