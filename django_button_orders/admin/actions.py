@@ -66,7 +66,7 @@ class OrderActionsMixin(UrlsMixin):
         return user_may(request, "cancel_buttonorder")
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
-        """Return whether the user may run a verb, as the methods above say."""
+        """Return whether the user may run a verb. A project may override the above."""
         return bool(getattr(self, f"has_{verb.name}_permission")(request))
 
     def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:

@@ -29,14 +29,6 @@ from django_button_orders.admin.standing import Button
 from django_button_orders.client.answers import Answer, parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.ask import retrieve
-from django_button_orders.delivery.verdicts import (
-    FORBIDDEN,
-    KEY_REFUSED,
-    Next,
-    Verdict,
-    find_rule,
-    message_of,
-)
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.privacy import describe_exception
 from django_button_orders.report.validation import as_line
@@ -58,9 +50,9 @@ REFUSED_KEY = _(
 )
 NOT_ALLOWED = _("Button does not let the key of the account %(account)s ask: %(error)s")
 NO_ANSWER = _("Button did not say what it knows: %(error)s Ask again later.")
-REFUSALS: dict[Verdict | Next, _StrPromise] = {
-    KEY_REFUSED: REFUSED_KEY,
-    FORBIDDEN: NOT_ALLOWED,
+REFUSALS: dict[verdicts.Verdict | verdicts.Next, _StrPromise] = {
+    verdicts.KEY_REFUSED: REFUSED_KEY,
+    verdicts.FORBIDDEN: NOT_ALLOWED,
 }
 NOT_ASKED = _("Button was not asked: %(error)s")
 PRUNED = _("What Button answered was pruned. Ask again.")
@@ -104,7 +96,7 @@ class AskMixin(OrderActionsMixin):
 
 def summarize_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
     """Return a sentence about Button's answer, and its level as a message."""
-    rule = find_rule(
+    rule = verdicts.find_rule(
         Submission.Operation.RETRIEVE, Answer(status_code=submission.status_code or 0)
     )
     if rule is verdicts.UNKNOWN:
@@ -118,7 +110,7 @@ def summarize_answer(submission: Submission, order: ButtonOrder) -> tuple[str, i
     text = REFUSALS.get(rule, NO_ANSWER)
     values = {
         "account": order.account,
-        "error": as_sentence(message_of(submission.error)),
+        "error": as_sentence(verdicts.message_of(submission.error)),
     }
     return str(text) % values, messages.ERROR
 

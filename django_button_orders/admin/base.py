@@ -77,7 +77,7 @@ class UrlsMixin(ModelAdminBase):
 
 
 class ReadOnlyMixin(UrlsMixin):
-    """Deny users to add, change or delete rows that only the app writes."""
+    """Allow no user to add, change or delete rows, because only the app writes them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -90,7 +90,7 @@ class ReadOnlyMixin(UrlsMixin):
 
 
 def find_admin(site: AdminSite, model: Any) -> Any:
-    """Return our admin of a model, or None if the site has none or the project's."""
+    """Return our admin of a model on a site, or None if it has no admin or another."""
     try:
         model_admin = site.get_model_admin(model)
     except NotRegistered:

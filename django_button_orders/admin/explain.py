@@ -21,7 +21,6 @@ from django_button_orders.models import ButtonOrder, PausedAccount
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
@@ -119,7 +118,7 @@ DISMISSED_WITHOUT_NOTE = Texts(
     _("It was dismissed %(when)s."),
     _("Nothing more is sent. Retry it to report it after all."),
 )
-FINAL: dict[tuple[str, str], Texts] = {
+NOT_PENDING: dict[tuple[str, str], Texts] = {
     (Status.REPORTED, ""): Texts(
         _("Button has this order: it was reported %(reported)s."), NOTHING_TO_DO
     ),
@@ -177,7 +176,7 @@ CANCELLATIONS: dict[tuple[str, str], Texts] = {
 def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanation:
     """Explain an order's state. ``pause`` is that of its account, if it is paused."""
     is_pending = order.status == Status.PENDING
-    texts = explain_pending(order, pause) if is_pending else explain_final(order)
+    texts = explain_pending(order, pause) if is_pending else explain_not_pending(order)
     values = placeholder_values(order, pause)
     what, todo = (str(text) % values for text in texts)
     if pause is not None and not is_pending:
@@ -229,18 +228,18 @@ def as_sentence(error: str) -> str:
     return text if text.endswith(ENDS) else f"{text}."
 
 
-def explain_final(order: ButtonOrder) -> Texts:
-    """Return the texts for an order that no attempt is due for."""
+def explain_not_pending(order: ButtonOrder) -> Texts:
+    """Return the texts for an order that is not pending, by its status and reason."""
     key = (order.status, order.reason)
     if order.cancel_requested_at is not None and key in CANCELLATIONS:
         return CANCELLATIONS[key]
     if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
         return INVALID_DIRECT
-    if key not in FINAL:
+    if key not in NOT_PENDING:
         key = (order.status, "")
     if key == (Status.DISMISSED, "") and not order.last_error:
         return DISMISSED_WITHOUT_NOTE
-    return FINAL[key]
+    return NOT_PENDING[key]
 
 
 def explain_pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:

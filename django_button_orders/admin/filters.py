@@ -41,18 +41,20 @@ ANSWERS = {
     "3xx": (_("3xx: redirected"), Q(last_status_code__range=(300, 399))),
     "4xx": (_("4xx: refused"), Q(last_status_code__range=(400, 499))),
     "5xx": (_("5xx: failed at Button"), Q(last_status_code__range=(500, 599))),
-    # Reported rows are left out: they are the most, and no answer is expected.
+    # Reported rows are left out: they are most of the table, and need no answer.
     "none": (
         _("No answer"),
         Q(last_status_code__isnull=True) & Q(status__in=UNREPORTED),
     ),
 }
+# The quick choices of a date, and how many days before today each begins.
+RANGES = ((_("Today"), 0), (_("Past 7 days"), 6), (_("Past 30 days"), 29))
 DIRECT = "direct"
 # No currency has this code.
 UNKNOWN = "unknown"
 
-# One part for each index that has such rows: a row that was only just saved has no
-# purchase date yet, and the index of dates finds it by that.
+# One part for each index: the index of currencies leaves out the rows that were only
+# just saved, which have no purchase date yet. The index of dates has those.
 HAS_NO_CURRENCY = (
     Q(currency="")
     | Q(currency__isnull=True, purchase_date__isnull=False)
@@ -162,8 +164,8 @@ def token_is_missing(using: str) -> Q:
     """
     Return the condition for orders without a token.
 
-    It includes NULL only if some order has that. The index has one value in the sort
-    order of the list, but not two values together.
+    It has NULL only if some order has no token but NULL: the index returns the rows of
+    one value in the order of the list, but not the rows of two values.
     """
     is_empty, is_null = Q(btn_ref=""), Q(btn_ref__isnull=True)
     nulls = ButtonOrder.objects.using(using).filter(TOKEN_IS_KNOWN, is_null)
@@ -197,10 +199,6 @@ class SourceFilter(LookupFilter):
         return queryset.filter(source_type_id=kinds.get_for_model(model).pk)
 
 
-# The quick choices, each with the number of days before today that it begins.
-RANGES = ((_("Today"), 0), (_("Past 7 days"), 6), (_("Past 30 days"), 29))
-
-
 class DateFilter(admin.ListFilter):
     """
     Filter by the first and the last day of a date that has an index.
@@ -229,7 +227,7 @@ class DateFilter(admin.ListFilter):
             day = parse_date(text)
         except ValueError:
             day = None
-        # The day after it, and its start in UTC, must be dates that Python has.
+        # Python must have a date for the next day, and for this day in any time zone.
         if day is None or not 1 < day.year < 9999:
             raise IncorrectLookupParameters
         self.used_parameters[name] = text
@@ -276,6 +274,14 @@ class DateFilter(admin.ListFilter):
             }
 
 
+class PurchaseDateFilter(DateFilter):
+    """Filter by the purchase date."""
+
+    title = _("purchase date")
+    field_name = "purchase_date"
+    parameter_name = "bought"
+
+
 def today() -> date:
     """Return today's date in the current time zone."""
     now = timezone.now()
@@ -296,11 +302,3 @@ def other_parameters(changelist: Any, names: list[str]) -> list[tuple[str, str]]
         if name not in names
         for value in values
     ]
-
-
-class PurchaseDateFilter(DateFilter):
-    """Filter by the purchase date."""
-
-    title = _("purchase date")
-    field_name = "purchase_date"
-    parameter_name = "bought"

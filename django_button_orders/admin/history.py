@@ -90,7 +90,8 @@ def is_pruned(submission: Submission) -> bool:
     Return whether a submission has probably lost its bodies to retention.
 
     A GET, a DELETE and some answers have no body. A submission without bodies counts
-    as pruned if it was a POST, or if it is older than ``KEEP_BODIES_DAYS``.
+    as pruned if it is a POST, or if it is older than ``KEEP_BODIES_DAYS`` and Button
+    answered it.
     """
     if submission.request_body or submission.response_body:
         return False

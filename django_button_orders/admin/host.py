@@ -49,9 +49,9 @@ class ButtonOrderAdminMixin(ModelAdminBase):
 
     def render_change_form(self, *args: Any, **kwargs: Any) -> Any:
         """
-        Render the page by a template that extends the page's own and adds the box.
+        Extend the page's template by one that adds the box.
 
-        So the ``ModelAdmin`` may have a ``change_form_template``, or any other.
+        The ``ModelAdmin`` may have any template, such as a ``change_form_template``.
         """
         response = super().render_change_form(*args, **kwargs)
         if not isinstance(response, SimpleTemplateResponse) or response.is_rendered:
@@ -144,7 +144,7 @@ def has_pages(site: AdminSite) -> bool:
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None:
         return False
-    # Another site with the same name may have URLs, but not that of Retry.
+    # A second site with the same name may have taken the URLs, without that of Retry.
     name = f"{site.name}:{model_admin.url_name('retry')}"
     try:
         reverse(name, args=[0])

@@ -153,7 +153,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         self, request: HttpRequest, obj: ButtonOrder | None = None
     ) -> bool:
         """
-        Allow to edit only the payload that a worker would send.
+        Allow a user to edit the payload only where a worker would send it.
 
         A worker overwrites the payload of a host order, and ignores that of an order
         to be cancelled.

@@ -1,4 +1,4 @@
-"""``{% button_order_box order %}``, for templates of your own."""
+"""The template tag ``{% button_order_box order %}``, for the shop's templates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ register = template.Library()
 
 @register.inclusion_tag("admin/django_button_orders/host/box.html", takes_context=True)
 def button_order_box(context: template.Context, host_order: Any) -> dict[str, Any]:
-    """Show how the report of the shop's order stands, and the user's buttons."""
-    # Django imports all tags there are, and the admin cannot be imported where it
-    # is not installed.
+    """Explain how a host order's report stands, and show the user's buttons."""
+    # Django imports the tags of all apps, and the import of our admin fails in a
+    # project that has not installed Django's admin.
     from django_button_orders.admin.host import box_context
 
     request = getattr(context, "request", None)
     if request is None:
         raise ImproperlyConfigured("{% button_order_box %} needs a request.")
     if not isinstance(host_order, Model):
-        # What a template does not know is an empty text there.
+        # A template passes "" for a variable that it does not have.
         return {}
     return {
         **box_context(request, host_order, context.get("button_order_site")),

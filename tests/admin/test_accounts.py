@@ -158,7 +158,7 @@ class ResumeTests(AdminTestCase):
 
 
 class ShownTests(AdminTestCase):
-    """Where there is a button to resume an account."""
+    """The pages with a button to resume an account."""
 
     @classmethod
     def setUpTestData(cls):
@@ -193,7 +193,7 @@ class ShownTests(AdminTestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class GoingOnTests(TransactionTestCase):
-    """What becomes of the orders that have waited."""
+    """Resuming an account reports the orders that waited for it."""
 
     def setUp(self):
         self.client.force_login(create_user(name="root", is_superuser=True))
@@ -223,14 +223,14 @@ class GoingOnTests(TransactionTestCase):
     @responses.activate
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
     def test_a_worker_is_called(self):
-        """Nobody has to wait for the sweep."""
+        """Resuming rings, so that the orders need not wait for the next sweep."""
         app.conf.task_always_eager = True
         self.addCleanup(setattr, app.conf, "task_always_eager", False)
         add_answer("POST")
 
         self.resume()
 
-        # One is enough: who answers it looks for what else is due.
+        # One ring is enough: its worker reports the other due orders, too.
         submission = Submission.objects.get()
         assert submission.trigger == "admin"
         assert submission.user.username == "root"

@@ -33,14 +33,14 @@ class VerbTestCase(AdminTestCase):
         rows.update(status="failed", reason="refused", next_attempt_at=None)
 
     def press(self, verb, **options):
-        """Press a button of the row's page."""
+        """Press a button on the page of the row."""
         return self.client.post(page_url(self.row, verb), **options)
 
     def status(self):
         return rows.get(pk=self.row.pk).status
 
     def message(self, response):
-        """Return the latest message, which is the only new one."""
+        """Return the latest message. Each press adds one."""
         return [str(message) for message in get_messages(response.wsgi_request)][-1]
 
 
@@ -188,7 +188,7 @@ class ButtonTests(VerbTestCase):
 
 class ShownButtonTests(VerbTestCase):
     def shown(self):
-        """Return the verbs whose buttons are on the page."""
+        """Return the names of the verbs that have a button on the page."""
         html = self.client.get(page_url(self.row)).content.decode()
         return {
             verb for verb in VERBS if f'action="{page_url(self.row, verb)}"' in html
@@ -244,7 +244,7 @@ class TroubleTests(VerbTestCase):
 @override_settings(BUTTON_ORDERS=button_settings())
 class TransactionTests(TransactionTestCase):
     def test_none_is_around_the_request(self):
-        """An undone batch must not undo what is said of it."""
+        """The rollback of a batch must not roll back its message."""
         ContentType.objects.clear_cache()
         row, depths = create_row(), []
         self.client.force_login(create_user(name="root", is_superuser=True))
@@ -266,7 +266,7 @@ class TransactionTests(TransactionTestCase):
 
 @contextmanager
 def broker_for(count):
-    """Let Celery's broker go away after so many messages."""
+    """Make Celery's broker fail after ``count`` messages."""
     send, sent = app.amqp.send_task_message, []
 
     def send_some(*args, **options):
@@ -284,16 +284,16 @@ def many_url(verb):
 
 
 def signed_in(response):
-    """Return the keys that a confirmation page carries, or None."""
+    """Return the signed keys in the form of a confirmation, or None."""
     match = re.search(r'name="selection" value="([^"]+)"', response.content.decode())
     return match and match[1]
 
 
 class Asking:
-    """A browser that chooses orders, reads what it is asked, and says yes."""
+    """Select orders on the list, open the confirmation, and confirm it."""
 
     def ask(self, verb, query="", **values):
-        """Run an action on all rows of the list, and return what it asks."""
+        """Run an action on all orders of the list, and return its confirmation."""
         pks = list(rows.values_list("pk", flat=True)[:100])
         data = {"action": f"{verb}_orders", "_selected_action": pks, **values}
         return self.client.post(f"{LIST_URL}{query}", data)
@@ -307,7 +307,7 @@ class Asking:
 
 
 class ConfirmationTests(Asking, VerbTestCase):
-    """The page that says what would be done changes nothing."""
+    """The confirmation shows what would change, and changes nothing."""
 
     def add(self, status, **values):
         row = create_row(order_id=f"{rows.count()}-{status}")
@@ -382,7 +382,7 @@ class ConfirmationTests(Asking, VerbTestCase):
         assert "Nothing was changed." in text_of(page)
 
     def test_every_reason_to_skip(self):
-        """Whatever the status, there are words for why."""
+        """Each verb has a reason for each status that it skips."""
         for status in ButtonOrder.Status:
             self.add(status)
             self.add(status, cancel_requested_at=self.row.created_at)
@@ -411,7 +411,7 @@ class ConfirmationTests(Asking, VerbTestCase):
         assert "1 · Failed: No valid report could be built" in text_of(page)
 
     def test_all_that_match_without_a_tick(self):
-        """As without JavaScript, where nothing ticks the boxes of the page."""
+        """Without JavaScript, "all that match" comes without any tick."""
         page = self.ask("retry", _selected_action=[], select_across=["0", "1"])
 
         assert "Retry 1 order?" in text_of(page)
@@ -527,7 +527,7 @@ class ActionTests(Asking, VerbTestCase):
         assert LogEntry.objects.count() == 1
 
     def test_what_came_later_is_not_touched(self):
-        """Whatever the filter would match by then."""
+        """The action runs on the counted orders, although more match by then."""
         page = self.ask("retry", "?status__exact=failed", select_across="1")
         create_row(order_id="1995")
         rows.filter(order_id="1995").update(status="failed")
@@ -603,7 +603,7 @@ class ActionTests(Asking, VerbTestCase):
         with CaptureQueriesContext(connection) as hundred:
             self.act("dismiss")
 
-        # The first time, Django remembers types of content.
+        # Django caches content types at first use, which costs queries.
         assert len(hundred) <= len(one)
         assert rows.filter(status="dismissed").count() == 100
         assert LogEntry.objects.count() == 101
@@ -625,7 +625,7 @@ class ActionTests(Asking, VerbTestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class LargeSetTests(Asking, TransactionTestCase):
-    """More orders than somebody waits for are left to workers."""
+    """Workers run an action on more than ``MAX_AT_ONCE`` orders."""
 
     count = MAX_AT_ONCE + 1
 
@@ -688,7 +688,7 @@ class LargeSetTests(Asking, TransactionTestCase):
             app.tasks[message.headers["task"]](*message.payload[0])
 
     def test_database_that_does_not_say_the_keys_of_many(self):
-        """As MySQL does not."""
+        """Some databases, such as MySQL, do not return the keys of a bulk insert."""
         kind = type(connection.features)
         with mock.patch.object(kind, "can_return_rows_from_bulk_insert", False):
             self.say_yes_and_read()
@@ -705,7 +705,7 @@ class LargeSetTests(Asking, TransactionTestCase):
         assert LogEntry.objects.count() == self.count + 1
 
     def test_taken_back(self):
-        """Whatever the broker did take, without telling us."""
+        """A broker may take a message and raise: then its log entry is deleted."""
         self.say_yes_and_read()
         LogEntry.objects.all().delete()
 
@@ -732,7 +732,7 @@ class LargeSetTests(Asking, TransactionTestCase):
         assert self.dismissed() == 1000
 
     def test_eager(self):
-        """Without a broker, as in tests."""
+        """Eager tasks need no broker."""
         app.conf.task_always_eager = True
         self.addCleanup(setattr, app.conf, "task_always_eager", False)
 

@@ -34,7 +34,7 @@ THEIRS = {
     "btn_ref": None,
     "line_items": [],
     "status": "open",
-    # Another spelling of the same moment.
+    # The same moment as PURCHASED, in another time zone.
     "purchase_date": "2026-11-01T13:00:00+01:00",
 }
 
@@ -46,7 +46,7 @@ def order_answer(**values):
 class AskingTestCase(AdminTestCase):
     @responses.activate
     def ask(self, **answer):
-        """Press the button; return what is said about that."""
+        """Press Ask Button, and return the message."""
         add_answer("GET", order_url(), **answer)
         response = self.client.post(page_url(self.row, "ask"))
         assert response.status_code == 302
@@ -185,7 +185,7 @@ class ViewTests(AskingTestCase):
         assert "What Button answered was pruned. Ask again." in self.section()
 
     def test_no_report_to_compare_with(self):
-        """Then it is beside what was acknowledged before."""
+        """Without a report, Button's view is compared with the acknowledged payload."""
         create_submission(self.row, request_body=json.dumps({"total": 5}))
         self.put(currency="XXQ", reported_revision=1)
 

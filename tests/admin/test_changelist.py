@@ -128,7 +128,7 @@ class ListTests(AdminTestCase):
         with CaptureQueriesContext(connection) as queries:
             self.list("?status__exact=failed")
 
-        # As the list and its pages count; the panel has its own way.
+        # The paginator counts like this. The panel counts by other queries.
         assert not any("__count" in query["sql"] for query in queries.captured_queries)
 
     def test_large_columns_are_not_read(self):
@@ -151,7 +151,7 @@ class ListTests(AdminTestCase):
 
 @override_settings(BUTTON_ORDERS={**TWO_ACCOUNTS, "API_KEYS": "sk"})
 class UnreadableSettingTests(AdminTestCase):
-    """Whoever looks for what is wrong finds it on the pages."""
+    """The pages open even if BUTTON_ORDERS is invalid."""
 
     def test_list(self):
         text = text_of(self.client.get(f"{LIST_URL}?account=eu"))
@@ -214,7 +214,7 @@ class SearchTests(AdminTestCase):
 
 
 class PageTests(AdminTestCase):
-    """A thousand orders can be leafed through, and what is said of more is true."""
+    """The list pages through 1,000 orders, and says that there are more."""
 
     def setUp(self):
         super().setUp()
@@ -273,7 +273,7 @@ class PageTests(AdminTestCase):
 
 
 class SortTests(AdminTestCase):
-    """By what an index is in the order of. The key runs in the same direction."""
+    """The list sorts as an index does, with the key in the same direction."""
 
     def setUp(self):
         super().setUp()
@@ -299,7 +299,7 @@ class SortTests(AdminTestCase):
 
         assert self.list("?status__exact=pending&o=6")[0] == "1999"
         assert self.list("?state=due&o=6")[0] == "1999"
-        # Of all orders, most have none, and no index tells them apart.
+        # Most orders have no next attempt, so no index can sort all orders by it.
         assert self.list("?o=6") == self.list()
 
     def test_not_by_what_is_in_no_index(self):

@@ -195,5 +195,5 @@ class PausedTests(StandingTestCase):
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_disabled_as_well(self):
-        """Resuming it would send nothing."""
+        """ENABLED comes first: to resume the account would send nothing."""
         assert "ENABLED is false" in self.page()

@@ -37,7 +37,7 @@ FORMULAS = (
 
 class ExportTestCase(AdminTestCase):
     def export(self, query=""):
-        """Return the rows of the export, as a program reads them."""
+        """Return the parsed rows of the export."""
         return self.read(self.client.get(f"{URL}{query}"))
 
     def read(self, response):
@@ -147,7 +147,7 @@ class ExportTests(ExportTestCase):
 
 
 class FormulaTests(ExportTestCase):
-    """Nothing that a shop or Button has written runs in a spreadsheet."""
+    """No text of the shop or of Button becomes a formula in a spreadsheet."""
 
     def test_each(self):
         for text in FORMULAS:
@@ -268,7 +268,7 @@ class ManyOrdersTests(ExportTestCase):
         assert self.peak() < few * 1.5
 
     def peak(self):
-        """Return the bytes that an export needs at most."""
+        """Return the peak memory of an export in bytes."""
         response = self.client.get(URL)
         tracemalloc.start()
         try:

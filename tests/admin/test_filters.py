@@ -16,7 +16,7 @@ TWO_ACCOUNTS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
 
 class FilterTestCase(AdminTestCase):
     def sidebar(self, query=""):
-        """Return what the filters offer."""
+        """Return the choices of all filters."""
         text = text_of(self.client.get(f"{LIST_URL}{query}"))
         return text[text.index(" Filter ") :]
 
@@ -55,7 +55,7 @@ class FilterTests(FilterTestCase):
         assert self.list("?state=stuck") == self.list("?state=due") == []
 
     def test_what_is_not_offered_matches_nothing(self):
-        """An action on all that match must not be one on all orders."""
+        """An unknown value matches nothing, so an action cannot run on all orders."""
         for query in (
             "state=asleep",
             "currency=XXX",
@@ -92,7 +92,7 @@ class FilterTests(FilterTestCase):
         assert "By currency All JPY USD Unknown " in self.sidebar()
 
     def test_currency_without_a_date(self):
-        """What a shop saves of an order itself need not be valid."""
+        """A shop may save an order directly without validation."""
         create_row(order_id="just saved", currency=None, purchase_date=None)
         create_row(order_id="empty", currency="", purchase_date=None)
         create_row(order_id="1995", currency="CHF", purchase_date=None)
@@ -160,7 +160,7 @@ class FilterTests(FilterTestCase):
         assert self.list("?currency=JPY&state=waiting&token=yes") == []
 
     def test_nothing_but_what_is_offered(self):
-        """Other fields are in no index, and some of them are about customers."""
+        """Other fields have no index, and some of them are about customers."""
         for lookup in (
             "pk",
             "pk__contains",
@@ -175,11 +175,11 @@ class FilterTests(FilterTestCase):
 
 
 class DateTests(FilterTestCase):
-    """Days in the zone of the shop: America/Chicago."""
+    """A day begins and ends in the shop's time zone, America/Chicago."""
 
     def setUp(self):
         super().setUp()
-        # A minute before, and at, the end of the first of November there.
+        # One minute before November 1 ends there, and the moment when it ends.
         for minute, name in ((59, "before"), (60, "after")):
             moment = datetime(2026, 11, 2, 5, tzinfo=timezone.utc)
             moment += timedelta(minutes=minute)

@@ -23,7 +23,7 @@ PHRASES = {
     timedelta(days=1): ("1 day ago", "in 1 day", "due for 1 day"),
     timedelta(days=365): ("365 days ago", "in 365 days", "due for 365 days"),
 }
-# The clock goes on while a test runs.
+# Time passes between the test's clock and that of the function.
 SLACK = timedelta(seconds=0.9)
 
 

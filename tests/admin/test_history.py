@@ -116,7 +116,7 @@ class HistoryTests(AdminTestCase):
         sentence = "The bodies were pruned: they are kept for 30 days."
         now = timezone.now()
         cases = [
-            # Of a create there always was one.
+            # A create always had a body.
             ({"method": "POST", "started_at": now}, True),
             ({"method": "POST", "request_body": "{}"}, False),
             ({"method": "DELETE", "status_code": 200}, True),

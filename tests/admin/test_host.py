@@ -36,13 +36,13 @@ class OrderAdmin(ButtonOrderAdminMixin, admin.ModelAdmin):
     pass
 
 
-# Sites of a shop's own, of which one has Button orders, too.
+# Two sites of the shop. Only one of them has Button orders.
 desk, till = admin.AdminSite("desk"), admin.AdminSite("till")
 desk.register(Order, OrderAdmin)
 desk.register(ButtonOrder, ButtonOrderAdmin)
 desk.register(PausedAccount, PausedAccountAdmin)
 till.register(Order, OrderAdmin)
-# One whose admins of our models are Django's own, and one named like the default site.
+# A site with Django's ModelAdmin for our models, and one named as the default site.
 plain, twin = admin.AdminSite("plain"), admin.AdminSite()
 plain.register(Order, OrderAdmin)
 plain.register([ButtonOrder, PausedAccount])
@@ -57,7 +57,7 @@ twin_urlpatterns = (path("twin/", twin.urls),)
 
 
 class ReplicaRouter:
-    """Orders and rows are read from a replica, which "archive" plays."""
+    """Read orders and rows from "archive", which stands for a replica."""
 
     def db_for_read(self, model, **hints):
         return "archive" if is_ours(model) else None
@@ -73,7 +73,7 @@ class ReplicaRouter:
 
 
 class ShopRouter:
-    """The shop's orders live in a database of their own, with their rows."""
+    """Store the shop's orders, and therefore their rows, in a second database."""
 
     def db_for_read(self, model, **hints):
         return "archive" if model._meta.app_label == "shop" else None
@@ -115,7 +115,7 @@ class HostTestCase(AdminTestCase):
         return text_of(self.open(url))
 
     def form(self, verb, url=""):
-        """Return where a button leads, and what it sends."""
+        """Return the URL and the fields of a button's form."""
         html = self.open(url).content.decode()
         for form in re.findall(r"<form.*?</form>", html, re.S):
             action = unescape("".join(re.findall(r'action="([^"]*)"', form)))
@@ -157,7 +157,7 @@ class BoxTests(HostTestCase):
         assert not PausedAccount.objects.exists()
 
     def test_way_to_the_page_of_the_report(self):
-        """Without the filters of the shop's list, which are not those of ours."""
+        """The buttons' URLs omit the filters of the shop's list, which are not ours."""
         response = self.open(f"{self.url}?_changelist_filters=q%3D42")
 
         self.assertContains(response, f'href="{page_url(self.row)}"')
@@ -293,7 +293,7 @@ class RightsTests(HostTestCase):
 
 
 class AdminOfItsOwnTests(HostTestCase):
-    """The mixin leaves alone what a ModelAdmin has of its own."""
+    """The mixin works with the templates, URLs and views of any ModelAdmin."""
 
     def setUp(self):
         super().setUp()
@@ -403,7 +403,7 @@ class DatabaseTests(HostTestCase):
 
     @override_settings(DATABASE_ROUTERS=[f"{__name__}.ShopRouter"])
     def test_database_that_the_admin_does_not_show(self):
-        """A button there would be that of another row, which has the same key."""
+        """A button would act on another row, which has the same key."""
         order = Order.objects.create(number="44")
         ButtonOrder.objects.using("archive").update(status="failed", reason="refused")
 
@@ -415,7 +415,7 @@ class DatabaseTests(HostTestCase):
 
 
 class TagTests(HostTestCase):
-    """In a template of the shop's own, outside the admin."""
+    """The template tag works outside the admin."""
 
     def setUp(self):
         self.fail()

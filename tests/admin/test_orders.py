@@ -174,7 +174,7 @@ class FormTestCase(AdminTestCase):
         return self.client.post(url, order_data(**values))
 
     def errors(self, url, **values):
-        """Return the errors of the form, by field."""
+        """Return the form's errors by field."""
         response = self.post(url, **values)
         assert response.status_code == 200
         return response.context["adminform"].form.errors
@@ -300,7 +300,7 @@ class ChangeTests(FormTestCase):
         assert (self.reload().status, self.row.revision) == ("reported", 1)
 
     def test_only_what_was_changed_is_written(self):
-        """A cancellation that comes in between is not lost."""
+        """A save does not overwrite a cancellation that came since the page loaded."""
 
         def cancel(**kwargs):
             rows.update(cancel_requested_at=PURCHASED)

@@ -33,18 +33,18 @@ class PanelTestCase(AdminTestCase):
         return response
 
     def panel(self, query=""):
-        """Return the markup of the panel."""
+        """Return the HTML of the panel."""
         html = self.get(query).content.decode()
         start = html.index('<section class="button-order-panel"')
         return html[start : html.index("</section>", start)]
 
     def text(self, query=""):
-        """Return what the panel says, without its markup."""
+        """Return the text of the panel."""
         text = text_of(self.get(query))
         return text[text.index("Reporting to Button") : text.index("counted")]
 
     def links(self):
-        """Return the figures that are links: address and number by name."""
+        """Return the URL and the number of each linked figure, by name."""
         found = LINK.findall(self.panel())
         return {name: (unescape(url), number) for url, name, number in found}
 
@@ -117,7 +117,7 @@ class FigureTests(PanelTestCase):
                 assert len(self.list(url.removeprefix(LIST_URL))) == int(number)
 
     def failed(self):
-        """Return the link of the status: there is one of the amount as well."""
+        """Return a figure of the orders, not the amount of the same name."""
         found = [item for item in LINK.findall(self.panel()) if item[1] == "Failed"]
         return unescape(found[0][0]), found[0][2]
 
@@ -184,7 +184,7 @@ class CallTests(PanelTestCase):
         add_calls(self.row, 1500, outcome="failed")
         days_ago = database_time("default") - timedelta(days=3)
         add_calls(self.row, *[10] * 1980, started_at=days_ago)
-        # So long ago has been counted by now, of which there was nothing.
+        # The hours so long ago were counted before these calls existed: count again.
         SubmissionHour.objects.all().delete()
 
         assert (
@@ -213,7 +213,7 @@ class CallTests(PanelTestCase):
         assert table.count("<td>2</td>") == 1
 
     def test_chart_in_another_language(self):
-        # Numbers with commas are none in SVG.
+        # SVG cannot read numbers with a decimal comma.
         add_calls(self.row, 10, 10, 10)
         add_calls(self.row, 10, outcome="failed")
 
@@ -338,7 +338,7 @@ START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
 
 def hours(*counts):
-    """Return hours with so many calls that succeeded, are retried, and failed."""
+    """Return hours, each with a tuple: succeeded, retried and failed calls."""
     outcomes = ("succeeded", "will_retry", "failed")
     return {
         START + timedelta(hours=at): {

@@ -1,4 +1,4 @@
-"""What the list looks for is in an index, however many other orders there are."""
+"""Every filter, search and sort order of the lists uses an index."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.shop.models import Order
 from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
 
 MANY = 3000
-# SQLite looks into an index with a condition only where a query repeats it word for
-# word, or says that something is not null.
+# SQLite uses a partial index only if the query repeats its condition word for word,
+# or excludes NULL.
 PLAIN = {
     "state=in_flight": {"lease", "due"},
     "currency=JPY": {"currency"},
@@ -32,7 +32,7 @@ PLAIN = {
     "token=no": {"token"},
 }
 CONDITIONAL = {
-    # It takes every status and currency for as frequent as any other.
+    # SQLite is left out: it expects every status and currency to be equally frequent.
     "currency=unknown": {"currency"},
     "state=due": {"due", "status"},
     "state=stuck": {"due", "status"},
@@ -62,7 +62,7 @@ class PlanTestCase(TransactionTestCase):
         return connection.vendor == "sqlite"
 
     def plans(self, query, part):
-        """Return how the database finds the statements with that part."""
+        """Return the query plans of the statements that contain a text."""
         with CaptureQueriesContext(connection) as queries:
             assert self.client.get(f"{self.url}{query}").status_code == 200
         explain = {"sqlite": "EXPLAIN QUERY PLAN"}.get(connection.vendor, "EXPLAIN")
@@ -127,7 +127,7 @@ class OrderTests(PlanTestCase):
         self.check_found_in(PLAIN if self.is_sqlite else PLAIN | CONDITIONAL)
 
     def test_orders_without_a_token_during_a_backlog(self):
-        """Of those that were only just saved, none has a token yet."""
+        """Orders that were only just saved have no token yet."""
         ButtonOrder.objects.bulk_create(
             ButtonOrder(order_id=f"just saved {number}") for number in range(MANY // 2)
         )
@@ -145,7 +145,7 @@ class OrderTests(PlanTestCase):
     def test_choices_of_the_filters(self):
         plans = self.plans("", "ORDER BY 1 ASC")
 
-        # And which accounts have orders that are due, for the panel.
+        # The panel also looks for the accounts that have due orders.
         assert len(plans) == 5
         for plan in plans:
             assert self.names_in(plan) & {"currency", "due"}, plan

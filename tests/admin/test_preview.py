@@ -26,7 +26,7 @@ from tests.utils import add_answer, button_settings, make_due, order_url
 
 MINUS = "\N{MINUS SIGN}"
 rows = ButtonOrder.objects
-# The rest of a page has no such words.
+# This heading occurs only once on the page.
 SECTION = "What would be sent now"
 
 
@@ -37,7 +37,7 @@ def snapshot():
 
 class PreviewTestCase(AdminTestCase):
     def section(self):
-        """Return what the page says of what would be sent, and change nothing."""
+        """Return the text of the preview, and check that it changes nothing."""
         before = snapshot()
         with responses.RequestsMock():
             page = self.page()
@@ -88,7 +88,7 @@ class DirectTests(PreviewTestCase):
         assert f"total {MINUS} 7000 + 6500 differs" in section
         assert 'customer_order_id + "A-1" new' in section
         assert "currency" not in section[: section.index("The whole body")]
-        # Its token is tied to it by the create, and is not taken away.
+        # The create has tied the token to the order for good.
         assert "btn_ref" not in section
 
     def test_left_out(self):
@@ -155,14 +155,14 @@ class DirectTests(PreviewTestCase):
         assert '"btn_ref": "srctok-1"' in section
 
     def test_in_flight(self):
-        """The worker's own attempt says nothing about an earlier one."""
+        """A claim counts its own attempt as unanswered; that is no earlier call."""
         rows.update(lease_expires_at=from_now(60))
         rows.all().update(lease_token="1" * 32, unanswered=1)
 
         assert "The order would be created at Button." in self.section()
 
     def test_used_up(self):
-        """It shows what a retry would send."""
+        """The preview of a failed order shows the call that a retry would make."""
         self.put(status="failed", reason="exhausted", attempts=99)
 
         assert "The order would be created at Button." in self.section()
@@ -203,7 +203,7 @@ class DirectTests(PreviewTestCase):
         assert "REPORT_WITHOUT_TOKEN is false." in self.section()
 
     def test_form_with_errors(self):
-        """What somebody has typed is not what would be sent."""
+        """The preview ignores values that are typed into the form and not saved."""
         data = {"total": "1", "currency": "XXQ"}
 
         response = self.client.post(page_url(self.row), data)
@@ -276,7 +276,7 @@ class HostTests(PreviewTestCase):
         assert "The shop's order is gone" in self.section()
 
     def build(self, action):
-        """Let the adapter do something where it should build a report."""
+        """Replace the adapter's ``build()`` by a function."""
 
         class Built:
             pop = staticmethod(action)
@@ -333,7 +333,7 @@ NASTY = 'it\'s $HOME `id` "quoted" \\ !x\nÜ €'
 
 
 def arguments(command):
-    """Return what a shell makes of a command, in which curl only shows that."""
+    """Return the arguments that a shell passes to curl."""
     script = f"curl() {{ printf '%s\\0' \"$@\"; }}\n{command}"
     env = {"BUTTON_API_KEY": "sk-of-the-shell", "HOME": "/wrong"}
     done = subprocess.run(  # noqa: S603

@@ -1,4 +1,4 @@
-"""What each permission opens by itself, and that it opens nothing else."""
+"""Each permission opens what the documentation says, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.admin.utils import (
 )
 from tests.utils import OK, order_url
 
-# What a button does, by the permission that it needs.
+# The name of each button, by the permission that it needs.
 BUTTONS = {
     "retry_buttonorder": "retry",
     "dismiss_buttonorder": "dismiss",
@@ -66,7 +66,7 @@ class RightsTestCase(AdminTestCase):
         return page_url(self.row, view)
 
     def press(self, view):
-        """Press a button, and return whether that did anything."""
+        """Press a button, and return whether anything changed."""
         before = self.snapshot()
         with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
             mock.get(order_url(), json=OK)
@@ -102,7 +102,7 @@ class ButtonMatrixTests(RightsTestCase):
         assert self.pressed() == set()
 
     def test_each_alone(self):
-        """All but the one for the account are about an order, which must be seen."""
+        """A button of an order also needs the permission to view it."""
         for codename, view in BUTTONS.items():
             with self.subTest(codename=codename):
                 self.log_in(codename, name=codename)
@@ -122,7 +122,7 @@ class ButtonMatrixTests(RightsTestCase):
 
 
 class BodyTests(RightsTestCase):
-    """Only one permission shows what tells of the customer."""
+    """Only one permission shows bodies and customers."""
 
     def html(self):
         response = self.client.get(page_url(self.row))
@@ -136,7 +136,7 @@ class BodyTests(RightsTestCase):
             assert secret not in html
         assert "You may not see what is sent about this order" in html
         assert "You may not see the customer." in html
-        # When and how it was sent is no secret.
+        # The time and the URL of a call are visible to all who may view the order.
         assert "Submissions" in html
         assert "https://button.test/v1/order" in html
 
@@ -217,7 +217,7 @@ class BodyTests(RightsTestCase):
         assert "customer-7" not in response.content.decode()
 
     def test_adding(self):
-        """Who adds an order writes its customer, and then does not see it."""
+        """A user may add an order with a customer, and then not see the customer."""
         self.log_in("add_buttonorder", "view_buttonorder")
         data = order_data(order_id="1995", customer='{"id": "customer-7"}')
 

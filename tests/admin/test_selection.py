@@ -6,7 +6,7 @@ from tests.admin.test_actions import Asking, VerbTestCase, many_url, signed_in
 
 
 class SignatureTests(Asking, VerbTestCase):
-    """The second page does what the first one has counted, and nothing else."""
+    """The view accepts only keys that it has signed for this user and verb."""
 
     def check_refused(self, selection, text, verb="retry"):
         response = self.client.post(many_url(verb), {"selection": selection})
@@ -41,7 +41,7 @@ class SignatureTests(Asking, VerbTestCase):
 
 
 class OldSigner(signing.TimestampSigner):
-    """Signs as it would have two hours ago."""
+    """Sign with a timestamp of two hours ago."""
 
     def timestamp(self):
         return signing.b62_encode(signing.b62_decode(super().timestamp()) - 7200)

@@ -27,7 +27,7 @@ def create_user(*codenames, name="ada", **values):
 
 
 def text_of(response):
-    """Return what a page says, without its markup."""
+    """Return the text of a page, without its HTML."""
     html = response.content.decode()
     body = html[html.index("<body") :]
     return re.sub(r"\s+", " ", unescape(strip_tags(body.replace("<", " <"))))
@@ -52,7 +52,7 @@ def create_submission(row, **values):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class AdminTestCase(TestCase):
-    """One row, and a superuser who looks at it."""
+    """Create one row, and log a superuser in."""
 
     @classmethod
     def setUpTestData(cls):
@@ -68,7 +68,7 @@ class AdminTestCase(TestCase):
         return user
 
     def put(self, **values):
-        """Put the row into a state."""
+        """Set columns of the row, without signals or validation."""
         ButtonOrder.objects.filter(pk=self.row.pk).update(**values)
 
     def page(self):
@@ -78,7 +78,7 @@ class AdminTestCase(TestCase):
         return text_of(response)
 
     def list(self, query=""):
-        """Return the order ids on the list."""
+        """Return the order IDs on the list."""
         response = self.client.get(f"{LIST_URL}{query}")
         assert response.status_code == 200
         return [row.order_id for row in response.context["cl"].result_list]

@@ -1,6 +1,6 @@
 """
-The example shop in a real browser, with its worker and a Button on this machine.
+The example shop in a real browser, with a worker and the sandbox.
 
-Run by ``make test-browser``. Nothing here looks into the database: what is true is
-what a person sees, and what the sandbox holds.
+Run these tests with ``make test-browser``. They check what a person sees and what the
+sandbox received, and never read the database.
 """

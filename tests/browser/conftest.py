@@ -1,4 +1,4 @@
-"""Chromium, the example shop with all of its processes, and people at their desks."""
+"""Fixtures: Chromium, the processes of the example shop, and browser windows."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from example_project.button import Button
 from example_project.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Debian's, unless the environment names another one.
+# The default is the name of Debian's package.
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 PASSWORD = "tea-and-mugs"
-# For a machine that is busy with other things. Nothing takes that long, unless it
-# fails.
+# Only a failing test waits this long, or a test on a very busy machine.
 PATIENCE_MS = 90_000
 PROCESSES = pytest.StashKey[Processes]()
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Leave modules alone that need Playwright, unless they are asked for."""
+    """Ignore these modules without ``-m browser``, because they need Playwright."""
     return None if config.option.markexpr == "browser" else True
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Say of a test that failed what the processes said."""
+    """Add the output of the shop's processes to the report of a failed test."""
     report = yield
     processes = item.config.stash.get(PROCESSES, None)
     if report.failed and processes is not None:
@@ -43,10 +42,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def shop(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Processes]:
-    """Open the example shop, with its sandbox, and a process that reports."""
+    """Start the example shop, its sandbox, and a process that reports orders."""
     processes = Processes(tmp_path_factory.mktemp("shop"))
-    # Nobody listens: Celery's broker made of files sometimes ends its worker, which
-    # reads a message before it is written.
+    # No worker reads this broker. Celery's broker in files sometimes crashes its
+    # worker, which may read a message before it is complete.
     processes.env["CELERY_BROKER_URL"] = "memory://"
     try:
         processes.manage("migrate", "--verbosity", "0")
@@ -74,7 +73,7 @@ def chromium() -> Iterator[Any]:
     path = shutil.which(CHROMIUM)
     assert path, f"There is no {CHROMIUM}. Debian has it: apt-get install chromium"
     expect.set_options(timeout=PATIENCE_MS)
-    # Chromium's own sandbox does not work for root.
+    # Chromium's own sandbox does not start for root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
@@ -84,7 +83,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def open_window(shop: Processes, chromium: Any) -> Callable[..., Any]:
-    """Return a function that opens a window with no cookies but those given."""
+    """Return a function that opens a window, with cookies only if they are given."""
 
     def open_window(**options: Any) -> Any:
         context = chromium.new_context(base_url=shop.shop_url, **options)
@@ -96,7 +95,7 @@ def open_window(shop: Processes, chromium: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def new_page(open_window: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Return the same for one test: its windows are closed in the end."""
+    """Return ``open_window`` for one test, and close its windows afterwards."""
     with ExitStack() as stack:
 
         def new_page(**options: Any) -> Any:
@@ -109,7 +108,7 @@ def new_page(open_window: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def clerk(open_window: Callable[..., Any]) -> Any:
-    """Return the cookies of somebody who has logged in."""
+    """Return the cookies of an operator who has logged in."""
     from tests.browser.people import Operator
 
     page = open_window()
@@ -126,7 +125,7 @@ def sandbox(shop: Processes) -> Button:
 
 @pytest.fixture
 def button(sandbox: Button) -> Iterator[Button]:
-    """Return the sandbox, which behaves again in the end."""
+    """Return the sandbox, and end its misbehaviour after the test."""
     yield sandbox
     sandbox.behave()
 

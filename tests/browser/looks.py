@@ -1,4 +1,4 @@
-"""What is wrong with a page for those who cannot see it as it was drawn."""
+"""Check the accessibility of a page with axe-core."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-# Faults of Django's own markup, by rule and element. There are no others.
+# Violations in Django's own HTML, by rule and selector, which the tests ignore.
 DJANGOS_OWN = (
     # The label of the search field is a magnifying glass with alternative text.
     ("label-title-only", "#changelist-search #searchbar"),
     # "1 result (Show all)"
     ("link-in-text-block", "#changelist-search a"),
     ("link-in-text-block", ".breadcrumbs a"),
-    # Date and time, under one heading for both.
+    # A date and a time share one label.
     ("label", ".vDateField, .vTimeField"),
-    # The fields of a TabularInline, whose labels are the heads of columns.
+    # The labels of a TabularInline's fields are the headings of its columns.
     ("label", ".tabular.inline-related td input"),
     ("select-name", ".tabular.inline-related td select"),
     ("empty-table-header", ".tabular.inline-related th.original"),
@@ -24,7 +24,7 @@ DJANGOS_OWN = (
 
 
 def violations(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page, a line for each element."""
+    """Return the violations that axe-core finds on a page, one for each element."""
     found = Axe().run(page).response["violations"]
     return [
         f"{page.url}: {rule['id']} ({rule['help']}): {node['html']}"

@@ -1,7 +1,7 @@
 """
-Who uses the shop, and with what hands: a mouse, or nothing but a keyboard.
+Customers and operators, who use a mouse, or only a keyboard.
 
-Everything is found by what a person reads: roles, labels and texts.
+They find everything on a page by its role, label or text.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.browser.conftest import PASSWORD, PATIENCE_MS
 
-# How long to look at a page before it is loaded again.
+# The time to wait for a text before the page is loaded again.
 LOOK_MS = 1_000
-# No page has so many things that take the focus.
+# More than the focusable elements of any page.
 MAX_TABS = 300
 HAS_FOCUS = "node => node === document.activeElement"
-# How something looks that has the focus, and how it looks without.
+# Return whether an element looks different with and without the focus.
 SHOWS_FOCUS = """node => {
     const looks = () => {
         const style = getComputedStyle(node);
@@ -52,7 +52,7 @@ class Mouse:
 
 
 class Keyboard:
-    """Tab, Enter and letters. What has the focus must look like it."""
+    """Use Tab, Enter and letters, and check that each element shows its focus."""
 
     def press(self, target: Locator) -> None:
         self.reach(target)
@@ -93,11 +93,11 @@ class Person:
         self.hands = hands or Mouse()
 
     def read(self, text: str | re.Pattern[str]) -> None:
-        """Wait for a text of the page that is being loaded, such as a message."""
+        """Wait for a text on the page that is loading, such as a message."""
         expect(self.page.get_by_text(text).first).to_be_visible()
 
     def see(self, text: str | re.Pattern[str]) -> None:
-        """Load the page again until a text is on it. Messages are gone by then."""
+        """Reload the page until it has a text. Messages do not survive a reload."""
         self.wait_for(self.page.get_by_role("main").get_by_text(text).first)
 
     def wait_for(self, target: Locator) -> None:
@@ -122,7 +122,7 @@ class Person:
 
 class Customer(Person):
     def buy(self, *, token: str = "", **quantities: int) -> str:
-        """Come from a partner's page, buy, and return the number of the order."""
+        """Come with an attribution token, buy, and return the number of the order."""
         token = token or f"fakesrctok-{secrets.token_hex(8)}"
         self.page.goto(f"/?btn_ref={token}")
         self.follow("Buy something")
@@ -136,7 +136,7 @@ class Customer(Person):
 
 
 class Operator(Person):
-    """Somebody at the operator's desk."""
+    """A user of the admin."""
 
     def log_in(self) -> None:
         self.page.goto("/admin/")
@@ -147,7 +147,7 @@ class Operator(Person):
 
     def open_list(self) -> None:
         self.page.goto("/admin/")
-        # The app has the same name, and a link to a page that leads here, too.
+        # The app has a link with the same name.
         main = self.page.get_by_role("main")
         models = main.get_by_role("rowheader")
         self.hands.press(models.get_by_role("link", name="Button orders"))
@@ -167,14 +167,14 @@ class Operator(Person):
         self.follow(number)
 
     def press_and_confirm(self, name: str, *, note: str = "") -> None:
-        """Press a button that asks before it acts, and maybe why."""
+        """Press a button that asks for confirmation, and confirm it, with a note."""
         self.ask(name)
         if note:
             self.hands.write(self.page.get_by_label("Note"), note)
         self.press(name)
 
     def choose_action(self, action: str, *numbers: str) -> None:
-        """Ask for something to be done to several orders of the list."""
+        """Select orders on the list, and run an action on them."""
         self.open_list()
         for number in numbers:
             row = self.page.get_by_role("row").filter(has_text=number)

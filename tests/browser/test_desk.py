@@ -1,4 +1,4 @@
-"""A day at the operator's desk, by what can be seen and pressed there."""
+"""Operators handle orders in the admin, with a mouse or a keyboard."""
 
 from __future__ import annotations
 

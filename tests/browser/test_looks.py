@@ -1,4 +1,4 @@
-"""How the pages look, wide and narrow, light and dark, and to a screen reader."""
+"""Check the pages in wide and narrow, light and dark windows, and with axe-core."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.browser.trouble import REFUSAL, put_off, refuse
 pytestmark = pytest.mark.browser
 
 HEIGHT = 800
-# Of the page around what scrolls.
+# The height of what surrounds the scrolling part of a page.
 MARGIN = 150
-# Those in the documentation, which SCREENSHOTS=1 renews.
+# The screenshots in the documentation. SCREENSHOTS=1 renews them.
 DOCUMENTED = {"list-1280-light", "order-1280-light", "host-1280-light", "host-400-dark"}
 
 
 @pytest.fixture(scope="module")
 def morning(open_window, clerk, sandbox):
-    """Return numbers of orders, of which there is one in each state."""
+    """Create an order in each state, and return their numbers."""
     customer = Customer(open_window())
     operator = Operator(open_window(storage_state=clerk))
     reported, cancelled = customer.buy(Mug=2), customer.buy(Mug=1)
@@ -71,7 +71,7 @@ def operator(request, new_page, clerk, scheme):
 
 @pytest.fixture
 def look(operator, pictures, scheme):
-    """Return a function that takes a picture of a page, and says what is wrong."""
+    """Return a function that takes a screenshot of a page, and returns its faults."""
 
     def look(name):
         page = operator.page
@@ -86,7 +86,7 @@ def look(operator, pictures, scheme):
 
 
 def show_all(page):
-    """Make the window as tall as what scrolls inside of the page."""
+    """Make the window as tall as the part of the page that scrolls."""
     heights = "Array.from(document.querySelectorAll('*'), item => item.scrollHeight)"
     height = page.evaluate(f"Math.max(...{heights})") + MARGIN
     if height > page.viewport_size["height"]:
@@ -94,7 +94,7 @@ def show_all(page):
 
 
 def overflows(page):
-    """Return what makes a page wider than its window."""
+    """Return a fault if the page is wider than its window."""
     widths = page.evaluate("[document.body.scrollWidth, window.innerWidth]")
     return [f"{page.url} is {widths[0]} pixels wide"] if widths[0] > widths[1] else []
 

@@ -1,4 +1,4 @@
-"""What Button does to the next order."""
+"""Make the sandbox refuse or postpone the next calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def refuse(button: Button) -> None:
 
 
 def put_off(button: Button) -> None:
-    """Ask for an hour's patience."""
+    """Answer 503, with a Retry-After of one hour."""
     button.misbehave(
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         headers={"Retry-After": "3600"},

@@ -1,4 +1,4 @@
-"""Every text that is stored stays a text on every page of the admin."""
+"""No stored text becomes HTML on any page of the admin."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, create_user, pag
 from tests.shop.models import Order, Page
 from tests.utils import PURCHASED, button_settings, create_row
 
-# What is kept of figures is made of them alone, and shown as such.
+# Figures are numbers, and shown as numbers.
 FIGURES = (Snapshot, SubmissionHour)
-# Commands and workers alone read these.
+# No page reads these models.
 NOT_SHOWN = (CallRate, Checkpoint)
 MODELS = [
     model
@@ -44,12 +44,12 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 COLUMNS = [
     field
     for model in MODELS
-    # It is on no page.
+    # No page shows this field.
     if model is not Checkpoint
     for field in model._meta.concrete_fields
     if isinstance(field, TEXTS)
 ]
-# Ends an attribute, a text area and a script, and brings elements of its own.
+# Ends an attribute, a text area and a script, and adds elements.
 MARKUP = "\"'></textarea></script><script>alert(1)</script><img src=x onerror=a>"
 HARMLESS = re.sub(r"[^a-z0-9 ]", "~", MARKUP)
 PAUSED = "admin:django_button_orders_pausedaccount"
@@ -58,7 +58,7 @@ TWO_ACCOUNTS = button_settings(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}})
 
 
 class Skeleton(HTMLParser):
-    """A page without its texts: its elements and their attributes' names."""
+    """Collect a page's elements and the names of their attributes, without texts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def name_of(field):
 
 
 def value_for(field, text):
-    """Return a text for a column, which says where it is from if there is room."""
+    """Return a hostile text, with the name of its column if that fits."""
     value = f"{name_of(field)} {text}"
     if isinstance(field, models.JSONField):
         if field.name == "values":
@@ -93,7 +93,7 @@ def value_for(field, text):
         return json.dumps([items] if field.name == "line_items" else items)
     if has_room(field):
         return value
-    # The shortest element there is. The admin's own pages have none of it.
+    # The shortest element. No page of the admin has it.
     return "abc" if text == HARMLESS else "<q>"
 
 
@@ -102,13 +102,13 @@ def has_room(field):
 
 
 def write(instance, values):
-    """Write into the columns of a row, past all that would refuse it."""
+    """Write into the columns of a row by SQL, past all validation."""
     named = connection.ops.quote_name
     assignments = ", ".join(f"{named(field.column)} = %s" for field in values)
     table = named(instance._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            # Of names of our own alone.
+            # The SQL has only names from the models.
             f"UPDATE {table} SET {assignments} WHERE id = %s",  # noqa: S608
             [*values.values(), instance.pk],
         )
@@ -116,7 +116,7 @@ def write(instance, values):
 
 @override_settings(BUTTON_ORDERS=TWO_ACCOUNTS)
 class HtmlTestCase(AdminTestCase):
-    """Compares pages with harmless texts in the database and with hostile ones."""
+    """Compare each page with harmless texts in the database and with hostile ones."""
 
     @classmethod
     def setUpTestData(cls):
@@ -154,7 +154,7 @@ class HtmlTestCase(AdminTestCase):
         }
 
     def plant(self, text, *, without=("status",), **values):
-        """Put a text into every column of text, and other values into some."""
+        """Write a text into every text column, and other values into some columns."""
         for instance in self.planted():
             write(
                 instance,
@@ -179,12 +179,12 @@ class HtmlTestCase(AdminTestCase):
         return self.skeleton(self.client.get(url))
 
     def check(self, harmless, hostile):
-        """The same elements with the same attributes, and no address that runs."""
+        """Check that two pages have the same elements and no URL that is a script."""
         assert hostile.elements == harmless.elements
         assert not any(map(is_script, hostile.addresses))
 
     def compare(self, url, **options):
-        """Return the columns whose hostile text is on the page."""
+        """Return the columns whose hostile text the page shows."""
         self.plant(HARMLESS, **options)
         harmless = self.fetch(url)
         self.plant(MARKUP, **options)
@@ -211,11 +211,11 @@ class StoredTextTests(HtmlTestCase):
             with self.subTest(name=name):
                 shown |= self.compare(url)
 
-        # Else it would be no wonder that they do no harm.
+        # A page that does not show the texts would prove nothing.
         assert shown == {name_of(field) for field in COLUMNS if has_room(field)}
 
     def test_form(self):
-        """The texts of an order that can be edited are in fields of a form."""
+        """The form of an editable order shows the texts in its fields."""
         without = ["status", "source_id"]
 
         shown = self.compare(self.urls["page"], without=without)
@@ -239,7 +239,7 @@ class StoredTextTests(HtmlTestCase):
                 assert "ButtonOrder.source_id" in shown
 
     def test_status(self):
-        # It is pending no more, and so has no next attempt.
+        # It is not pending any more, so it has no next attempt.
         self.put(next_attempt_at=None)
         status = ButtonOrder._meta.get_field("status")
         write(self.row, {status: "abc"})
@@ -348,7 +348,7 @@ class AddressTests(HtmlTestCase):
 
 class ReflectedTextTests(HtmlTestCase):
     def reflected(self, url, name):
-        """Return the page for a harmless value of a parameter, and a hostile one."""
+        """Return the page for a harmless and for a hostile value of a parameter."""
         return [
             self.skeleton(self.client.get(url, {name: value}, follow=True))
             for value in (HARMLESS, MARKUP)
@@ -380,10 +380,10 @@ class ReflectedTextTests(HtmlTestCase):
 
 
 class MessageTests(HtmlTestCase):
-    """What the admin says about an order after something was done to it."""
+    """The messages that name an order after an action."""
 
     def said(self, order_id, do):
-        """Return the page after doing something to an order of an id."""
+        """Run an action on an order with a hostile ID, and return the page after it."""
         self.row.delete()
         self.row = create_row(order_id=order_id)
         return self.skeleton(do(order_id))

@@ -1,4 +1,4 @@
-"""Every address of the admin, as somebody who may not, and as one who may only look."""
+"""Every URL of the admin, for users without rights and users who may only view."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ADMINS = {
     for model, model_admin in admin.site._registry.items()
     if model._meta.app_label == APP.label
 }
-# What a superuser, a stranger on the staff and a viewer get from a GET.
+# The status of a GET for a superuser, a member of the staff without rights, a viewer.
 STATUSES = {
     "buttonorder_changelist": (200, 403, 200),
     "buttonorder_add": (200, 403, 403),
@@ -64,13 +64,13 @@ STATUSES = {
     "difference_history": (200, 403, 200),
     "difference_delete": (403, 403, 403),
     "difference_change": (200, 403, 200),
-    # From before Django 1.9: they lead on to the page, which asks for the right.
+    # URLs from before Django 1.9. They redirect to the page, which checks the right.
     "buttonorder": (302, 302, 302),
     "pausedaccount": (302, 302, 302),
     "difference": (302, 302, 302),
     "app": (200, 404, 200),
 }
-# These do what they are asked for by a POST; all others can only show something.
+# The views that change something, by POST. The others only show something.
 CHANGING = {
     *(f"buttonorder_{view}" for view in ("add", "change", "delete", "ask", *VERBS)),
     *(f"buttonorder_{verb}_many" for verb in VERBS),
@@ -85,9 +85,9 @@ CHANGING = {
 
 def addresses():
     """
-    Return the addresses of all pages of the app, by model and view.
+    Return the URLs of all admin pages of the app, by model and view.
 
-    They are those that the admin knows of, with a key for each argument.
+    They come from ``get_urls()``, with the key of a row for each argument.
     """
     found = {"app": reverse("admin:app_list", args=[APP.label])}
     for model, model_admin in ADMINS.items():
@@ -102,14 +102,14 @@ def addresses():
 
 
 def snapshot():
-    """Return all rows of all tables of the app, and what the admin has logged."""
+    """Return all rows of the app's tables and of the admin's log."""
     return [
         list(model.objects.order_by("pk").values())
         for model in (*APP.get_models(), LogEntry)
     ]
 
 
-# Button is not there, so that asking it fails, and that is on record.
+# No Button answers, so Ask Button records a failed call.
 @override_settings(BUTTON_ORDERS=button_settings(BASE_URL="http://127.0.0.1:9"))
 class RightsTestCase(AdminTestCase):
     @classmethod
@@ -130,14 +130,14 @@ class RightsTestCase(AdminTestCase):
         cls.before = snapshot()
 
     def everything(self, **values):
-        """Return what a POST to any page could want, all at once."""
+        """Return form data that is valid for the POST of every page."""
         return order_data(
             total="1",
             post="yes",
             index="0",
             select_across="1",
             _selected_action=self.row.pk,
-            # As if something could be edited in the list, or beside the order.
+            # The management forms of an editable list and of inlines.
             **{
                 f"{prefix}-{name}": value
                 for prefix in ("form", "submissions")
@@ -155,14 +155,14 @@ class RightsTestCase(AdminTestCase):
         )
 
     def chosen(self, name):
-        """Return the order as chosen and counted, signed for whoever is logged in."""
+        """Return the order's key, signed for a verb and the current user."""
         verb = name.removeprefix("buttonorder_").removesuffix("_many")
         user = self.client.session.get("_auth_user_id")
         salt = f"django_button_orders.{verb}.{user}"
         return {"selection": signing.dumps([self.row.pk], salt=salt)}
 
     def requests(self):
-        """Return what can be posted where: a name, an address and data."""
+        """Return the name, the URL and the data of every POST."""
         page, listed = page_url(self.row), LIST_URL
         names = ("_saveasnew", "_continue", "_addanother", "_popup")
         actions = (*(f"{verb}_orders" for verb in VERBS), "delete_selected")
@@ -189,7 +189,7 @@ class RightsTestCase(AdminTestCase):
 
 class AddressTests(RightsTestCase):
     def test_all(self):
-        """A new address has to be put into the tables of this module."""
+        """A new URL must be added to the tables of this module."""
         assert set(self.addresses) == set(STATUSES)
         assert not any("<" in url for url in self.addresses.values())
 
@@ -199,7 +199,7 @@ class AddressTests(RightsTestCase):
                 assert self.client.get(url).status_code == STATUSES[name][0]
 
     def test_they_do_something(self):
-        """With all rights, the same requests do change what they are about."""
+        """A superuser's requests with the same data do change something."""
         names = {"buttonorder_add", *(f"buttonorder_{verb}_many" for verb in VERBS)}
         names |= {f"buttonorder_{view}" for view in ("change", *VERBS)}
         names |= {"_saveasnew", "_continue", "_addanother", "_popup"}
@@ -210,7 +210,7 @@ class AddressTests(RightsTestCase):
                 self.client.post(url, data)
                 if snapshot() != self.before:
                     changed.add(name)
-                    # Whatever is done leaves a trace of who has done it.
+                    # Each change adds a log entry or a submission with the user.
                     entries = LogEntry.objects.exclude(pk__in=self.logged())
                     assert {entry.user for entry in entries} == {self.user}, name
                 transaction.set_rollback(True)
@@ -240,7 +240,7 @@ class AnonymousTests(RightsTestCase):
         self.check_everything()
 
     def test_customer(self):
-        """Somebody with rights who is no member of the staff."""
+        """A user with all rights, but not a member of the staff."""
         user = self.log_in(*VIEW, "change_buttonorder", "retry_buttonorder")
         user.is_staff = False
         user.save()
@@ -255,7 +255,7 @@ class AnonymousTests(RightsTestCase):
 
 
 class StaffTests(RightsTestCase):
-    """A member of the staff with rights elsewhere, and none here."""
+    """A member of the staff with rights for other apps only."""
 
     def setUp(self):
         super().setUp()
@@ -321,7 +321,7 @@ class ViewerTests(RightsTestCase):
                 self.check_nothing_changed()
 
     def test_cannot_ask_about_other_tables(self):
-        """Such as which hash the password of whoever retried it begins with."""
+        """A lookup could read a related user's password hash letter by letter."""
         for lookup in (
             "submissions__user__password__startswith",
             "submissions__user__email__contains",
@@ -335,7 +335,7 @@ class ViewerTests(RightsTestCase):
 
 class MethodTests(RightsTestCase):
     def test_only_a_post_changes(self):
-        """Even for a superuser, who may do all of it."""
+        """Only a POST changes something, even for a superuser."""
         query = urlencode(self.everything(_save="Save"))
         for name, url in self.addresses.items():
             for method in ("GET", "HEAD", "PUT", "DELETE"):
@@ -354,7 +354,7 @@ class MethodTests(RightsTestCase):
 
 
 class ForgeryTests(RightsTestCase):
-    """A page of somebody else's makes the browser of a superuser send a POST."""
+    """Another site's page makes a superuser's browser send a POST."""
 
     def setUp(self):
         super().setUp()
@@ -383,9 +383,9 @@ class ForgeryTests(RightsTestCase):
 
 
 class AssignmentTestCase(RightsTestCase):
-    """Forms that are sent with more than they ask for."""
+    """Forms ignore fields that they do not show."""
 
-    # Those of the row are out of reach; the first two only once it exists.
+    # Columns that no form may set, except the first two when it adds a row.
     hidden = [
         ButtonOrder._meta.get_field("account"),
         ButtonOrder._meta.get_field("order_id"),
@@ -410,7 +410,7 @@ class AssignmentTestCase(RightsTestCase):
         return self.by_name.get(field.name) or next(by_type)
 
     def smuggled(self, *fields):
-        """Return form data with a value for fields, under all likely names."""
+        """Return form data that sets columns under all names a form might use."""
         data = {}
         for field in fields:
             value = self.value_for(field)
@@ -425,7 +425,7 @@ class AssignmentTestCase(RightsTestCase):
         assert response.status_code == 302
 
     def values_of(self, pk):
-        """Return a row as a dict, without its moments, which must be of today."""
+        """Return a row without its times, and check that those are recent."""
         values = ButtonOrder.objects.filter(pk=pk).values().get()
         for name in self.moving:
             moment = values.pop(name)
@@ -435,7 +435,7 @@ class AssignmentTestCase(RightsTestCase):
 
 class ChangeFormTests(AssignmentTestCase):
     def change(self, **values):
-        """Change the total, and more if possible; return the row after that."""
+        """Change the total and try to set more columns. Return the row."""
         with transaction.atomic():
             self.post(page_url(self.row), **{**order_data(total="6000"), **values})
             changed = self.values_of(self.row.pk)
@@ -467,7 +467,7 @@ class ChangeFormTests(AssignmentTestCase):
         assert after[0] == self.before[0]
 
     def test_order_of_the_shop(self):
-        """Its form is only to look at, so that nothing of it can be sent."""
+        """The page of a host order is read-only, so a POST changes nothing."""
         ButtonOrder.objects.update(source_id="1")
         before = snapshot()
         data = {**order_data(total="1"), **self.smuggled(*self.hidden)}
@@ -478,12 +478,12 @@ class ChangeFormTests(AssignmentTestCase):
 
 class AddFormTests(AssignmentTestCase):
     def add(self, **values):
-        """Add an order, with more if possible; return its row."""
+        """Add an order and try to set more columns. Return the row."""
         with transaction.atomic():
             self.post(ADD_URL, **{**values, **order_data(order_id="1995")})
             added = ButtonOrder.objects.exclude(pk=self.row.pk).get()
             values = self.values_of(added.pk)
-            # Databases do not give a key twice, or do; it must not be ours.
+            # A database may reuse a key, but the new row must not have the posted one.
             assert values.pop("id") != 77
             assert Submission.objects.count() == PausedAccount.objects.count() == 1
             transaction.set_rollback(True)

@@ -1,6 +1,6 @@
 "use strict";
-// A button that copies what is to be pasted somewhere. Without scripts, or where
-// the browser has no clipboard to write to, the text can be selected by hand.
+// Add a button that copies a text to the clipboard. Without JavaScript or a clipboard,
+// users can still select the text.
 document.addEventListener("DOMContentLoaded", () => {
     if (!navigator.clipboard) {
         return;
@@ -14,7 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
             await navigator.clipboard.writeText(text.textContent);
             button.textContent = text.dataset.buttonOrderCopied;
         });
-        // A screen reader says it when the label changes.
+        // Screen readers announce the new label after a press.
         button.setAttribute("aria-live", "polite");
         text.before(button);
     }
