@@ -1,17 +1,18 @@
-"""What Button should know about a row, and the call that would tell it so."""
+"""Find what Button should know about a row's order, from committed data."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders.delivery.verdicts import Result, Verdict, invalid
-from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
+from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder
 from django_button_orders.outbox.adapters import HostOrders, OrderAdapter, get_adapter
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
@@ -22,17 +23,18 @@ from django_button_orders.report.privacy import (
 from django_button_orders.report.validation import clean_order_id, make_storable
 
 logger = logging.getLogger(__name__)
-Operation = Submission.Operation
 Reason = ButtonOrder.Reason
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
     """
-    What Button should know: a report, or that the order is cancelled.
+    What Button should know: a report, or (without one) that the order is cancelled.
 
-    ``order_id`` differs from the row's where the shop has given the order
-    another id before Button ever heard of it.
+    ``order_id`` differs from the row's if the shop gave the order another id before
+    Button heard of it.
     """
 
     order_id: str
@@ -40,43 +42,50 @@ class Desired:
 
     @cached_property
     def payload(self) -> dict[str, Any]:
-        """What Button is sent, with amounts in minor units."""
+        """The report as Button takes it, with amounts in minor units."""
         return payload_of(self.fields) if self.report else {}
 
     @cached_property
     def digest(self) -> str:
+        """The fingerprint of the payload. A row keeps the last acknowledged one."""
         return digest_of(self.payload) if self.report else CANCELLED_DIGEST
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The values that the row should show."""
+        """The values of the row's fields."""
         return self.report.as_fields() if self.report else {}
 
 
-class NoReport(Exception):  # noqa: N818 - a verdict on its way, not an error
-    """There is no telling what Button should know; the verdict says what follows."""
+class NoReport(Exception):  # noqa: N818 - carries a verdict, and is not an error
+    """No report can be built. ``verdict`` says what follows for the row."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict)
         self.verdict = verdict
 
 
+def as_invalid(error: str) -> NoReport:
+    """Return the exception for an order that a person has to correct."""
+    return NoReport(invalid(make_storable(error)))
+
+
 def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """
-    Return what Button should know about a row, from committed data.
+    Return what Button should know about the order of a row.
 
-    Raises ``Undecided`` when that cannot be told.
+    Raises ``NoReport`` if that cannot be told.
     """
     if row.cancel_requested_at is not None:
         return cancelled(row.order_id)
     if row.is_direct:
         return from_row(row)
-    return from_host(row, hosts)
+    return from_host_order(row, hosts)
 
 
 def cancelled(order_id: str) -> Desired:
+    """Return that an order is cancelled."""
     try:
-        # Some ids would stand for something else in the path of a URL.
+        # An id such as "." has a meaning of its own in the path of a URL.
         clean_order_id(order_id)
     except ValidationError as exc:
         raise as_invalid(describe_exception(exc, "order_id")) from exc
@@ -84,33 +93,30 @@ def cancelled(order_id: str) -> Desired:
 
 
 def from_row(row: ButtonOrder) -> Desired:
+    """Return what a row says that has no host order."""
     try:
         return Desired(order_id=row.order_id, report=row.as_report())
     except ValidationError as exc:
         raise as_invalid(describe_exception(exc, "The order is not valid")) from exc
 
 
-def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
-    model = row.get_source_model()
-    if model is None:
-        raise as_invalid("The model of the shop's order does not exist any more.")
-    try:
-        adapter = get_adapter(model)
-    except ImproperlyConfigured as exc:
-        raise as_invalid(str(exc)) from exc
-    hook = AdapterHooks(adapter, row.order_id)
-    order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
+def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
+    """Ask the adapter of the shop's order model."""
+    adapter = find_adapter_of(row)
+    call = partial(call_hook, row, adapter)
+    order = call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
         raise host_order_gone(row)
-    order_id = hook.call("get_order_id", lambda: str(adapter.get_order_id(order)))
+    order_id = call("get_order_id", lambda: str(adapter.get_order_id(order)))
     if order_id != row.order_id and row.may_be_known:
         raise as_invalid(
             "The shop's order has another id than the one Button knows it by. "
             "An order's id must never change."
         )
-    if hook.call("is_cancelled", lambda: adapter.is_cancelled(order)):
+    if call("is_cancelled", lambda: adapter.is_cancelled(order)):
         return cancelled(order_id)
-    if not row.may_be_known and not hook.call(
+    # An order that Button may know is reported as long as it exists.
+    if not row.may_be_known and not call(
         "is_reportable", lambda: adapter.is_reportable(order)
     ):
         raise NoReport(
@@ -119,11 +125,23 @@ def from_host(row: ButtonOrder, hosts: HostOrders) -> Desired:
                 error="The shop's order is not to be reported any more.",
             )
         )
-    report = hook.call("build", lambda: adapter.build(order))
+    report = call("build", lambda: adapter.build(order))
     return Desired(order_id=order_id, report=check_report(report, adapter, order_id))
 
 
+def find_adapter_of(row: ButtonOrder) -> OrderAdapter:
+    """Return the adapter that is registered for a row's host order."""
+    model = row.get_source_model()
+    if model is None:
+        raise as_invalid("The model of the shop's order does not exist any more.")
+    try:
+        return get_adapter(model)
+    except ImproperlyConfigured as exc:
+        raise as_invalid(str(exc)) from exc
+
+
 def check_report(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
+    """Return what ``build()`` returned, if it is a report of this order."""
     if not isinstance(report, OrderReport):
         raise as_invalid(
             f"{adapter.name}.build returned {type(report).__name__}, "
@@ -136,36 +154,29 @@ def check_report(report: Any, adapter: OrderAdapter, order_id: str) -> OrderRepo
     return report
 
 
-class AdapterHooks:
-    """Calls the methods of an adapter, and says which of them raised what."""
-
-    def __init__(self, adapter: OrderAdapter, order_id: str) -> None:
-        self.adapter = adapter
-        self.order_id = order_id
-
-    def call(self, name: str, hook: Any) -> Any:
-        try:
-            return hook()
-        except (OperationalError, InterfaceError) as exc:
-            # The shop's database is away. That says nothing about the order.
-            raise NoReport(
-                Verdict(
-                    result=Result.RETRY,
-                    reason=Reason.UNAVAILABLE,
-                    error=describe_exception(exc, f"{self.adapter.name}.{name}"),
-                )
-            ) from exc
-        except Exception as exc:
-            if is_time_limit(exc):
-                raise
-            doing = f"{self.adapter.name}.{name}"
-            what = describe_for_list(exc, doing)
-            logger.warning("Order %s: %s", self.order_id, what)
-            raise as_invalid(describe_exception(exc, doing)) from exc
+def call_hook(
+    row: ButtonOrder, adapter: OrderAdapter, name: str, hook: Callable[[], T]
+) -> T:
+    """Call a hook of an adapter, and turn what it raises into ``NoReport``."""
+    doing = f"{adapter.name}.{name}"
+    try:
+        return hook()
+    except (OperationalError, InterfaceError) as exc:
+        # The shop's database is away, which says nothing about the order.
+        error = describe_exception(exc, doing)
+        raise NoReport(
+            Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE, error=error)
+        ) from exc
+    except Exception as exc:
+        if is_time_limit(exc):
+            raise
+        what = describe_for_list(exc, doing)
+        logger.warning("Order %s: %s", row.order_id, what)
+        raise as_invalid(describe_exception(exc, doing)) from exc
 
 
 def host_order_gone(row: ButtonOrder) -> NoReport:
-    """What follows when the shop has deleted its order."""
+    """Return what follows for a row whose host order was deleted."""
     if row.is_acknowledged:
         error = "The shop's order is gone. Button keeps what it knew of it."
         return NoReport(Verdict(result=Result.DISMISSED, error=error))
@@ -178,32 +189,3 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
         "The shop's order is gone, and Button never knew of it. "
         "Dismiss it, unless it should have been reported."
     )
-
-
-def as_invalid(error: str) -> NoReport:
-    return NoReport(invalid(make_storable(error)))
-
-
-def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
-    """
-    Return the operation that closes the difference, or a verdict without a call.
-    """
-    is_same = desired.digest == row.reported_digest and row.is_acknowledged
-    if is_same and row.unanswered <= 1:
-        return as_settled(desired)
-    if desired.report is None:
-        return Operation.CANCEL if row.may_be_known else as_settled(desired)
-    if row.reported_digest == CANCELLED_DIGEST:
-        return Verdict(
-            result=Result.FAILED,
-            reason=Reason.FINALIZED,
-            error="The order is cancelled at Button, which cannot be undone. "
-            "Report it under another order id.",
-        )
-    if row.is_acknowledged:
-        return Operation.UPDATE
-    return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
-
-
-def as_settled(desired: Desired) -> Verdict:
-    return Verdict(result=Result.REPORTED if desired.report else Result.CANCELLED)

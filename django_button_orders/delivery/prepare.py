@@ -1,8 +1,7 @@
 """
-What is done in an attempt at a row: build, compare, call.
+Prepare attempts: find what Button should know, and choose the call that tells it.
 
-``prepare`` reads the database and ``perform`` does not. What comes of it all is
-for ``record``.
+Preparing reads the database. The calls, which come next, do not.
 """
 
 from __future__ import annotations
@@ -17,13 +16,18 @@ from django.db import InterfaceError, OperationalError
 from django_button_orders.conf import Settings, get_settings, keeps_secrets
 from django_button_orders.delivery.attempt import Attempt, Clock, IsStopped
 from django_button_orders.delivery.desired import (
+    Desired,
     NoReport,
     as_invalid,
-    choose_operation,
     find_desired,
 )
-from django_button_orders.delivery.verdicts import Result, Verdict, unknown_outcome
-from django_button_orders.models import ButtonOrder
+from django_button_orders.delivery.verdicts import (
+    Result,
+    Verdict,
+    invalid,
+    unknown_outcome,
+)
+from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.outbox.identity import dismiss_placeholders
 from django_button_orders.outbox.ownership import IdTakenError, claim_ownership
@@ -34,16 +38,18 @@ from django_button_orders.report.privacy import (
 )
 
 logger = logging.getLogger(__name__)
+Operation = Submission.Operation
 Reason = ButtonOrder.Reason
 
 
 def prepare_all(
-    attempts: list[Attempt],
-    *,
-    is_stopped: IsStopped = lambda attempt: False,
+    attempts: list[Attempt], *, is_stopped: IsStopped = lambda attempt: False
 ) -> Iterator[Attempt]:
     """
-    Prepare the attempts of a batch, one after another.
+    Prepare the attempts of a batch, and yield one after another.
+
+    Their host orders are read together. Once ``is_stopped(attempt)``, an attempt is
+    given back instead.
     """
     rows = [attempt.row for attempt in attempts]
     dismiss_placeholders(rows)
@@ -63,9 +69,10 @@ def prepare(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """
-    Find out what to tell Button about a claimed row, if there is the time.
+    Set an attempt's next call, or its verdict if it needs none. Return the attempt.
 
-    ``hosts`` has the host orders of its batch.
+    ``hosts`` has the host orders of its batch. If too little of the lease is left
+    for a call, the attempt is given back.
     """
     if not attempt.has_time(clock()):
         attempt.give_back()
@@ -75,7 +82,7 @@ def prepare(
     except NoReport as exc:
         attempt.verdict = exc.verdict
     except (OperationalError, InterfaceError):
-        # The database is away. That says nothing about the order.
+        # The database is away, which says nothing about the order.
         raise
     except Exception as exc:
         # One bad row must not stop the others.
@@ -86,21 +93,41 @@ def prepare(
         )
         error = describe_exception(exc, "Preparing the report")
         if is_time_limit(exc):
-            # That says nothing about the order, and holds for what follows it.
+            # The worker's time is up, which says nothing about the order.
             attempt.verdict = unknown_outcome(error)
             raise
-        attempt.verdict = as_invalid(error).verdict
+        attempt.verdict = invalid(error)
     return attempt
 
 
 def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
-    """Set the first operation, or a verdict where no call is needed."""
+    """Set the first operation of an attempt, or its verdict if it needs no call."""
     row = attempt.row
+    attempt.settings = settings_for(row)
+    refuse_exhausted(attempt)
+    attempt.desired = desired = find_desired(row, hosts)
+    if desired.order_id != row.order_id:
+        rename(row, desired.order_id)
+    choice = choose_operation(row, desired)
+    if isinstance(choice, Verdict):
+        attempt.verdict = choice
+    elif is_without_token(attempt, desired):
+        attempt.verdict = Verdict(result=Result.DISMISSED, reason=Reason.NO_TOKEN)
+    else:
+        attempt.verdict = settings_verdict(attempt.settings)
+        attempt.next_operation = "" if attempt.verdict else choice
+
+
+def settings_for(row: ButtonOrder) -> Settings:
     try:
-        attempt.settings = get_settings(row.account)
+        return get_settings(row.account)
     except ImproperlyConfigured as exc:
         raise as_invalid(str(exc)) from exc
-    if row.attempts > len(attempt.settings.retry_schedule) + 1:
+
+
+def refuse_exhausted(attempt: Attempt) -> None:
+    """Raise ``NoReport`` for a row whose every attempt has killed its worker."""
+    if attempt.row.attempts > len(attempt.settings.retry_schedule) + 1:
         raise NoReport(
             Verdict(
                 result=Result.FAILED,
@@ -109,21 +136,44 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
                 is_definite=False,
             )
         )
-    attempt.desired = find_desired(row, hosts)
-    if attempt.desired.order_id != row.order_id:
-        rename(row, attempt.desired.order_id)
-    choice = choose_operation(row, attempt.desired)
-    if isinstance(choice, Verdict):
-        attempt.verdict = choice
-    elif is_without_token(attempt):
-        attempt.verdict = Verdict(result=Result.DISMISSED, reason=Reason.NO_TOKEN)
-    else:
-        attempt.verdict = settings_verdict(attempt.settings)
-        attempt.next_operation = "" if attempt.verdict else choice
+
+
+def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
+    """
+    Compare what Button should know with what it last acknowledged.
+
+    Return the operation that makes them agree, or a verdict if none is needed.
+    """
+    agreed = Verdict(result=Result.REPORTED if desired.report else Result.CANCELLED)
+    is_same = desired.digest == row.reported_digest and row.is_acknowledged
+    if is_same and row.unanswered <= 1:
+        return agreed
+    if desired.report is None:
+        return Operation.CANCEL if row.may_be_known else agreed
+    if row.reported_digest == CANCELLED_DIGEST:
+        return Verdict(
+            result=Result.FAILED,
+            reason=Reason.FINALIZED,
+            error="The order is cancelled at Button, which cannot be undone. "
+            "Report it under another order id.",
+        )
+    if row.is_acknowledged:
+        return Operation.UPDATE
+    return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
+
+
+def is_without_token(attempt: Attempt, desired: Desired) -> bool:
+    """Return whether ``REPORT_WITHOUT_TOKEN`` keeps an order from being reported."""
+    return (
+        desired.report is not None
+        and not desired.report.btn_ref
+        and not attempt.row.is_acknowledged
+        and not attempt.settings.report_without_token
+    )
 
 
 def settings_verdict(settings: Settings) -> Verdict | None:
-    """Return what follows from settings with which nothing can be sent."""
+    """Return the verdict on any call with settings that allow none, or None."""
     if not settings.api_key:
         return Verdict(
             result=Result.PAUSE,
@@ -131,7 +181,7 @@ def settings_verdict(settings: Settings) -> Verdict | None:
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
     if not keeps_secrets(settings.base_url):
-        # Neither Celery nor a web server looks at what the checks say.
+        # System checks say so, too, but neither Celery nor a web server runs them.
         return Verdict(
             result=Result.RETRY,
             reason=Reason.UNAVAILABLE,
@@ -141,12 +191,16 @@ def settings_verdict(settings: Settings) -> Verdict | None:
 
 
 def rename(row: ButtonOrder, order_id: str) -> None:
-    """Give a row that Button never heard of the id that its order has now."""
+    """
+    Give a row that Button never heard of the id that its order has now.
+
+    Raises ``NoReport`` if another row has that id: it reports the order from now on.
+    """
     if row.rename(order_id):
         return
     rows = ButtonOrder.objects.using(row.write_db)
     for other in rows.filter(account=row.account, order_id=order_id):
-        let_report(other, row)
+        hand_over(row, other)
     raise NoReport(
         Verdict(
             result=Result.DISMISSED,
@@ -155,7 +209,7 @@ def rename(row: ButtonOrder, order_id: str) -> None:
     )
 
 
-def let_report(other: ButtonOrder, row: ButtonOrder) -> None:
+def hand_over(row: ButtonOrder, other: ButtonOrder) -> None:
     """Have another row report the order of a row, unless it has one of its own."""
     source = {
         "source_type_id": row.source_type_id,
@@ -165,13 +219,3 @@ def let_report(other: ButtonOrder, row: ButtonOrder) -> None:
         claim_ownership(other, source)
     except IdTakenError as exc:
         raise as_invalid(describe_exception(exc, "get_order_id")) from exc
-
-
-def is_without_token(attempt: Attempt) -> bool:
-    report = attempt.desired.report if attempt.desired else None
-    return (
-        report is not None
-        and not report.btn_ref
-        and not attempt.row.is_acknowledged
-        and not attempt.settings.report_without_token
-    )

@@ -1,9 +1,10 @@
 """
-How fast an account is called: ``RATE_LIMIT``, over all processes and commands.
+Keep to ``RATE_LIMIT`` calls per second and account, over all processes.
 
-Each account has so many turns in a second, one after another. Whoever is going to
-call takes some of them from a clock in the database, many at a time, and calls
-when their moments come. Turns that nobody takes are gone: there are no bursts.
+An account with a rate of 10 has a turn to call every tenth of a second. A process
+takes turns ahead of time, several at once, from a clock in the database
+(``CallRate.next_call_at``), and calls when their moments come. Turns that nobody
+takes are lost, so that there are no bursts.
 """
 
 from __future__ import annotations
@@ -23,41 +24,42 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import CallRate, as_stored
 from django_button_orders.models.clock import DatabaseNow
 
-# Turns are taken for so long ahead. What takes them holds leases meanwhile.
+# Turns are taken this many seconds ahead. The rows they are for are leased until then.
 AHEAD_SECONDS = 1.0
-# Lost races for turns, until something must be wrong, and seconds between them.
+# How often other processes may take a turn first before that is an error, and the
+# longest pause in seconds after each time.
 RACES = 200
 RACE_SECONDS = 0.02
-# Before all turns.
+# A moment before every turn.
 NEVER = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
 def rate_of(account: str) -> float | None:
-    """Return how many calls there may be in a second, or None for any number."""
+    """Return how many calls per second an account may get, or None for any number."""
     try:
         return get_settings(account).rate_limit
     except ImproperlyConfigured:
-        # Nothing is sent for it. Its rows say what is wrong.
+        # The account is unknown: its rows fail and say so, without a call.
         return None
 
 
 def is_limited() -> bool:
-    """Return whether there is a limit for any account."""
+    """Return whether any account has a limit."""
     return any(rate_of(name) is not None for name in account_names())
 
 
 def seconds_ahead(account: str) -> float:
-    """Return in how many seconds the next free turn is; below 0, some were unused."""
+    """Return the seconds until the next free turn, below 0 if turns were lost."""
     found = read_clock(account)
     return -float("inf") if found is None else (found[0] - found[1]).total_seconds()
 
 
 def take_turns(account: str, count: float = 1) -> float:
     """
-    Take turns to call an account. Return in how many seconds the first one is.
+    Take turns to call an account. Return the seconds until the first of them.
 
-    The others follow, each ``1 / RATE_LIMIT`` seconds after the one before.
-    Without a limit, it is always one's turn.
+    Each of the others is ``1 / RATE_LIMIT`` seconds after the one before. Raises
+    ``DatabaseError`` if other processes take the turns first again and again.
     """
     rate = rate_of(account)
     if rate is None or count <= 0:
@@ -84,40 +86,41 @@ def wait_until(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Wait for a moment of ``time.monotonic()``, which may have passed."""
+    """Wait for a moment of ``time.monotonic()``. It may be in the past."""
     seconds = moment - clock()
     if seconds > 0:
         sleep(seconds)
 
 
 def clocks() -> QuerySet[CallRate]:
-    # One for all of the shop's databases, as Button counts.
+    """Return the clocks of all accounts."""
+    # One clock serves all databases of the shop, because Button counts all calls.
     return CallRate.objects.using(router.db_for_write(CallRate))
 
 
 def read_clock(account: str) -> tuple[datetime, datetime] | None:
-    """Return when the next turn is free, and what time it is."""
+    """Return when the next turn is free, and the present time, by the database."""
     clock = clocks().filter(account=account).annotate(now=DatabaseNow())
     return clock.values_list("next_call_at", "now").first()
 
 
 class Turns:
-    """The turns that one sweep takes."""
+    """The turns that one sweep takes. Moments are those of ``time.monotonic()``."""
 
     def __init__(self) -> None:
-        # What was called more often than turns were taken for it.
+        # How many calls each account got for which no turn was taken.
         self.owed: Counter[str] = Counter()
-        # The accounts whose turns are taken here.
+        # The accounts that this sweep calls.
         self.joined: set[str] = set()
-        # When each may be called next, in ``time.monotonic()``.
+        # The earliest moment of each account's next call.
         self.free_at: dict[str, float] = {}
 
     def room(self, account: str, limit: int, *, joins: bool = True) -> int:
         """
-        Return how many of so many orders may be taken on now.
+        Return how many of ``limit`` orders may be claimed now.
 
-        Where others take all turns as they come, they can do without help; who
-        ``joins`` leaves them to it.
+        It is 0 if other sweeps take all turns of the account already, unless this
+        sweep calls it, too. Without ``joins``, this sweep shares in the turns.
         """
         rate = rate_of(account)
         if rate is None:
@@ -130,20 +133,20 @@ class Turns:
         return min(limit, round_up((AHEAD_SECONDS - ahead) * rate))
 
     def reserve(self, account: str, count: int) -> list[float]:
-        """Take turns for so many orders. Return when, in ``time.monotonic()``."""
+        """Take a turn for each of ``count`` orders. Return their moments."""
         rate = rate_of(account)
         if rate is None or not count:
             return [0.0] * count
-        # What was not called is no credit: its turns are over.
+        # Turns that were taken for orders without a call are lost.
         needed = count + self.owed.pop(account, 0)
         first = time.monotonic() + take_turns(account, needed)
         return [first + turn / rate for turn in range(count)]
 
     def take(self, attempt: Attempt, by: float) -> bool:
         """
-        Return whether an attempt may call by a moment, and set when.
+        Return whether an attempt may call before ``by``, and set its moment.
 
-        One that is late keeps its distance to the one before.
+        A late attempt keeps the distance to the attempt before it.
         """
         account = attempt.row.account
         rate = rate_of(account) or float("inf")
@@ -155,11 +158,12 @@ class Turns:
         return True
 
     def add_calls(self, account: str, calls: int) -> None:
-        """Note that an order took so many calls, where one was reckoned with."""
+        """Count the calls of an order for which one turn was taken."""
         if calls > 1 and rate_of(account) is not None:
             self.owed[account] += calls - 1
 
 
 def round_up(turns: float) -> int:
-    # Once there is any time left: a slow account has less than one turn in it.
+    """Return a whole number of turns."""
+    # A slow account has less than one turn in the time that is left, and gets one.
     return max(int(turns), 1) if turns > 0 else 0

@@ -1,4 +1,8 @@
-"""Reporting one row, or whatever is due."""
+"""
+Report one row, or every row that is due: claim, prepare, call, record.
+
+The other modules of this folder are its steps, in that order.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +35,9 @@ from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 
-# What is done is written down at least that often.
+# The longest time between two records of what is done.
 FLUSH_SECONDS = 0.1
-# What answers a ring may keep other orders waiting for so long.
+# How long the row that was rung for may delay the other rows.
 HEAD_START_SECONDS = 0.01
 
 Progress = Callable[[str], object]
@@ -42,13 +46,13 @@ Progress = Callable[[str], object]
 @dataclass(frozen=True, kw_only=True)
 class SweepLimits:
     """
-    How long a sweep may last, in about so many seconds, and what ends it before.
+    When a sweep ends, and whom it tells what.
 
-    Once ``is_stopped()``, what has begun is finished and the rest given back.
-    ``on_backlog`` is called once, if there is more than a batch to do.
-    ``on_throttled`` is called where an account's ``RATE_LIMIT`` leaves something to
-    do, with the seconds until there is a turn for it. One who ``is_patient`` waits
-    for turns that others have taken, because nobody else would come back.
+    It begins nothing new after about ``seconds``. Once ``is_stopped()``, it finishes
+    the attempts that have begun and gives back the others. It calls ``on_backlog()``
+    once if more than a batch is due, and ``on_throttled(seconds)`` if ``RATE_LIMIT``
+    leaves work for later, with the seconds until the next free turn. If
+    ``is_patient``, it waits for that turn itself, because no other sweep will come.
     """
 
     seconds: float = float("inf")
@@ -62,9 +66,9 @@ def report(
     pk: int, *, using: str, trigger: str = "save", user_id: str | None = None
 ) -> float | None:
     """
-    Make one attempt at a row, if it is due and nobody else's.
+    Make one attempt at a row, if it is due and nobody else has it.
 
-    Return the seconds until its next attempt, or None when there is none.
+    Return the seconds until its next attempt, or None if there is none.
     """
     attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
     try:
@@ -81,10 +85,10 @@ def report_with_others(
     pk: int, *, using: str, trigger: str, user_id: str | None, limits: SweepLimits
 ) -> float | None:
     """
-    Make one attempt at a row, and report what else is due.
+    Make one attempt at a row, and report every other row that is due.
 
-    One ring may stand for many rows. Where others are busy with a whole batch
-    already, the rest is left to them. Return as ``report`` does.
+    One ring may stand for many rows. If other processes have a whole batch in
+    flight, the other rows are left to them. Returns what ``report`` returns.
     """
     attempts = claim_one(
         pk,
@@ -95,7 +99,7 @@ def report_with_others(
     )
     report_due(
         using=using,
-        # What a person has asked for is this one row.
+        # A person has asked for this one row, not for the others.
         trigger=trigger if user_id is None else "sweep",
         first=attempts,
         leaves_rest=lambda: is_crowded(using),
@@ -105,6 +109,7 @@ def report_with_others(
 
 
 def is_crowded(using: str) -> bool:
+    """Return whether a whole batch is in flight already."""
     enough = get_settings().batch_size
     in_flight = ButtonOrder.objects.using(using).in_flight().values_list("pk")
     return len(in_flight[:enough]) == enough

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,10 +20,10 @@ from django.db.models import Q
 
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.desired import (
-    AdapterHooks,
     Desired,
     NoReport,
     as_invalid,
+    call_hook,
     check_report,
     find_desired,
 )
@@ -140,11 +141,11 @@ class BatchFile:
         adapter = find_adapter(model) if model else None
         if adapter is None:
             raise unknown_lines()
-        hook = AdapterHooks(adapter, row.order_id)
-        order = hook.call("get_queryset", lambda: hosts.find(adapter, row))
+        call = partial(call_hook, row, adapter)
+        order = call("get_queryset", lambda: hosts.find(adapter, row))
         if order is None:
             raise unknown_lines()
-        report = hook.call("build", lambda: adapter.build(order))
+        report = call("build", lambda: adapter.build(order))
         return check_report(report, adapter, row.order_id)
 
     def includes(

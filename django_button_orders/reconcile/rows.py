@@ -16,9 +16,9 @@ from django.core.exceptions import ValidationError
 from django_button_orders.delivery.desired import (
     Desired,
     NoReport,
-    choose_operation,
     find_desired,
 )
+from django_button_orders.delivery.prepare import choose_operation
 from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import (
     CANCELLED_DIGEST,
