@@ -1,10 +1,10 @@
 """
-The doorbell: telling the workers, after a commit, that a row is due.
+The doorbell: ring for the workers, after a commit, because a row is due.
 
-The database is the queue, so a lost ring loses nothing: the sweep finds the
-row. What rings must therefore never hurt the one who saved an order. A thread
-of the process publishes, and the thread that serves a customer only leaves a
-note for it.
+The database is the queue, so a lost ring loses nothing: the next sweep finds the
+row. Ringing must therefore never slow down or break a save. The thread that serves a
+customer only adds the ring to a list in memory; another thread of the process
+publishes it. Which message queue that is, only the ``Publisher`` knows.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 
-# At most one round of publishing in this time.
+# The thread publishes at most once in this time, all rings that have come meanwhile.
 INTERVAL_SECONDS = 0.05
-# A broker that failed is left alone for this long.
+# After an error of the broker, rings are dropped for this long.
 MUTE_SECONDS = 10.0
 LOG_SECONDS = 60.0
+# An idle connection is closed after this time.
 IDLE_SECONDS = 30.0
-# What DOORBELL "inline" may cost a save, and what the end of a process may.
+# How long a save with DOORBELL "inline" may wait, and so the end of a process.
 PATIENCE_SECONDS = 1.0
+# The thread drops rings while this many are waiting, as when the broker hangs.
 CAPACITY = 10_000
 
 
 class Ring(NamedTuple):
-    """Which row to look at. Keys only: it goes through the broker."""
+    """A message about a row. It has keys only, because brokers may log messages."""
 
     pk: int
     using: str
@@ -46,35 +48,36 @@ class Ring(NamedTuple):
 
 
 class Publisher:
-    """What the doorbell needs to know of a message queue."""
+    """The interface of a message queue. Implemented by the tasks."""
 
     def is_eager(self) -> bool:
         """
-        Return whether tasks run where they are called.
+        Return whether tasks run in the process that calls them.
 
-        Asked in the thread that rings, which may know what the publishing one
-        has to be told.
+        The thread that rings calls this, because it may know the Celery app of the
+        project, which the publishing thread does not.
         """
         raise NotImplementedError
 
     def publish(self, ring: Ring) -> None:
+        """Send one message. Raises whatever the message queue raises."""
         raise NotImplementedError
 
     def publish_moves(
         self, verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
     ) -> int:
-        """Return how many batches of orders the queue took."""
+        """Have workers act on batches of rows. Return how many batches were sent."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection, if there is one."""
 
     def forget(self) -> None:
-        """Leave the connection to the process that this one was forked from."""
+        """Leave the connection, without closing it, to the parent of a fork."""
 
 
 class Bell:
-    """A lazily started thread that publishes rings, few of them in a round."""
+    """Collects rings, and publishes them in a thread that the first ring starts."""
 
     def __init__(
         self,
@@ -89,16 +92,18 @@ class Bell:
         self.reset()
 
     def reset(self) -> None:
-        # Also in the child of a fork: the rings left behind are the parent's.
+        """Start without rings and thread, also in the child of a fork."""
+        # The rings that wait in the parent are published there.
         self.condition = threading.Condition()
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None
-        self.waiting = 0
+        self.waiters = 0
         self.is_asleep = False
         self.thread: threading.Thread | None = None
         self.muted_until = self.log_after = float("-inf")
 
     def ring(self, ring: Ring) -> None:
+        """Add a ring to those that the thread publishes. Never waits for the broker."""
         with self.condition:
             if len(self.rings) >= CAPACITY or self.clock() < self.muted_until:
                 return
@@ -108,40 +113,44 @@ class Bell:
                     target=self.run, name="button-orders-doorbell", daemon=True
                 )
                 self.thread.start()
-            # Not between two rounds: for each save, threads would take turns.
+            # A thread that is between two rounds finds the ring by itself. Waking it up
+            # would switch threads for each save.
             if self.is_asleep:
                 self.condition.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait until all is published, unless the publisher is stuck already."""
+        """Wait until all rings are published, but not if the broker hangs already."""
         with self.condition:
-            stuck = (
-                self.busy_since is not None
-                and self.clock() - self.busy_since >= PATIENCE_SECONDS
-            )
-            if stuck:
+            if self.is_stuck():
                 return
-            self.waiting += 1
+            self.waiters += 1
             self.condition.notify_all()
             try:
                 self.condition.wait_for(self.is_idle, timeout=seconds)
             finally:
-                self.waiting -= 1
+                self.waiters -= 1
+
+    def is_stuck(self) -> bool:
+        if self.busy_since is None:
+            return False
+        return self.clock() - self.busy_since >= PATIENCE_SECONDS
 
     def is_idle(self) -> bool:
         return not self.rings and self.busy_since is None
 
+    # In the thread
+
     def run(self) -> None:
         while True:
-            rings = self.take()
-            for ring in rings:
+            for ring in self.next_rings():
                 self.publish(ring)
-            self.rest()
+            self.end_round()
 
-    def take(self) -> list[Ring]:
+    def next_rings(self) -> list[Ring]:
+        """Wait for rings, and return those of the next round."""
         while not self.sleep():
-            # Without the lock: a broker may take its time to say goodbye, and
-            # whoever rings must not wait for it.
+            # The lock is free here, because closing a connection may hang, and those
+            # who ring must not wait for it.
             self.close()
         with self.condition:
             rings = list(coalesced(self.rings))
@@ -150,23 +159,24 @@ class Bell:
             return rings
 
     def sleep(self) -> bool:
-        """Return whether there is a ring, or that there has been none for long."""
+        """Wait for a ring. Return whether one has come before the time was over."""
         with self.condition:
             self.is_asleep = True
             self.condition.wait_for(lambda: self.rings, timeout=self.idle_seconds)
             self.is_asleep = False
             return bool(self.rings)
 
-    def rest(self) -> None:
-        """Let rings come in that can be published together, unless one waits."""
+    def end_round(self) -> None:
+        """Let rings collect until the next round, unless somebody waits for one."""
         with self.condition:
             self.busy_since = None
             self.condition.notify_all()
             self.condition.wait_for(
-                lambda: self.waiting and self.rings, timeout=INTERVAL_SECONDS
+                lambda: self.waiters and self.rings, timeout=INTERVAL_SECONDS
             )
 
     def publish(self, ring: Ring) -> None:
+        """Publish a ring, or drop it for a while after an error. Never raises."""
         if self.clock() < self.muted_until:
             return
         try:
@@ -191,25 +201,26 @@ class Bell:
 
 def coalesced(rings: Iterable[Ring]) -> Iterator[Ring]:
     """
-    Yield one ring for all the saves in a database, and what people have asked for.
+    Yield one ring for all saves in a database, and every ring of a user.
 
-    Whoever answers a ring looks for what else is due. Which person retried an
-    order is for its record, so that ring is its own.
+    The worker that gets a ring also reports the other due rows, so one ring is
+    enough. A user's ring is kept, because the order's record names the user.
     """
-    answered: set[str] = set()
+    rung: set[str] = set()
     for ring in rings:
         if ring.trigger == "save" and ring.user_id is None:
-            if ring.using in answered:
+            if ring.using in rung:
                 continue
-            answered.add(ring.using)
+            rung.add(ring.using)
         yield ring
 
 
+# None until the app is ready, and one from then on.
 _bells: list[Bell] = []
 
 
 def connect(publisher: Publisher) -> Bell:
-    """Let a publisher be the one that rings."""
+    """Publish the rings of this process through a publisher from now on."""
     bell = Bell(publisher)
     _bells[:] = [bell]
     return bell
@@ -219,48 +230,50 @@ def ring(
     pk: int, *, using: str, trigger: str = "save", user_id: str | None = None
 ) -> None:
     """Ring for a row once the transaction that made it due is committed."""
-    note = Ring(pk, using, trigger, user_id)
-    if is_last_on_commit(note, using=using):
-        # An order and its lines are saved together: once is enough.
+    new = Ring(pk, using, trigger, user_id)
+    if is_last_on_commit(new):
+        # An order and its lines are saved together: one ring is enough.
         return
 
-    # A function, because Django 5.2 cannot log a failing partial.
+    # A function, because Django 5.2 cannot log the failure of a partial.
     def ring_on_commit() -> None:
-        ring_now(note)
+        ring_now(new)
 
-    ring_on_commit.note = note  # type: ignore[attr-defined]
+    ring_on_commit.ring = new  # type: ignore[attr-defined]
     transaction.on_commit(ring_on_commit, using=using, robust=True)
 
 
-def is_last_on_commit(note: Ring, *, using: str) -> bool:
-    """Return whether that is what a transaction was told last, and still knows."""
-    connection = transaction.get_connection(using)
+def is_last_on_commit(ring: Ring) -> bool:
+    """Return whether this ring is the last thing that the transaction has to do."""
+    connection = transaction.get_connection(ring.using)
     if not connection.in_atomic_block or not connection.run_on_commit:
         return False
-    return getattr(connection.run_on_commit[-1][1], "note", None) == note
+    return getattr(connection.run_on_commit[-1][1], "ring", None) == ring
 
 
-def ring_now(note: Ring) -> None:
+def ring_now(ring: Ring) -> None:
+    """Ring as the setting ``DOORBELL`` says. Never raises into a save."""
     try:
         mode = get_settings().doorbell
     except ImproperlyConfigured:
         logger.warning("BUTTON_ORDERS is wrong, see 'manage.py check'.")
         return
+    if mode == "none":
+        return
     for bell in _bells:
-        if mode == "none":
-            return
         if bell.publisher.is_eager():
-            run_now(bell.publisher, note)
-            return
-        bell.ring(note)
+            run_now(bell.publisher, ring)
+            continue
+        bell.ring(ring)
         if mode == "inline":
             bell.wait(PATIENCE_SECONDS)
 
 
-def run_now(publisher: Publisher, note: Ring) -> None:
+def run_now(publisher: Publisher, ring: Ring) -> None:
+    """Run the task in this process, as with Celery's eager mode. Never raises."""
     try:
-        publisher.publish(note)
-    except Exception as exc:  # noqa: BLE001 - an error of ours is not the shop's
+        publisher.publish(ring)
+    except Exception as exc:  # noqa: BLE001 - our errors must not break a save
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "An order was not reported: %s", describe_for_log(exc)
         )
@@ -269,7 +282,7 @@ def run_now(publisher: Publisher, note: Ring) -> None:
 def publish_moves(
     verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
 ) -> int:
-    """Leave orders to workers, and return how many batches they were told of."""
+    """Have workers act on batches of rows. Return how many batches were sent."""
     for bell in _bells:
         return bell.publisher.publish_moves(
             verb, batches, using=using, entry_id=entry_id
@@ -278,7 +291,7 @@ def publish_moves(
 
 
 def flush() -> None:
-    """Give what is not published yet a moment, at the end of a process."""
+    """Wait a moment for the rings that are not published yet, as a process ends."""
     for bell in _bells:
         bell.wait(PATIENCE_SECONDS)
 
