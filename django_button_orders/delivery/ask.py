@@ -1,4 +1,4 @@
-"""Asking Button what it knows of one order, for a person who wants to know."""
+"""Ask Button what it knows of one order, while a person waits for the answer."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import time
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 
-from django_button_orders.client.answers import Answer
+from django_button_orders.client import Answer, ButtonError
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery import verdicts
-from django_button_orders.delivery.attempt import Attempt, Call
+from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
-from django_button_orders.delivery.outcome import call_fields, redacted
+from django_button_orders.delivery.outcome import submissions_of
 from django_button_orders.delivery.prepare import settings_verdict
 from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, take_turns
+from django_button_orders.delivery.verdicts import (
+    Result,
+    Verdict,
+    describe_answer,
+    knows_order,
+)
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.validation import clean_order_id
 
-Operation = Submission.Operation
-
-# Somebody is looking at a page that does not come.
+RETRIEVE = Submission.Operation.RETRIEVE
+# A person waits no longer than this for a turn under RATE_LIMIT.
 PATIENCE_SECONDS = 5
 
 
@@ -28,15 +32,14 @@ def retrieve(
     order: ButtonOrder, *, trigger: str, user_id: str | None = None
 ) -> Submission:
     """
-    Ask Button what it knows of an order, and put the call on record.
+    Ask Button what it knows of an order, and return the call as a submission.
 
-    Nothing else changes: not the row, whoever has its lease, and not whether
-    its account is paused, which is for the workers to find out with their key.
-    Waits for the network, so it is not to be called in a transaction.
+    It needs no lease and leaves the row as it is. It neither pauses nor resumes the
+    account. It waits for the network, so do not call it in a transaction.
 
-    Raises ``ImproperlyConfigured`` where the settings let nothing be sent, and
-    ``ValidationError`` for an id that no URL can have, or where the account's
-    ``RATE_LIMIT`` has no turn in the next seconds.
+    Raises ``ImproperlyConfigured`` if the settings do not allow calls, and
+    ``ValidationError`` if the order ID cannot stand in a URL or ``RATE_LIMIT`` has no
+    turn within ``PATIENCE_SECONDS``.
     """
     settings = get_settings(order.account)
     if not settings.enabled:
@@ -47,17 +50,18 @@ def retrieve(
     wait_for_turn(order.account)
     attempt = Attempt(
         row=order,
-        # Nobody's lease is needed for a question.
         lease_ends=float("inf"),
         trigger=trigger,
         user_id=user_id,
         settings=settings,
     )
-    call = make_call(attempt, Operation.RETRIEVE, time.monotonic())
-    return keep(attempt, call)
+    call = make_call(attempt, RETRIEVE, time.monotonic())
+    [submission] = submissions_of(attempt, judge_for_person(call.answer))
+    return save(submission, order)
 
 
 def wait_for_turn(account: str) -> None:
+    """Wait for a turn to call an account. Raises ``ValidationError``."""
     if rate_of(account) and seconds_ahead(account) > PATIENCE_SECONDS:
         raise ValidationError(
             f"RATE_LIMIT has no turn for it in the next {PATIENCE_SECONDS} seconds."
@@ -65,34 +69,21 @@ def wait_for_turn(account: str) -> None:
     time.sleep(take_turns(account))
 
 
-def keep(attempt: Attempt, call: Call) -> Submission:
-    order = attempt.row
-    is_answered, error = understand(call)
-    outcomes = Submission.Outcome
-    submission = Submission(
-        button_order_id=order.pk,
-        operation=call.operation,
-        trigger=attempt.trigger,
-        user_id=attempt.user_id,
-        revision=order.revision,
-        outcome=outcomes.SUCCEEDED if is_answered else outcomes.FAILED,
-        error=redacted(attempt, error),
-        **call_fields(call),
-    )
+def judge_for_person(answer: Answer | ButtonError) -> Verdict:
+    """Return a success if Button said whether it has the order, or else a failure."""
+    is_known = knows_order(answer)
+    if is_known:
+        return Verdict(result=Result.REPORTED)
+    result = Result.FAILED if is_known is None else Result.REPORTED
+    if isinstance(answer, ButtonError):
+        return Verdict(result=result, error=str(answer))
+    return Verdict(result=result, error=describe_answer(RETRIEVE, answer))
+
+
+def save(submission: Submission, order: ButtonOrder) -> Submission:
+    """Save a submission, unless its order was deleted during the call."""
     using = order.write_db
     with transaction.atomic(using=using):
-        # An order that was deleted meanwhile stays deleted, and so does its history.
         if order.row().exists():
             submission.save(using=using, force_insert=True)
     return submission
-
-
-def understand(call: Call) -> tuple[bool, str]:
-    """Return whether Button said if it has the order, and an error if it has not."""
-    answer = call.answer
-    is_known = verdicts.knows_order(answer)
-    if is_known:
-        return True, ""
-    if not isinstance(answer, Answer):
-        return False, str(answer)
-    return is_known is False, verdicts.describe_answer(call.operation, answer)

@@ -1,32 +1,36 @@
-"""What becomes of a row after an attempt: its new values, and when it is due."""
+"""
+What an attempt changes: the values of its row, and a submission for each call.
+
+``find_outcome`` computes the values. Nothing here touches the database.
+"""
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.dispatch import Signal
-
-from django_button_orders.client.answers import Answer
+from django_button_orders.client import Answer
 from django_button_orders.client.redaction import redact_word
-from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.backoff import next_delay
-from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
+from django_button_orders.delivery.verdicts import (
+    SUCCESSES,
+    Result,
+    Verdict,
+    as_exhausted,
+    describe_answer,
+)
 from django_button_orders.models import ButtonOrder, Submission, as_stored
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.validation import make_storable
-from django_button_orders.signals import order_cancelled, order_failed, order_reported
 
-logger = logging.getLogger(__name__)
-
-# One row probes a paused account after this long.
+# A paused account is probed with one row after this time.
 PAUSE_SECONDS = 300.0
 
 Status = ButtonOrder.Status
 Operation = Submission.Operation
+# Results that are not in here leave the row pending.
 STATUSES = {
     Result.REPORTED: Status.REPORTED,
     Result.CANCELLED: Status.CANCELLED,
@@ -35,12 +39,42 @@ STATUSES = {
 }
 
 
-def with_delay(
-    attempt: Attempt, rng: Callable[[], float] = random.random
-) -> tuple[Verdict, float | None]:
-    """Return the verdict, and for one that waits how long, in seconds."""
+@dataclass(kw_only=True)
+class Outcome:
+    """
+    What an attempt changes.
+
+    ``delay`` is the number of seconds until the row is due again, or None if it is
+    not. ``values`` are the new values of a row that has not changed since it was
+    claimed. ``submissions`` are filled in when they are recorded.
+    """
+
+    attempt: Attempt
+    verdict: Verdict
+    delay: float | None
+    values: dict[str, Any]
+    submissions: list[Submission] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        return STATUSES.get(self.verdict.result, Status.PENDING)
+
+
+def find_outcome(attempt: Attempt) -> Outcome:
+    """Return the outcome of an attempt that has a verdict."""
+    verdict, delay = with_delay(attempt)
+    values = row_values(attempt, verdict, delay)
+    return Outcome(attempt=attempt, verdict=verdict, delay=delay, values=values)
+
+
+def with_delay(attempt: Attempt) -> tuple[Verdict, float | None]:
+    """
+    Return the verdict of an attempt, and the seconds until its row is due again.
+
+    A retry becomes a failure when ``RETRY_SCHEDULE`` is used up.
+    """
     verdict = attempt.verdict
-    assert verdict is not None  # noqa: S101 - perform() has seen to it
+    assert verdict is not None  # noqa: S101 - only attempts with a verdict are recorded
     if verdict.result is Result.PAUSE:
         return verdict, PAUSE_SECONDS
     if verdict.result is Result.RELEASE:
@@ -52,11 +86,8 @@ def with_delay(
         attempt.settings.retry_schedule,
         asked=verdict.retry_after,
         asked_max=attempt.settings.retry_after_max,
-        rng=rng,
     )
-    if delay is None:
-        return verdicts.as_exhausted(verdict), None
-    return verdict, delay
+    return (as_exhausted(verdict) if delay is None else verdict), delay
 
 
 def row_values(
@@ -65,8 +96,8 @@ def row_values(
     """
     Return the new values of a row that has not changed since it was claimed.
 
-    Nobody else writes a row while it is leased, except to note that its order
-    has changed, or to cancel it, which raises its revision.
+    While a row is leased, others write it only to mark a change, which raises its
+    revision.
     """
     row = attempt.row
     values: dict[str, Any] = {
@@ -74,7 +105,8 @@ def row_values(
         "reason": verdict.reason,
         "next_attempt_at": None if delay is None else from_now(delay),
         "last_error": redacted(attempt, verdict.error),
-        "attempts": row.attempts,
+        # The claim has counted the attempt.
+        "attempts": row.attempts if uses_attempt(verdict) else max(row.attempts - 1, 0),
         "unanswered": unanswered_after(attempt, verdict),
         "lease_token": None,
         "lease_expires_at": None,
@@ -85,40 +117,56 @@ def row_values(
         values["last_status_code"] = attempt.calls[-1].status_code
     if verdict.result in SUCCESSES:
         values |= acknowledged_values(attempt)
-    if verdict.result in (Result.PAUSE, Result.RELEASE):
-        # No attempt was made, so none is used up.
-        values["attempts"] = max(row.attempts - 1, 0)
     return values
 
 
+def changed_row_values(outcome: Outcome) -> dict[str, Any]:
+    """
+    Return the new values of a row that has changed since it was claimed.
+
+    The row keeps what the change has set, and gets a fresh set of attempts.
+    """
+    kept = ("status", "reason", "next_attempt_at", "last_error")
+    values = {name: v for name, v in outcome.values.items() if name not in kept}
+    return values | {"attempts": 0} if uses_attempt(outcome.verdict) else values
+
+
+def uses_attempt(verdict: Verdict) -> bool:
+    """Return whether an attempt counts. A refused key says nothing about the order."""
+    return verdict.result not in (Result.PAUSE, Result.RELEASE)
+
+
 def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
-    """Return how many attempts there are of which Button's answer is not known."""
-    unanswered = attempt.row.unanswered
-    if tells_nothing_new(attempt, verdict):
-        return max(unanswered - 1, 0)
-    if settles_creation(attempt, verdict):
+    """
+    Return how many attempts at the row have an effect at Button that is not known.
+
+    The claim has counted this attempt as one of them.
+    """
+    without_this = max(attempt.row.unanswered - 1, 0)
+    if is_without_effect(attempt, verdict):
+        return without_this
+    if shows_creation(attempt, verdict):
         return 0
-    if verdict.is_definite and len(attempt.calls) == 1:
-        return max(unanswered - 1, 0)
-    return unanswered
+    is_known = verdict.is_definite and len(attempt.calls) == 1
+    return without_this if is_known else attempt.row.unanswered
 
 
-def tells_nothing_new(attempt: Attempt, verdict: Verdict) -> bool:
-    """Return whether Button knows of the order just what it knew before."""
+def is_without_effect(attempt: Attempt, verdict: Verdict) -> bool:
+    """Return whether an attempt certainly changed nothing at Button."""
     if not attempt.calls:
         return True
     if verdict.result is Result.PAUSE:
         # Before the key was refused, Button may have said that it has the order.
         return len(attempt.calls) == 1
-    is_question = attempt.calls[-1].operation == Operation.RETRIEVE
-    return is_question and verdict.result is Result.RETRY
+    is_retrieve = attempt.calls[-1].operation == Operation.RETRIEVE
+    return is_retrieve and verdict.result is Result.RETRY
 
 
-def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
+def shows_creation(attempt: Attempt, verdict: Verdict) -> bool:
     """
-    Return whether it is certain now if Button has the order.
+    Return whether an attempt shows if Button has the order.
 
-    A refused update or cancellation says nothing about a create before it.
+    A refused update or cancellation says nothing about an earlier create.
     """
     if verdict.result in SUCCESSES:
         return True
@@ -126,7 +174,7 @@ def settles_creation(attempt: Attempt, verdict: Verdict) -> bool:
 
 
 def report_values(attempt: Attempt) -> dict[str, Any]:
-    """Return what the row of a host order shows of its report."""
+    """Return the report of a host order as values of its row."""
     if attempt.desired is None or attempt.row.is_direct:
         return {}
     fields = attempt.desired.fields.items()
@@ -134,10 +182,10 @@ def report_values(attempt: Attempt) -> dict[str, Any]:
 
 
 def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
-    """Return what is known of Button's view after a success."""
-    assert attempt.desired is not None  # noqa: S101 - else there is no success
+    """Return what a success shows of Button's view, as values of the row."""
+    assert attempt.desired is not None  # noqa: S101 - or else it is no success
     if not attempt.calls and not attempt.row.is_acknowledged:
-        # Cancelled before it was ever sent: Button knows nothing of it.
+        # The order was cancelled before it was ever sent to Button.
         return {}
     values = {
         "reported_revision": attempt.row.revision,
@@ -146,65 +194,53 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
     }
     button_order_id = attempt.known_order.get("button_order_id")
     if isinstance(button_order_id, str) and button_order_id:
-        redacted = attempt.client.redact(button_order_id)
-        values["button_order_id"] = make_storable(redacted)[:255]
+        text = make_storable(attempt.client.redact(button_order_id))
+        values["button_order_id"] = text[:255]
     return values
 
 
-SIGNALS: dict[str, Signal] = {
-    Status.REPORTED: order_reported,
-    Status.CANCELLED: order_cancelled,
-    Status.FAILED: order_failed,
-}
-
-
-def somebody_listens() -> bool:
-    return any(signal.has_listeners(ButtonOrder) for signal in SIGNALS.values())
-
-
-def send_signal(
-    row: ButtonOrder, status: str, reason: str, submissions: list[Submission]
-) -> None:
-    """Log an outcome, and tell the project's receivers."""
-    level = logging.WARNING if status == Status.FAILED else logging.INFO
-    logger.log(level, "Order %s: %s %s", row.order_id, status, reason)
-    signal = SIGNALS.get(status)
-    # Where Button knew it all already, there is no news.
-    if signal is not None and (submissions or signal is not order_reported):
-        signal.send_robust(
-            sender=ButtonOrder,
-            button_order=row,
-            submission=submissions[-1] if submissions else None,
-        )
-
-
-Outcomes = Submission.Outcome
-
-
 def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
-    """Return what is to be written of an attempt: one for each of its calls."""
-    if not attempt.calls:
-        return []
-    last = attempt.calls[-1]
+    """Return a new submission for each call of an attempt."""
+    last = len(attempt.calls) - 1
     return [
         Submission(
             button_order=attempt.row,
-            operation=call.operation,
             trigger=attempt.trigger,
             user_id=attempt.user_id,
             revision=attempt.row.revision,
-            outcome=outcome_of(call, verdict if call is last else None),
-            error=error_of(call, attempt, verdict if call is last else None),
+            outcome=call_outcome(call, verdict if at == last else None),
+            error=redacted(attempt, call_error(call, verdict if at == last else None)),
             **call_fields(call),
         )
-        for call in attempt.calls
+        for at, call in enumerate(attempt.calls)
     ]
 
 
+def call_outcome(call: Call, verdict: Verdict | None) -> str:
+    """Return how a call ended. ``verdict`` is for the last call of an attempt."""
+    outcomes = Submission.Outcome
+    if verdict is None:
+        is_retrieve = call.operation == Operation.RETRIEVE
+        return outcomes.SUCCEEDED if is_retrieve else outcomes.WILL_RETRY
+    if verdict.result in SUCCESSES:
+        return outcomes.SUCCEEDED
+    return outcomes.FAILED if verdict.result is Result.FAILED else outcomes.WILL_RETRY
+
+
+def call_error(call: Call, verdict: Verdict | None) -> str:
+    """Return what went wrong with a call, as ``call_outcome`` does."""
+    if verdict is not None:
+        return verdict.error
+    if isinstance(call.answer, Answer) and not call.answer.is_success:
+        return describe_answer(call.operation, call.answer)
+    return ""
+
+
 def call_fields(call: Call) -> Mapping[str, Any]:
-    answer = call.answer
-    response_body = answer.body if isinstance(answer, Answer) else ""
+    """Return what was sent and answered, as values of a submission."""
+    response_body = call.answer.body if isinstance(call.answer, Answer) else ""
     return {
+        "operation": call.operation,
         "started_at": as_stored(call.started_at),
         "duration_ms": call.duration_ms,
         "method": call.method,
@@ -216,44 +252,19 @@ def call_fields(call: Call) -> Mapping[str, Any]:
     }
 
 
-def outcome_of(call: Call, verdict: Verdict | None) -> str:
-    """Return how a call ended; ``verdict`` is for the last one of an attempt."""
-    if verdict is None:
-        is_question = call.operation == Operation.RETRIEVE
-        return Outcomes.SUCCEEDED if is_question else Outcomes.WILL_RETRY
-    if verdict.result in SUCCESSES:
-        return Outcomes.SUCCEEDED
-    if verdict.result is Result.FAILED:
-        return Outcomes.FAILED
-    return Outcomes.WILL_RETRY
-
-
-def error_of(call: Call, attempt: Attempt, verdict: Verdict | None) -> str:
-    if verdict is not None:
-        error = verdict.error
-    elif isinstance(call.answer, Answer) and not call.answer.is_success:
-        error = verdicts.describe_answer(call.operation, call.answer)
-    else:
-        error = ""
-    return redacted(attempt, error)
-
-
 def redacted(attempt: Attempt, error: str) -> str:
     """
-    Return an error as it may be shown and kept for ever.
+    Return an error without the API key and the customer's data.
 
-    Button may quote what it was sent: the key, or who the customer is.
+    Button may quote what it was sent.
     """
     if not error:
         return ""
     error = attempt.client.redact(error)
-    for value in customer_of(attempt).values():
-        if isinstance(value, str):
-            error = redact_word(error, value, "[customer]")
-    return make_storable(error)
-
-
-def customer_of(attempt: Attempt) -> Mapping[str, Any]:
     fields = attempt.desired.fields if attempt.desired else {}
     customer = fields.get("customer") or attempt.row.customer
-    return customer if isinstance(customer, Mapping) else {}
+    if isinstance(customer, Mapping):
+        for value in customer.values():
+            if isinstance(value, str):
+                error = redact_word(error, value, "[customer]")
+    return make_storable(error)

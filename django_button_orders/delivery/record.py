@@ -1,17 +1,19 @@
 """
-Writing down what came of attempts, fenced by their leases.
+Record the outcomes of attempts in the database.
 
-Only the holder of the lease writes the row. One that lost it writes its
-submissions, and of the row only that a newer state was acknowledged.
+Only the holder of a row's lease writes the row. An attempt that lost its lease
+adds its submissions, and its success still counts for the revision it reported.
+``record_all`` writes what it can with ``record_batch``, many rows at once, and the
+rest with ``record_one``.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 from django.db import (
     DEFAULT_DB_ALIAS,
@@ -21,288 +23,329 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db.models import Expression, Q
+from django.dispatch import Signal
 
-from django_button_orders.client.answers import Answer
-from django_button_orders.delivery import batch_record
+from django_button_orders.client import Answer
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import (
     PAUSE_SECONDS,
     STATUSES,
+    Outcome,
     acknowledged_values,
-    redacted,
-    report_values,
-    row_values,
-    send_signal,
-    somebody_listens,
+    changed_row_values,
+    find_outcome,
     submissions_of,
-    with_delay,
 )
-from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
+from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import (
     ButtonOrder,
     PausedAccount,
     Submission,
     as_stored,
 )
-from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.bulk import FENCE, BulkSQL, Change, bulk_sql_for
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.privacy import describe_for_log
+from django_button_orders.signals import order_cancelled, order_failed, order_reported
 
 logger = logging.getLogger(__name__)
 
-# Seconds between tries to write something down.
-RECORD_WAITS = (0.1, 0.5, 2.0)
-
 Status = ButtonOrder.Status
-FIELDS = {field.name: field for field in ButtonOrder._meta.concrete_fields}
-# What a change of the order since the claim has set, and keeps.
-MOVED = ("status", "reason", "next_attempt_at", "last_error")
+T = TypeVar("T")
+
+# Seconds to wait before each new try to record an outcome.
+RECORD_WAITS = (0.1, 0.5, 2.0)
+SIGNALS: dict[str, Signal] = {
+    Status.REPORTED: order_reported,
+    Status.CANCELLED: order_cancelled,
+    Status.FAILED: order_failed,
+}
 
 
-def record_all(
-    attempts: list[Attempt],
-    *,
-    waits: bool = True,
-) -> Iterator[Attempt]:
+def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attempt]:
     """
-    Write attempts down, many at a time, and yield each once it is written.
+    Record attempts at rows of one database, and yield each when it is recorded.
 
-    They are all of one database. Unless it ``waits``, those whose rows somebody
-    else has locked are left out.
+    Unless it ``waits`` for locks, attempts whose rows another transaction has locked
+    are left out. Raises ``DatabaseError`` if the database refuses an outcome.
     """
-    written = write_down(attempts)
-    announce_all(attempts, written)
+    ended = [attempt for attempt in attempts if has_ended(attempt)]
+    recorded = record_batch(ended) if len(ended) > 1 else set()
     for attempt in attempts:
-        if id(attempt) in written:
+        if id(attempt) in recorded or record_with_retries(attempt, waits=waits):
             yield attempt
-        else:
-            if record_surely(attempt, waits=waits):
-                yield attempt
 
 
-def write_down(
-    attempts: list[Attempt],
-) -> dict[int, list[Submission]]:
-    """Write down what can be written together; the rest is for ``record_surely``."""
-    if not attempts:
-        return {}
+def has_ended(attempt: Attempt) -> bool:
+    """Return whether the row does not stay pending, so that its values are alike."""
+    return attempt.verdict is not None and attempt.verdict.result in STATUSES
+
+
+def record_batch(attempts: list[Attempt]) -> set[int]:
+    """
+    Record attempts that have ended, with one statement for each table.
+
+    Return the ``id()`` of each recorded attempt. The others need ``record_one``:
+    attempts whose rows are locked or have changed since they were claimed, attempts
+    of paused accounts, and all of them if the database refuses one.
+    """
+    using = alias_of(attempts[0])
     try:
-        return batch_record.write_down(attempts, using=alias_of(attempts[0]))
-    except (OperationalError, InterfaceError) as exc:
-        # Whatever this was: each is tried again by itself, with patience.
+        paused = PausedAccount.objects.using(using).values_list("account", flat=True)
+        accounts = set(paused)
+        outcomes = [
+            find_outcome(attempt)
+            for attempt in attempts
+            if attempt.row.account not in accounts
+        ]
+        outcomes = write_batch(outcomes, using=using)
+    except (DatabaseError, InterfaceError) as exc:
         logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
-        return {}
-    except (batch_record.MovedError, DatabaseError) as exc:
-        if len(attempts) == 1:
-            return {}
-        # One of them spoils it for the others of its half alone.
-        logger.info("A batch is recorded in halves: %s", describe_for_log(exc))
-        half = len(attempts) // 2
-        first, second = attempts[:half], attempts[half:]
-        return write_down(first) | write_down(second)
+        return set()
+    announce(outcomes, using=using)
+    return {id(outcome.attempt) for outcome in outcomes}
 
 
-def alias_of(attempt: Attempt) -> str:
-    return attempt.row._state.db or DEFAULT_DB_ALIAS
+def write_batch(outcomes: list[Outcome], *, using: str) -> list[Outcome]:
+    """Write outcomes in one transaction, and return those that were written."""
+    write = prepare_batch(outcomes, using=using)
+    with transaction.atomic(using=using):
+        unchanged = lock_unchanged(outcomes, using=using)
+        if len(unchanged) < len(outcomes):
+            write = prepare_batch(unchanged, using=using)
+        if write():
+            return unchanged
+        transaction.set_rollback(True, using=using)
+    return []
 
 
-def record_surely(attempt: Attempt, *, waits: bool = True) -> bool:
+def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     """
-    Record an attempt, again if the database does not take it at once.
+    Return a function that writes outcomes, made before their rows are locked.
 
-    What Button has answered is worth some patience: a connection may have been
-    cut, or a deadlock resolved at our expense. Returns as ``record`` does.
+    It returns whether all of the rows were unchanged.
     """
-    recorded: bool = patiently(alias_of(attempt), lambda: record(attempt, waits=waits))
-    return recorded
+    sql = bulk_sql_for(using)
+    groups: defaultdict[tuple[str, ...], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        attempt = outcome.attempt
+        outcome.submissions = submissions_of(attempt, outcome.verdict)
+        groups[tuple(outcome.values)].append(outcome)
+    updates = [prepare_update(group, sql) for group in groups.values()]
+    submissions = [item for outcome in outcomes for item in outcome.submissions]
+    insert = sql.prepare_insert(submissions) if submissions else lambda: None
+
+    def write() -> bool:
+        if sum(update() for update in updates) != len(outcomes):
+            return False
+        insert()
+        return True
+
+    return write
 
 
-def patiently(alias: str, action: Callable[[], Any]) -> Any:
+def prepare_update(outcomes: list[Outcome], sql: BulkSQL) -> Callable[[], int]:
+    """Return a function that writes rows which get values for the same columns."""
+    # Expressions are the database's clock, which is the same for all rows.
+    clocks = {
+        name: value
+        for name, value in outcomes[0].values.items()
+        if isinstance(value, Expression)
+    }
+    changes = [
+        Change(
+            fence_of(outcome.attempt),
+            {name: v for name, v in outcome.values.items() if name not in clocks},
+        )
+        for outcome in outcomes
+    ]
+    return sql.prepare_update(changes, clocks)
+
+
+def fence_of(attempt: Attempt) -> tuple[object, ...]:
+    """Return what a row is like unless it has changed since it was claimed."""
+    return tuple(getattr(attempt.row, name) for name in FENCE)
+
+
+def lock_unchanged(outcomes: list[Outcome], *, using: str) -> list[Outcome]:
+    """
+    Lock the rows that have not changed since they were claimed.
+
+    Return their outcomes. A row that is locked already is skipped, because the shop
+    may hold it and want another of these. A database that cannot skip locked rows
+    lets one transaction write at a time, and gets all outcomes back.
+    """
+    if not can_skip_locked(using):
+        return outcomes
+    pks = [outcome.attempt.row.pk for outcome in outcomes]
+    rows = ButtonOrder.objects.using(using).filter(pk__in=pks).unlocked()
+    unchanged = set(rows.values_list(*FENCE))
+    return [item for item in outcomes if fence_of(item.attempt) in unchanged]
+
+
+def can_skip_locked(using: str) -> bool:
+    return connections[using].features.has_select_for_update_skip_locked
+
+
+def record_with_retries(attempt: Attempt, *, waits: bool = True) -> bool:
+    """
+    Record one attempt, with retries while the database does not answer.
+
+    Return False if another transaction has locked the row, and this one does not
+    wait for it. Raises ``DatabaseError`` if the database refuses the outcome.
+    """
+    outcome, using = find_outcome(attempt), alias_of(attempt)
+    return with_retries(using, lambda: record_one(outcome, using=using, waits=waits))
+
+
+def with_retries(using: str, action: Callable[[], T]) -> T:
+    """
+    Return what an action returns, with retries while the database does not answer.
+
+    A connection may have been cut, or a deadlock resolved against this transaction.
+    """
     for seconds in RECORD_WAITS:
         try:
             return action()
         except (OperationalError, InterfaceError) as exc:
-            if connections[alias].in_atomic_block:
+            if connections[using].in_atomic_block:
                 raise
             logger.warning("The record is tried again: %s", describe_for_log(exc))
-            connections[alias].close_if_unusable_or_obsolete()
+            connections[using].close_if_unusable_or_obsolete()
             time.sleep(seconds)
     return action()
 
 
-def record(
-    attempt: Attempt,
-    *,
-    waits: bool = True,
-    rng: Callable[[], float] = random.random,
-) -> bool:
-    """
-    Write an attempt down, and tell the project's receivers.
-
-    Sets the attempt's ``delay``: the seconds until the row is due again, or
-    None when it is not. Return whether it is done: unless it ``waits``, a row
-    that somebody else has locked is left alone.
-    """
-    verdict, delay = with_delay(attempt, rng)
-    row = attempt.row
-    using = row._state.db
+def record_one(outcome: Outcome, *, using: str, waits: bool) -> bool:
+    """Record one outcome, whatever has happened to its row since it was claimed."""
+    attempt, row = outcome.attempt, outcome.attempt.row
+    submissions = submissions_of(attempt, outcome.verdict)
     rows = ButtonOrder.objects.using(using).filter(pk=row.pk)
+    leased = rows.filter(lease_token=row.lease_token)
+    unchanged = leased.filter(revision=row.revision)
     with transaction.atomic(using=using):
-        held = rows.filter(lease_token=row.lease_token)
-        if not waits and is_locked(held):
+        if not waits and is_locked(leased):
             return False
-        is_resumed = note_account(attempt, verdict, using=using)
-        is_held = held.update(**changes(attempt, verdict, delay)) == 1
-        submissions = [] if is_held else written_before(attempt, using=using)
-        is_held = is_held or bool(submissions)
-        if not is_held and verdict.result in SUCCESSES:
-            record_late_success(rows, attempt, verdict)
-        # A row that was deleted meanwhile stays deleted, and so does its history.
-        if not submissions and rows.exists():
-            submissions = Submission.objects.using(using).bulk_create(
-                submissions_of(attempt, verdict)
-            )
+        is_resumed = pause_or_resume(outcome, using=using)
+        is_unchanged = unchanged.update(**outcome.values) == 1
+        is_leased = is_unchanged or leased.update(**changed_row_values(outcome)) == 1
+        recorded = [] if is_leased else find_recorded(attempt, using=using)
+        if not is_leased and not recorded:
+            record_late_success(outcome, rows)
+        # A row that was deleted since it was claimed gets no submissions.
+        if is_leased or (not recorded and rows.exists()):
+            Submission.objects.using(using).bulk_create(submissions)
     if is_resumed:
         waiting = ButtonOrder.objects.using(using).filter(account=row.account)
         waiting.make_unauthorized_due()
-    if is_held:
-        announce(attempt, verdict, delay, submissions)
-    else:
+    outcome.submissions = recorded or submissions
+    if not is_leased and not recorded:
         logger.warning("Order %s: the lease was lost.", row.order_id)
+    elif is_unchanged or rows.filter(revision=row.revision).exists():
+        # A row that was given back is left to the next sweep.
+        is_released = outcome.verdict.result is Result.RELEASE
+        attempt.delay = None if is_released else outcome.delay
+        announce([outcome], using=using)
+    else:
+        logger.info("Order %s has changed meanwhile.", row.order_id)
+        attempt.delay = 0.0 if rows.pending().exists() else None
     return True
 
 
-def is_locked(held: ButtonOrderQuerySet) -> bool:
-    """Return whether somebody else has locked a row; if not, lock it."""
-    if not connections[held.db].features.has_select_for_update_skip_locked:
+def is_locked(rows: ButtonOrderQuerySet) -> bool:
+    """Lock a row. Return whether another transaction has locked it already."""
+    if not can_skip_locked(rows.db):
         return False
-    free = held.select_for_update(skip_locked=True).values_list("pk")
-    return not list(free) and held.exists()
+    return not rows.unlocked().values_list("pk") and rows.exists()
 
 
-def note_account(attempt: Attempt, verdict: Verdict, *, using: str | None) -> bool:
+def pause_or_resume(outcome: Outcome, *, using: str) -> bool:
     """
-    Pause the account whose key is refused, and resume one that is answered.
+    Pause an account whose key Button refused, or resume one that it answered.
 
-    Return whether it was resumed.
+    Return whether the account was resumed.
     """
+    attempt, account = outcome.attempt, outcome.attempt.row.account
     paused = PausedAccount.objects.using(using)
-    account = attempt.row.account
-    if verdict.result is Result.PAUSE:
-        error = redacted(attempt, verdict.error)
+    if outcome.verdict.result is Result.PAUSE:
+        error = outcome.values["last_error"]
         paused.pause(account, seconds=PAUSE_SECONDS, error=error)
         return False
     if attempt.is_probe and not attempt.calls:
-        # There was nothing to say to Button. The next row is the probe.
+        # This row needed no call, so the next row probes the account.
         paused.probe_now(account)
-    if not any(isinstance(item.answer, Answer) for item in attempt.calls):
+    if not any(isinstance(call.answer, Answer) for call in attempt.calls):
         return False
-    return bool(paused.filter(account=account).delete()[0])
+    return paused.filter(account=account).delete()[0] > 0
 
 
-def changes(attempt: Attempt, verdict: Verdict, delay: float | None) -> dict[str, Any]:
-    """Return the new values of the row, whose order may have changed meanwhile."""
-    row = attempt.row
-    values = row_values(attempt, verdict, delay)
-    for name in MOVED:
-        values[name] = unless_moved(row, name, values[name])
-    if verdict.result not in (Result.PAUSE, Result.RELEASE):
-        # What has changed gets a fresh set of attempts.
-        values["attempts"] = Case(
-            When(revision=row.revision, then=F("attempts")),
-            default=Value(0),
-            output_field=IntegerField(),
-        )
-    return values
-
-
-def unless_moved(row: ButtonOrder, name: str, value: Any) -> Case:
-    """Return a value, or what the order's change since the claim has set."""
-    return Case(
-        When(revision=row.revision, then=as_expression(value)),
-        default=F(name),
-        output_field=FIELDS[name],
-    )
-
-
-def as_expression(value: Any) -> Any:
-    return value if hasattr(value, "resolve_expression") else Value(value)
-
-
-def record_late_success(
-    rows: ButtonOrderQuerySet, attempt: Attempt, verdict: Verdict
-) -> None:
-    """Let a success count for its revision, unless a newer one is acknowledged."""
-    revision = attempt.row.revision
-    older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
-    values = acknowledged_values(attempt)
-    if not values or not rows.filter(older).update(**values):
-        return
-    settled = rows.unleased().filter(
-        revision=revision, status__in=[Status.PENDING, Status.FAILED]
-    )
-    settled.update(
-        **report_values(attempt),
-        status=STATUSES[verdict.result],
-        reason="",
-        next_attempt_at=None,
-        lease_token=None,
-        lease_expires_at=None,
-        unanswered=0,
-        last_error="",
-        updated_at=DatabaseNow(),
-    )
-
-
-def written_before(attempt: Attempt, *, using: str | None) -> list[Submission]:
+def find_recorded(attempt: Attempt, *, using: str) -> list[Submission]:
     """
-    Return what an earlier try has written of this attempt.
+    Return the submissions that an earlier try has recorded of an attempt.
 
-    Its commit may have succeeded although the connection was cut in it.
+    The connection may have been cut after the database committed them.
     """
     if not attempt.calls:
         return []
-    written = Submission.objects.using(using).filter(
+    submissions = Submission.objects.using(using).filter(
         button_order=attempt.row,
         revision=attempt.row.revision,
-        started_at__in=[as_stored(item.started_at) for item in attempt.calls],
+        started_at__in=[as_stored(call.started_at) for call in attempt.calls],
     )
-    return list(written.order_by("pk"))
+    return list(submissions.order_by("pk"))
 
 
-def announce(
-    attempt: Attempt,
-    verdict: Verdict,
-    delay: float | None,
-    submissions: list[Submission],
-) -> None:
-    """Say what has become of a row, as it is now."""
-    rows = ButtonOrder.objects.using(attempt.row._state.db)
-    row = rows.filter(pk=attempt.row.pk).first()
-    if row is None:
-        logger.info("Order %s was deleted meanwhile.", attempt.row.order_id)
+def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
+    """
+    Count a success whose lease was lost for the revision that it reported.
+
+    It does not count if a newer revision is acknowledged.
+    """
+    if outcome.verdict.result not in SUCCESSES:
         return
-    if row.revision != attempt.row.revision:
-        logger.info("Order %s has changed meanwhile.", row.order_id)
-        attempt.delay = 0.0 if row.status == Status.PENDING else None
+    revision = outcome.attempt.row.revision
+    older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
+    acknowledged = acknowledged_values(outcome.attempt)
+    if not acknowledged or not rows.filter(older).update(**acknowledged):
         return
-    send_signal(row, row.status, verdict.reason, submissions)
-    # What was given back would only be given back again: the sweep's turn.
-    attempt.delay = None if verdict.result is Result.RELEASE else delay
+    values = {name: v for name, v in outcome.values.items() if name != "attempts"}
+    unreported = rows.filter(status__in=[Status.PENDING, Status.FAILED])
+    unreported.unleased().filter(revision=revision).update(**values)
 
 
-def announce_all(attempts: list[Attempt], written: dict[int, list[Submission]]) -> None:
-    """Say what has become of rows, which are read only if somebody listens."""
-    told = [attempt for attempt in attempts if id(attempt) in written]
-    rows: dict[int, ButtonOrder] = {}
-    if told and somebody_listens():
-        alias = alias_of(told[0])
-        here = ButtonOrder.objects.using(alias)
-        keys = [attempt.row.pk for attempt in told]
-        rows = patiently(alias, lambda: here.in_bulk(keys))
-    for attempt in told:
-        verdict, _ = with_delay(attempt)
-        row = rows.get(attempt.row.pk, attempt.row)
-        submissions = written[id(attempt)]
-        send_signal(row, STATUSES[verdict.result], verdict.reason, submissions)
+def announce(outcomes: list[Outcome], *, using: str) -> None:
+    """Log outcomes, and send the signals that have receivers."""
+    pks = [item.attempt.row.pk for item in outcomes if has_receivers(item)]
+    here = ButtonOrder.objects.using(using)
+    rows = with_retries(using, lambda: here.in_bulk(pks)) if pks else {}
+    for outcome in outcomes:
+        row, status = outcome.attempt.row, outcome.status
+        level = logging.WARNING if status == Status.FAILED else logging.INFO
+        reason = outcome.verdict.reason
+        logger.log(level, "Order %s: %s %s", row.order_id, status, reason)
+        if row.pk in rows:
+            send_signal(outcome, rows[row.pk])
+
+
+def has_receivers(outcome: Outcome) -> bool:
+    """Return whether a receiver is there for the signal of an outcome."""
+    if outcome.status not in SIGNALS:
+        return False
+    # An order that Button knew already in this state is not reported again.
+    is_news = outcome.submissions or outcome.status != Status.REPORTED
+    return bool(is_news) and SIGNALS[outcome.status].has_listeners(ButtonOrder)
+
+
+def send_signal(outcome: Outcome, row: ButtonOrder) -> None:
+    """Send the signal of an outcome to the project's receivers."""
+    SIGNALS[outcome.status].send_robust(
+        sender=ButtonOrder,
+        button_order=row,
+        submission=outcome.submissions[-1] if outcome.submissions else None,
+    )
+
+
+def alias_of(attempt: Attempt) -> str:
+    """Return the alias of the database that has the row of an attempt."""
+    return attempt.row._state.db or DEFAULT_DB_ALIAS

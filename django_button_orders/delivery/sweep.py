@@ -27,7 +27,7 @@ from django_button_orders.delivery.rate_limit import (
     seconds_ahead,
     wait_until,
 )
-from django_button_orders.delivery.record import record_all, record_surely
+from django_button_orders.delivery.record import record_all, record_with_retries
 from django_button_orders.delivery.verdicts import INTERRUPTED, Result
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -384,7 +384,7 @@ def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
             else:
                 continue
         try:
-            record_surely(attempt)
+            record_with_retries(attempt)
         except DatabaseError as exc:
             # The row falls due by itself when the lease expires.
             name, what = attempt.row.order_id, describe_for_log(exc)

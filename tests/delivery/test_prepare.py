@@ -14,7 +14,7 @@ from django_button_orders import OrderReport
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import perform
 from django_button_orders.delivery.prepare import prepare
-from django_button_orders.delivery.record import record
+from django_button_orders.delivery.record import record_with_retries
 from django_button_orders.delivery.sweep import report
 from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, PausedAccount
@@ -1053,7 +1053,7 @@ class LeaseTests(DeliveryTestCase):
         add_answer("POST", ORDERS_URL, status=409)
         clock = iter([10, 90])
 
-        record(perform(attempt, clock=lambda: next(clock)))
+        record_with_retries(perform(attempt, clock=lambda: next(clock)))
 
         row.refresh_from_db()
         assert calls() == ["POST /v1/order"]
@@ -1089,7 +1089,7 @@ class LeaseTests(DeliveryTestCase):
             raise RuntimeError("jane@shop.test")
 
         with self.assertLogs("django_button_orders", "ERROR") as logs:
-            record(perform(attempt, clock=broken_clock))
+            record_with_retries(perform(attempt, clock=broken_clock))
 
         row.refresh_from_db()
         assert self.state(row) == ("failed", "invalid")
