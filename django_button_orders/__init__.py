@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for: a settings file imports this package for
-# beat_schedule(), long before models may be imported.
+# The public names, and the modules that have them. A module is imported when a name
+# is first used, because a settings file imports this package for beat_schedule(),
+# long before models may be imported.
 _HOME = {
     "Customer": "report.objects",
     "LineItem": "report.objects",

@@ -1,4 +1,4 @@
-"""Wiring."""
+"""Connect the app to Django: checks, the doorbell, receivers and adapters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class ButtonOrdersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # These import the models, which can be loaded only now.
+        # These modules import the models, which are loaded only now.
         from django_button_orders import checks, doorbell
         from django_button_orders.outbox import adapters, receivers
         from django_button_orders.tasks.publisher import CeleryPublisher
 
         register(checks.check_button_orders)
         doorbell.connect(CeleryPublisher())
-        # No sender: proxies and children of a registered model send their own.
+        # For all senders, because proxies and children of a registered model send
+        # signals of their own.
         uid = "django_button_orders"
         post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")
         adapters.follow_registrations(receivers.connect_deletions)

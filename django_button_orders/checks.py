@@ -1,7 +1,9 @@
 """
-System checks: what is wrong with the configuration, all at once.
+The system checks of ``manage.py check``: the settings, the middleware, the adapters.
 
-Ids are never used again once they are gone.
+To add a check, write a function that yields messages, and call it in
+``check_button_orders``. Take a new ID: an old one is never used again, because
+projects may silence it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from django_button_orders.conf import (
     account_names,
     find_problems,
     get_settings,
-    keeps_secrets,
+    may_receive_api_key,
 )
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
@@ -34,6 +36,7 @@ ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
 
 
 def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
+    """Run all checks. Those of accounts need settings that can be read."""
     problems: list[CheckMessage] = [
         Error(problem.message, hint=problem.hint or None, id=IDS[problem.kind])
         for problem in find_problems()
@@ -50,6 +53,7 @@ def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
 
 
 def path_of(account: str, key: str) -> str:
+    """Return where in the settings a key of an account is set."""
     if account in get_settings().accounts:
         return f"{SETTING}['ACCOUNTS']['{account}']['{key}']"
     return f"{SETTING}['{key}']"
@@ -67,7 +71,7 @@ def check_api_key(account: str) -> Iterator[CheckMessage]:
 
 
 def check_base_url(account: str) -> Iterator[CheckMessage]:
-    if keeps_secrets(get_settings(account).base_url):
+    if may_receive_api_key(get_settings(account).base_url):
         return
     yield Error(
         f"{path_of(account, 'BASE_URL')} must start with 'https://'.",

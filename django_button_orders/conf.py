@@ -1,4 +1,9 @@
-"""The ``BUTTON_ORDERS`` setting as a typed object."""
+"""
+The setting ``BUTTON_ORDERS``: its keys, their defaults, and what each must be.
+
+To add a key, add a field to ``Settings``. ``get_settings(account)`` returns the
+values of an account; the system checks print what ``find_problems()`` yields.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +24,9 @@ from django_button_orders.report import columns
 
 SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
-# No call starts with less of the lease left than a call may take, plus this.
+# A call starts only if its DEADLINE and this time are left of the lease.
 LEASE_MARGIN_SECONDS = 5
-# What a lease must have on top of that: the time in which calls can start.
+# A lease must be longer than that by this time, in which calls can start.
 LEASE_START_SECONDS = 1
 DOORBELLS = ("thread", "inline", "none")
 
@@ -61,8 +66,8 @@ def is_schedule(value: object) -> bool:
 
 
 def is_api_key(value: object) -> bool:
-    # A colon would end the user name of Basic authentication, and a line
-    # break the header.
+    # A colon would end the user name of Basic authentication, and a line break would
+    # end the header.
     return isinstance(value, str) and all(
         "!" <= character <= "~" and character != ":" for character in value
     )
@@ -74,7 +79,7 @@ def is_header(value: object) -> bool:
     )
 
 
-# A user name, a query or a fragment would have no meaning.
+# A user name, a query or a fragment is refused, because no call would use it.
 BASE_URL = re.compile(
     r"[a-z]+://([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
     r"(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?"
@@ -100,6 +105,7 @@ def is_accounts(value: object) -> bool:
 def setting(
     default: Any, accepts: Callable[[object], bool], must: str, **options: Any
 ) -> Any:
+    """Return a field with a test of its values, and what to say if it fails."""
     return field(
         default=default, metadata={"accepts": accepts, "must": must}, **options
     )
@@ -173,14 +179,14 @@ class Settings:
         None,
         lambda value: value is None or columns.is_brand(value),
         "be None or a string of letters, digits, '-' and '_'",
-        # So is a key that somebody has put here.
+        # Somebody may have put the API key here by mistake.
         repr=False,
     )
     batch_file_columns: columns.Columns = field(
         default_factory=dict,
         metadata={"accepts": columns.is_columns, "must": columns.MUST},
     )
-    # Holds the keys of other organisations.
+    # Not in the representation, because it has the API keys of other accounts.
     accounts: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,
         metadata={"accepts": is_accounts, "must": "be a dict of dicts"},
@@ -191,7 +197,7 @@ class Settings:
 FIELDS: Mapping[str, Field[Any]] = {
     item.name.upper(): item for item in fields(Settings)
 }
-# One process serves all accounts, so these cannot differ between them.
+# These cannot differ between accounts, because one process works for all of them.
 PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
     "LEASE_SECONDS",
     "RECONCILE_DAYS",
@@ -199,7 +205,7 @@ PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with the setting."""
+    """A mistake in the setting. ``kind`` is "unknown" (a key) or "type" (a value)."""
 
     kind: str
     message: str
@@ -211,7 +217,7 @@ def raw_settings() -> Any:
 
 
 def find_problems() -> Iterator[Problem]:
-    """Yield what keeps the setting from being read at all."""
+    """Yield the mistakes because of which the setting cannot be read."""
     raw = raw_settings()
     if not isinstance(raw, Mapping):
         yield Problem("type", f"{SETTING} must be a dict.")
@@ -238,28 +244,30 @@ def problems_of(
     for key in values.keys() & known:
         rule = FIELDS[key].metadata
         if not rule["accepts"](values[key]):
-            # The value itself is not shown: it may be a misplaced key.
+            # The message leaves out the value, which may be a misplaced API key.
             yield Problem("type", f"{path}['{key}'] must {rule['must']}.")
 
 
 @cache
 def get_settings(account: str = DEFAULT_ACCOUNT) -> Settings:
     """
-    Return the settings of an account, read from Django's when first needed.
+    Return the settings of an account. They are read once, and cached.
 
-    Raises ``ImproperlyConfigured`` when they are wrong, or when the account is
-    not one of ``ACCOUNTS``.
+    Raises ``ImproperlyConfigured`` if the setting has a mistake, or ``ACCOUNTS`` does
+    not have the account.
     """
     for problem in find_problems():
         raise ImproperlyConfigured(problem.message)
     found = read_settings(account)
     if found is None:
-        # Raised where no variable has a key: trackers of errors send those, too.
+        # Raised here, where no local variable has the API key: error trackers send
+        # local variables, too.
         raise ImproperlyConfigured(f"{SETTING}['ACCOUNTS'] has no account {account!r}.")
     return found
 
 
 def read_settings(account: str) -> Settings | None:
+    """Return the settings of an account, or None if there is no such account."""
     values = as_fields(raw_settings())
     settings_ = Settings(**values)
     if account in settings_.accounts:
@@ -268,6 +276,7 @@ def read_settings(account: str) -> Settings | None:
 
 
 def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys of the setting as fields of ``Settings``, with lists as tuples."""
     return {
         key.lower(): tuple(value) if isinstance(value, list) else value
         for key, value in raw.items()
@@ -288,8 +297,8 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def keeps_secrets(base_url: str) -> bool:
-    """Return whether the key may be sent there: encrypted, or to this machine."""
+def may_receive_api_key(base_url: str) -> bool:
+    """Return whether a URL is encrypted, or leads to this machine, or DEBUG is set."""
     is_plain = base_url.startswith("http://")
     is_allowed = is_plain and (is_loopback(base_url) or settings.DEBUG)
     return base_url.startswith("https://") or is_allowed

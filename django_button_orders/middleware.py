@@ -1,4 +1,4 @@
-"""Keeping Button's attribution token from the landing page to the checkout."""
+"""Keep Button's attribution token from the landing page until the checkout."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SESSION_KEY = "button_orders_btn_ref"
 
 class AttributionMiddleware:
     """
-    Remember the ``btn_ref`` of the address in the visitor's session.
+    Store the parameter ``btn_ref`` of the URL in the visitor's session.
 
-    The last token wins and is not cleared by an order: Button applies the
-    rules of attribution. It goes with the session when a customer logs out.
-    Must stand below Django's ``SessionMiddleware``.
+    A new token replaces the old one. An order does not clear it, because Button
+    decides which orders it is for. Logging out ends the session, and so the token.
+    Put this middleware below Django's ``SessionMiddleware``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Where there is no session, that is for the checks to say.
+        # A missing session is an error that the system checks report.
         session = getattr(request, "session", {})
         btn_ref = request.GET.get(PARAMETER, "")
         if is_usable(btn_ref) and btn_ref != get_btn_ref(request):
@@ -34,7 +34,7 @@ class AttributionMiddleware:
 
 
 def is_usable(btn_ref: str) -> bool:
-    # In a Button Link the parameter is the publisher's id, not a token.
+    # In a Button Link, the parameter has the publisher's ID instead of a token.
     return is_btn_ref(btn_ref) and not btn_ref.startswith("org-")
 
 

@@ -1,3 +1,3 @@
-"""For other packages, each imported only where it is asked for."""
+"""Integrations with other packages, under the paths that the documentation gives."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The documented path of ``monitoring.health_check``."""
+"""The public path of the check; its code is in ``monitoring.health_check``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented path of ``monitoring.opentelemetry``."""
+"""The public path of the functions; their code is in ``monitoring.opentelemetry``."""
 
 from __future__ import annotations
 

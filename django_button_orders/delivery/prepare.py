@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
-from django_button_orders.conf import Settings, get_settings, keeps_secrets
+from django_button_orders.conf import Settings, get_settings, may_receive_api_key
 from django_button_orders.delivery.attempt import Attempt, Clock, IsStopped
 from django_button_orders.delivery.desired import (
     Desired,
@@ -180,7 +180,7 @@ def settings_verdict(settings: Settings) -> Verdict | None:
             reason=Reason.UNAUTHORIZED,
             error="BUTTON_ORDERS['API_KEY'] is not set.",
         )
-    if not keeps_secrets(settings.base_url):
+    if not may_receive_api_key(settings.base_url):
         # System checks say so, too, but neither Celery nor a web server runs them.
         return Verdict(
             result=Result.RETRY,

@@ -9,7 +9,7 @@ from uuid import uuid4
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.api import retrieve_order
 from django_button_orders.client.exceptions import ButtonError
-from django_button_orders.conf import get_settings, keeps_secrets
+from django_button_orders.conf import get_settings, may_receive_api_key
 from django_button_orders.delivery.attempt import client_for
 from django_button_orders.delivery.rate_limit import take_turns
 from django_button_orders.delivery.verdicts import (
@@ -43,7 +43,7 @@ def ping(account: str) -> Ping:
         # An account that is not enabled needs no key.
         message = "It has no API_KEY, and nobody was asked."
         return Ping(account=account, is_ok=not settings.enabled, message=message)
-    if not keeps_secrets(settings.base_url):
+    if not may_receive_api_key(settings.base_url):
         message = "Its BASE_URL must start with 'https://', and nobody was asked."
         return Ping(account=account, is_ok=False, message=message)
     time.sleep(take_turns(account))

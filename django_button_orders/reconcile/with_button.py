@@ -19,7 +19,7 @@ from django_button_orders.conf import (
     Settings,
     account_names,
     get_settings,
-    keeps_secrets,
+    may_receive_api_key,
 )
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.desired import Desired
@@ -113,7 +113,7 @@ class AcknowledgedRows:
             return "ENABLED is false, so nothing is sent."
         if not self.settings.api_key:
             return "API_KEY is not set."
-        if not keeps_secrets(self.settings.base_url):
+        if not may_receive_api_key(self.settings.base_url):
             return "BASE_URL must start with 'https://'."
         paused = PausedAccount.objects.using(self.using).filter(account=self.account)
         return "Its key was refused, and it is paused." if paused.exists() else ""
