@@ -127,7 +127,7 @@ def prune(
 
 
 def count_prunable(*, using: str, retentions: list[Retention]) -> PruneResult:
-    """Count the bodies that ``prune`` would empty and the submissions it would delete."""
+    """Count the bodies and submissions that ``prune`` would empty and delete."""
     return PruneResult(
         bodies_emptied=sum(item.emptiable(using).count() for item in retentions),
         submissions_deleted=sum(item.deletable(using).count() for item in retentions),
