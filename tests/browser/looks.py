@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 # Violations in Django's own HTML, by rule and selector, which the tests ignore.
 DJANGOS_OWN = (
-    # The label of the search field is a magnifying glass with alternative text.
+    # The search field's label is an image with an alternative text.
     ("label-title-only", "#changelist-search #searchbar"),
     # "1 result (Show all)"
     ("link-in-text-block", "#changelist-search a"),

@@ -15,7 +15,7 @@ from tests.sandbox.utils import ORDER
 
 
 class Terminal(io.StringIO):
-    """Uses the sandbox when its last line of greeting is there, and ends it."""
+    """Use the sandbox after its greeting, then send the process a signal."""
 
     def __init__(self, number):
         super().__init__()
@@ -41,7 +41,7 @@ class Terminal(io.StringIO):
 
 
 class Gambler(Terminal):
-    """Asks a sandbox that answers by chance."""
+    """Send requests to a sandbox that fails at random."""
 
     def use(self, url):
         options = {"status": 503, "times": 99, "chance": 0.5}

@@ -144,7 +144,7 @@ class ControlTests(SandboxTestCase):
         assert self.ask("GET", "/sandbox/orders/").json() == {}
 
     def test_form(self):
-        """A page on the web can send forms, but not JSON."""
+        """A web page can send forms to the sandbox, and no JSON."""
         url = f"{self.sandbox.url}/sandbox/reset"
         self.create()
 

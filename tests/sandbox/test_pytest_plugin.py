@@ -61,7 +61,7 @@ def test_settings_are_put_back():
 
 
 def test_imports_next_to_nothing():
-    """Every run of pytest imports the plugin, whether it is used or not."""
+    """Each run of pytest imports the plugin, also where no test uses it."""
     command = [sys.executable, "-c", IMPORTED]
 
     out = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code

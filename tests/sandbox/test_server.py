@@ -47,7 +47,7 @@ class LifeTests(SandboxTestCase):
         assert len(self.sandbox.requests) == 1
 
     def test_outage(self):
-        """What is stopped does not even answer on connections that are open."""
+        """A stopped sandbox also closes the connections that clients keep open."""
         self.create()
         url = self.sandbox.url
         self.sandbox.stop()
@@ -69,7 +69,7 @@ class LifeTests(SandboxTestCase):
 
             assert time.monotonic() - start >= 1
             start = time.monotonic()
-            # Its own pages are not Button's.
+            # The latency is only for the API, and not for the sandbox's own page.
             requests.get(f"{sandbox.url}/sandbox", timeout=10)
             assert time.monotonic() - start < 1
 
@@ -221,7 +221,7 @@ class HandlerTests(SandboxTestCase):
                 assert json.loads(answer.body)["meta"] == {"status": "error"}
 
     def test_client_that_stays_silent(self):
-        """It is hung up on at once, though what it sends would still be read."""
+        """The server closes the connection before it waits for more bytes."""
         with socket.create_connection(("127.0.0.1", self.sandbox.port), 0.5) as client:
             client.sendall(HEAD + b"Content-Length: x\r\n\r\n")
 
@@ -229,7 +229,7 @@ class HandlerTests(SandboxTestCase):
                 pass
 
     def test_clients_that_go_away(self):
-        """Nothing is said about them, and nothing is kept of them."""
+        """Requests that end too early are neither logged nor recorded."""
         for data in (
             b"",
             b"GET",

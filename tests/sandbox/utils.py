@@ -39,7 +39,7 @@ class SandboxTestCase(SimpleTestCase):
         return self.ask("POST", data=body, headers=headers)
 
     def ask_raw(self, data):
-        """Send bytes as they are; return the answer, read to the end."""
+        """Send bytes over a socket, and return the answer with its body."""
         with socket.create_connection(("127.0.0.1", self.sandbox.port), 5) as client:
             client.sendall(data)
             response = http.client.HTTPResponse(client)

@@ -1,4 +1,4 @@
-"""Whatever Button's address answers, the row is accounted for and memory bounded."""
+"""No answer, however hostile, loses a row or uses unbounded memory."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ DEEP = 100_000
 
 
 def zeros():
-    """Return a gigabyte of zeros, deflated: one megabyte again and again."""
+    """Return a gigabyte of zeros, compressed: one megabyte repeated."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     megabyte = deflate.compress(bytes(2**20)) + deflate.flush(zlib.Z_FULL_FLUSH)
     return megabyte * 1024 + b"\x03\x00"
 
 
-# With the checksums of a gigabyte of zeros, so that these are without a fault.
+# The checksums of a gigabyte of zeros, which make these bodies valid.
 ADLER32 = (GIGABYTE % 65521 << 16) + 1
 CRC32 = 0x5B64C2B0
 DEFLATED = b"\x78\xda" + zeros() + struct.pack(">L", ADLER32)
@@ -52,7 +52,7 @@ class HostileTestCase(EndToEndTestCase):
         )
 
     def attempt(self, script, operation="create", **values):
-        """Report a row to a hostile server, and check what every row must be."""
+        """Report a row to a hostile server, and check the row's state."""
         row = self.create_for(operation)
         server = self.serve(script)
 
@@ -64,7 +64,7 @@ class HostileTestCase(EndToEndTestCase):
         return row
 
     def check_record(self, row, limit):
-        """Each exchange is on record, and all that is kept is bounded text."""
+        """Assert that each call has a submission, with texts of bounded length."""
         assert row.submissions.exists()
         for submission in row.submissions.all():
             assert len(submission.response_body) <= limit
@@ -76,7 +76,7 @@ class HostileTestCase(EndToEndTestCase):
             check_text(account.last_error)
 
     def check_page(self, row):
-        """A person can look at what came back."""
+        """Assert that the admin can show the submissions."""
         self.client.force_login(self.user)
         url = page_url(row) if row.reason != "unauthorized" else PAUSED_URL
         assert self.client.get(url).status_code == 200
@@ -131,7 +131,7 @@ class LargeTests(HostileTestCase):
                 self.attempt(script)
 
     def test_bombs_that_are_read_to_their_end(self):
-        """So long an answer is allowed here that all of the gigabyte is in it."""
+        """The limit is above a gigabyte, so the whole body is decompressed."""
         for coding, body in self.bombs.items():
             script = answer(body, content_encoding=coding)
             with self.subTest(coding=coding), self.bounded_memory(50):
@@ -146,7 +146,7 @@ class LargeTests(HostileTestCase):
         assert (row.status, row.reason) == ("failed", "refused")
 
     def test_long_words_of_button(self):
-        """They are in the body, and as far as a person reads in the error."""
+        """The body keeps these characters, and so does the start of the error."""
         error = json.dumps({"error": {"message": "x" * 60_000}}).encode()
         for status in (400, 401, 403, 500):
             with self.subTest(status=status):
@@ -161,7 +161,7 @@ class EndlessTests(HostileTestCase):
 
         assert (row.status, row.reason) == ("pending", "unavailable")
         assert (row.unanswered, row.last_status_code) == (1, None)
-        # Button may have acted on it, so it is asked before anything else.
+        # Button may have applied the request, so it is asked before the next one.
         server = self.serve()
         self.report(row, server)
         assert server.received[0].method == "GET"
@@ -306,7 +306,7 @@ class BodyTests(HostileTestCase):
                 self.check_page(row)
 
     def test_shapes_of_what_button_holds(self):
-        """The question whether Button has the order is answered senselessly."""
+        """The answer to a GET makes no sense."""
         for body in self.shapes:
             with self.subTest(body=body[:60]):
                 row = self.attempt(replies(answer(body), answer()), "retrieve")
@@ -322,7 +322,7 @@ class BodyTests(HostileTestCase):
                     self.attempt(script, MAX_RESPONSE_BYTES=10**6)
 
 
-# In JSON, so that it can have what Python does not write.
+# Written as JSON text, because Python's json module would not write some of it.
 VALUES = (
     "null",
     "0",
@@ -350,7 +350,7 @@ class ValueTests(HostileTestCase):
     }
 
     def answers(self, name, template="%s", **options):
-        """Return the answers with each of the values at a place, by the values."""
+        """Return an answer for each value, with the value at a place in its JSON."""
         return {
             value: answer(
                 (self.envelope % {**self.usual, name: template % value}).encode(),
@@ -431,7 +431,7 @@ class ValueTests(HostileTestCase):
 
 class SweepTests(HostileTestCase):
     def test_goes_on(self):
-        """One hostile answer is nothing to the orders beside it."""
+        """A hostile answer to one order does not affect the others."""
         error = b'{"error": {"message": "a\\u0000b\\ud800c"}}'
         hostile = [
             answer(GZIPPED, content_encoding="gzip"),

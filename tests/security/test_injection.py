@@ -1,4 +1,4 @@
-"""What a shop or Button writes into an id, a token or a header stays in there."""
+"""An id, a token or a header never changes another part of a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.utils import PURCHASED, create_row
 from tests.wire import answer
 
 SMUGGLED = "1\r\nX-Injected: 1\r\n\r\nDELETE /v1/order/1995 HTTP/1.1\r\nHost: a\r\n\r\n"
-# Odd, but printable: these are ids that a shop may have.
+# Odd but valid order ids: all characters are printable.
 STRANGE_IDS = (
     "../../v1/user",
     "/../../v1/user",
@@ -45,11 +45,11 @@ UNPRINTABLE_IDS = (
     "a\x7fb",
     "caf\u00e9",
     "a\u2028b",
-    # Cut to a byte, these become a line break.
+    # The low byte of these characters is a line break.
     "a\u010d\u010aX-Injected: 1",
     "a\u560d\u560aX-Injected: 1",
 )
-# Each would name another resource.
+# In a path, each of these would name another resource.
 RESERVED_IDS = (".", "..", "btn-ref")
 
 
@@ -60,17 +60,17 @@ class InjectionTestCase(EndToEndTestCase):
         return server
 
     def requests(self, row, **values):
-        """Make an attempt at a row, and return what stood on the wire."""
+        """Make an attempt at a row, and return the requests as bytes."""
         server = self.tap()
         self.report(row, server, **values)
         return server.requests()
 
     def usual(self, operation, **values):
-        """Return the requests for an order with nothing odd about it."""
+        """Return the requests for an order with a plain id."""
         return self.requests(self.create_for(operation), **values)
 
     def check(self, requests, usual):
-        """There are as many requests as usual, with the same header lines."""
+        """Assert that number and header lines of the requests are as usual."""
         names = [request.names for request in requests]
         assert names == [request.names for request in usual]
 
@@ -116,7 +116,7 @@ class OrderIdTests(InjectionTestCase):
                     self.check_not_sent(row)
 
     def test_unprintable_and_cancelled(self):
-        """Button cannot have it. If it is asked all the same, the id stays an id."""
+        """A call about an id that Button cannot have keeps the id in its place."""
         usual = [request.names for request in self.usual("cancel")]
         for order_id in UNPRINTABLE_IDS:
             with self.subTest(order_id=order_id):
@@ -169,7 +169,7 @@ class TokenTests(InjectionTestCase):
                 self.check_not_sent(row)
 
     def test_other_texts(self):
-        """They go into JSON, which has an escape for every line break."""
+        """Other texts go into JSON, which escapes line breaks."""
         usual = self.usual("create")
         texts = {
             "customer_order_id": SMUGGLED,
@@ -240,7 +240,7 @@ class SettingTests(InjectionTestCase):
                 self.check_refused(BASE_URL=f"http://127.0.0.1:1/{value}")
 
     def test_account_of_another_order(self):
-        """What is wrong with one account is found before any is used."""
+        """A mistake in one account's settings is found before any account is used."""
         for name in ("API_KEY", "API_VERSION", "BASE_URL"):
             with self.subTest(name=name):
                 self.check_refused(ACCOUNTS={"eu": {name: "x\r\nX-Injected: 1"}})

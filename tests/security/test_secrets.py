@@ -1,4 +1,4 @@
-"""The key is nowhere, and what belongs to a customer only where the design says."""
+"""The API key is nowhere, and customers' data only where it must be."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ TOKEN = "srctok-planted"
 NAME = "Quentin Planted"
 EMAIL = "planted.customer@example.com"
 CUSTOMER_ID = "customer-planted-4711"
-# Written by the shop into a row of its own, instead of a hash.
+# An address that the shop writes into a direct row, where a hash belongs.
 MISTAKEN_EMAIL = "planted.by.mistake@example.com"
 HASH = hash_email(EMAIL)
 
@@ -63,7 +63,7 @@ BODIES = {
     "django_button_orders_submission.request_body",
     "django_button_orders_submission.response_body",
 }
-# Where the design puts it, and the tables of the shop itself.
+# The columns that may have customers' data, and the shop's own tables.
 ALLOWED = {
     KEY: set(),
     OTHER_KEY: set(),
@@ -74,7 +74,7 @@ ALLOWED = {
     NAME: {"shop_orderline.sku", f"{ROW}.line_items", *BODIES},
     TOKEN: {"shop_order.btn_ref", f"{ROW}.btn_ref", *BODIES},
 }
-# What a person may see on a page who may see orders.
+# Data that a user with the permission to view orders may see.
 SHOWN = {HASH, CUSTOMER_ID, NAME, TOKEN}
 
 
@@ -84,7 +84,7 @@ def basic(key):
 
 @cache
 def spellings(secret):
-    """Return a secret as it could stand somewhere: encoded, quoted or escaped."""
+    """Return the spellings of a secret: plain, encoded, quoted or escaped."""
     plain = {
         secret,
         basic(secret).rstrip("="),
@@ -104,7 +104,7 @@ def spellings(secret):
 
 
 def find(text, *secrets):
-    """Return the secrets that stand in a text, in whatever spelling."""
+    """Return the secrets that a text contains in any spelling."""
     return {
         secret
         for secret in secrets
@@ -114,7 +114,7 @@ def find(text, *secrets):
 
 
 def dump():
-    """Yield every value in every table of the database, and where it is."""
+    """Yield each value of each table, with its column."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
@@ -125,12 +125,12 @@ def dump():
 
 
 def places(secret):
-    """Return in which columns of the database a secret stands."""
+    """Return the columns of the database that contain a secret."""
     return {place for place, text in dump() if find(text, secret)}
 
 
 class Recorder(logging.Handler):
-    """Keeps all that any handler could make of a record."""
+    """Collect log records in all the forms that handlers give them."""
 
     def __init__(self):
         super().__init__(logging.DEBUG)
@@ -145,7 +145,7 @@ class Recorder(logging.Handler):
 
 @contextmanager
 def all_logs():
-    """Record what every logger there is says, however quietly."""
+    """Record all loggers, at all levels."""
     root, recorder = logging.getLogger(), Recorder()
     loggers = [
         logger
@@ -176,13 +176,13 @@ def eager_celery():
 
 
 def request_of(received):
-    """Return a request as a careless proxy quotes it."""
+    """Return a request as text, as a careless proxy would quote it."""
     headers = "\n".join(f"{name}: {value}" for name, value in received.headers.items())
     return f"{received.method} {received.target}\n{headers}\n\n{received.body.decode()}"
 
 
 def careless(received, key):
-    """Return answers that tell what was asked, by the order that asks for them."""
+    """Return answers that quote the request, by order id."""
     quoted = request_of(received)
     authorization = received.headers["authorization"]
     message = f"The key {key} ({authorization}) may not do that."
@@ -250,7 +250,7 @@ ACCOUNTS = {
 
 
 class CarelessButton(Server):
-    """Tells everybody what it was asked, and by whom."""
+    """A server whose answers quote the request and its credentials."""
 
     def __init__(self):
         super().__init__(self.reply, tls=False, reads=True)
@@ -274,7 +274,7 @@ class CarelessButton(Server):
 
 
 class RunTestCase(EndToEndTestCase):
-    """A day on which all goes wrong, looked at in the evening."""
+    """Make everything fail once, then search all outputs for secrets."""
 
     databases = {"default", "archive"}
 
@@ -301,7 +301,7 @@ class RunTestCase(EndToEndTestCase):
 
     @classmethod
     def sell(cls):
-        """Orders of the shop and direct ones, one for each answer of Button."""
+        """Report host orders and direct orders, one for each answer of Button."""
         for case in CASES:
             cls.create_order(f"shop {case}")
             create_row(
@@ -326,7 +326,7 @@ class RunTestCase(EndToEndTestCase):
 
     @classmethod
     def mistake(cls):
-        """What adapters raise, and what no report can be made of."""
+        """Save orders whose adapter raises or whose report is invalid."""
         hooks = ("get_order_id", "get_account", "is_reportable", "is_cancelled")
         for hook in (*hooks, "build"):
             cls.create_order(f"shop {hook}", trouble=hook)
@@ -338,7 +338,7 @@ class RunTestCase(EndToEndTestCase):
 
     @classmethod
     def change(cls):
-        """Updates and cancellations, of which Button says much, too."""
+        """Update and cancel orders, with answers that quote the requests."""
         for order in Order.objects.filter(number__startswith="shop "):
             order.total += 1
             order.save()
@@ -355,7 +355,7 @@ class RunTestCase(EndToEndTestCase):
 
     @classmethod
     def operate(cls):
-        """Commands and buttons."""
+        """Run the commands and the admin's actions."""
         for name, *options in (
             ("retry", "--all"),
             ("report", "--format", "json"),
@@ -452,13 +452,13 @@ class RunTests(RunTestCase):
 
 
 class EchoTests(EndToEndTestCase):
-    """The key in an answer is taken out, however it is spelled there."""
+    """The API key is removed from answers in every spelling."""
 
-    # The second is nobody's, but has all that is spelled in more than one way.
+    # The second key is made up of characters with several spellings.
     keys = (KEY, "sk-planted/a+b?c&d=e<f>g'h\"i~")
 
     def echo(self, key, text):
-        """Report an order to a Button that answers with a text; return what is kept."""
+        """Report an order, let Button answer with a text, and return what is stored."""
         row = self.create_for("create")
         message = answer(text.encode(), status=400, content_type="text/plain")
 
@@ -468,7 +468,7 @@ class EchoTests(EndToEndTestCase):
         return row.submissions.get().response_body
 
     def check(self, spell):
-        """Echo each key, and what stands for it in the header, as it is spelled."""
+        """Answer with each key and its Basic credentials, in each spelling."""
         for key in self.keys:
             for secret in (key, basic(key), basic(key).rstrip("=")):
                 spelled = spell(secret)
@@ -494,7 +494,7 @@ class EchoTests(EndToEndTestCase):
         self.check(lambda secret: json.dumps(secret)[1:-1].replace("/", r"\/"))
 
     def test_in_json_for_html(self):
-        """Go, Java and .NET escape in JSON what would mean something in HTML."""
+        """Go, Java and .NET escape HTML characters in JSON."""
         self.check(
             lambda secret: "".join(
                 f"\\u{ord(character):04x}" if character in "<>&='\"+" else character
@@ -510,7 +510,7 @@ class EchoTests(EndToEndTestCase):
                 assert kept == "Authorization: Basic [API key]\r\nX: y"
 
     def test_cut(self):
-        """What is left of a long answer does not end with most of the key."""
+        """Cutting a long answer leaves no beginning of the key at its end."""
         for secret in (KEY, basic(KEY)):
             for length in (len(secret), len(secret) - 1, 12):
                 with self.subTest(secret=secret, length=length):
@@ -519,7 +519,7 @@ class EchoTests(EndToEndTestCase):
                     assert kept.endswith(("xxx", "[API key]"))
 
     def test_escaped_in_a_message(self):
-        """Parsing the answer brings to light what was escaped in its body."""
+        """Parsing the JSON would reveal a key that is escaped in the body."""
         escaped = KEY.replace("s", "\\u0073")
         message = f'{{"error": {{"message": "No {escaped}"}}}}'
         for status in (400, 401):
@@ -533,7 +533,7 @@ class EchoTests(EndToEndTestCase):
                 assert places(KEY) == set()
 
     def test_malformed_head(self):
-        """Of which urllib3 writes what it could not read into its log."""
+        """urllib3 logs header lines that it cannot parse, with their text."""
         data = (
             b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n"
             b"Authorization Basic %b\r\nX-Key: %b\r\n\r\n"
@@ -575,7 +575,7 @@ class WordsOfButtonTests(EndToEndTestCase):
 
 
 class QueueTests(TransactionTestCase):
-    """What goes through the broker are keys, whatever became of an order."""
+    """Messages to the broker contain only primary keys."""
 
     databases = {"default", "archive"}
 
@@ -610,7 +610,7 @@ class QueueTests(TransactionTestCase):
                     )
                     OrderLine.objects.create(order=order, sku=NAME, price=1)
                 row = create_row(customer={"id": CUSTOMER_ID}, btn_ref=TOKEN)
-                # The worker rings again for what is to be tried again.
+                # The worker also publishes a message for each retry.
                 sandbox.misbehave(status=503, times=9)
                 report_due_orders()
                 self.client.force_login(user)
@@ -633,7 +633,7 @@ class QueueTests(TransactionTestCase):
 
 
 class SettingsTests(SimpleTestCase):
-    """What is said about the settings names no value of them."""
+    """Messages about the settings contain none of their values."""
 
     def test_repr(self):
         with override_settings(BUTTON_ORDERS={"API_KEY": KEY, "ACCOUNTS": ACCOUNTS}):
@@ -654,9 +654,9 @@ class SettingsTests(SimpleTestCase):
         assert find(f"{shown}", KEY, OTHER_KEY) == set()
 
     def test_misplaced(self):
-        """Somebody has put the key where something else belongs."""
+        """The API key is in a wrong place of the settings."""
         names = {item.name.upper() for item in fields(Settings)} | {"APIKEY"}
-        # Where any text is right, nobody can tell that it is a key.
+        # Some settings accept any text, so a key in them is not detected.
         for name in names - {"API_VERSION", "BATCH_FILE_BRAND", "QUEUE"}:
             for values in (
                 {name: KEY},
@@ -762,12 +762,12 @@ class ExceptionTests(EndToEndTestCase):
 
 
 def text_of(exc):
-    """Return what any log could make of an exception."""
+    """Return an exception in all the forms that logs give it."""
     trace = "".join(traceback.format_exception(exc))
     return f"{exc} {exc!r} {exc.args} {trace}"
 
 
 def with_locals(exc):
-    """Return a traceback as services that collect errors take it."""
+    """Return a traceback with the local variables, as error trackers send it."""
     trace = traceback.TracebackException.from_exception(exc, capture_locals=True)
     return f"{text_of(exc)} {''.join(trace.format())}"

@@ -1,4 +1,4 @@
-"""Requests go to BASE_URL and nowhere else, whatever anybody says."""
+"""Requests go to BASE_URL and nowhere else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RedirectTests(EndToEndTestCase):
         self.elsewhere = self.serve()
 
     def redirected(self, operation, status, **headers):
-        """Report a row to a server that answers with a redirect, and check it."""
+        """Report a row to a server that redirects, and check the row."""
         row = self.create_for(operation)
         server = self.serve(answer(b"", status=status, **headers))
 
@@ -71,7 +71,7 @@ class RedirectTests(EndToEndTestCase):
                 self.redirected("create", 307, location=location)
 
     def test_with_an_answer_that_is_accepted(self):
-        """What a browser would follow, or fetch before it is asked for."""
+        """Headers that make browsers open or prefetch other URLs."""
         url = self.elsewhere.url
         row = self.create_for("create")
         server = self.serve(
@@ -132,12 +132,12 @@ class EnvironmentTests(EndToEndTestCase):
 
 
 class PlainTextTests(EndToEndTestCase):
-    """Without TLS, the key is for this machine alone."""
+    """Without TLS, the key is sent to this machine only."""
 
     def setUp(self):
         super().setUp()
         self.server = self.serve()
-        # It leads here, but is not the address of a loopback host.
+        # This address connects to this machine, but is not a loopback address.
         self.url = f"http://0.0.0.0:{self.server.port}"
 
     def test_check(self):
@@ -151,7 +151,7 @@ class PlainTextTests(EndToEndTestCase):
                 assert "django_button_orders.E004" in ids
 
     def test_nothing_is_sent(self):
-        """Neither Celery nor a web server looks at what the checks say."""
+        """Workers do not run the checks, so the rule also holds without them."""
         row = self.create_for("create")
 
         with suppress(ImproperlyConfigured):

@@ -1,4 +1,4 @@
-"""A row, a server on loopback that plays Button, and what stands on the wire."""
+"""A server on this machine that plays Button, and a row to report to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.wire import API_KEY, Received, Server, WireTestCase, replies
 
 
 def wired(server: Server | str, **values: Any) -> dict[str, Any]:
-    """Return BUTTON_ORDERS for a Button that a server on loopback plays."""
+    """Return BUTTON_ORDERS for a server on this machine."""
     return {
         "API_KEY": API_KEY,
         "BASE_URL": server if isinstance(server, str) else server.url,
@@ -29,7 +29,7 @@ def wired(server: Server | str, **values: Any) -> dict[str, Any]:
 
 
 class RawRequest(NamedTuple):
-    """A request by its lines, as somebody splits them who trusts nobody."""
+    """A request, split into lines without a parser of HTTP."""
 
     line: bytes
     headers: list[bytes]
@@ -41,7 +41,7 @@ class RawRequest(NamedTuple):
 
 
 class Wiretap(Server):
-    """A server that keeps every byte it receives."""
+    """A server that records all bytes it receives."""
 
     def __init__(self, data: bytes) -> None:
         self.raw = b""
@@ -51,7 +51,7 @@ class Wiretap(Server):
         with sock:
             while data := sock.recv(65536):
                 self.raw += data
-                # A head and its body may come in two pieces.
+                # Head and body of a request may arrive separately.
                 if not self.is_within_a_body():
                     self.script(sock, Received(number, "", "", {}, b""))
 
@@ -80,7 +80,7 @@ def length_of(headers: list[bytes]) -> int:
 
 
 class EndToEndTestCase(WireTestCase, TestCase):
-    """From a saved row, over a real connection, to the state of the row."""
+    """Report rows over real connections, and check their states."""
 
     @contextmanager
     def button_at(self, server: Server | str, **values: Any):
@@ -88,7 +88,7 @@ class EndToEndTestCase(WireTestCase, TestCase):
             yield
 
     def report(self, row: ButtonOrder, server: Server | str, **values: Any):
-        """Make an attempt at a row, and see that it did not end in silence."""
+        """Make an attempt at a row, and check that the row is accounted for."""
         make_due()
         with self.button_at(server, **values):
             report(row.pk, using="default")
@@ -97,7 +97,7 @@ class EndToEndTestCase(WireTestCase, TestCase):
         return row
 
     def check_is_accounted_for(self, row: ButtonOrder) -> None:
-        """It is done, or due at a known time, or failed for a reason."""
+        """Assert that a row is done, due at a known time, or failed with a reason."""
         assert (row.lease_token, row.lease_expires_at) == (None, None)
         if row.status == "pending":
             assert row.next_attempt_at is not None
@@ -108,20 +108,20 @@ class EndToEndTestCase(WireTestCase, TestCase):
         assert row.updated_at <= timezone.now()
 
     def put(self, row: ButtonOrder, **values: Any) -> ButtonOrder:
-        """Put a row into a state, past all validation."""
+        """Update the row's columns, past all validation."""
         ButtonOrder.objects.filter(pk=row.pk).update(**values)
         row.refresh_from_db()
         return row
 
     def create_for(self, operation: str, **values: Any) -> ButtonOrder:
-        """Return the only row, whose next attempt begins with an operation."""
+        """Return the only row, prepared so that ``operation`` is its next call."""
         ButtonOrder.objects.all().delete()
         PausedAccount.objects.all().delete()
         states: dict[str, dict[str, Any]] = {
             "create": {},
             "update": {"reported_revision": 1},
             "cancel": {"reported_revision": 1, "cancel_requested_at": timezone.now()},
-            # Of an order that Button may know, it is asked first.
+            # After an unanswered attempt, the next one begins with a GET.
             "retrieve": {"unanswered": 1},
         }
         row = create_row(order_id="to be replaced")
