@@ -25,6 +25,6 @@ class ButtonOrdersConfig(AppConfig):
         # For all senders, because proxies and children of a registered model send
         # signals of their own.
         uid = "django_button_orders"
-        post_save.connect(receivers.report_saved, dispatch_uid=f"{uid}.report_saved")
-        adapters.follow_registrations(receivers.connect_deletions)
+        post_save.connect(receivers.mark_on_save, dispatch_uid=f"{uid}.mark_on_save")
+        adapters.on_registration(receivers.connect_deletions)
         autodiscover_modules("button_orders")

@@ -1,4 +1,9 @@
-"""The way from a shop's own order model to an ``OrderReport``."""
+"""
+Describe the shop's order models: adapters, their registry, and reading host orders.
+
+A shop subclasses ``OrderAdapter`` and registers it. The app finds an order's adapter
+with ``find_adapter``, and reads orders with ``select_orders`` or ``HostOrders``.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +33,18 @@ logger = logging.getLogger(__name__)
 
 class OrderAdapter:
     """
-    Tells the app about one model of orders. Subclass it, and ``register`` it.
+    Describe one order model to the app. Subclass it, and ``register`` it.
 
-    ``get_order_id``, ``is_reportable`` and ``get_account`` run inside the
-    shop's save, so they must be cheap. The others run in a worker, on
-    committed data. What any of them raises ends up on the row, and never in
-    the shop's save.
+    ``get_order_id``, ``is_reportable`` and ``get_account`` run inside the shop's save,
+    so they must be fast. The other methods run in a worker, on committed data. If one
+    of them raises, the error goes onto the row, and never into the shop's save.
     """
 
-    #: The field that the commands compare with their dates. With an index on it,
-    #: the latest orders are found without looking at all the others.
+    #: The date of an order, by which commands and tasks select orders. Give it an
+    #: index, so that the latest orders are found fast.
     date_field: ClassVar[str] = ""
-    #: Related models whose changes change the order: ``{OrderLine: "order"}``.
-    #: A path may follow relations: ``{Refund: "line__order"}``.
+    #: Related models, with the path to the order: ``{OrderLine: "order"}``, or
+    #: ``{Refund: "line__order"}``. A change of such an object marks the order changed.
     watch: ClassVar[Mapping[type[Model] | str, str]] = {}
 
     def __init__(self, model: type[Model]) -> None:
@@ -48,9 +52,9 @@ class OrderAdapter:
 
     def get_order_id(self, order: Any) -> str:
         """
-        Return the shop's id of the order. It must never change.
+        Return the shop's id of the order, which must never change.
 
-        No two orders may have one. Once an order is gone, another may have its id.
+        It must be unique. When an order is deleted, another order may get its id.
         """
         return str(order.pk)
 
@@ -58,26 +62,26 @@ class OrderAdapter:
         """
         Return the account at Button: a key of ``ACCOUNTS``, or "default".
 
-        It must never change: each account has a row, and an order, of its own.
+        It must never change, because each account has its own orders and rows.
         """
         return DEFAULT_ACCOUNT
 
     def is_reportable(self, order: Any) -> bool:
-        """Return whether Button should know of the order, such as: it is paid."""
+        """Return whether Button should know the order, for example once it is paid."""
         return True
 
     def is_cancelled(self, order: Any) -> bool:
-        """Return whether all of the order is cancelled. A part is a change."""
+        """Return whether the whole order is cancelled. A part of it is a change."""
         return False
 
     def build(self, order: Any) -> OrderReport:
-        """Return what Button should know about the order."""
+        """Return the order's report: what Button should know about it."""
         raise NotImplementedError(
             f"{type(self).__name__} must define build(order) and return an OrderReport."
         )
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Return the orders, with what ``build`` needs selected or prefetched."""
+        """Return all orders, with the relations that ``build`` reads prefetched."""
         return self.model._base_manager.all()
 
     @property
@@ -88,7 +92,7 @@ class OrderAdapter:
 AdapterClass = TypeVar("AdapterClass", bound=type[OrderAdapter])
 
 _adapters: dict[type[Model], OrderAdapter] = {}
-_followers: list[Callable[[OrderAdapter], object]] = []
+_callbacks: list[Callable[[OrderAdapter], object]] = []
 
 
 def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
@@ -108,36 +112,37 @@ def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
                     f"{model._meta.label} is registered with {known.name} already."
                 )
             _adapters[model] = adapter_class(model)
-            for follower in _followers:
-                follower(_adapters[model])
+            for callback in _callbacks:
+                callback(_adapters[model])
         return adapter_class
 
     return decorate
 
 
-def follow_registrations(follower: Callable[[OrderAdapter], object]) -> None:
-    """Call somebody with each adapter that there is, and with each to come."""
-    _followers.append(follower)
+def on_registration(callback: Callable[[OrderAdapter], object]) -> None:
+    """Call a function with each registered adapter, and with later ones, too."""
+    _callbacks.append(callback)
     for adapter in registered():
-        follower(adapter)
+        callback(adapter)
 
 
 def path_of(adapter_class: type[OrderAdapter]) -> str:
-    # Not the class itself: a module that is loaded again makes a new one.
+    """Return the dotted path of a class, which stays when its module is reloaded."""
     return f"{adapter_class.__module__}.{adapter_class.__qualname__}"
 
 
 def unregister(model: type[Model]) -> None:
-    """Forget the adapter of a model, if it has one."""
+    """Remove the adapter of a model, if it has one."""
     _adapters.pop(model, None)
 
 
 def registered() -> list[OrderAdapter]:
+    """Return the adapters of all registered models."""
     return list(_adapters.values())
 
 
 def find_adapter(model: type[Model]) -> OrderAdapter | None:
-    """Return the adapter of a model, or of the one it is a proxy or child of."""
+    """Return the adapter of a model, or of the model it is a proxy or child of."""
     for base in model.__mro__:
         if base in _adapters:
             return _adapters[base]
@@ -145,7 +150,7 @@ def find_adapter(model: type[Model]) -> OrderAdapter | None:
 
 
 def get_adapter(model: type[Model]) -> OrderAdapter:
-    """Return the adapter of a model. Raises ``ImproperlyConfigured``."""
+    """Return the adapter of a model. Raises ``ImproperlyConfigured`` without one."""
     adapter = find_adapter(model)
     if adapter is None:
         raise ImproperlyConfigured(f"No adapter is registered for {model._meta.label}.")
@@ -153,7 +158,7 @@ def get_adapter(model: type[Model]) -> OrderAdapter:
 
 
 def watched_paths(model: type[Model]) -> list[str]:
-    """Return the paths from an instance of a model to the orders it belongs to."""
+    """Return the paths from a watched model to the order, for all adapters."""
     return [
         path
         for adapter in _adapters.values()
@@ -163,12 +168,13 @@ def watched_paths(model: type[Model]) -> list[str]:
 
 
 def watched_models(adapter: OrderAdapter) -> Iterator[tuple[type[Model], str]]:
+    """Yield the models that an adapter watches, and their paths to the order."""
     for model, path in adapter.watch.items():
         yield apps.get_model(model) if isinstance(model, str) else model, path
 
 
 def follow(instance: Any, path: str) -> Any:
-    """Return what a path such as "line__order" leads to, or None."""
+    """Return the object at the end of a path such as "line__order", or None."""
     for name in path.split("__"):
         if instance is None:
             return None
@@ -184,9 +190,9 @@ def select_orders(
     until: datetime | None = None,
 ) -> QuerySet[Any]:
     """
-    Return the orders from ``since`` on and before ``until``, by ``date_field``.
+    Return the orders with a ``date_field`` from ``since`` on and before ``until``.
 
-    Raises ``ValidationError`` when there are dates and no ``date_field``.
+    Raises ``ValidationError`` if there are dates and the adapter has no ``date_field``.
     """
     orders = adapter.get_queryset().using(using)
     if since is None and until is None:
@@ -205,15 +211,16 @@ def select_orders(
 
 
 def as_column(moment: datetime, is_moment: bool) -> Any:
+    """Return a moment as a date field stores it: as it is, or as the local date."""
     return moment if is_moment else localtime(moment).date()
 
 
 class HostOrders:
     """
-    Host orders, read together: one query for each model, and for each relation
-    that its adapter prefetches.
+    Host orders of many rows, read together.
 
-    One that is not among them is read when it is asked for.
+    There is one query for each model, and one for each relation that its adapter
+    prefetches. An order that could not be read so is read when ``find`` is called.
     """
 
     def __init__(self, rows: Iterable[ButtonOrder] = ()) -> None:
@@ -224,32 +231,33 @@ class HostOrders:
                 self.read(adapter, group)
 
     def read(self, adapter: OrderAdapter, rows: list[ButtonOrder]) -> None:
+        """Read the orders of some rows of one model into the cache."""
         using = rows[0]._state.db or DEFAULT_DB_ALIAS
         keys = [row.source_id for row in rows if row.cancel_requested_at is None]
         try:
-            # So that an error stays in here. No transaction is begun, which would
-            # keep others from writing in SQLite.
+            # A transaction is not begun, because in SQLite it may block writers.
             with savepoint(using):
                 for order in adapter.get_queryset().using(using).filter(pk__in=keys):
                     self.cache[rows[0].source_type_id, str(order.pk)] = order
         except Exception as exc:
             if is_time_limit(exc):
                 raise
-            # One of them may be the reason: read by itself, it takes the blame.
+            # One order may be the cause. ``find`` reads each alone, and raises for it.
             logger.debug("%s.get_queryset: %s", adapter.name, describe_for_log(exc))
 
     def find(self, adapter: OrderAdapter, row: ButtonOrder) -> Model | None:
         """Return the host order of a row, or None if it is gone."""
-        found = self.cache.get((row.source_type_id, row.source_id))
-        if found is None:
+        order = self.cache.get((row.source_type_id, row.source_id))
+        if order is None:
             orders = adapter.get_queryset().using(row._state.db)
-            found = orders.filter(pk=row.source_id).first()
-        return found
+            order = orders.filter(pk=row.source_id).first()
+        return order
 
 
 def by_model(
     rows: Iterable[ButtonOrder],
 ) -> Iterator[tuple[type[Model], list[ButtonOrder]]]:
+    """Yield the models of the rows' host orders, each with its rows."""
     groups: defaultdict[int, list[ButtonOrder]] = defaultdict(list)
     for row in rows:
         if row.source_type_id is not None:

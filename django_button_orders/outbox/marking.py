@@ -1,8 +1,12 @@
 """
-What can be asked for, by the shop, by an operator or by a command.
+Mark the rows of host orders changed, in the shop's own transaction.
 
-Operations on many rows take a queryset, and leave alone what they do not apply to.
-Nothing here waits for a network.
+A save goes down this module: ``mark_saved`` finds the orders that it concerns,
+``mark_row`` guards the shop, ``mark_or_fail`` asks the adapter which row the order
+has, ``upsert_row`` makes or marks that row, and the doorbell rings after the commit.
+
+No error may break the shop's save. The error of an adapter goes onto the row. A write
+that the database refuses for now, as in a deadlock, is repeated after the commit.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from django.db.models import Model, QuerySet
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
-from django_button_orders.outbox import ownership, upsert
+from django_button_orders.outbox import upsert
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     find_adapter,
@@ -25,7 +29,8 @@ from django_button_orders.outbox.adapters import (
     watched_paths,
 )
 from django_button_orders.outbox.identity import RowKey
-from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
+from django_button_orders.outbox.ownership import IdTakenError, ensure_ownership
+from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
@@ -34,19 +39,17 @@ from django_button_orders.report.privacy import (
 
 logger = logging.getLogger(__name__)
 
-Status = ButtonOrder.Status
-Reason = ButtonOrder.Reason
-
 
 def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     """
-    Note that an order of a registered model has changed, and must be reported.
+    Mark an order of a registered model changed, so that a worker reports it.
 
-    For changes that send no signals, such as ``QuerySet.update()``. One small
-    write in the order's own database, and in the caller's transaction if there
-    is one. Raises ``TypeError`` for anything but an instance of a model,
-    ``ImproperlyConfigured`` when that is not registered, and ``ValueError`` when
-    it was never saved; what an adapter raises ends up on the row instead.
+    Call it after changes that send no signals, such as ``QuerySet.update()``. It makes
+    one small write in the order's database, in your transaction if there is one.
+
+    Raises ``TypeError`` for anything but one instance of a model,
+    ``ImproperlyConfigured`` if its model is not registered, and ``ValueError`` if it
+    was never saved. An error of the adapter goes onto the row instead.
     """
     if not isinstance(host_order, Model):
         raise TypeError(
@@ -63,7 +66,7 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
 def mark_saved(
     sender: type[Model], instance: Model, *, using: str, is_new: bool = False
 ) -> None:
-    """Mark the order that was saved, or the one that what was saved belongs to."""
+    """Mark the saved order changed, or the orders that the saved object belongs to."""
     adapter = find_adapter(sender)
     if adapter is not None:
         mark_row(adapter, instance, using=using, is_new=is_new)
@@ -74,32 +77,26 @@ def mark_related(
     sender: type[Model], instance: Model, *, using: str, origin: object = None
 ) -> None:
     """
-    Mark the orders that a watched instance belongs to.
+    Mark the orders changed that a saved or deleted object belongs to.
 
-    ``origin`` is what is being deleted, when the instance goes with it.
+    ``origin`` is the object or queryset whose deletion deletes this one, too.
     """
     for host_order in find_related(sender, instance, using=using):
         adapter = find_adapter(type(host_order))
         if adapter is not None:
-            is_leaving = is_part_of(host_order, origin)
+            is_leaving = is_deleted_by(origin, host_order)
             mark_row(adapter, host_order, using=using, is_leaving=is_leaving)
 
 
-def is_part_of(host_order: Any, origin: object) -> bool:
-    """Return whether an order is among what is being deleted."""
-    if isinstance(origin, QuerySet):
-        return isinstance(host_order, origin.model)
-    return isinstance(origin, Model) and host_order == origin
-
-
 def find_related(sender: type[Model], instance: Model, *, using: str) -> list[Any]:
+    """Return the orders that a watched object belongs to. An error is only logged."""
     found = []
     try:
         for path in watched_paths(sender):
             with LazySavepoint(using):
                 found.append(follow(instance, path))
     except Exception as exc:
-        if is_for_the_shop(exc, using):
+        if must_reach_shop(exc, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "What %s belongs to cannot be found: %s",
@@ -109,33 +106,34 @@ def find_related(sender: type[Model], instance: Model, *, using: str) -> list[An
     return found
 
 
-def is_for_the_shop(exc: Exception, using: str) -> bool:
-    """
-    Return whether an error must not be kept from the shop, although its save is sacred.
-
-    Its own time limit is one. Another is that the database has undone all of its
-    transaction, as MySQL does to the victim of a deadlock: the shop must not take
-    that for committed.
-    """
-    return is_time_limit(exc) or transaction.get_connection(using).needs_rollback
+def is_deleted_by(origin: object, host_order: Any) -> bool:
+    """Return whether an order is what the shop deletes, or is among it."""
+    if isinstance(origin, QuerySet):
+        return isinstance(host_order, origin.model)
+    return isinstance(origin, Model) and host_order == origin
 
 
 def mark_row(
-    adapter: OrderAdapter, host_order: Any, *, using: str, **circumstances: bool
+    adapter: OrderAdapter,
+    host_order: Any,
+    *,
+    using: str,
+    is_new: bool = False,
+    is_leaving: bool = False,
 ) -> None:
     """
-    Write the row's small change. Raises nothing: the shop's save is sacred.
+    Mark an order's row changed, now or after the commit. Never break the shop's save.
 
-    Unless the database has undone that save already. The circumstances are those
-    of ``try_to_note``.
-
-    Where the database refuses it, as in a deadlock with another of the shop's
-    transactions, it is written once this one is committed and its locks are gone.
+    If the database refuses the write, as in a deadlock with another transaction of the
+    shop, it is repeated when this transaction is committed and its locks are gone. An
+    error is raised only if ``must_reach_shop``.
     """
     try:
-        _mark_row(adapter, host_order, using=using, **circumstances)
+        mark_or_fail(
+            adapter, host_order, using=using, is_new=is_new, is_leaving=is_leaving
+        )
     except OperationalError as exc:
-        if is_for_the_shop(exc, using):
+        if must_reach_shop(exc, using):
             raise
         logger.warning(
             "%s: a change is noted after the commit: %s",
@@ -145,10 +143,114 @@ def mark_row(
         mark_after_commit(adapter, host_order, using=using)
 
 
+def mark_or_fail(
+    adapter: OrderAdapter,
+    host_order: Any,
+    *,
+    using: str,
+    is_new: bool = False,
+    is_leaving: bool = False,
+    is_last: bool = False,
+) -> None:
+    """
+    Mark an order's row changed, or failed with the error of the adapter.
+
+    ``is_new``: the order was created just now, so it has no row yet. ``is_leaving``: it
+    is being deleted, so it gets no new row. ``is_last``: this is the last attempt.
+
+    Raises ``OperationalError`` if the database may accept the write later. On the last
+    attempt, one that a hook raises is an error of the adapter: SQLite and MySQL also
+    raise it for wrong SQL.
+    """
+    key = RowKey(adapter, host_order)
+    try:
+        with own_transaction(using):
+            with LazySavepoint(using):
+                has_id = key.resolve()
+            key.is_reportable &= not is_leaving
+            pk = upsert_row(key, using=using, is_new=is_new) if has_id else None
+            if pk is not None:
+                doorbell.ring(pk, using=using)
+    except IdTakenError as exc:
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "%s.get_order_id: the order with the key %s has the id %s, which is that "
+            "of another order. It is not reported.",
+            adapter.name,
+            host_order.pk,
+            key.order_id,
+        )
+        key.use_placeholder()
+        fail_row(key, exc, using=using)
+    except Exception as exc:
+        is_final = is_last and key.hook
+        may_pass = isinstance(exc, OperationalError) and not is_final
+        if may_pass or must_reach_shop(exc, using):
+            raise
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "%s at order %s: %s", key.hook_name, key.order_id, describe_for_log(exc)
+        )
+        fail_row(key, exc, using=using)
+
+
+def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
+    """
+    Mark the row of an order changed, or insert one. Return its primary key.
+
+    An order that is not reportable gets no new row, and its old row is still marked:
+    the order may have to be cancelled at Button.
+    """
+    names = (key.account, key.order_id)
+    may_exist = not (is_new and key.is_reportable)
+    row = upsert.mark(*names, using=using) if may_exist else None
+    if not key.is_reportable:
+        return row[0] if row else None
+    if row is None:
+        pk = upsert.insert(*names, key.source(using), using=using)
+        if pk is not None:
+            return pk
+        # Another transaction has inserted it just now, or another order has this id.
+        row = upsert.mark(*names, using=using)
+    if row is None:
+        # It was inserted after this transaction's snapshot, and is locked.
+        raise OperationalError("The order has a row, which cannot be seen yet.")
+    pk, source_id = row
+    # An order that is new may find the row of another model's order with its key.
+    if is_new or source_id != str(key.host_order.pk):
+        ensure_ownership(pk, key.source(using), using=using)
+    return pk
+
+
+def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
+    """
+    Make an order's row failed, with the error of its adapter.
+
+    Raises ``OperationalError`` if the database may accept the write later.
+    """
+    key.is_reportable = True
+    try:
+        with transaction.atomic(using=using):
+            pk = upsert_row(key, using=using)
+            ButtonOrder.objects.using(using).filter(pk=pk or 0).update(
+                status=ButtonOrder.Status.FAILED,
+                reason=ButtonOrder.Reason.INVALID,
+                next_attempt_at=None,
+                last_error=describe_exception(exc, key.hook_name),
+            )
+    except OperationalError:
+        raise
+    except Exception as error:
+        if must_reach_shop(error, using):
+            raise
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "Order %s has no row: %s", key.order_id, describe_for_log(error)
+        )
+
+
 def mark_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+    """Mark an order's row changed when the shop's transaction is committed."""
     connection = transaction.get_connection(using)
     if not connection.in_atomic_block and not connection.get_autocommit():
-        # The shop commits by itself, and Django will not know when.
+        # The shop commits without Django, which would not call us after that.
         mark_or_log(adapter, host_order, using=using)
         return
     transaction.on_commit(
@@ -159,8 +261,9 @@ def mark_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> 
 
 
 def mark_or_log(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+    """Mark an order's row changed, in the last attempt. Log what to do if it fails."""
     try:
-        _mark_row(adapter, host_order, using=using, is_last=True)
+        mark_or_fail(adapter, host_order, using=using, is_last=True)
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s: a change of the order with the key %s is not noted: %s. "
@@ -171,123 +274,20 @@ def mark_or_log(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
         )
 
 
-def _mark_row(
-    adapter: OrderAdapter,
-    host_order: Any,
-    *,
-    using: str,
-    is_new: bool = False,
-    is_leaving: bool = False,
-    is_last: bool = False,
-) -> None:
+def must_reach_shop(exc: Exception, using: str) -> bool:
     """
-    Write the row's small change, or what was wrong with its adapter.
+    Return whether an error must be raised into the shop's save after all.
 
-    An order that ``is_new`` has no row yet, and one that ``is_leaving``, because it
-    is being deleted, gets none any more.
-
-    Raises ``OperationalError`` where the database may take it later, unless this
-    ``is_last``, and a hook raises it: SQLite and MySQL do so for wrong SQL as well.
+    One is the time limit of the shop's own task. The other is that the database has
+    rolled the whole transaction back, as MySQL does to the victim of a deadlock: the
+    shop must not believe that it was committed.
     """
-    identity = RowKey(adapter, host_order)
-    try:
-        with transaction_of_ours(using):
-            # For hooks that ask the database.
-            with LazySavepoint(using):
-                is_known = identity.resolve()
-            identity.is_reportable &= not is_leaving
-            pk = upsert_row(identity, using=using, is_new=is_new) if is_known else None
-            if pk is not None:
-                doorbell.ring(pk, using=using)
-    except ownership.IdTakenError as exc:
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "%s.get_order_id: the order with the key %s has the id %s, which is that "
-            "of another order. It is not reported.",
-            adapter.name,
-            host_order.pk,
-            identity.order_id,
-        )
-        identity.use_placeholder()
-        fail_row(identity, exc, using=using)
-    except Exception as exc:
-        is_final = is_last and identity.hook
-        may_pass = isinstance(exc, OperationalError) and not is_final
-        if may_pass or is_for_the_shop(exc, using):
-            raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "%s at order %s: %s",
-            identity.hook_name,
-            identity.order_id,
-            describe_for_log(exc),
-        )
-        fail_row(identity, exc, using=using)
+    return is_time_limit(exc) or transaction.get_connection(using).needs_rollback
 
 
-def transaction_of_ours(using: str) -> AbstractContextManager[None]:
-    """Return one where the shop commits by itself, which Django cannot tell of."""
+def own_transaction(using: str) -> AbstractContextManager[None]:
+    """Return a transaction if the shop commits without Django, else nothing."""
     connection = transaction.get_connection(using)
     if connection.in_atomic_block or connection.get_autocommit():
         return nullcontext()
     return transaction.atomic(using=using)
-
-
-def fail_row(identity: RowKey, exc: Exception, *, using: str) -> None:
-    """
-    Put what an adapter raised onto the row.
-
-    Raises ``OperationalError`` where the database may take it later.
-    """
-    identity.is_reportable = True
-    try:
-        with transaction.atomic(using=using):
-            marked = ButtonOrder.objects.using(using).filter(
-                pk=upsert_row(identity, using=using) or 0
-            )
-            marked.update(
-                status=Status.FAILED,
-                reason=Reason.INVALID,
-                next_attempt_at=None,
-                last_error=describe_exception(exc, identity.hook_name),
-            )
-    except OperationalError:
-        raise
-    except Exception as error:
-        if is_for_the_shop(error, using):
-            raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "Order %s has no row: %s", identity.order_id, describe_for_log(error)
-        )
-
-
-def upsert_row(identity: RowKey, *, using: str, is_new: bool = False) -> int | None:
-    """
-    Mark the row of an order changed, or make one, and return its key.
-
-    An order that is not reportable gets no row, but keeps the one it has: what
-    Button knows of it may have to change.
-    """
-    keys = (identity.account, identity.order_id)
-    may_be_there = not (is_new and identity.is_reportable)
-    found = upsert.mark(*keys, using=using) if may_be_there else None
-    if not identity.is_reportable:
-        return found[0] if found else None
-    if found is None:
-        pk = upsert.insert(*keys, identity.source(using), using=using)
-        if pk is not None:
-            return pk
-        # Another transaction may have made it just now, or another order has it.
-        found = upsert.mark(*keys, using=using)
-    if found is None:
-        # Made since the snapshot of this transaction, and somebody is at it.
-        raise OperationalError("The order has a row, which cannot be seen yet.")
-    # A row that a new order finds may also be that of another model's order.
-    if is_new or found[1] != str(identity.host_order.pk):
-        ensure_ownership(found[0], identity, using=using)
-    return found[0]
-
-
-def ensure_ownership(pk: int, identity: RowKey, *, using: str) -> None:
-    """Have a row report this order, or raise ``IdTakenError``."""
-    with savepoint(using):
-        for row in ButtonOrder.objects.using(using).filter(pk=pk):
-            ownership.claim_ownership(row, identity.source(using))

@@ -1,7 +1,8 @@
 """
-Whose row it is: an order may come under an id that has a row already.
+Decide which host order a row belongs to, when two orders come with one id.
 
-The row was made for another order of the shop then, which may be gone by now.
+The first order keeps the row as long as it exists and has that id. Otherwise the row is
+transferred to the second one.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from django_button_orders.report.validation import clean_short_text
 
 logger = logging.getLogger(__name__)
 
-# The columns of a row that say which order of the shop it is about.
+# The columns by which a row refers to its host order: source_type_id and source_id.
 Source = Mapping[str, Any]
 
 
 class IdTakenError(ValidationError):
-    """Another order of the shop has the id, and the row under it."""
+    """Another host order has the id, and the row with it."""
 
     def __init__(self, row: ButtonOrder) -> None:
         super().__init__(
@@ -37,11 +38,18 @@ class IdTakenError(ValidationError):
         )
 
 
+def ensure_ownership(pk: int, source: Source, *, using: str) -> None:
+    """Make the row belong to a host order, or raise ``IdTakenError``."""
+    with savepoint(using):
+        for row in ButtonOrder.objects.using(using).filter(pk=pk):
+            claim_ownership(row, source)
+
+
 def claim_ownership(row: ButtonOrder, source: Source) -> None:
     """
-    Have a row report an order that is saved under its id.
+    Make a row belong to a host order that has its id.
 
-    Raises ``IdTakenError`` if it reports another one, which still has that id.
+    Raises ``IdTakenError`` if it belongs to another order, which still has that id.
     """
     if is_made_for(row, source):
         return
@@ -54,28 +62,28 @@ def claim_ownership(row: ButtonOrder, source: Source) -> None:
             source["source_id"],
         )
         return
-    # Somebody was faster: for this order, or for a third one.
+    # Another transaction was faster: for this order, or for a third one.
     row.refresh_from_db(fields=["source_type", "source_id"])
     if not is_made_for(row, source):
         raise IdTakenError(row)
 
 
 def is_made_for(row: ButtonOrder, source: Source) -> bool:
-    """Return whether a row is about this order, and not about another one."""
+    """Return whether a row belongs to a host order already."""
     kind, key = source["source_type_id"], source["source_id"]
     if (row.source_type_id, row.source_id) == (kind, key):
         return True
     ours, theirs = row.get_source_model(), model_of(kind, row._state.db)
     if ours is None or theirs is None:
         return False
-    # A child of a model shares the key of its parent: it is one order.
+    # The instance of a child model is the same order as the one of its parent.
     is_related = issubclass(ours, theirs) or issubclass(theirs, ours)
-    # A UUID may have been written without its hyphens.
+    # A UUID may have been stored without its hyphens.
     return is_related and as_key(ours, row.source_id) == as_key(theirs, key)
 
 
 def as_key(model: type[Model], text: str | None) -> Any:
-    """Return what a text stands for, or None if it is no key of the model."""
+    """Return the primary key that a text stands for, or None."""
     field: Any = model._meta.pk
     try:
         return field.to_python(text)
@@ -84,42 +92,43 @@ def as_key(model: type[Model], text: str | None) -> Any:
 
 
 def is_owned_by_live_order(row: ButtonOrder) -> bool:
-    """Return whether the order that a row was made for exists, and has its id."""
+    """Return whether the host order of a row still exists, and still has its id."""
     model = row.get_source_model()
     adapter = find_adapter(model) if model is not None else None
     if adapter is None or as_key(adapter.model, row.source_id) is None:
         return False
     try:
-        # So that an error stays in here.
         with savepoint(row._state.db or DEFAULT_DB_ALIAS):
-            # As the worker does, which would say that it is gone.
+            # The worker looks in the same way, and must not find the order gone.
             order = HostOrders().find(adapter, row)
-            return order is not None and keys_of(adapter, order) == keys(row)
+            names = (row.account, row.order_id)
+            return order is not None and names_of(adapter, order) == names
     except OperationalError:
         raise
     except Exception as exc:
         if is_time_limit(exc):
             raise
-        # Nobody says that it is gone, or has another id.
+        # The adapter fails, so nothing says that the order is gone.
         logger.warning("%s: %s", adapter.name, describe_for_log(exc))
         return True
 
 
-def keys(row: ButtonOrder) -> tuple[str, str]:
-    return row.account, row.order_id
-
-
-def keys_of(adapter: OrderAdapter, order: Model) -> tuple[str, str]:
+def names_of(adapter: OrderAdapter, order: Model) -> tuple[str, str]:
+    """Return the account and the order id that an adapter gives to an order."""
     account, order_id = adapter.get_account(order), adapter.get_order_id(order)
     return clean_short_text(str(account)), clean_short_text(str(order_id))
 
 
 def transfer(row: ButtonOrder, source: Source) -> bool:
-    """Give a row to another order. Return whether nobody else was faster."""
+    """
+    Transfer a row to another host order, and mark it changed.
+
+    Return False if another transaction has transferred it since it was read.
+    """
     values: dict[str, Any] = dict(source)
     if not row.is_direct:
-        # It was the order before it that was to be cancelled. A row that the shop
-        # has written itself was about this one.
+        # The cancellation was meant for the order before. A direct row, which the shop
+        # has written itself, was about this order.
         values["cancel_requested_at"] = None
     rows = ButtonOrder.objects.using(row._state.db)
     same = rows.filter(
@@ -127,7 +136,7 @@ def transfer(row: ButtonOrder, source: Source) -> bool:
     )
     if not same.mark_changed(**values):
         return False
-    # It had one while its id was another order's.
+    # The order had a placeholder while the id belonged to the other one.
     kind, key = source["source_type_id"], source["source_id"]
     dismiss_placeholders_of(kind, [key], using=row._state.db)
     return True

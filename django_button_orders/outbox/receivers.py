@@ -1,4 +1,4 @@
-"""From the shop's signals to the operations."""
+"""Receive the shop's signals, and mark the orders that were saved or changed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
 @contextmanager
 def suppress_reporting() -> Iterator[None]:
     """
-    Let orders be saved without being reported, in this thread or task.
+    Ignore saves and deletions of orders in this thread or task.
 
-    For imports and repairs of what Button knows already. It is about the
-    signals of registered models: ``mark_changed()`` and rows that are saved
-    directly still count.
+    Use it for imports and repairs of orders that Button knows already. It applies to
+    the signals of registered models: ``mark_changed()`` and rows that you save
+    yourself are still reported.
     """
     token = _suppressed.set(True)
     try:
@@ -33,7 +33,7 @@ def suppress_reporting() -> Iterator[None]:
         _suppressed.reset(token)
 
 
-def report_saved(
+def mark_on_save(
     sender: type[Model],
     *,
     instance: Model,
@@ -42,12 +42,13 @@ def report_saved(
     using: str,
     **kwargs: Any,
 ) -> None:
-    # Fixtures describe orders that were reported from somewhere else.
+    """Receive ``post_save``, which every model of the shop sends."""
+    # Fixtures describe orders that another installation has reported.
     if not raw and not _suppressed.get():
         marking.mark_saved(sender, instance, using=using, is_new=created)
 
 
-def report_deleted(
+def mark_on_delete(
     sender: type[Model],
     *,
     instance: Model,
@@ -55,28 +56,31 @@ def report_deleted(
     origin: object = None,
     **kwargs: Any,
 ) -> None:
+    """Receive ``post_delete`` of watched models, such as the lines of an order."""
     if not _suppressed.get():
         marking.mark_related(sender, instance, using=using, origin=origin)
 
 
 def connect_deletions(adapter: OrderAdapter) -> None:
     """
-    Listen for deletions of what an adapter watches.
+    Connect ``mark_on_delete`` to the models that an adapter watches.
 
-    And of nothing else: where somebody listens, Django loads all that it deletes.
+    Other models get no receiver, because Django deletes the objects of a model with a
+    receiver one by one.
     """
     for model in apps.get_models():
         if is_watched(model, adapter):
             post_delete.connect(
-                report_deleted,
+                mark_on_delete,
                 sender=model,
-                dispatch_uid="django_button_orders.report_deleted",
+                dispatch_uid="django_button_orders.mark_on_delete",
             )
 
 
 def is_watched(model: type[Model], adapter: OrderAdapter) -> bool:
+    """Return whether an adapter watches a model or a parent of it."""
     try:
         return any(issubclass(model, watched) for watched, _ in watched_models(adapter))
     except (LookupError, ValueError):
-        # It names no model, which the checks tell of.
+        # The adapter names a model that does not exist. A system check reports it.
         return False

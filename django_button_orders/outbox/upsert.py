@@ -1,8 +1,8 @@
 """
-The one write in the shop's own transactions: a row is made, or marked changed.
+Mark a row changed, or insert it: the one write in the shop's own transactions.
 
-Its SQL is made once, by Django, and has few parameters. Making it again for each
-save costs a checkout several times of what the database takes to run it.
+Django makes the SQL once per database, and the parameters are few. Making the SQL for
+each save would take several times as long as the database takes to run it.
 """
 
 from __future__ import annotations
@@ -23,48 +23,60 @@ from django_button_orders.outbox.savepoints import Result, execute
 
 TABLE = ButtonOrder._meta.db_table
 KEYS = ("account", "order_id")
-# Seconds between looks at a row that somebody else has locked.
+# Seconds to wait between looks at a row that another transaction has locked.
 LOCK_WAITS = (0.005, 0.01, 0.02, 0.04)
 SOURCE = ("source_type_id", "source_id")
-TOLD = ("id", "source_id")
+RETURNED = ("id", "source_id")
 # Not an escaped percent sign, as in the date format of SQLite.
 PLACEHOLDER = re.compile(r"(?<!%)%s")
 
 
-# The key of a row, and that of the order it is about.
+# The primary key of a row, and the primary key of its host order.
 RowRef: TypeAlias = tuple[int, str | None]
 
 
 def mark(account: str, order_id: str, *, using: str) -> RowRef | None:
     """
-    Mark the row of an order changed, if it has one.
+    Mark the row of an order changed. Return None if there is no row.
 
-    Return its key, and that of the order it was made for, which may be another.
+    The row may belong to another host order, whose key is then returned.
     """
     keys = (account, order_id)
     if must_not_wait(using):
-        found = lock(keys, using=using)
-        if found is not None:
+        row = lock(keys, using=using)
+        if row is not None:
             execute(update_sql(using), keys, using=using)
-        return found
-    changed = execute(update_sql(using), keys, using=using)
-    if changed.affected and not changed.rows:
-        changed = execute(select_sql(using), keys, using=using)
-    return first(changed)
+        return row
+    result = execute(update_sql(using), keys, using=using)
+    if result.affected and not result.rows:
+        result = execute(select_sql(using), keys, using=using)
+    return first(result)
+
+
+def insert(
+    account: str, order_id: str, source: Mapping[str, Any], *, using: str
+) -> int | None:
+    """Insert a due row for an order. Return its primary key, or None if it has one."""
+    given = (account, order_id, *(source[name] for name in SOURCE))
+    result = execute(insert_sql(using), given, using=using)
+    if result.affected and not result.rows:
+        operations: Any = connections[using].ops
+        return int(operations.last_insert_id(result.cursor, TABLE, "id"))
+    return result.rows[0][0] if result.rows else None
 
 
 def must_not_wait(using: str) -> bool:
     """
-    Return whether a transaction of the shop's had better not wait for a row.
+    Return whether the shop's transaction must not wait for a locked row.
 
-    MySQL undoes all of a transaction that is the victim of a deadlock, and not
-    our statement alone.
+    While it waits, it may become the victim of a deadlock, and MySQL then rolls back
+    the whole transaction and not only our statement.
     """
-    return undoes_all(using) and connections[using].in_atomic_block
+    return is_mysql_with_skip_locked(using) and connections[using].in_atomic_block
 
 
 @cache
-def undoes_all(using: str) -> bool:
+def is_mysql_with_skip_locked(using: str) -> bool:
     connection = connections[using]
     can_skip = connection.features.has_select_for_update_skip_locked
     return connection.vendor == "mysql" and can_skip
@@ -72,65 +84,45 @@ def undoes_all(using: str) -> bool:
 
 def lock(keys: Sequence[str], *, using: str) -> RowRef | None:
     """
-    Lock the row of an order, and return what ``change`` does.
+    Lock the row of an order, and return what ``mark`` returns.
 
-    A worker has it for some milliseconds at a time. Raises ``OperationalError``
-    when somebody has it for longer.
+    Workers lock a row for some milliseconds. Raises ``OperationalError`` if it stays
+    locked for longer than ``LOCK_WAITS``.
     """
     for seconds in LOCK_WAITS:
-        found = first(execute(lock_sql(using), keys, using=using))
-        if found is not None:
-            return found
+        row = first(execute(lock_sql(using), keys, using=using))
+        if row is not None:
+            return row
         if first(execute(select_sql(using), keys, using=using)) is None:
             return None
         time.sleep(seconds)
     raise OperationalError("Another transaction has locked the row.")
 
 
-def insert(
-    account: str, order_id: str, source: Mapping[str, Any], *, using: str
-) -> int | None:
-    """Make a due row for an order, and return its key, or None where one is."""
-    given = (account, order_id, *(source[name] for name in SOURCE))
-    made = execute(insert_sql(using), given, using=using)
-    if made.affected and not made.rows:
-        operations: Any = connections[using].ops
-        return int(operations.last_insert_id(made.cursor, TABLE, "id"))
-    return made.rows[0][0] if made.rows else None
-
-
 def first(result: Result) -> RowRef | None:
     return cast("RowRef", result.rows[0]) if result.rows else None
 
 
-def tells_keys(using: str) -> bool:
-    """Return whether a database tells the key of a row that it has written."""
-    connection = connections[using]
-    # MariaDB does of one that is new, and not of one that has changed.
-    return (
-        connection.vendor in ("postgresql", "sqlite")
-        and connection.features.can_return_columns_from_insert
-    )
-
-
 @cache
 def update_sql(using: str) -> str:
+    """Return the UPDATE of ``ButtonOrderQuerySet.mark_changed()`` as SQL."""
     rows = ButtonOrder.objects.using(using)
     query: Any = rows.filter(**dict.fromkeys(KEYS, "x")).query.chain(UpdateQuery)
     query.add_update_values(rows.changed_values())
     sql, parameters = query.get_compiler(using).as_sql()
-    # Drivers quote each parameter again for each save.
+    # The constants go into the SQL, because drivers quote parameters at each save.
     values = [*map(literal, parameters[: -len(KEYS)]), *["%s"] * len(KEYS)]
-    # There is one table only, so the database need not read its name nine times.
+    # There is only one table, so the database need not parse its name nine times.
     prefix = f"{connections[using].ops.quote_name(TABLE)}."
     sql = PLACEHOLDER.sub(lambda _: values.pop(0), sql.replace(prefix, ""))
-    return sql + returning(using, *TOLD)
+    return sql + returning(using, *RETURNED)
 
 
 @cache
 def select_sql(using: str) -> str:
+    """Return the SELECT of a row's primary key and its host order's, as SQL."""
     rows = ButtonOrder.objects.using(using).filter(**dict.fromkeys(KEYS, "x"))
-    return str(rows.values_list(*TOLD).query.get_compiler(using).as_sql()[0])
+    return str(rows.values_list(*RETURNED).query.get_compiler(using).as_sql()[0])
 
 
 @cache
@@ -140,11 +132,12 @@ def lock_sql(using: str) -> str:
 
 @cache
 def insert_sql(using: str) -> str:
+    """Return the INSERT of a new row as SQL, which ignores a row that exists."""
     connection = connections[using]
     defaults = {
         str(field.column): field.get_db_prep_save(field.get_default(), connection)
         for field in ButtonOrder._meta.concrete_fields
-        if has_default_of_ours(field)
+        if needs_default(field)
     }
     operations = connection.ops
     ignore = OnConflict.IGNORE
@@ -161,22 +154,32 @@ def insert_sql(using: str) -> str:
 
 
 def literal(value: str | int) -> str:
-    """Return a constant of ours as SQL: a number, or a word without quotes."""
+    """Return one of our constants as SQL: a number, or a word without quotes in it."""
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def has_default_of_ours(field: Field[Any, Any]) -> bool:
-    """Return whether the database does not know what a new row has in a column."""
+def needs_default(field: Field[Any, Any]) -> bool:
+    """Return whether an INSERT must give a column its default value."""
     if field.attname in (*KEYS, *SOURCE):
         return False
-    # Some text columns are neither null nor have a default: they are empty.
+    # Some text columns are not null and have no default: they are empty.
     return field.db_default is NOT_PROVIDED and not (
         field.primary_key or field.get_default() is None
     )
 
 
 def returning(using: str, *names: str) -> str:
-    if not tells_keys(using):
+    """Return a RETURNING clause, or "" if the database returns no written rows."""
+    if not returns_written_rows(using):
         return ""
     quote = connections[using].ops.quote_name
     return f" RETURNING {', '.join(map(quote, names))}"
+
+
+def returns_written_rows(using: str) -> bool:
+    connection = connections[using]
+    # MariaDB returns inserted rows, but no updated ones.
+    return (
+        connection.vendor in ("postgresql", "sqlite")
+        and connection.features.can_return_columns_from_insert
+    )

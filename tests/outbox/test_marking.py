@@ -17,8 +17,8 @@ from django_button_orders import OrderAdapter, mark_changed, suppress_reporting
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox import marking
 from django_button_orders.outbox.adapters import get_adapter, register, unregister
-from django_button_orders.outbox.savepoints import takes_many
-from django_button_orders.outbox.upsert import tells_keys
+from django_button_orders.outbox.savepoints import takes_many_statements
+from django_button_orders.outbox.upsert import returns_written_rows
 from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
 from tests.utils import button_settings, create_row
 
@@ -27,9 +27,9 @@ rows = ButtonOrder.objects
 
 def write_in_a_transaction(*, of_a_change=False):
     """Return how many queries a mark takes, with its savepoint."""
-    if takes_many("default"):
+    if takes_many_statements("default"):
         return 1
-    return 3 if tells_keys("default") or not of_a_change else 6
+    return 3 if returns_written_rows("default") or not of_a_change else 6
 
 
 class TypesInDefault:

@@ -4,7 +4,11 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import TransactionTestCase
 
-from django_button_orders.outbox.savepoints import LazySavepoint, execute, takes_many
+from django_button_orders.outbox.savepoints import (
+    LazySavepoint,
+    execute,
+    takes_many_statements,
+)
 from tests.shop.models import Page
 
 
@@ -28,7 +32,7 @@ class ExecuteTests(TransactionTestCase):
     def test_trips(self):
         with (
             transaction.atomic(),
-            self.assertNumQueries(1 if takes_many("default") else 3),
+            self.assertNumQueries(1 if takes_many_statements("default") else 3),
         ):
             read(7)
 
