@@ -283,10 +283,11 @@ def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def account_names() -> list[str]:
+@cache
+def account_names() -> tuple[str, ...]:
     """Return the names of all accounts, the default one first."""
     others = [name for name in get_settings().accounts if name != DEFAULT_ACCOUNT]
-    return [DEFAULT_ACCOUNT, *others]
+    return (DEFAULT_ACCOUNT, *others)
 
 
 def is_loopback(url: str) -> bool:
@@ -307,6 +308,7 @@ def may_receive_api_key(base_url: str) -> bool:
 def clear_settings_cache(*, setting: str, **kwargs: object) -> None:
     if setting == SETTING:
         get_settings.cache_clear()
+        account_names.cache_clear()
 
 
 setting_changed.connect(

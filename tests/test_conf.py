@@ -10,6 +10,7 @@ from django.test import SimpleTestCase, override_settings
 from django_button_orders.conf import (
     FIELDS,
     account_names,
+    clear_settings_cache,
     find_problems,
     get_settings,
     is_loopback,
@@ -147,7 +148,7 @@ class DefaultTests(SimpleTestCase):
     def test_setting_may_be_absent(self):
         with override_settings():
             del settings.BUTTON_ORDERS
-            get_settings.cache_clear()
+            clear_settings_cache(setting="BUTTON_ORDERS")
 
             assert get_settings().api_key == ""
             assert list(find_problems()) == []
@@ -258,11 +259,11 @@ class AccountTests(SimpleTestCase):
     def test_default_may_be_among_them(self):
         assert get_settings().api_key == "sk-2"
         assert get_settings("fr").api_key == "sk-1"
-        assert account_names() == ["default", "fr"]
+        assert account_names() == ("default", "fr")
 
     @button_orders(ACCOUNTS={"fr": {}, "de": {}})
     def test_names(self):
-        assert account_names() == ["default", "fr", "de"]
+        assert account_names() == ("default", "fr", "de")
 
     @button_orders(ACCOUNTS={"fr": {}})
     def test_unknown_account(self):

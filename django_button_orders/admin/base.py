@@ -123,12 +123,12 @@ def may_view_bodies(request: HttpRequest) -> bool:
 # Settings: a page opens even if BUTTON_ORDERS is invalid.
 
 
-def known_accounts() -> list[str]:
+def known_accounts() -> tuple[str, ...]:
     """Return the names of the accounts, or the default one if settings are invalid."""
     try:
         return account_names()
     except ImproperlyConfigured:
-        return [DEFAULT_ACCOUNT]
+        return (DEFAULT_ACCOUNT,)
 
 
 def keep_bodies_days() -> int | None:

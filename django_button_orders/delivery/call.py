@@ -71,17 +71,17 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Call:
 
     Its deadline counts from ``began``, a moment of ``time.monotonic()``.
     """
-    request = make_request(attempt, operation)
+    client, request = attempt.client, make_request(attempt, operation)
     call = Call(
         operation=operation,
         method=request.method,
-        url=attempt.client.url(request),
+        url=client.url(request),
         request_body=(request.body or b"").decode(),
         started_at=datetime.now(timezone.utc),
     )
     attempt.calls.append(call)
     try:
-        call.answer = attempt.client.send(request, since=began)
+        call.answer = client.send(request, since=began)
     except ButtonError as exc:
         call.answer = exc
     except Exception as exc:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import PAUSE_SECONDS
-from django_button_orders.delivery.rate_limit import Turns, is_limited
+from django_button_orders.delivery.rate_limit import Turns
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
@@ -23,6 +23,11 @@ def enabled_rows(using: str) -> ButtonOrderQuerySet:
     disabled = [name for name in account_names() if not get_settings(name).enabled]
     rows = ButtonOrder.objects.using(using).all()
     return rows.exclude(account__in=disabled) if disabled else rows
+
+
+def is_any_limited() -> bool:
+    """Return whether any account has a ``RATE_LIMIT``."""
+    return any(get_settings(name).rate_limit is not None for name in account_names())
 
 
 def claim_one(
@@ -64,6 +69,7 @@ class Claims:
         self.accounts: deque[str] = deque()
         self.round_ends = 0.0
         self.turns = Turns()
+        self.is_limited = is_any_limited()
         # Accounts of which more may be due than was claimed last.
         self.unfinished: set[str] = set()
         # Whether a due row was left because its account has no turn left.
@@ -92,7 +98,7 @@ class Claims:
         for _ in range(len(self.accounts)):
             account = self.accounts.popleft()
             rows = self.open_rows().filter(account=account)
-            room = self.turns.room(account, limit)
+            room = self.turns.room(account, limit) if self.is_limited else limit
             if not room:
                 self.is_throttled |= rows.due().exists()
                 self.accounts.append(account)
@@ -103,21 +109,22 @@ class Claims:
                 self.accounts.append(account)
                 self.unfinished.add(account)
             if attempts:
-                self.assign_turns(account, attempts)
+                if self.is_limited:
+                    self.assign_turns(account, attempts)
                 return attempts
         return []
 
     def claim_the_only_one(self) -> list[Attempt]:
         """Claim the row, where ``rows`` is a single one."""
         rows = self.open_rows()
-        if is_limited():
+        if self.is_limited:
             account = rows.due().values_list("account", flat=True).first()
             if account and not self.turns.room(account, 1, joins=False):
                 self.is_throttled = True
                 return []
         attempts = self.lease(rows, 1)
-        for attempt in attempts:
-            self.assign_turns(attempt.row.account, [attempt])
+        if attempts and self.is_limited:
+            self.assign_turns(attempts[0].row.account, attempts)
         return attempts or self.claim_probes()
 
     def claim_probes(self) -> list[Attempt]:

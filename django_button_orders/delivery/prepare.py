@@ -108,11 +108,12 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     attempt.desired = desired = find_desired(row, hosts)
     if desired.order_id != row.order_id:
         rename(row, desired.order_id)
+    if is_without_token(attempt, desired):
+        attempt.verdict = Verdict(result=Result.DISMISSED, reason=Reason.NO_TOKEN)
+        return
     choice = choose_operation(row, desired)
     if isinstance(choice, Verdict):
         attempt.verdict = choice
-    elif is_without_token(attempt, desired):
-        attempt.verdict = Verdict(result=Result.DISMISSED, reason=Reason.NO_TOKEN)
     else:
         attempt.verdict = settings_verdict(attempt.settings)
         attempt.next_operation = "" if attempt.verdict else choice

@@ -13,13 +13,14 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, router
 from django.db.models import QuerySet
 
-from django_button_orders.conf import account_names, get_settings
+from django_button_orders.conf import get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import CallRate, as_stored
 from django_button_orders.models.clock import DatabaseNow
@@ -41,11 +42,6 @@ def rate_of(account: str) -> float | None:
     except ImproperlyConfigured:
         # The account is unknown: its rows fail and say so, without a call.
         return None
-
-
-def is_limited() -> bool:
-    """Return whether any account has a limit."""
-    return any(rate_of(name) is not None for name in account_names())
 
 
 def seconds_ahead(account: str) -> float:
@@ -104,16 +100,16 @@ def read_clock(account: str) -> tuple[datetime, datetime] | None:
     return clock.values_list("next_call_at", "now").first()
 
 
+@dataclass
 class Turns:
     """The turns that one sweep takes. Moments are those of ``time.monotonic()``."""
 
-    def __init__(self) -> None:
-        # How many calls each account got for which no turn was taken.
-        self.owed: Counter[str] = Counter()
-        # The accounts that this sweep calls.
-        self.joined: set[str] = set()
-        # The earliest moment of each account's next call.
-        self.free_at: dict[str, float] = {}
+    # How many calls each account got for which no turn was taken.
+    owed: Counter[str] = field(default_factory=Counter)
+    # The accounts that this sweep calls.
+    joined: set[str] = field(default_factory=set)
+    # The earliest moment of each account's next call.
+    free_at: dict[str, float] = field(default_factory=dict)
 
     def room(self, account: str, limit: int, *, joins: bool = True) -> int:
         """

@@ -73,7 +73,8 @@ def report(
     attempts = claim_one(pk, using=using, trigger=trigger, user_id=user_id)
     try:
         for attempt in prepare_all(attempts):
-            wait_until(attempt.not_before)
+            if attempt.not_before:
+                wait_until(attempt.not_before)
             perform(attempt)
         return next((attempt.delay for attempt in record_all(attempts)), None)
     except BaseException:
@@ -300,7 +301,7 @@ class Sweep:
 
     def make_calls(self, attempt: Attempt) -> None:
         """Make the calls of an attempt. The threads do this."""
-        if not self.is_stopped_for(attempt):
+        if attempt.not_before and not self.is_stopped_for(attempt):
             wait_until(attempt.not_before)
         perform(attempt, is_stopped=self.is_stopped_for)
         if is_refused(attempt):
@@ -348,7 +349,8 @@ class Sweep:
             self.released.discard(attempt.row.pk)
             self.released_in_a_row = 0
             self.outcomes[outcome.value] += 1
-        self.claims.turns.add_calls(attempt.row.account, len(attempt.calls))
+        if len(attempt.calls) > 1:
+            self.claims.turns.add_calls(attempt.row.account, len(attempt.calls))
         if is_refused(attempt):
             # The pause keeps the account's rows from being claimed from now on. One
             # that is claimed later is a probe, or the pause is over.
