@@ -437,6 +437,23 @@ class LockTests(TransactionTestCase):
         assert failures == []
         assert backfill.counts == {"created": 1}
 
+    def test_counts_only_the_try_that_was_committed(self):
+        make_orders("1")
+        failures = [OperationalError("database is locked")]
+
+        def fail(execute, sql, parameters, many, context):
+            if sql.startswith("UPDATE") and "checkpoint" in sql and failures:
+                raise failures.pop()
+            return execute(sql, parameters, many, context)
+
+        checkpoint = Checkpoint.objects.begin("all")
+        backfill = begin(get_adapter(Order), checkpoint=checkpoint, lock_waits=[0])
+        with connection.execute_wrapper(fail):
+            list(backfill.run())
+
+        assert failures == []
+        assert backfill.counts == find_checkpoint().counts == {"created": 1}
+
     def test_gives_way_to_the_shop(self):
         """It lets go of its own rows, for which the shop may wait."""
         if connection.vendor != "postgresql":

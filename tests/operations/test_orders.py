@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -67,6 +68,20 @@ class ActionTests(TestCase):
 
         row = rows.get(order_id="failed")
         assert (row.status, row.last_error) == ("dismissed", "Told Button by mail.")
+
+    def test_nothing_changes_without_its_log_entry(self):
+        pks, user = add_failed(2), create_user()
+
+        def fail(execute, sql, *args):
+            if sql.startswith("INSERT") and LogEntry._meta.db_table in sql:
+                raise OperationalError("The disk is full.")
+            return execute(sql, *args)
+
+        for keys in (pks, pks[:1]):
+            with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+                run_action("retry", keys, using="default", user_id=user.pk)
+
+        assert rows.failed().count() == 2
 
 
 @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))

@@ -132,6 +132,11 @@ class ShownTests(SimpleTestCase):
         assert here == self.show({"customer": {"id": "u-77"}}, {})
         assert here != there
 
+    def test_hashes_of_stored_differences_stay_valid(self):
+        here = self.show({"customer": {"id": "u-77"}}, {})
+
+        assert here == {"customer.id": ["hash e77d12951474b3f3", None]}
+
     def test_names_that_would_show_a_customer(self):
         values = self.show({"total": {"Ada": "Lovelace"}}, {})
 
