@@ -66,7 +66,8 @@ class OrderActionsMixin(UrlsMixin):
         return user_may(request, "cancel_buttonorder")
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
-        """Return whether the user may run a verb. A project may override the above."""
+        """Return whether the user has the permission for a verb."""
+        # Call the method by name, because a project may override it.
         return bool(getattr(self, f"has_{verb.name}_permission")(request))
 
     def buttons_for(self, request: HttpRequest, order: ButtonOrder) -> list[Button]:
@@ -113,9 +114,10 @@ class OrderActionsMixin(UrlsMixin):
         self, request: HttpRequest, object_id: str, *, is_allowed: bool
     ) -> ButtonOrder:
         """
-        Return an order that the user may view, to run an action on it.
+        Return the order that an action is for.
 
-        Raise ``PermissionDenied`` unless the action is allowed, too, or ``Http404``.
+        Raise ``PermissionDenied`` if the action is not allowed or the user may not
+        view the order, and ``Http404`` if there is no such order.
         """
         order: ButtonOrder | None = self.get_written_object(request, object_id)
         if not (is_allowed and self.has_view_permission(request, order)):
@@ -182,7 +184,7 @@ class BulkActionsMixin(OrderActionsMixin):
     def confirm(
         self, request: HttpRequest, orders: ButtonOrderQuerySet, verb: Verb
     ) -> HttpResponse:
-        """Show what a verb would do to how many orders, and ask for confirmation."""
+        """Show how many orders a verb would change, and ask for confirmation."""
         selection = Selection(orders, verb)
         count = len(selection.pks)
         context = {
@@ -236,7 +238,7 @@ class BulkActionsMixin(OrderActionsMixin):
         with self.show_errors(request):
             options = action_options(request, verb)
             if len(pks) > MAX_AT_ONCE:
-                message = queue(verb, pks, options)
+                message = queue_verb(verb, pks, options)
             else:
                 count = run_action(verb.name, pks, **options)
                 message = verb.result_message(count, of=len(pks))
@@ -257,7 +259,7 @@ class BulkActionsMixin(OrderActionsMixin):
 
 
 def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
-    """Return the arguments of a verb's operation. Raise ``ValidationError``."""
+    """Return options for ``run_action``. Raise ``ValidationError`` for a bad note."""
     return {
         # The list may come from a replica, which must not be written to.
         "using": router.db_for_write(ButtonOrder),
@@ -266,7 +268,9 @@ def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
     }
 
 
-def queue(verb: Verb, pks: Sequence[int], options: dict[str, Any]) -> tuple[str, int]:
+def queue_verb(
+    verb: Verb, pks: Sequence[int], options: dict[str, Any]
+) -> tuple[str, int]:
     """Have workers run a verb on orders. Return a message and its level."""
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)

@@ -90,7 +90,7 @@ class ReadOnlyMixin(UrlsMixin):
 
 
 def find_admin(site: AdminSite, model: Any) -> Any:
-    """Return our admin of a model on a site, or None if it has no admin or another."""
+    """Return a model's admin on a site if it is ours, or None."""
     try:
         model_admin = site.get_model_admin(model)
     except NotRegistered:
@@ -192,7 +192,7 @@ def host_order_url(site: AdminSite, model: Any, source_id: str) -> str | None:
 
 
 def host_order_link(item: Any) -> str | None:
-    """Return the name of an item's host order, as a link if its URL was added."""
+    """Return the name of a row's host order, as a link if ``host_url`` is set."""
     if item.source_id is None:
         return None
     is_known = hasattr(item, "host_model")

@@ -106,7 +106,7 @@ class CappedChangeList(ChangeList):
 
 
 def in_one_direction(names: list[str]) -> list[str]:
-    """Sort by the first field and then by key in the same direction, as an index is."""
+    """Return the first field and then the key in its direction, as an index sorts."""
     sign = "-" if names[0].startswith("-") else ""
     if names[0].lstrip("-") == "order_id":
         # The index of the unique constraint begins with the account.
@@ -116,8 +116,9 @@ def in_one_direction(names: list[str]) -> list[str]:
 
 class CappedMixin(UrlsMixin):
     """
-    Show a list that counts, filters and sorts only as far as its indexes reach.
+    Show a list that stays fast with millions of rows.
 
+    It counts only to ``MAX_LISTED``, and filters and sorts only by indexes.
     ``field_lookups`` are the field lookups that its filters use. ``unlisted`` are
     large fields without a column, which the list does not load.
     """
@@ -249,9 +250,9 @@ class OrderListMixin(BulkActionsMixin, ExportMixin, CappedMixin):
 
 def search_orders(orders: ButtonOrderQuerySet, term: str) -> list[int]:
     """
-    Return the keys of the orders with a term as an id or a token.
+    Return the keys of the orders that have a search term as an ID or as their token.
 
-    Each kind of id is one query on its index, because databases do not combine four
+    Each kind of ID is one query on its index, because databases do not combine four
     indexes reliably. Only exact matches are found: an index cannot find parts.
     """
     terms = search_terms(term)
@@ -271,7 +272,8 @@ def search_orders(orders: ButtonOrderQuerySet, term: str) -> list[int]:
 
 
 def search_terms(term: str) -> set[str]:
-    """Return a term, and what is between its quotes, if it has quotes as in Django."""
+    """Return a search term, and the text inside its quotes if it is quoted."""
+    # Django's admin takes quotes for delimiters, but an ID may contain them.
     is_quoted = term[:1] == term[-1:] == '"'
-    # An empty term would match all orders without an id of that kind.
+    # An empty term would match all orders without an ID of that kind.
     return {term, term[1:-1] or term} if is_quoted else {term}

@@ -48,7 +48,7 @@ class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Difference]:
-        """Add the keys of the Button orders, if the user may view those."""
+        """Add the key of each Button order, if the user may view Button orders."""
         differences: QuerySet[Difference] = super().get_queryset(request)
         orders = find_admin(self.admin_site, ButtonOrder)
         if orders is None or not orders.has_view_permission(request):
@@ -108,5 +108,5 @@ class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
 
 
 def format_value(value: Any) -> Any:
-    """Return a value as a text, which says so if there is none."""
+    """Return a value as a text, or "nothing" for None."""
     return _("nothing") if value is None else str(value)

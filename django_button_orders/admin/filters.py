@@ -164,8 +164,8 @@ def token_is_missing(using: str) -> Q:
     """
     Return the condition for orders without a token.
 
-    It has NULL only if some order has no token but NULL: the index returns the rows of
-    one value in the order of the list, but not the rows of two values.
+    A missing token is "" or NULL. The condition has both only if both occur, because
+    the index returns the rows of one value in the order of the list, but not of two.
     """
     is_empty, is_null = Q(btn_ref=""), Q(btn_ref__isnull=True)
     nulls = ButtonOrder.objects.using(using).filter(TOKEN_IS_KNOWN, is_null)

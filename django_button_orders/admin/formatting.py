@@ -145,7 +145,7 @@ def format_milliseconds(duration: float | None) -> str:
 
 
 def format_moment(moment: datetime | None, text: str = "") -> SafeString | None:
-    """Return a ``<time>`` with a text or the short date; its title has the full one."""
+    """Return a ``<time>`` element with a text, or else the short date and time."""
     if moment is None:
         return None
     return format_html(

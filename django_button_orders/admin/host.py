@@ -130,7 +130,7 @@ def site_of(request: HttpRequest) -> AdminSite:
 
 
 def may_see_box(request: HttpRequest, site: AdminSite) -> bool:
-    """Return whether the user may view Button orders, and is staff on the site."""
+    """Return whether the user may use the site and view Button orders."""
     if not site.has_permission(request):
         return False
     model_admin = find_admin(site, ButtonOrder)
@@ -140,7 +140,7 @@ def may_see_box(request: HttpRequest, site: AdminSite) -> bool:
 
 
 def has_pages(site: AdminSite) -> bool:
-    """Return whether the site has our pages of Button orders, with URLs."""
+    """Return whether the site has our pages of Button orders and their URLs."""
     model_admin = find_admin(site, ButtonOrder)
     if model_admin is None:
         return False
@@ -172,7 +172,7 @@ def find_reports(host_order: Model, *, using: str) -> tuple[list[ButtonOrder], s
 def filter_by_host_order(
     rows: ButtonOrderQuerySet, host_order: Model
 ) -> ButtonOrderQuerySet:
-    """Return the rows that name an order as their host order."""
+    """Return the rows whose host order is ``host_order``."""
     adapter = find_adapter(type(host_order))
     model = type(host_order) if adapter is None else adapter.model
     kind = content_types(rows.db).get_for_model(model)
@@ -206,7 +206,7 @@ def find_by_order_id(
 
 
 def explain_missing(identity: RowKey) -> str:
-    """Return why an order without an error has no row."""
+    """Return why an order has no row, although its adapter raises no error."""
     if identity.is_reportable:
         return _(
             "Button does not know this order: it was saved before orders were "

@@ -103,7 +103,7 @@ class PrettyJSONField(forms.JSONField):
 
 
 class ButtonOrderForm(ModelFormBase):
-    """Add or change an order that the shop reports without a model."""
+    """Add or change an order that the shop reports directly, without a model."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -249,7 +249,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def calls_context(self, request: HttpRequest, order: ButtonOrder) -> dict[str, Any]:
-        """Return the next call, Button's view and the history, as the user may see."""
+        """Return the context for the next call, Button's view and the history."""
         if not may_view_bodies(request):
             return history_context(request, order, with_bodies=False)
         planned = preview(order)

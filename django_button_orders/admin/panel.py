@@ -166,7 +166,7 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
 
 
 def status_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
-    """Yield the number of orders of each status, with those of its parts."""
+    """Yield the number of orders of each status, and of each state or reason in it."""
     for status in Status:
         parts = PARTS.get(status)
         yield Figure(

@@ -142,7 +142,7 @@ def preview(order: ButtonOrder) -> Preview:
 
 
 def rehearse_claim(order: ButtonOrder) -> Attempt:
-    """Return an attempt as a claim would, without writing the row."""
+    """Return the attempt that a claim would start, without claiming the row."""
     row = order.row().first() or copy(order)
     row.attempts = 1
     if row.lease_token is None:
@@ -200,7 +200,7 @@ def find_acknowledged(order: ButtonOrder) -> Acknowledged:
 
 
 def as_curl(client: ButtonClient, request: Request) -> str:
-    """Return a shell command that makes a call. It reads the key from a variable."""
+    """Return a shell command that makes a call, with the key as a variable."""
     headers = {
         name: value
         for name, value in client.headers().items()

@@ -105,5 +105,5 @@ def read_keys(request: HttpRequest, signed: str, verb: Verb) -> list[int]:
 
 
 def signing_salt(request: HttpRequest, verb: Verb) -> str:
-    """Return a salt with the user and the verb, so that no other accepts the keys."""
+    """Return a salt of the user and the verb, so that no others accept the keys."""
     return f"django_button_orders.{verb.name}.{request.user.pk}"
