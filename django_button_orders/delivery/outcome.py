@@ -1,13 +1,13 @@
 """
 What an attempt changes: the values of its row, and a submission for each call.
 
-``find_outcome`` computes the values. Nothing here touches the database.
+``find_outcome`` computes both. Nothing here touches the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django_button_orders.client import Answer
@@ -39,21 +39,21 @@ STATUSES = {
 }
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """
     What an attempt changes.
 
     ``delay`` is the number of seconds until the row is due again, or None if it is
     not. ``values`` are the new values of a row that has not changed since it was
-    claimed. ``submissions`` are filled in when they are recorded.
+    claimed. ``submissions`` are not saved yet.
     """
 
     attempt: Attempt
     verdict: Verdict
     delay: float | None
     values: dict[str, Any]
-    submissions: list[Submission] = field(default_factory=list)
+    submissions: list[Submission]
 
     @property
     def status(self) -> str:
@@ -63,8 +63,13 @@ class Outcome:
 def find_outcome(attempt: Attempt) -> Outcome:
     """Return the outcome of an attempt that has a verdict."""
     verdict, delay = with_delay(attempt)
-    values = row_values(attempt, verdict, delay)
-    return Outcome(attempt=attempt, verdict=verdict, delay=delay, values=values)
+    return Outcome(
+        attempt=attempt,
+        verdict=verdict,
+        delay=delay,
+        values=row_values(attempt, verdict, delay),
+        submissions=submissions_of(attempt, verdict),
+    )
 
 
 def with_delay(attempt: Attempt) -> tuple[Verdict, float | None]:
@@ -200,7 +205,7 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
 
 
 def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
-    """Return a new submission for each call of an attempt."""
+    """Return a submission for each call of an attempt. They are not saved."""
     last = len(attempt.calls) - 1
     return [
         Submission(

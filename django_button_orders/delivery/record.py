@@ -13,6 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db import (
@@ -35,7 +36,6 @@ from django_button_orders.delivery.outcome import (
     acknowledged_values,
     changed_row_values,
     find_outcome,
-    submissions_of,
 )
 from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import (
@@ -129,8 +129,6 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     sql = bulk_sql_for(using)
     groups: defaultdict[tuple[str, ...], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        attempt = outcome.attempt
-        outcome.submissions = submissions_of(attempt, outcome.verdict)
         groups[tuple(outcome.values)].append(outcome)
     updates = [prepare_update(group, sql) for group in groups.values()]
     submissions = [item for outcome in outcomes for item in outcome.submissions]
@@ -195,8 +193,8 @@ def record_with_retries(attempt: Attempt, *, waits: bool = True) -> bool:
     Return False if another transaction has locked the row, and this one does not
     wait for it. Raises ``DatabaseError`` if the database refuses the outcome.
     """
-    outcome, using = find_outcome(attempt), alias_of(attempt)
-    return with_retries(using, lambda: record_one(outcome, using=using, waits=waits))
+    using = alias_of(attempt)
+    return with_retries(using, lambda: record_one(attempt, using=using, waits=waits))
 
 
 def with_retries(using: str, action: Callable[[], T]) -> T:
@@ -217,36 +215,38 @@ def with_retries(using: str, action: Callable[[], T]) -> T:
     return action()
 
 
-def record_one(outcome: Outcome, *, using: str, waits: bool) -> bool:
-    """Record one outcome, whatever has happened to its row since it was claimed."""
-    attempt, row = outcome.attempt, outcome.attempt.row
-    submissions = submissions_of(attempt, outcome.verdict)
+def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
+    """
+    Record one attempt, whatever has happened to its row since it was claimed.
+
+    Sets the attempt's ``delay``. Returns and raises as ``record_with_retries`` does.
+    """
+    outcome, row = find_outcome(attempt), attempt.row
     rows = ButtonOrder.objects.using(using).filter(pk=row.pk)
     leased = rows.filter(lease_token=row.lease_token)
     unchanged = leased.filter(revision=row.revision)
+    recorded: list[Submission] = []
     with transaction.atomic(using=using):
         if not waits and is_locked(leased):
             return False
         is_resumed = pause_or_resume(outcome, using=using)
         is_unchanged = unchanged.update(**outcome.values) == 1
         is_leased = is_unchanged or leased.update(**changed_row_values(outcome)) == 1
-        recorded = [] if is_leased else find_recorded(attempt, using=using)
-        if not is_leased and not recorded:
-            record_late_success(outcome, rows)
-        # A row that was deleted since it was claimed gets no submissions.
-        if is_leased or (not recorded and rows.exists()):
-            Submission.objects.using(using).bulk_create(submissions)
+        if is_leased:
+            recorded = outcome.submissions
+            Submission.objects.using(using).bulk_create(recorded)
+        elif not (recorded := find_recorded(attempt, using=using)):
+            record_late(outcome, rows)
     if is_resumed:
         waiting = ButtonOrder.objects.using(using).filter(account=row.account)
         waiting.make_unauthorized_due()
-    outcome.submissions = recorded or submissions
     if not is_leased and not recorded:
         logger.warning("Order %s: the lease was lost.", row.order_id)
     elif is_unchanged or rows.filter(revision=row.revision).exists():
         # A row that was given back is left to the next sweep.
         is_released = outcome.verdict.result is Result.RELEASE
         attempt.delay = None if is_released else outcome.delay
-        announce([outcome], using=using)
+        announce([replace(outcome, submissions=recorded)], using=using)
     else:
         logger.info("Order %s has changed meanwhile.", row.order_id)
         attempt.delay = 0.0 if rows.pending().exists() else None
@@ -296,22 +296,28 @@ def find_recorded(attempt: Attempt, *, using: str) -> list[Submission]:
     return list(submissions.order_by("pk"))
 
 
-def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
+def record_late(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
     """
-    Count a success whose lease was lost for the revision that it reported.
+    Record an outcome whose lease was lost, without overwriting the row.
 
-    It does not count if a newer revision is acknowledged.
+    A success counts for the revision that it reported, unless a newer revision is
+    acknowledged. A row that was deleted gets no submissions.
     """
-    if outcome.verdict.result not in SUCCESSES:
-        return
+    if outcome.verdict.result in SUCCESSES:
+        record_late_success(outcome, rows)
+    if rows.exists():
+        Submission.objects.using(rows.db).bulk_create(outcome.submissions)
+
+
+def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
+    """Acknowledge a revision. End the row too, if it has no newer one and no lease."""
     revision = outcome.attempt.row.revision
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
     acknowledged = acknowledged_values(outcome.attempt)
-    if not acknowledged or not rows.filter(older).update(**acknowledged):
-        return
-    values = {name: v for name, v in outcome.values.items() if name != "attempts"}
-    unreported = rows.filter(status__in=[Status.PENDING, Status.FAILED])
-    unreported.unleased().filter(revision=revision).update(**values)
+    if acknowledged and rows.filter(older).update(**acknowledged):
+        values = {name: v for name, v in outcome.values.items() if name != "attempts"}
+        unreported = rows.filter(status__in=[Status.PENDING, Status.FAILED])
+        unreported.unleased().filter(revision=revision).update(**values)
 
 
 def announce(outcomes: list[Outcome], *, using: str) -> None:
@@ -324,7 +330,7 @@ def announce(outcomes: list[Outcome], *, using: str) -> None:
         level = logging.WARNING if status == Status.FAILED else logging.INFO
         reason = outcome.verdict.reason
         logger.log(level, "Order %s: %s %s", row.order_id, status, reason)
-        if row.pk in rows:
+        if row.pk in rows and has_receivers(outcome):
             send_signal(outcome, rows[row.pk])
 
 
