@@ -48,11 +48,7 @@ TEMPLATES = [
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-BUTTON_ORDERS = {
-    "API_KEY": "sk-tests",
-    # Processes that tests start take their sandbox from the environment.
-    "BASE_URL": env.str("TESTS_BUTTON_URL", default="http://127.0.0.1:9"),
-}
+BUTTON_ORDERS = {"API_KEY": "sk-tests", "BASE_URL": "http://127.0.0.1:9"}
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
 # Processes of pytest-xdist share a broker, so each has its own queue.
 CELERY_TASK_DEFAULT_QUEUE = env.str("PYTEST_XDIST_WORKER", default="celery")

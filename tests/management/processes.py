@@ -1,92 +1,120 @@
-"""Commands as processes of their own, on a database that they share with a test."""
+"""Commands as processes of their own, on a database that the tests see, too."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+import tempfile
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
 
-from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase
 
-from tests.faults.lab import alias_for
-from tests.faults.processes import wait_for
+from django_button_orders.sandbox import Sandbox
+from tests.faults.processes import Process, wait_for
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120
 
 
 class ProcessTestCase(TransactionTestCase):
-    """The database is that of the tests, or, with SQLite, a file of the class's own."""
+    """
+    Runs commands beside a sandbox.
 
-    databases = {"default", "archive"}
-    using = "default"
-
-    @classmethod
-    def setUpClass(cls):
-        if connection.vendor == "sqlite":
-            folder = TemporaryDirectory()
-            cls.addClassCleanup(folder.cleanup)
-            cls.url = f"sqlite:///{folder.name}/processes.sqlite3"
-            stack = ExitStack()
-            cls.addClassCleanup(stack.close)
-            # It is emptied after each test, like the others.
-            cls.using = stack.enter_context(alias_for(cls.url, "processes"))
-            cls.databases = {*cls.databases, cls.using}
-        else:
-            parts = urlsplit(os.environ["DATABASE_URL"])
-            name = connection.settings_dict["NAME"]
-            cls.url = urlunsplit(parts._replace(path=f"/{name}"))
-        super().setUpClass()
-        if cls.using != "default":
-            call_command("migrate", database=cls.using, verbosity=0)
+    SQLite's database is in the memory of the tests: ``publish`` copies it to a
+    file for the commands, and ``refresh`` back.
+    """
 
     def setUp(self):
-        self.env = {
+        super().setUp()
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.file = self.directory / "database.sqlite3"
+        self.sandbox = Sandbox(api_key="sk-tests")
+        self.sandbox.start()
+        self.addCleanup(self.sandbox.stop)
+        self.button_orders = {"API_KEY": "sk-tests", "BASE_URL": self.sandbox.url}
+
+    def publish(self):
+        if connection.vendor == "sqlite":
+            with closing(sqlite3.connect(self.file)) as file:
+                connection.connection.backup(file)
+                file.execute("PRAGMA journal_mode = WAL")
+
+    def refresh(self):
+        if connection.vendor == "sqlite":
+            with closing(sqlite3.connect(self.file)) as file:
+                file.backup(connection.connection)
+
+    @property
+    def env(self):
+        if connection.vendor == "sqlite":
+            url = f"sqlite:///{self.file}"
+        else:
+            server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+            url = f"{server}/{connection.settings_dict['NAME']}"
+        return {
             **os.environ,
-            "DATABASE_URL": self.url,
-            "DJANGO_SETTINGS_MODULE": "tests.pages.settings",
+            "DATABASE_URL": url,
+            # It is not theirs.
+            "ARCHIVE_DATABASE_URL": "sqlite://:memory:",
+            "BUTTON_ORDERS": json.dumps(self.button_orders),
+            "DJANGO_SETTINGS_MODULE": "tests.management.settings",
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "error",
+            "PYTHONUNBUFFERED": "1",
         }
 
+    def arguments(self, *arguments):
+        return [sys.executable, "-W", "error", "-m", "django", *arguments]
+
     def start(self, *arguments, **options):
+        """Start a command whose output is piped."""
         options = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "text": True,
             **options,
         }
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "django", *arguments], env=self.env, **options
+        process = subprocess.Popen(  # noqa: S603 - our own commands
+            self.arguments(*arguments),
+            env=self.env,
+            cwd=self.directory,
+            text=True,
+            encoding="utf-8",
+            **options,
         )
         self.addCleanup(close, process)
         return process
 
     def finish(self, process, text=None):
-        """Return the exit status, and what was printed."""
+        """Wait for a command, and return its exit status and what it printed."""
         out, err = process.communicate(text, timeout=PATIENCE_SECONDS)
         return process.returncode, out, err
 
     def run_command(self, *arguments, text=None):
+        """Run a command; return its exit status and what it printed."""
         options = {} if text is None else {"stdin": subprocess.PIPE}
         return self.finish(self.start(*arguments, **options), text)
 
-    def wait_until(self, is_true, process):
-        """Wait for something that a process does. Raises what it says if it ends."""
+    def start_logged(self, *arguments, cwd=None, env=None):
+        """Start a program that writes its output to a file."""
+        process = Process(
+            list(arguments),
+            log=self.directory / "command.log",
+            env=env or self.env,
+            cwd=cwd or self.directory,
+        )
+        self.addCleanup(process.stop, signal.SIGKILL)
+        return process
 
-        def is_over():
-            if process.poll() is not None:
-                raise AssertionError(process.communicate()[1])
-            return is_true()
-
-        wait_for("the command", is_over, PATIENCE_SECONDS, every=0.005)
+    def wait_for(self, what, is_true):
+        wait_for(what, is_true, PATIENCE_SECONDS, every=0.05)
 
 
 def close(process):

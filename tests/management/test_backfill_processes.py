@@ -31,40 +31,45 @@ def json_line(number):
 class BackfillProcessTests(ProcessTestCase):
     def setUp(self):
         super().setUp()
-        Page.objects.using(self.using).bulk_create(
-            Page(title=str(number)) for number in range(ORDERS)
-        )
-        Order.objects.using(self.using).bulk_create(
-            Order(number=str(number)) for number in range(ORDERS)
-        )
+        Page.objects.bulk_create(Page(title=str(number)) for number in range(ORDERS))
+        Order.objects.bulk_create(Order(number=str(number)) for number in range(ORDERS))
+        self.publish()
 
-    @property
-    def rows(self):
-        return ButtonOrder.objects.using(self.using)
+    def count_rows(self, **lookups):
+        self.refresh()
+        return ButtonOrder.objects.filter(**lookups).count()
 
     def start_slowly(self, *arguments):
         return self.start(COMMAND, *SLOWLY, *arguments)
 
-    def wait_for_rows(self, count, process):
-        self.wait_until(lambda: self.rows.count() >= count, process)
+    def wait_for_rows(self, count, process, **lookups):
+        def is_over():
+            if process.poll() is not None:
+                raise AssertionError(process.communicate()[1])
+            return self.count_rows(**lookups) >= count
+
+        self.wait_for("rows", is_over)
 
     def assert_complete(self, model):
-        keys = {str(order.pk) for order in model.objects.using(self.using).all()}
-        assert sorted(self.rows.values_list("source_id", flat=True)) == sorted(keys)
-        assert self.rows.due().count() == ORDERS
-        assert not Checkpoint.objects.using(self.using).exists()
+        assert self.count_rows() == ORDERS
+        keys = {str(order.pk) for order in model.objects.all()}
+        assert set(ButtonOrder.objects.values_list("source_id", flat=True)) == keys
+        assert ButtonOrder.objects.due().count() == ORDERS
+        assert not Checkpoint.objects.exists()
 
     def test_killed_again_and_again(self):
         for model in (Page, Order):
             with self.subTest(model=model):
-                self.rows.all().delete()
+                self.refresh()
+                ButtonOrder.objects.all().delete()
+                self.publish()
                 options = ("--model", model._meta.label, "--resume")
                 for rows in (1, 12, 24):
                     process = self.start_slowly(*options)
                     self.wait_for_rows(rows, process)
                     process.kill()
                     process.wait()
-                assert 24 <= self.rows.count() < ORDERS
+                assert 24 <= self.count_rows() < ORDERS
 
                 status, out, err = self.run_command(
                     COMMAND, *options, "--format", "json"
@@ -79,13 +84,13 @@ class BackfillProcessTests(ProcessTestCase):
     def test_told_to_end(self):
         for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
             process = self.start_slowly("--model", "shop.Page", "--resume")
-            self.wait_for_rows(self.rows.count() + 8, process)
+            self.wait_for_rows(self.count_rows() + 8, process)
             process.send_signal(number)
 
             found, out, err = self.finish(process)
 
             assert found == status
-            assert out == f"{self.rows.count()} created.\n"
+            assert out == f"{self.count_rows()} created.\n"
             assert err.startswith("CommandError: Interrupted after ")
             assert "--resume to go on" in err
         status, out, err = self.run_command(COMMAND, "--model", "shop.Page", "--resume")
@@ -102,14 +107,14 @@ class BackfillProcessTests(ProcessTestCase):
         assert status == 130
         summary = json.loads(out)
         assert summary["interrupted"] is True
-        assert summary["created"] == self.rows.count()
+        assert summary["created"] == self.count_rows()
 
     def test_interrupted_in_the_second_model(self):
         few = ["1", "2", "3"]
-        Order.objects.using(self.using).exclude(number__in=few).delete()
+        Order.objects.exclude(number__in=few).delete()
+        self.publish()
         process = self.start_slowly()
-        pages = self.rows.filter(order_id__startswith="page-")
-        self.wait_until(lambda: pages.count() >= 8, process)
+        self.wait_for_rows(8, process, order_id__startswith="page-")
         process.kill()
         process.wait()
 
@@ -118,14 +123,14 @@ class BackfillProcessTests(ProcessTestCase):
         assert (status, err) == (0, "")
         summary = json.loads(out)
         assert (summary["created"], summary["already_there"]) == (ORDERS + 3, 0)
-        assert self.rows.count() == ORDERS + 3
+        assert self.count_rows() == ORDERS + 3
 
     def test_anew_after_an_interruption(self):
         process = self.start_slowly("--model", "shop.Page")
         self.wait_for_rows(8, process)
         process.kill()
         process.wait()
-        done = self.rows.count()
+        done = self.count_rows()
 
         status, out, err = self.run_command(COMMAND, "--model", "shop.Page")
 
@@ -141,7 +146,8 @@ class BackfillProcessTests(ProcessTestCase):
         assert json.loads(out)["created"] == 2 * ORDERS
 
     def test_invalid_orders(self):
-        Order.objects.using(self.using).filter(number="7").update(trouble="get_account")
+        Order.objects.filter(number="7").update(trouble="get_account")
+        self.publish()
 
         status, out, err = self.run_command(COMMAND, "--model", "shop.Order")
 
@@ -186,7 +192,7 @@ class BackfillProcessTests(ProcessTestCase):
             process.send_signal(signal.SIGTERM)
 
             status, _, err = self.finish(process)
-            done = self.rows.count()
+            done = self.count_rows()
             again = self.run_command(COMMAND, "--from-file", file.name)
 
         assert status == 143
@@ -202,9 +208,8 @@ class BackfillProcessTests(ProcessTestCase):
 class TerminalTests(ProcessTestCase):
     def setUp(self):
         super().setUp()
-        Page.objects.using(self.using).bulk_create(
-            Page(title=str(number)) for number in range(50)
-        )
+        Page.objects.bulk_create(Page(title=str(number)) for number in range(50))
+        self.publish()
 
     def run_on_terminal(self, *arguments, text=""):
         """Return the exit status, the output, and what the terminal showed."""
@@ -237,4 +242,5 @@ class TerminalTests(ProcessTestCase):
 
                 assert found == status
                 assert "Up to 50 orders will be reported to Button." in shown
-                assert ButtonOrder.objects.using(self.using).count() == rows
+                self.refresh()
+                assert ButtonOrder.objects.count() == rows

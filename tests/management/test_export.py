@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
-from tests.management.sandboxed import ProcessTestCase
+from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
 from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings, create_row

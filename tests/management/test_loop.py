@@ -12,7 +12,7 @@ from django_button_orders.management.base import Stop
 from django_button_orders.management.loop import Loop
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, register, unregister
-from tests.management.sandboxed import ProcessTestCase
+from tests.management.processes import ProcessTestCase
 from tests.operations.test_retention import create, state_of
 from tests.shop.models import Page
 from tests.utils import button_settings, create_row
@@ -187,7 +187,7 @@ class LoopProcessTests(ProcessTestCase):
             for number in range(rows):
                 create_row(order_id=f"{number}")
         self.publish()
-        process = self.start_command(*self.command)
+        process = self.start_logged(*self.command)
         self.wait_for("the first orders", lambda: self.sandbox.orders)
         return process
 
@@ -226,7 +226,7 @@ class LoopProcessTests(ProcessTestCase):
                 with override_settings(BUTTON_ORDERS=button_settings()):
                     create(400 + number)
                 self.publish()
-                process = self.start_command(*self.command, "--interval", "3600")
+                process = self.start_logged(*self.command, "--interval", "3600")
                 # It does so at once, when it has reported what is due.
                 self.wait_for("the pruning", self.is_pruned)
 

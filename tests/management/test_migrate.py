@@ -12,7 +12,7 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.management.loop import Loop
 from tests.faults.lab import alias_for
-from tests.management.sandboxed import ProcessTestCase
+from tests.management.processes import ProcessTestCase
 from tests.management.test_loop import Away, Clock
 from tests.management.utils import call
 from tests.utils import button_settings, create_row
@@ -117,10 +117,10 @@ class ForgottenProcessTests(ProcessTestCase):
         return {**super().env, "DATABASE_URL": f"sqlite:///{self.file}"}
 
     def test_default_database(self):
-        done = self.run_command("button_orders_backfill")
+        status, out, err = self.run_command("button_orders_backfill")
 
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
+        assert (status, out) == (1, "")
+        assert err == (
             "CommandError: The database 'default' has no table "
             "django_button_orders_buttonorder. Run 'manage.py migrate' first.\n"
         )

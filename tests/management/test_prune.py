@@ -8,7 +8,7 @@ from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from django_button_orders.models import Difference, Submission
-from tests.management.sandboxed import ProcessTestCase
+from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
 from tests.operations.test_retention import create, make_submission, state_of
 from tests.utils import button_settings
@@ -105,7 +105,7 @@ class PruneProcessTests(ProcessTestCase):
         )
         self.publish()
         command = self.arguments("button_orders_prune", "--batch-size", "1")
-        process = self.start_command(*command)
+        process = self.start_logged(*command)
         self.wait_for("the first bodies", lambda: self.left() < self.COUNT)
 
         assert process.stop(signal.SIGTERM) == 1
@@ -117,9 +117,7 @@ class PruneProcessTests(ProcessTestCase):
             "CommandError: Interrupted. Run it again for what is left.",
         ]
 
-        done = self.run_command("button_orders_prune")
-
-        assert (done.returncode, done.stdout, done.stderr) == (
+        assert self.run_command("button_orders_prune") == (
             0,
             f"{left} bodies emptied.\n",
             "",

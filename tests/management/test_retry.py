@@ -11,7 +11,7 @@ from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from django_button_orders.models import ButtonOrder
-from tests.management.sandboxed import ProcessTestCase
+from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
 from tests.utils import button_settings, create_row
 
@@ -174,19 +174,13 @@ class RetryProcessTests(ProcessTestCase):
     def answer(self, text):
         """Run it on a terminal, and return what it wrote and its exit status."""
         terminal, other = pty.openpty()
-        with subprocess.Popen(  # noqa: S603 - our own command
-            self.arguments("button_orders_retry", "--all", "--no-color"),
-            env=self.env,
-            stdin=other,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            os.write(terminal, text.encode())
-            out, _ = process.communicate(timeout=120)
+        command = ("button_orders_retry", "--all", "--no-color")
+        process = self.start(*command, stdin=other, stderr=subprocess.STDOUT)
+        os.write(terminal, text.encode())
+        status, out, _ = self.finish(process)
         os.close(terminal)
         os.close(other)
-        return out, process.returncode
+        return out, status
 
     def test_question_on_a_terminal(self):
         question = "Retry all 1 failed orders? [y/N] "
@@ -201,10 +195,10 @@ class RetryProcessTests(ProcessTestCase):
     def test_no_question_without_a_terminal(self):
         done = self.run_command("button_orders_retry", "--all")
 
-        assert (done.returncode, done.stdout, done.stderr) == (0, "1 retried.\n", "")
+        assert done == (0, "1 retried.\n", "")
 
     def test_exit_status(self):
         for arguments in ([], ["--order-id", "moon"], ["--reason", "moon"]):
-            done = self.run_command("button_orders_retry", *arguments)
+            status, _, _ = self.run_command("button_orders_retry", *arguments)
 
-            assert done.returncode != 0
+            assert status != 0

@@ -13,7 +13,7 @@ import pytest
 from django.test import override_settings
 
 from django_button_orders.conf import Settings
-from tests.management.sandboxed import ROOT, ProcessTestCase
+from tests.management.processes import ROOT, ProcessTestCase
 from tests.utils import button_settings, create_row
 
 PAGE = ROOT / "docs" / "systemd.rst"
@@ -76,7 +76,7 @@ class UnitTests(ProcessTestCase):
             item.split("=", 1) for item in self.service["Environment"].split()
         )
         assert variables.pop("DJANGO_SETTINGS_MODULE") == "shop.settings"
-        process = self.start_command(
+        process = self.start_logged(
             *shlex.split(self.service["ExecStart"]),
             cwd=self.service["WorkingDirectory"],
             env={**self.env, **variables},
