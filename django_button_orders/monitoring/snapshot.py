@@ -30,8 +30,8 @@ SHORTEST_INTERVAL = 60
 LONGEST_INTERVAL = 300
 # Snapshots may take one part in 100 of the time.
 SHARE = 100
-# A snapshot that was counted faster than this, or is older than that, is not shown:
-# the figures are counted anew.
+# A snapshot is not used if it took less than FAST_SECONDS to count, or is older than
+# OLD_SECONDS. The figures are counted anew instead.
 FAST_SECONDS = 0.05
 OLD_SECONDS = 600
 

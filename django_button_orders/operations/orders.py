@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 TRIGGER = "admin"
-# An operator waits meanwhile, and so may a shop that saves one of these orders: a
-# worker's batches have MANY rows.
+# The rows of a transaction while an operator waits. A worker's have MANY rows.
 BATCH_SIZE = 100
 WITH_NOTE = _("%(what)s Note: %(note)s")
 # The value of ``django.contrib.admin.models.CHANGE``, which a project without

@@ -16,7 +16,7 @@ HEAD = "order_id,total,currency,purchase_date\n"
 
 
 class Pipe(BytesIO):
-    """What can be read only once."""
+    """A stream that can be read only once."""
 
     def seekable(self):
         return False
@@ -57,7 +57,7 @@ class FileBackfillTests(TestCase):
         new = create_row(order_id="new")
         list(run)
 
-        # Clocks of databases may count in milliseconds.
+        # A database's clock may count in milliseconds.
         rows = ButtonOrder.objects.due()
         assert rows.filter(next_attempt_at__lte=new.next_attempt_at).count() == 3
 
@@ -86,7 +86,7 @@ class FileBackfillTests(TestCase):
             list(self.begin(stream).run())
 
     def test_told_to_end_while_a_table_is_read_first(self):
-        """Nothing is written by what it knows until then."""
+        """A table that was not read to its end writes no rows."""
         looks = iter([False, False])
         content = f"{HEAD}{rows(*range(9))}".encode()
 

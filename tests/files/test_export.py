@@ -76,7 +76,7 @@ def settings_with(columns=KEYS, **values):
 
 
 def change(row, **values):
-    """Write what a test says of a row, as if time and calls had passed."""
+    """Set a row's fields, as time and calls would."""
     rows = ButtonOrder.objects.filter(order_id=row.order_id)
     rows.update(**{"updated_at": NOON, **values})
 
@@ -188,7 +188,7 @@ class NewTests(BatchFileTestCase):
 
     @settings_with()
     def test_texts_stay_as_they_are(self):
-        """A spreadsheet would calculate, but a machine needs the very id."""
+        """A spreadsheet takes this for a formula, but Button needs the exact ID."""
         create_row(order_id="=1+1", line_items=[{"identifier": "@x", "total": -1}])
 
         assert self.export("new") == [{"order_id": "=1+1", "line": "@x"}]
@@ -259,7 +259,7 @@ class NewTests(BatchFileTestCase):
 
 
 class HostTests(BatchFileTestCase):
-    """What the shop's own models say, at the time of the export."""
+    """Reports are built from the shop's orders at the time of the export."""
 
     def create(self, number, *, lines=("a", "b"), **values):
         order = Order.objects.create(
@@ -306,7 +306,7 @@ class HostTests(BatchFileTestCase):
 
     @settings_with()
     def test_trouble_of_earlier_days(self):
-        """It is told of once, and not each day."""
+        """Its error is printed for one period, not for each later one."""
         self.create("1", trouble="build")
         ButtonOrder.objects.update(updated_at=DAY - timedelta(seconds=1))
 
@@ -323,7 +323,7 @@ class HostTests(BatchFileTestCase):
 
     @settings_with()
     def test_not_reportable_any_more_but_sent(self):
-        """Button may have it: there was no answer yet."""
+        """Button may know the order, because a call has no answer."""
         order = self.create("1")
         Order.objects.filter(pk=order.pk).update(is_paid=False)
         ButtonOrder.objects.update(unanswered=1)
@@ -332,7 +332,7 @@ class HostTests(BatchFileTestCase):
 
     @settings_with(STATE, ENABLED=False)
     def test_cancelled_and_never_built(self):
-        """As with a shop that sends nothing but files."""
+        """This is so for a shop that only sends files."""
         order = self.create("1", placed_at=BEFORE)
         order.is_cancelled = True
         order.save()
@@ -391,7 +391,7 @@ class ChangesTests(BatchFileTestCase):
 
     @settings_with()
     def test_bought_in_the_time(self):
-        """It is a change only to what Button knew before it."""
+        """It is a change only if Button knew the order before it."""
         change(self.create("unknown", NOON), revision=2)
         acknowledge(self.create("settled", NOON), revision=2, reported_revision=2)
         different = self.create("different", NOON)

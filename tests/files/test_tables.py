@@ -240,7 +240,7 @@ class RowsOfAnOrderTests(SimpleTestCase):
         assert len(reports(entries)[0].line_items) == 2
 
     def test_rows_that_do_not_stand_together(self):
-        """Half of an order must never be reported as if it were all of it."""
+        """A part of an order must never be reported as the whole order."""
         content = table(row("1", "a"), row("2"), row("1", "b"), row("3"))
 
         entries = read_table(content)

@@ -36,7 +36,7 @@ def errors(entries):
 
 
 def rejected(entries, head=None):
-    """Return the lines of refused orders, as a file of rejects has them."""
+    """Return the lines of rejected orders, as they are written."""
     file = BytesIO()
     rejects = RejectWriter(file, head)
     for entry in entries:

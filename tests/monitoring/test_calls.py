@@ -54,7 +54,7 @@ class HourTests(TestCase):
     def setUp(self):
         self.row = create_row()
         self.now = database_time("default")
-        # The last one that is over for certain.
+        # The last hour that gets no more calls.
         self.over = first_open_hour(self.now, "default") - HOUR
 
     def add(self, hour, *durations, minutes=30, **values):
@@ -152,7 +152,7 @@ class HourTests(TestCase):
 
         kept = find_stored_hours("default", self.now)
         assert kept[self.over] == {"succeeded": {20: 1}}
-        # A day at a time, and no more than a week.
+        # One query for each day, for at most a week.
         assert sum("GROUP BY" in query["sql"] for query in queries) == 7
         assert SubmissionHour.objects.count() == len(kept)
 

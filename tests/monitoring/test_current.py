@@ -60,7 +60,7 @@ class StatisticsTests(TestCase):
         hour = latest - 3 * HOUR
         add_calls(self.row, 10, 10, started_at=hour)
         sweep("default")
-        # As it was before the hour was over.
+        # These are the counts from before the hour was over.
         figures = Snapshot.objects.get().figures
         figures["hours"][hour.isoformat()] = {"succeeded": {"10": 1}}
         Snapshot.objects.update(figures=figures, seconds=1)

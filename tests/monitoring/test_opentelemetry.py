@@ -37,7 +37,7 @@ class MetricTests(TestCase):
         opentelemetry.instrument_metrics(self.provider, clock=lambda: self.seconds)
 
     def collect(self):
-        """Return what is exported: values by labels, by name."""
+        """Return the exported values by name and labels."""
         self.seconds += 60
         data = self.reader.get_metrics_data()
         [scope] = data.resource_metrics[0].scope_metrics
@@ -88,12 +88,12 @@ class ThreadTests(TransactionTestCase):
     databases = {"default", "archive"}
 
     def test_gives_back_its_connections(self):
-        """The reader's thread is nobody's to clean up."""
+        """Nothing else closes the connection of the reader's thread."""
         closed = []
 
         def note_closing(alias):
             closed.append(alias)
-            # What is in memory, Django leaves open.
+            # Django leaves connections to a database in memory open.
             BaseDatabaseWrapper.close(connections[alias])
 
         def collect():

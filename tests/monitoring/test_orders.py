@@ -9,7 +9,7 @@ from tests.utils import button_settings, create_row
 
 
 def create(number, **values):
-    """Create a row in a state that only the outbox brings about."""
+    """Create a row in a state that only the outbox sets."""
     outbox = {
         name: values.pop(name)
         for name in ("status", "reason", "next_attempt_at", "lease_expires_at")
@@ -47,11 +47,11 @@ class OrdersTests(TestCase):
         create(2, next_attempt_at=from_now(60))
         create(3, lease_expires_at=from_now(60))
         create(4, lease_expires_at=from_now(60), next_attempt_at=from_now(-7200))
-        # Stuck, and due as well.
+        # This one is stuck, which is also due.
         create(5, lease_expires_at=from_now(-1))
         create(6, next_attempt_at=from_now(-601))
         create(7, next_attempt_at=from_now(-590))
-        # None of them is pending.
+        # These are not pending.
         create(8, status="failed", next_attempt_at=from_now(-7200))
         create(9, status="reported", next_attempt_at=None)
 
@@ -79,7 +79,7 @@ class OrdersTests(TestCase):
         create(1, total=7000)
         create(2, total=50, reason="unavailable")
         create(3, total=300, currency="JPY")
-        # A worker has not looked at it yet.
+        # No worker has built its report yet.
         create(4, total=None, currency=None)
         create(5, total=None, currency="")
         create(6, total=2147483647, currency="KWD", status="failed", reason="refused")

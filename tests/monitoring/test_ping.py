@@ -19,7 +19,7 @@ class RateTests(TestCase):
     @responses.activate
     @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.1))
     def test_takes_a_turn(self):
-        """It counts as one of the calls of its account."""
+        """A ping takes a turn of the account's rate limit."""
         responses.add("GET", ANY_ORDER, status=404, json=NOT_FOUND)
 
         assert ping("default").is_ok
@@ -106,7 +106,7 @@ class PingTests(SimpleTestCase):
 
 
 class SandboxTests(TestCase):
-    """Against the sandbox, which refuses keys as Button does."""
+    """The sandbox refuses keys as Button does."""
 
     def test_keys(self):
         sandbox = Sandbox()

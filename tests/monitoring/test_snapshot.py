@@ -23,12 +23,12 @@ from tests.utils import button_settings, create_row, seconds_from_now
 
 
 def put(**values):
-    """Have the snapshot say something else."""
+    """Change the fields of the snapshot."""
     assert Snapshot.objects.update(**values) == 1
 
 
 def find():
-    """Return how many orders are pending, as shown, and the age of that."""
+    """Return the shown number of pending orders, and its age."""
     figures, age = find_figures("default", database_time("default"))
     return figures.orders.statuses["pending"], age
 
@@ -89,7 +89,7 @@ class NoteTests(TestCase):
         with connection.execute_wrapper(sweep_as_well):
             record_sweep("default")
 
-        # Settled and unsettled orders, once each.
+        # One query for settled orders, one for the others.
         assert len(counts) == 2
 
     def test_hours_are_kept(self):
@@ -157,7 +157,7 @@ class FiguresTests(TestCase):
         assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
 
     def take_slowly(self, seconds):
-        """Take a snapshot that seems to take so long, half of it for each query."""
+        """Take a snapshot whose two counting queries seem to take ``seconds``."""
 
         def dawdle(execute, sql, *arguments):
             if "GROUP BY" in sql and ButtonOrder._meta.db_table in sql:
@@ -173,7 +173,7 @@ class FiguresTests(TestCase):
     def test_slow_ones_are_taken_less_often(self):
         snapshot = self.take_slowly(1)
 
-        # One part in a hundred.
+        # Snapshots take one part in a hundred of the time.
         assert snapshot.seconds == 1
         assert 60 < seconds_from_now(snapshot.next_at) <= 100
 

@@ -25,6 +25,6 @@ def add_calls(row, *durations, started_at=None, outcome="succeeded"):
 
 
 def sweep(using="default"):
-    """Have a sweep seen, by a database that counts in no time, however busy it is."""
+    """Record a sweep, with a snapshot that seems to be counted in no time."""
     record_sweep(using)
     Snapshot.objects.using(using).update(seconds=0)

@@ -22,14 +22,14 @@ FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 class PageAdapter(OrderAdapter):
-    """Orders whose keys are integers that grow."""
+    """An adapter for orders with growing integer keys."""
 
     def get_order_id(self, order):
         return order.title
 
 
 class LinesAdapter(OrderAdapter):
-    """Its cheap hook is not so cheap: it looks at the lines."""
+    """An adapter whose is_reportable() reads the order's lines."""
 
     def get_order_id(self, order):
         return order.number
@@ -66,7 +66,7 @@ def order_ids():
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class CheckpointTests(TestCase):
-    """Where a run goes on that did not come to its end."""
+    """An interrupted run resumes at its checkpoint."""
 
     def setUp(self):
         self.adapter = PageAdapter(Page)
@@ -95,7 +95,7 @@ class CheckpointTests(TestCase):
 
     def test_goes_on_behind_it(self):
         self.interrupt(self.begin(), 2)
-        # As if they were not done, to see that they are not looked at again.
+        # Without their rows, the test would see if these orders were read again.
         ButtonOrder.objects.all().delete()
 
         backfill = self.go_on()
@@ -127,7 +127,7 @@ class CheckpointTests(TestCase):
         assert order_ids() == [*map(str, range(10)), "new"]
 
     def test_keys_without_an_order(self):
-        """New orders may have lesser keys than those that are done."""
+        """New orders may have keys before the checkpoint."""
         self.adapter = get_adapter(Order)
         make_orders(*range(10))
         self.interrupt(self.begin(), 2)
@@ -142,7 +142,7 @@ class CheckpointTests(TestCase):
         assert backfill.counts == {"created": 11}
 
     def test_limit_is_for_what_is_new(self):
-        """Orders that are looked at once more do not use it up."""
+        """Orders that are read again do not count."""
         self.adapter = get_adapter(Order)
         for number in range(10):
             make_orders(number, id=UUID(int=10 * number))
@@ -214,7 +214,7 @@ class CheckpointTests(TestCase):
         assert "backfill shop.Page since 2026-01-01T12:00:00+00:00" in names
 
     def test_key_of_a_child(self):
-        """Its key is the relation to its parent."""
+        """A child model's key is the relation to its parent."""
         with suppress_reporting():
             for number in range(4):
                 GiftOrder.objects.create(number=str(number))
@@ -257,7 +257,7 @@ class BackfillTests(TestCase):
         assert rows["found"].get_source() == found
 
     def test_older_than_what_is_saved_meanwhile(self):
-        """So that there is room for new orders in each claim."""
+        """Each claim reserves room for the newest rows, which must be new orders."""
         make_orders(*range(6))
         checkpoint = Checkpoint.objects.begin("all")
         run = begin(self.adapter, checkpoint=checkpoint, batch_size=3).run()
@@ -360,7 +360,7 @@ class BackfillTests(TestCase):
         assert backfill.counts == {"not_reportable": 1}
 
     def test_database_that_is_away(self):
-        """Then nothing is known of the orders."""
+        """A database that is away says nothing about the orders."""
         make_orders("1")
         failures = [OperationalError("It is gone.") for _ in range(3)]
 
@@ -407,7 +407,7 @@ class BackfillTests(TestCase):
             self.run_through(LinesAdapter(Order), batch_size=3)
 
         about_lines = [query for query in queries if "orderline" in query["sql"]]
-        # Three for the first page, and one for each of the others.
+        # One query for each order of the first page, then one for each page.
         assert len(about_lines) == 5
 
     def test_dates_without_a_field(self):
@@ -416,7 +416,7 @@ class BackfillTests(TestCase):
 
 
 class LockTests(TransactionTestCase):
-    """What the database says when somebody else has locked what is needed."""
+    """Another transaction has locked what a batch needs."""
 
     def test_tried_again(self):
         make_orders("1")
@@ -455,7 +455,7 @@ class LockTests(TransactionTestCase):
         assert backfill.counts == find_checkpoint().counts == {"created": 1}
 
     def test_gives_way_to_the_shop(self):
-        """It lets go of its own rows, for which the shop may wait."""
+        """A batch that must wait releases its own rows, for which the shop may wait."""
         if connection.vendor != "postgresql":
             self.skipTest("Others have one lock, or look for deadlocks at once.")
         make_orders("1", "2")
@@ -467,7 +467,7 @@ class LockTests(TransactionTestCase):
             cursor.execute(upsert.insert_sql("default"), ["default", "2", 1, "x"])
             with pytest.raises(OperationalError, match="lock timeout"):
                 list(backfill.run())
-            # What a shop that has the one row now wants is the other.
+            # The shop holds one row, and now inserts the other.
             cursor.execute(upsert.insert_sql("default"), ["default", "1", 1, "y"])
         shop.commit()
 
@@ -477,7 +477,7 @@ class LockTests(TransactionTestCase):
         assert backfill.counts == {"already_there": 2}
 
     def test_does_not_wait_for_rows_that_are_there(self):
-        """A worker may have one of them."""
+        """A worker may have locked one of the rows."""
         if connection.vendor == "sqlite":
             self.skipTest("It has one lock for all.")
         make_orders("1", "2")

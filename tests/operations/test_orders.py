@@ -154,7 +154,7 @@ class TaskTests(TestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class LockTests(TransactionTestCase):
-    """A shop may hold one of the orders, and want another."""
+    """A shop may have locked one of the rows, and wait for another."""
 
     @skipUnlessDBFeature("has_select_for_update_skip_locked")
     def test_others_are_not_held_meanwhile(self):

@@ -97,7 +97,7 @@ class PruneTests(TestCase):
 
     @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
     def test_settings_of_accounts(self):
-        """An account that is gone from the settings goes with the default one."""
+        """An account that left the settings has the default account's retention."""
         expected = {
             "default": ["whole", "emptied", "emptied", "deleted"],
             "eu": ["emptied", "emptied", "deleted", "deleted"],
@@ -139,13 +139,13 @@ class PruneTests(TestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class ChunkTests(TestCase):
-    """Small transactions, of which each begins where the last one ended."""
+    """Each transaction prunes one chunk, and starts where the last one ended."""
 
     def setUp(self):
         self.row = create_row()
         ButtonOrder.objects.update(status="reported")
         self.kept = create_row(order_id="pending")
-        # Many at the same moment, as an import may leave them, among what is kept.
+        # An import may leave many submissions of the same moment. Half of them stay.
         now = timezone.now()
         Submission.objects.bulk_create(
             make_submission(row, 0, started_at=now - timedelta(days=40 + number // 8))
@@ -180,7 +180,7 @@ class ChunkTests(TestCase):
         assert self.whole(self.row) == 24
 
     def test_stopped(self):
-        """After a chunk: one that has no time gets on all the same."""
+        """A run without time prunes one chunk."""
         left = []
         while True:
             pruned = prune(using="default", batch_size=10, is_stopped=lambda: True)
@@ -196,13 +196,13 @@ class ChunkTests(TestCase):
         with CaptureQueriesContext(connection) as queries:
             prune(using="default", batch_size=5)
 
-        # One look for each of the two, and one for differences: nothing is found.
+        # One query for deletable and emptiable submissions each, one for differences.
         assert len(queries) == 3
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class IndexTests(TransactionTestCase):
-    """Each day costs what is pruned on it, and not what was pruned before."""
+    """A query never reads what was pruned before."""
 
     def setUp(self):
         row = create_row()
@@ -232,7 +232,7 @@ class IndexTests(TransactionTestCase):
             for query in queries
             if "ORDER BY" in query["sql"].upper() and "_submission" in query["sql"]
         ]
-        # All but the first of each kind go on from where the one before ended.
+        # All queries but the first of each kind start where the one before ended.
         assert len([sql for sql in searches if " OR " in sql]) == len(searches) - 2 > 6
         for sql in searches:
             name = "bodies" if "has_bodies" in sql else "lately"
@@ -249,7 +249,7 @@ class IndexTests(TransactionTestCase):
 @override_settings(BUTTON_ORDERS=button_settings())
 class LockTests(TransactionTestCase):
     def test_what_the_shop_has_locked_is_left_for_later(self):
-        """SQLite locks everything at once, and only while it is written."""
+        """SQLite locks the whole database, and only during a write."""
         can_skip = connection.features.has_select_for_update_skip_locked
         for days in (31, 32, 33):
             create(days)

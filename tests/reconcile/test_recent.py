@@ -22,7 +22,7 @@ from tests.utils import button_settings
 
 
 class Clock:
-    """Gives each look at it a second."""
+    """A clock that goes on by a second each time it is read."""
 
     def __init__(self):
         self.now = 0.0
@@ -37,7 +37,7 @@ class RecentTestCase(TestCase):
     databases = {"default", "archive"}
 
     def write(self, count=1, *, days=1, using="default"):
-        """Write orders behind Django's back."""
+        """Insert orders without a signal."""
         begin = timezone.now() - timedelta(days=days)
         return Order.objects.using(using).bulk_create(
             Order(number=f"{days}-{at}", placed_at=begin + timedelta(seconds=at))
@@ -98,11 +98,11 @@ class RecentTests(RecentTestCase):
         self.write(2 * BATCH_SIZE + 1)
         clock = Clock()
 
-        # The time for one page, each time.
+        # Each run has the time for one page.
         runs = [self.compare(seconds=1, clock=clock)["fixed"] for _ in range(3)]
 
         assert runs == [BATCH_SIZE, BATCH_SIZE, 1]
-        # Once it has seen that there are no more, it begins again.
+        # After the last page, the next run starts again.
         assert self.compare(seconds=1, clock=clock) == {}
         assert self.compare(seconds=1, clock=clock) == {"waiting": BATCH_SIZE}
 
@@ -116,7 +116,7 @@ class RecentTests(RecentTestCase):
         assert ButtonOrder.objects.count() == BATCH_SIZE
 
     def test_two_at_once(self):
-        """One of them is enough: the other leaves it to that one."""
+        """A run stops when another process compares the same orders."""
         self.write(2 * BATCH_SIZE + 1)
         looks = []
 
@@ -126,7 +126,7 @@ class RecentTests(RecentTestCase):
                 self.compare()
             return False
 
-        # It sees at its second page that another one was faster, and stops.
+        # At its second page, it sees the other's checkpoint, and stops.
         assert self.compare(is_stopped=is_stopped) == {
             "missing": BATCH_SIZE,
             "fixed": BATCH_SIZE,
@@ -153,7 +153,7 @@ def quoted(query):
 
 
 class UndatedTests(RecentTestCase):
-    """Without a date_field, all orders are gone through, the newest keys first."""
+    """Without a date_field, all orders are compared, the newest keys first."""
 
     def setUp(self):
         super().setUp()
@@ -178,12 +178,12 @@ class UndatedTests(RecentTestCase):
         assert ButtonOrder.objects.count() == BATCH_SIZE + 1
 
     def test_date_field_that_was_not_there_before(self):
-        """Where the last one stopped means nothing any more: it begins again."""
+        """A position by other fields is not used: the comparison starts again."""
         Order.objects.bulk_create(Order(number=f"{at}") for at in range(BATCH_SIZE + 1))
         adapter = get_adapter(Order)
         self.addCleanup(vars(adapter).pop, "date_field", None)
         adapter.date_field = ""
-        # The time for one page of each of both models.
+        # This is the time for one page of each model.
         self.compare(seconds=2, clock=Clock())
         del adapter.date_field
         assert ButtonOrder.objects.count() == BATCH_SIZE

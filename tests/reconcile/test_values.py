@@ -23,7 +23,7 @@ OURS = {
 
 
 def names(theirs):
-    """Return what differs for certain, once Button has answered this."""
+    """Return the names of the values that differ for certain from OURS."""
     ours, theirs = flatten(OURS), flatten(theirs)
     return list(as_shown(find_certain_differences(ours, theirs), ours, theirs))
 
@@ -84,7 +84,7 @@ class CertainDifferencesTests(SimpleTestCase):
             ([mug], ["line_items", "line_items.tea"]),
             ([mug, {"identifier": "x"}], ["line_items.tea", "line_items.x"]),
             ([{**mug, "total": 1, "sku": "x"}, tea], ["line_items.mug.1.total"]),
-            # A list of ours, and one text of theirs, cannot be compared.
+            # Our list and their text cannot be compared.
             ([{**mug, "category": "Home"}, tea], []),
             ([{"identifier": "mug.1"}, tea], []),
         ):

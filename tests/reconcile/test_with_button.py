@@ -26,7 +26,7 @@ from tests.utils import LONG_AGO, add_answer, button_settings, create_row, order
 
 
 class Waits:
-    """Stands for time: notes how long was waited for, and does something instead."""
+    """Stands for sleep: records the seconds, and runs an action instead."""
 
     def __init__(self, *actions):
         self.seconds = []
@@ -70,7 +70,7 @@ class ButtonTestCase(TestCase):
         self.addCleanup(settings.disable)
 
     def report(self, count=1, **values):
-        """Report rows, some time ago."""
+        """Create rows and report them, as if some time ago."""
         for number in range(count):
             create_row(order_id=f"{number}", **values)
         self.report_due()
@@ -80,7 +80,7 @@ class ButtonTestCase(TestCase):
         ButtonOrder.objects.update(reported_at=LONG_AGO)
 
     def tell(self, order_id="0", **values):
-        """Have Button know something else, as after a call that is not on record."""
+        """Change what Button knows, as a call without a submission would."""
         with self.sandbox.lock:
             known = self.sandbox.store.orders[order_id]
             self.sandbox.store.orders[order_id] = {**known, **values}
@@ -90,7 +90,7 @@ class ButtonTestCase(TestCase):
             del self.sandbox.store.orders[order_id]
 
     def compare(self, **options):
-        """Compare, and return how many there were of what, and why it has ended."""
+        """Compare all pages, and return the counts."""
         comparison = comparison_of(wait=self.waits, is_stopped=self.stopped.is_set)
         counts, self.ended, self.position = {}, "", options.get("position", "")
         for step in compare(comparison, **options):
@@ -117,7 +117,7 @@ class AgreeingTests(ButtonTestCase):
         assert self.compare() == {"agree": 2}
 
     def test_decimals(self):
-        """The sandbox returns minor units, as Button may, or may not."""
+        """The sandbox returns minor units. Button may return either."""
         self.settings(TOTAL_AS_DECIMAL=True)
         self.report()
 
@@ -132,7 +132,7 @@ class AgreeingTests(ButtonTestCase):
         for row in ButtonOrder.objects.all():
             row.cancel()
         self.report_due()
-        # Whether Button shows what is cancelled is not published.
+        # Button does not publish whether it shows cancelled orders.
         self.forget("1")
 
         assert self.compare() == {"agree": 2}
@@ -195,7 +195,7 @@ class DifferingTests(ButtonTestCase):
         assert self.compare() == {"agree": 1}
 
     def test_proxy_that_does_not_know_the_address(self):
-        """All that it is asked about would be sent again."""
+        """Otherwise all orders would be sent again."""
         self.report()
         url = order_url("0").replace("https://button.test", self.sandbox.url)
         for text, kind in (("<html>", "text/html"), ("not found", "text/plain")):
@@ -221,7 +221,7 @@ class DifferingTests(ButtonTestCase):
         assert ButtonOrder.objects.get().status == "cancelled"
 
     def test_deleted_there(self):
-        """That cannot be undone, which the row says without another call."""
+        """A cancellation is final, so the row fails without another call."""
         self.report()
         self.tell(status="deleted")
 
@@ -246,7 +246,7 @@ class DifferingTests(ButtonTestCase):
         assert self.compare() == {}
 
     def test_reported_just_now(self):
-        """Button may have taken it in, and not show it yet."""
+        """Button may have accepted a report that it does not show yet."""
         self.report()
         self.forget()
         ButtonOrder.objects.update(reported_at=DatabaseNow())
@@ -310,7 +310,7 @@ class PatienceTests(ButtonTestCase):
         assert len(self.asked()) == 5
 
     def test_forbidden(self):
-        """It may be about this order alone, and time does not help."""
+        """A 403 may concern this order alone, so it is not repeated."""
         self.report(2)
         self.sandbox.misbehave(times=100, status=403, order_id="1")
 
@@ -332,7 +332,7 @@ class PatienceTests(ButtonTestCase):
 
         self.compare()
 
-        # What was on its way, and no more.
+        # Only the calls that were in flight were made.
         assert asked[0] <= 4
 
     def test_asked_to_come_another_day(self):
@@ -411,7 +411,7 @@ class LimitTests(ButtonTestCase):
     def test_turns_are_those_of_all_processes(self):
         self.settings(RATE_LIMIT=2.0)
         self.report()
-        # Somebody else has taken all turns of the next minute.
+        # Another process has taken all turns of the next minute.
         take_turns("default", 120)
 
         assert self.compare() == {"agree": 1}
@@ -436,7 +436,7 @@ class LimitTests(ButtonTestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class RaceTests(TransactionTestCase):
-    """The shop goes on while Button is asked."""
+    """The shop saves orders while Button is asked."""
 
     def setUp(self):
         responses.start()

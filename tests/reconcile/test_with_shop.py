@@ -22,7 +22,7 @@ from tests.utils import (
 
 
 def kinds():
-    """Return the differences that are open, by order id."""
+    """Return the kinds of the open differences by order ID."""
     return dict(
         Difference.objects.filter(fixed_at=None).values_list("order_id", "kind")
     )
@@ -37,7 +37,7 @@ class ShopTestCase(TestCase):
         add_answer("POST")
 
     def compare(self, **options):
-        """Compare all there is, and return how many there were of what."""
+        """Compare all orders and rows, and return the counts."""
         counts = {}
         for comparison in self.comparisons():
             for step in compare(comparison, **options):
@@ -54,14 +54,14 @@ class ShopTestCase(TestCase):
         ]
 
     def place(self, **values):
-        """Place an order that is noticed, and report it."""
+        """Create an order with its signal, and report it."""
         order = Order.objects.create(**{"number": "1994", **values})
         report_due(using="default")
         responses.calls.reset()
         return order
 
     def write(self, order, **values):
-        """Write an order as SQL does: nobody notices."""
+        """Change an order without a signal, as SQL does."""
         Order.objects.filter(pk=order.pk).update(**values)
 
     def row(self):
@@ -90,7 +90,7 @@ class MissingTests(ShopTestCase):
         assert not ButtonOrder.objects.exists()
 
     def test_cancelled_before_it_was_ever_sent(self):
-        """Button knows nothing of it, as it should be."""
+        """Button need not know an order that was cancelled at once."""
         self.write_new(is_cancelled=True)
 
         assert self.compare() == {"not_reportable": 1}
@@ -103,7 +103,7 @@ class MissingTests(ShopTestCase):
             assert self.report() == "failed"
 
     def test_adapter_that_raises(self):
-        """It gets a row that says what is wrong with it, and one alone."""
+        """The order gets one failed row with the error, and no second one."""
         self.write_new(trouble="get_order_id", email="ada@example.com")
 
         with self.assertLogs("django_button_orders", "ERROR"):
@@ -117,7 +117,7 @@ class MissingTests(ShopTestCase):
         assert "No luck" not in difference.error
 
     def test_other_row_with_its_id(self):
-        """One in another account is another order."""
+        """The same ID in another account is another order."""
         create_row(account="eu")
         self.write_new()
 
@@ -160,7 +160,7 @@ class ChangedTests(ShopTestCase):
         assert "example.com" not in str(values)
 
     def test_what_button_would_not_be_told(self):
-        """A token is tied to its order for ever: no update sends it."""
+        """No update sends the token, so a new token is no difference."""
         order = self.place()
         self.write(order, btn_ref="srctok-2")
 
@@ -177,7 +177,7 @@ class ChangedTests(ShopTestCase):
         assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
 
     def test_not_cancelled_any_more(self):
-        """That cannot be undone, which the row will say."""
+        """A cancellation is final, so the row will fail."""
         order = self.place()
         add_answer("DELETE", order_url())
         order.is_cancelled = True
@@ -212,7 +212,7 @@ class ChangedTests(ShopTestCase):
 
         with self.assertLogs("django_button_orders", "WARNING"):
             assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
-        # Its own row, and no other.
+        # Only the order's own row is changed.
         assert self.row().status == "pending"
 
     def test_database_that_is_away(self):
@@ -238,7 +238,7 @@ class ChangedTests(ShopTestCase):
             if number in (9, 29):
                 (comparison, _) = self.comparisons()
                 page = comparison.keyset.page("", 100)
-                # Lines are not prefetched by this adapter: each build asks once.
+                # This adapter does not prefetch lines, so each build queries once.
                 with CaptureQueriesContext(connection) as queries:
                     comparison.compare(page)
                 counts.append(len(queries) - 2 * len(page))
@@ -247,7 +247,7 @@ class ChangedTests(ShopTestCase):
 
 
 class OtherSourceTests(ShopTestCase):
-    """Orders whose row was made for another order."""
+    """The order's ID has the row of another order."""
 
     def write_new(self, **values):
         values = {"number": "1994", "total": 65, **values}
@@ -301,7 +301,7 @@ class OtherSourceTests(ShopTestCase):
         stand_in = ButtonOrder.objects.failed().get()
         assert stand_in.get_source() == second
 
-        # Nobody has to be told again.
+        # The same conflict is no new difference.
         ButtonOrder.objects.filter(pk=row.pk).update(status="reported")
         assert self.compare(fixes=True) == {"agree": 1, "failed": 1, "fixed": 0}
         assert ButtonOrder.objects.failed().get().revision == stand_in.revision
@@ -311,7 +311,7 @@ class OtherSourceTests(ShopTestCase):
         assert self.compare() == {"agree": 2}
 
     def test_row_without_a_source(self):
-        """It is the shop's own, until the order is saved."""
+        """A direct row belongs to the shop until the order is saved."""
         create_row()
         self.report()
         self.write_new()
@@ -320,7 +320,7 @@ class OtherSourceTests(ShopTestCase):
 
 
 class FailedTests(ShopTestCase):
-    """Rows that need a person are left alone, unless their order has changed."""
+    """Failed and dismissed rows are not marked, unless their order has changed."""
 
     def refuse(self):
         responses.reset()
@@ -373,7 +373,7 @@ class FailedTests(ShopTestCase):
         assert self.report() == "reported"
 
     def test_cancellation_that_was_refused(self):
-        """It would be refused for ever: it is not asked for again and again."""
+        """Button would refuse the cancellation again, so it is asked for once."""
         order = self.place()
         add_answer("DELETE", order_url(), status=403)
         self.write(order, is_cancelled=True)
@@ -418,7 +418,7 @@ class FailedTests(ShopTestCase):
 
 
 class RowTests(ShopTestCase):
-    """What can be seen at the rows alone."""
+    """The comparison of rows that have no order to be found by."""
 
     def test_gone(self):
         self.place()
@@ -508,10 +508,10 @@ def vars_of(instance):
 
 
 class RaceTests(ShopTestCase):
-    """The shop saves and workers report while orders are compared."""
+    """The shop saves and workers report during the comparison."""
 
     def meanwhile(self, table, action, times=1):
-        """Do something just before a table is asked, so many times."""
+        """Run an action before a table is queried, the first ``times`` times."""
         done = []
 
         def execute(run, sql, *args):
@@ -528,7 +528,7 @@ class RaceTests(ShopTestCase):
         assert self.report() == "reported"
 
     def test_saved_and_reported_after_the_order_was_read(self):
-        """What was read is older than what Button knows: nothing differs."""
+        """The order changes and is reported after it was read: nothing differs."""
         order = self.place()
         add_answer("POST", order_url())
         with self.meanwhile(
@@ -537,7 +537,7 @@ class RaceTests(ShopTestCase):
             assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
 
     def test_saved_once_it_was_looked_at_again(self):
-        """The row has moved on: it is not ours to judge."""
+        """The row has changed since it was read, so it is waiting."""
         order = self.place()
         self.write(order, total=65)
         looks = []
@@ -554,7 +554,7 @@ class RaceTests(ShopTestCase):
         assert self.row().revision == 2
 
     def test_saved_before_it_is_marked(self):
-        """Both are one report of the latest state."""
+        """Both are reported by one call."""
         order = self.place()
         self.write(order, total=65)
         comparison, _ = self.comparisons()
