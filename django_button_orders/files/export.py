@@ -91,7 +91,8 @@ class BatchFile:
             # An order that was bought in the period was marked since it began.
             not_built = Q(purchase_date__isnull=True, updated_at__gte=since)
             return rows.filter(bought | not_built, cancel_requested_at__isnull=True)
-        # Attempts also set updated_at, until the change is reported.
+        # An attempt also sets updated_at, so an unreported order's date may be later
+        # than its change.
         unsettled = Q(status__in=[Status.PENDING, Status.FAILED])
         changed = unsettled | Q(updated_at__lt=until)
         return rows.filter(changed, updated_at__gte=since, revision__gt=1)

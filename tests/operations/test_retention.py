@@ -8,7 +8,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.operations.retention import (
     count_prunable,
     find_retentions,
@@ -135,6 +135,19 @@ class PruneTests(TestCase):
         assert counted == pruned
         assert (pruned.bodies_emptied, pruned.submissions_deleted) == (2, 1)
         assert (again.bodies_emptied, again.submissions_deleted) == (0, 0)
+
+    def test_old_differences(self):
+        for days in (364, 366):
+            Difference.objects.create(
+                side="shop",
+                kind="missing",
+                order_id=f"{days}",
+                found_at=timezone.now() - timedelta(days=days),
+            )
+
+        prune(using="default")
+
+        assert Difference.objects.get().order_id == "364"
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -15,7 +15,7 @@ from django_button_orders.outbox.adapters import (
     unregister,
 )
 from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent
-from django_button_orders.tasks import prune_submissions, reconcile_orders
+from django_button_orders.tasks import reconcile_orders
 from django_button_orders.tasks.worker import shutdown
 from tests.shop.models import Order, Page
 from tests.utils import button_settings
@@ -201,18 +201,3 @@ class UndatedTests(RecentTestCase):
         self.compare(seconds=2, clock=Clock())
 
         assert ButtonOrder.objects.count() == 2 * BATCH_SIZE
-
-
-class PruneTests(RecentTestCase):
-    def test_old_differences(self):
-        for days in (364, 366):
-            Difference.objects.create(
-                side="shop",
-                kind="missing",
-                order_id=f"{days}",
-                found_at=timezone.now() - timedelta(days=days),
-            )
-
-        prune_submissions()
-
-        assert Difference.objects.get().order_id == "364"

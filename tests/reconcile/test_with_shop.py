@@ -3,14 +3,15 @@ from __future__ import annotations
 import pytest
 import responses
 from django.db import OperationalError, connection
-from django.test import TestCase, override_settings
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, Difference
-from django_button_orders.outbox.adapters import get_adapter
-from django_button_orders.reconcile.run import compare, fix
-from django_button_orders.reconcile.with_shop import ReportedRows, ShopOrders
+from django_button_orders.reconcile.run import fix
+from tests.reconcile.utils import (
+    ShopTestCase,
+    kinds,
+)
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
     add_answer,
@@ -19,57 +20,6 @@ from tests.utils import (
     create_row,
     order_url,
 )
-
-
-def kinds():
-    """Return the kinds of the open differences by order ID."""
-    return dict(
-        Difference.objects.filter(fixed_at=None).values_list("order_id", "kind")
-    )
-
-
-@override_settings(BUTTON_ORDERS=button_settings())
-class ShopTestCase(TestCase):
-    def setUp(self):
-        responses.start()
-        self.addCleanup(responses.reset)
-        self.addCleanup(responses.stop)
-        add_answer("POST")
-
-    def compare(self, **options):
-        """Compare all orders and rows, and return the counts."""
-        counts = {}
-        for comparison in self.comparisons():
-            for step in compare(comparison, **options):
-                for name, count in step.result.counts.items():
-                    counts[name] = counts.get(name, 0) + count
-        return counts
-
-    def comparisons(self):
-        orders = Order.objects.all()
-        rows = ButtonOrder.objects.all()
-        return [
-            ShopOrders(adapter=get_adapter(Order), orders=orders, using="default"),
-            ReportedRows(reported=rows, using="default"),
-        ]
-
-    def place(self, **values):
-        """Create an order with its signal, and report it."""
-        order = Order.objects.create(**{"number": "1994", **values})
-        report_due(using="default")
-        responses.calls.reset()
-        return order
-
-    def write(self, order, **values):
-        """Change an order without a signal, as SQL does."""
-        Order.objects.filter(pk=order.pk).update(**values)
-
-    def row(self):
-        return ButtonOrder.objects.get()
-
-    def report(self):
-        report_due(using="default")
-        return self.row().status
 
 
 class MissingTests(ShopTestCase):
@@ -447,64 +397,6 @@ class RowTests(ShopTestCase):
         assert self.compare(fixes=True) == {"invalid": 1, "fixed": 1}
         assert Difference.objects.get().error == "not valid: currency"
         assert self.report() == "failed"
-
-
-class RememberTests(ShopTestCase):
-    def test_once_for_each_order(self):
-        order = self.place()
-        self.write(order, total=65)
-        self.compare()
-        first = Difference.objects.get()
-
-        self.compare()
-        assert Difference.objects.values().get() == vars_of(first)
-
-        self.write(order, total=60)
-        self.compare()
-        second = Difference.objects.get()
-        assert second.values == {"total": [7000, 6000]}
-        assert second.found_at > first.found_at
-
-    def test_over(self):
-        order = self.place()
-        self.write(order, total=65)
-        self.compare()
-        assert kinds() == {"1994": "changed"}
-
-        self.write(order, total=70)
-        self.compare()
-
-        assert kinds() == {}
-        assert Difference.objects.get().fixed_at is not None
-
-    def test_found_again(self):
-        order = self.place()
-        self.write(order, total=65)
-        self.compare(fixes=True)
-        assert kinds() == {}
-        add_answer("POST", order_url())
-        self.report()
-
-        self.write(order, total=60)
-        self.compare()
-
-        assert kinds() == {"1994": "changed"}
-
-    def test_while_it_waits_nothing_is_over(self):
-        order = self.place()
-        self.write(order, total=65)
-        self.compare()
-        order.save()
-
-        assert self.compare() == {"waiting": 1}
-        assert kinds() == {"1994": "changed"}
-
-
-def vars_of(instance):
-    return {
-        field.attname: getattr(instance, field.attname)
-        for field in instance._meta.concrete_fields
-    }
 
 
 class RaceTests(ShopTestCase):
