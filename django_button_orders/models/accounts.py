@@ -1,4 +1,4 @@
-"""What is known of an account at Button: whether, and when, it may be called."""
+"""Accounts at Button: when each may be called, and which of them are paused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django_button_orders.models.fields import ExactCharField
 
 
 class CallRate(models.Model):
-    """When the next call for an account with a ``RATE_LIMIT`` may begin."""
+    """The time of the next call for an account that has a ``RATE_LIMIT``."""
 
     account = ExactCharField(_("account"), max_length=100, unique=True)
     next_call_at = models.DateTimeField(_("next call"))
@@ -25,10 +25,11 @@ class CallRate(models.Model):
 
 class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
     def probeable(self) -> PausedAccountQuerySet:
+        """Return the accounts that one row may probe now."""
         return self.filter(probe_at__lte=DatabaseNow())
 
     def pause(self, account: str, *, seconds: float, error: str) -> None:
-        """Stop calls for an account, until one row may probe it."""
+        """Pause an account. After ``seconds``, one row may probe it."""
         values = {"probe_at": from_now(seconds), "last_error": error}
         if not self.filter(account=account).update(**values):
             self.bulk_create(
@@ -36,16 +37,17 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
             )
 
     def probe_now(self, account: str) -> None:
+        """Let the next row of a paused account probe it, without waiting."""
         self.filter(account=account).update(probe_at=DatabaseNow())
 
     def take_probe(self, account: str, *, seconds: float) -> bool:
-        """Return whether the caller is the one who may probe the account now."""
+        """Claim the probe of an account for ``seconds``. Return whether it was free."""
         probe = self.probeable().filter(account=account)
         return probe.update(probe_at=from_now(seconds)) == 1
 
 
 class PausedAccount(models.Model):
-    """An account whose key Button refused. Nothing is sent until a probe works."""
+    """An account whose key Button has refused. It is not called until a probe works."""
 
     account = ExactCharField(_("account"), max_length=100, unique=True)
     paused_at = models.DateTimeField(_("paused"), db_default=DatabaseNow())

@@ -1,9 +1,9 @@
 """
-SQL that writes many rows at once, each with values of its own.
+Write many rows at once, each with its own values, by SQL that Django does not make.
 
-Django's ``bulk_update()`` spends more on making its statement than all the rest
-of a report costs. See ``docs/performance.rst``. Statements are made first and
-run later, so that locks are held for no longer than the database needs.
+Django's ``bulk_update()`` takes longer to make its statement than everything else in a
+report takes, see ``docs/performance.rst``. The ``prepare_`` methods make a statement
+and return a function that runs it, so that rows are not locked while SQL is made.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from django.db.models.constants import OnConflict
 
 from django_button_orders.models import ButtonOrder, Submission
 
-# What a row must still be like to be written.
+# A row is written only if these columns still have the values that were read.
 FENCE = ("id", "lease_token", "revision")
 
 
 class Change(NamedTuple):
-    """The new values of a row, and what it must still be like."""
+    """The new values of a row, and the values of ``FENCE`` that it must still have."""
 
     fence: Sequence[Any]
     values: Mapping[str, Any]
 
 
 def bulk_sql_for(using: str) -> BulkSQL:
+    """Return the bulk statements of a database."""
     connection = connections[using]
     if connection.vendor == "postgresql":
         return PostgreSQLBulkSQL(using)
-    # Its JSON is there wherever this app's models are.
+    # Every SQLite that has RETURNING also has the JSON functions.
     if (
         connection.vendor == "sqlite"
         and connection.features.can_return_columns_from_insert
@@ -43,7 +44,7 @@ def bulk_sql_for(using: str) -> BulkSQL:
 
 
 class BulkSQL:
-    """For every database that Django knows."""
+    """Statements for every database: one statement, run once for each row."""
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -53,10 +54,10 @@ class BulkSQL:
         self, changes: Sequence[Change], expressions: Mapping[str, Expression]
     ) -> Callable[[], int]:
         """
-        Return what writes rows that are as their fence says, and counts them.
+        Return a function that updates rows, and returns how many were written.
 
-        The changes have values for the same fields. ``expressions`` are for
-        other fields, and the same for all rows.
+        All changes must have values for the same fields. ``expressions`` are values of
+        other fields, the same for all rows, and have no parameters.
         """
         names = list(changes[0].values)
         values = [f"{column} = %s" for column in self.columns(ButtonOrder, names)]
@@ -81,35 +82,36 @@ class BulkSQL:
         return update
 
     def prepare_insert(self, submissions: list[Submission]) -> Callable[[], object]:
-        """Return what adds submissions, with their keys where the database tells."""
+        """Return a function that inserts submissions. It sets their keys if it can."""
         rows = Submission.objects.using(self.using)
         return lambda: rows.bulk_create(submissions)
 
-    def add_orders(
+    def insert_orders(
         self,
         names: Sequence[str],
         rows: Sequence[Sequence[Any]],
         shared: Mapping[str, Any],
     ) -> int:
         """
-        Make rows of orders that have none, leave the others, and count the new ones.
+        Insert rows of orders that have none. Return how many were inserted.
 
-        ``names`` begin with account and order id. ``shared`` are values that all
-        rows have, as the database takes them.
+        ``names`` are the fields of ``rows``, and begin with account and order id.
+        ``shared`` are values of other fields, the same for all rows, as the database
+        stores them.
         """
         known = set(
             ButtonOrder.objects.using(self.using)
             .filter(order_id__in={row[1] for row in rows})
             .values_list("account", "order_id")
         )
-        # For those alone: INSERT IGNORE waits for rows that a worker has locked.
+        # INSERT IGNORE would wait for existing rows that a worker has locked.
         new = [row for row in rows if (row[0], row[1]) not in known]
         if not new:
             return 0
         shared = {**defaults_beside(names, self.connection), **shared}
         columns = self.columns(ButtonOrder, (*names, *shared))
         sql = (
-            f"{self.insert_new} ({', '.join(columns)}) "
+            f"{self.insert_or_ignore} ({', '.join(columns)}) "
             f"VALUES ({', '.join(['%s'] * len(columns))})"
         )
         parameters = [
@@ -120,7 +122,8 @@ class BulkSQL:
             return int(cursor.rowcount)
 
     @property
-    def insert_new(self) -> str:
+    def insert_or_ignore(self) -> str:
+        """Return the start of an INSERT that ignores rows which exist."""
         insert = self.connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
         return f"{insert} {self.table(ButtonOrder)}"
 
@@ -128,12 +131,14 @@ class BulkSQL:
         return self.connection.ops.quote_name(model._meta.db_table)
 
     def columns(self, model: type[Model], names: Iterable[str]) -> list[str]:
+        """Return the quoted columns of some fields."""
         quote = self.connection.ops.quote_name
         return [quote(FIELDS[model][name].column) for name in names]
 
     def parameters(
         self, model: type[Model], names: Iterable[str], values: Iterable[Any]
     ) -> list[Any]:
+        """Return the values of some fields as the database stores them."""
         fields = FIELDS[model]
         return [
             fields[name].get_db_prep_save(value, self.connection)
@@ -141,9 +146,9 @@ class BulkSQL:
         ]
 
     def assignments(self, expressions: Mapping[str, Expression]) -> list[str]:
+        """Return expressions without parameters, such as the clock, as SET clauses."""
         compiler = ButtonOrder.objects.using(self.using).query.get_compiler(self.using)
         columns = self.columns(ButtonOrder, expressions)
-        # Expressions without parameters, such as the database's clock.
         return [
             f"{column} = {compiler.compile(expression)[0]}"
             for column, expression in zip(columns, expressions.values(), strict=True)
@@ -151,15 +156,16 @@ class BulkSQL:
 
 
 class JSONBulkSQL(BulkSQL):
-    """One statement for all rows, and one parameter: they go there as JSON."""
+    """Statements that write all rows at once, with the rows as one JSON parameter."""
 
-    def source(self, model: type[Model], names: Sequence[str]) -> str:
-        """Return the table that the parameter is, with the columns c0, c1, ..."""
+    def json_table(self, model: type[Model], names: Sequence[str]) -> str:
+        """Return SQL that reads the parameter as a table of columns c0, c1, ..."""
         raise NotImplementedError
 
     def encode(
         self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> str:
+        """Return rows with values of some fields as the JSON parameter."""
         raise NotImplementedError
 
     def prepare_update(
@@ -176,7 +182,7 @@ class JSONBulkSQL(BulkSQL):
         sql = (
             f"UPDATE {table} "  # noqa: S608
             f"SET {', '.join(values + self.assignments(expressions))} "
-            f"FROM {self.source(ButtonOrder, names)} WHERE {' AND '.join(fence)}"
+            f"FROM {self.json_table(ButtonOrder, names)} WHERE {' AND '.join(fence)}"
         )
         parameter = self.encode(ButtonOrder, names, rows)
 
@@ -195,7 +201,7 @@ class JSONBulkSQL(BulkSQL):
             f"INSERT INTO {self.table(Submission)} "  # noqa: S608
             f"({', '.join(self.columns(Submission, names))}) "
             f"SELECT {', '.join(f'c{at}' for at in range(len(names)))} "
-            f"FROM {self.source(Submission, names)} RETURNING id"
+            f"FROM {self.json_table(Submission, names)} RETURNING id"
         )
         parameter = self.encode(Submission, names, rows)
 
@@ -210,7 +216,7 @@ class JSONBulkSQL(BulkSQL):
 
         return insert
 
-    def add_orders(
+    def insert_orders(
         self,
         names: Sequence[str],
         rows: Sequence[Sequence[Any]],
@@ -221,11 +227,11 @@ class JSONBulkSQL(BulkSQL):
         values = [f"new.c{at}" for at in range(len(names))] + ["%s"] * len(shared)
         account, order_id = self.columns(ButtonOrder, names[:2])
         ignore = OnConflict.IGNORE
-        # What is there is left out before it comes to a conflict, which would
-        # wait for a row that a worker has locked.
+        # Existing rows are left out first, because a conflict would wait for a row that
+        # a worker has locked.
         sql = (
-            f"{self.insert_new} ({', '.join(columns)}) "  # noqa: S608
-            f"SELECT {', '.join(values)} FROM {self.source(ButtonOrder, names)} "
+            f"{self.insert_or_ignore} ({', '.join(columns)}) "  # noqa: S608
+            f"SELECT {', '.join(values)} FROM {self.json_table(ButtonOrder, names)} "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self.table(ButtonOrder)} AS old "
             f"WHERE old.{account} = new.c0 AND old.{order_id} = new.c1) "
             f"{self.connection.ops.on_conflict_suffix_sql((), ignore, (), ())}"
@@ -238,11 +244,12 @@ class JSONBulkSQL(BulkSQL):
 
 class PostgreSQLBulkSQL(JSONBulkSQL):
     """
-    Drivers spend more time on quoting dozens of parameters for each row than
-    PostgreSQL does on reading them.
+    Statements for PostgreSQL.
+
+    They are faster because a driver takes long to quote dozens of parameters per row.
     """
 
-    def source(self, model: type[Model], names: Sequence[str]) -> str:
+    def json_table(self, model: type[Model], names: Sequence[str]) -> str:
         types = [FIELDS[model][name].db_type(self.connection) for name in names]
         columns = ", ".join(f"c{at} {kind}" for at, kind in enumerate(types))
         return f"jsonb_to_recordset(%s::jsonb) AS new ({columns})"
@@ -251,17 +258,19 @@ class PostgreSQLBulkSQL(JSONBulkSQL):
         self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> str:
         objects = [{f"c{at}": value for at, value in enumerate(row)} for row in rows]
-        # Dates and keys as texts, which PostgreSQL reads.
+        # PostgreSQL parses dates and UUIDs from texts.
         return json.dumps(objects, default=str)
 
 
 class SQLiteBulkSQL(JSONBulkSQL):
     """
-    Between the rows of ``executemany()``, each of the other threads
-    may take its turn, and for so long nobody else can write.
+    Statements for SQLite.
+
+    They are shorter for other writers: during ``executemany()`` Python may run other
+    threads between two rows, while SQLite stays locked.
     """
 
-    def source(self, model: type[Model], names: Sequence[str]) -> str:
+    def json_table(self, model: type[Model], names: Sequence[str]) -> str:
         columns = [
             f"json_extract(value, '$[{at}]') AS c{at}" for at in range(len(names))
         ]
@@ -270,12 +279,12 @@ class SQLiteBulkSQL(JSONBulkSQL):
     def encode(
         self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> str:
-        # As they are stored: dates, keys and JSON as texts.
+        # SQLite stores dates, UUIDs and JSON as texts.
         return json.dumps([self.parameters(model, names, row) for row in rows])
 
 
 def defaults_beside(names: Sequence[str], connection: Any) -> dict[str, Any]:
-    """Return what a new row has, apart from some columns and the database's own."""
+    """Return the defaults of a new row's other fields, without the database's own."""
     return {
         field.attname: field.get_db_prep_save(field.get_default(), connection)
         for field in ButtonOrder._meta.concrete_fields

@@ -1,4 +1,4 @@
-"""How far the long commands have come."""
+"""The positions from which long commands resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_button_orders.models.fields import ExactCharField
 
 class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
     def begin(self, name: str) -> Checkpoint:
-        """Return a checkpoint at the start, in place of one that there may be."""
+        """Create a checkpoint at the start, or reset the one with this name."""
         values = {"position": "", "counts": {}, "errors": []}
         moments = {"started_at": DatabaseNow(), "updated_at": DatabaseNow()}
         checkpoint, _ = self.update_or_create(
@@ -25,15 +25,15 @@ class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
 
 class Checkpoint(models.Model):
     """
-    How far a command has come that goes through a shop's orders.
+    The position of a command that goes through all of a shop's orders.
 
-    It is written in the transaction of what was done until there, so a command
-    that is killed goes on where the database says that it was.
+    It is written in the transaction of the work before it. So a command that was
+    killed resumes where its work has really ended.
     """
 
-    # Which command, and through which orders.
+    # The command, and the orders that it goes through.
     name = ExactCharField(_("name"), max_length=255, unique=True)
-    # The key of the last order that is done, as text; empty at the start.
+    # The position of the last finished order, as ``Keyset`` writes it; empty at first.
     position = models.TextField(_("position"), blank=True)
     counts = models.JSONField(_("counts"), default=dict)
     errors = models.JSONField(_("errors"), default=list)
@@ -50,6 +50,6 @@ class Checkpoint(models.Model):
         return str(self.name)
 
     def advance(self, **values: Any) -> None:
-        """Write down how far it has come, in the transaction of what was done."""
+        """Store the new position. Call it in the transaction of the work before it."""
         rows = type(self)._default_manager.using(self._state.db)
         rows.filter(pk=self.pk).update(updated_at=DatabaseNow(), **values)

@@ -1,4 +1,4 @@
-"""The time: by the database's clock, and in the zone that it keeps."""
+"""Times: from the database's clock, and as the database stores them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def as_aware(value: datetime | None) -> datetime | None:
-    """Return a date as the database gave it, with the zone that it is in."""
+    """Return a date from the database with a time zone, also without ``USE_TZ``."""
     if value is None or settings.USE_TZ or timezone.is_aware(value):
         return value
     return timezone.make_aware(value)
 
 
 def as_stored(value: Any) -> Any:
-    """Return a value as the database takes it: the other way round."""
+    """Return a date as the database stores it, without a zone if not ``USE_TZ``."""
     if isinstance(value, datetime) and not settings.USE_TZ and timezone.is_aware(value):
         return timezone.make_naive(value)
     return value
@@ -32,9 +32,10 @@ def as_stored(value: Any) -> Any:
 
 class DatabaseNow(Now):
     """
-    The database's clock, so that a worker with a wrong one does no harm.
+    The time on the database's clock, so that a worker's wrong clock is harmless.
 
-    Django keeps UTC in MySQL, whose CURRENT_TIMESTAMP is in the server's zone.
+    Django stores UTC in MySQL, whose CURRENT_TIMESTAMP is in the server's zone. In
+    SQLite, Django writes and compares dates as texts with microseconds.
     """
 
     def as_mysql(
@@ -48,14 +49,13 @@ class DatabaseNow(Now):
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> Any:
-        # With microseconds, as Django writes dates there: it compares their texts.
         form = "%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000"
         context["template"] = f"STRFTIME('{form}', 'NOW')"
         return self.as_sql(compiler, connection, **context)
 
 
 def from_now(seconds: float) -> Any:
-    """Return an expression for so many seconds from now, by the database."""
+    """Return an SQL expression for the database's time plus ``seconds``."""
     return DatabaseNow() + timedelta(seconds=seconds)
 
 

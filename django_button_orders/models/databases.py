@@ -1,4 +1,4 @@
-"""Where rows live: in the databases of the shop's orders."""
+"""Find the databases that have our tables: those of the shop's orders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NOT_MIGRATED = (
 
 
 class MissingTablesError(ImproperlyConfigured):
-    """Somebody has forgotten to run ``migrate``."""
+    """A database has no tables of this app, because ``migrate`` was not run."""
 
 
 def database_aliases() -> Iterator[str]:
     """
-    Yield the databases that hold rows, those of the shop's orders.
+    Yield the databases that have our tables.
 
-    A router that does not allow this app's migrations on a database, such as
-    a replica, leaves it out. Raises ``DatabaseError`` where one does not answer,
-    and ``MissingTablesError`` after all if none has the table.
+    Databases that a router forbids to migrate, such as replicas, are left out. Raises
+    ``DatabaseError`` if a database does not answer, and ``MissingTablesError`` in the
+    end if none has the tables.
     """
     is_migrated = False
     for alias in filter(has_table, allowed_aliases()):
@@ -37,7 +37,7 @@ def database_aliases() -> Iterator[str]:
 
 
 def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
-    """Return a database that has a table. Raises ``MissingTablesError`` otherwise."""
+    """Return the alias of a database. Raises ``MissingTablesError`` without a table."""
     if has_table(alias, model):
         return alias
     option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
@@ -48,21 +48,24 @@ def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
 
 
 def allowed_aliases() -> list[str]:
+    """Return the databases that the routers allow to have our tables."""
     return [
         alias for alias in connections if router.allow_migrate_model(alias, ButtonOrder)
     ]
 
 
 def has_table(alias: str, model: type[Model] = ButtonOrder) -> bool:
+    """Return whether a database has the table of a model. Queries the database."""
     return model._meta.db_table in connections[alias].introspection.table_names()
 
 
 @contextmanager
 def borrowed_connection(alias: str) -> Iterator[None]:
     """
-    Close a database's connection afterwards, unless it was open before.
+    Close the connection to a database afterwards, unless it was open before.
 
-    For threads of others, in which nobody else would.
+    Use it in threads that other libraries start, because Django closes no connection
+    there.
     """
     connection = connections[alias]
     is_open = connection.connection is not None

@@ -1,4 +1,4 @@
-"""What comparisons have found."""
+"""Differences that comparisons have found between the shop, our rows and Button."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from django_button_orders.models.orders import model_of
 
 class Difference(models.Model):
     """
-    What two sides did not agree about when an order was last compared.
+    A disagreement of two sides when an order was last compared.
 
-    One for each order and comparison: what is found again is the same one. It
-    holds no personal data: of all but amounts, dates and codes there are hashes.
+    Each order has at most one for each comparison, which is updated when it is found
+    again. It stores no personal data: only amounts, dates and codes are stored as they
+    are, and all other values as hashes.
     """
 
     class Side(models.TextChoices):
@@ -38,7 +39,7 @@ class Difference(models.Model):
     kind = models.CharField(_("difference"), max_length=9, choices=Kind)
     account = ExactCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
     order_id = ExactCharField(_("order ID"), max_length=255)
-    # As on a row: an order that has none is found by these.
+    # The same columns as on a row. They identify an order that has no row.
     source_type = models.ForeignKey(
         ContentType,
         verbose_name=_("source type"),
@@ -50,7 +51,7 @@ class Difference(models.Model):
         related_name="+",
     )
     source_id = ExactCharField(_("source ID"), max_length=255, null=True, blank=True)
-    # What the row has and what the other side has, by the names of what differs.
+    # The values of the row and of the other side, by the names of the fields.
     values = models.JSONField(_("values"), default=dict, blank=True)
     error = models.TextField(_("error"), blank=True)
     found_at = models.DateTimeField(_("found"), db_default=DatabaseNow())
@@ -65,13 +66,13 @@ class Difference(models.Model):
         verbose_name = _("difference")
         verbose_name_plural = _("differences")
         constraints = [
-            # Begins with what people search for.
+            # The order id comes first, because people search for it.
             models.UniqueConstraint(
                 fields=["order_id", "account", "side"], name="button_difference_unique"
             ),
         ]
         indexes = [
-            # Pruning, and the list in the admin, whose filters are below.
+            # For pruning and the admin's list. The next two are for its filters.
             models.Index(fields=["found_at", "id"], name="button_difference_found"),
             models.Index(
                 fields=["kind", "found_at", "id"], name="button_difference_kind"
@@ -85,4 +86,5 @@ class Difference(models.Model):
         return f"{self.order_id} {self.kind}"
 
     def get_source_model(self) -> type[models.Model] | None:
+        """Return the model of the host order, or None if it is gone."""
         return model_of(self.source_type_id, self._state.db)

@@ -1,4 +1,4 @@
-"""Model fields that refuse what Django would quietly convert."""
+"""Model fields that refuse values which Django or a database would silently change."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ else:
 
 class StrictCharField(models.CharField):  # type: ignore[type-arg]  # null or not
     """
-    Text that fits its column, in every database.
+    Text that fits its column in every database.
 
-    Refused before the database sees it: an error of the database's own would
+    Text that does not fit is refused in Python, because an error in the database would
     break the shop's transaction, and some databases would cut the text.
     """
 
@@ -49,15 +49,15 @@ class StrictCharField(models.CharField):  # type: ignore[type-arg]  # null or no
 
 class ExactCharField(StrictCharField):
     """
-    Text that is the same only if all of it is the same, in every database.
+    Text that every database compares byte by byte.
 
-    MySQL would take "aB1" for "Ab1", and the one order for the other.
+    By default MySQL ignores case, and would take order "aB1" for order "Ab1".
     """
 
     def db_parameters(self, connection: Any) -> Any:
         parameters = super().db_parameters(connection)
         if connection.vendor == "mysql":
-            # These two count the spaces at the end, too.
+            # Both collations also compare trailing spaces.
             is_maria = connection.mysql_is_mariadb
             exact = "utf8mb4_nopad_bin" if is_maria else "utf8mb4_0900_bin"
             return {**parameters, "collation": exact}
@@ -65,7 +65,7 @@ class ExactCharField(StrictCharField):
 
 
 class MinorUnitsField(IntegerBase):
-    """An amount of money in minor units. 12.5 is a mistake, not 12."""
+    """An amount of money in minor units. It refuses 12.5 instead of storing 12."""
 
     def to_python(self, value: Any) -> int | None:
         if isinstance(value, bool) or not isinstance(value, int | str | None):
@@ -89,12 +89,12 @@ class MinorUnitsField(IntegerBase):
 
 
 class AwareDateTimeField(DateTimeBase):
-    """A moment. Without a time zone it could be any of twenty-five hours."""
+    """A date and time. It refuses one without a time zone instead of guessing it."""
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if isinstance(value, date | str) and settings.USE_TZ:
             try:
-                # Django would take a day for the midnight that it begins with.
+                # Django would convert a date without a time to midnight.
                 moment = self.to_python(value) if isinstance(value, str) else value
                 clean_moment(moment)
             except ValidationError as exc:
@@ -104,9 +104,9 @@ class AwareDateTimeField(DateTimeBase):
 
 class StrictJSONField(JSONBase):
     """
-    JSON that every database stores alike: no NaN, NUL or lone surrogates.
+    JSON that every database can store: without NaN, NUL and lone surrogates.
 
-    Value objects with an ``as_dict()`` are stored as what it returns.
+    Objects that have ``as_dict()`` are stored as the dict that it returns.
     """
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
@@ -123,10 +123,10 @@ class StrictJSONField(JSONBase):
 
 class PersonalJSONField(StrictJSONField):
     """
-    JSON about a person, of whom no e-mail address is kept.
+    JSON about a person, without e-mail addresses.
 
-    An address in there makes no valid report, and its row says so: what is
-    wanted is its hash. But until someone reads that, it is not to lie around.
+    An address makes the report invalid, and the row fails with the advice to send its
+    hash. Until somebody reads that, the address must not be stored, so it is redacted.
     """
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
@@ -136,6 +136,7 @@ class PersonalJSONField(StrictJSONField):
 
 
 def without_addresses(value: Any) -> Any:
+    """Return a JSON value with the e-mail addresses in it redacted."""
     if isinstance(value, str):
         return redact_email(value)
     if isinstance(value, list | tuple):
@@ -153,6 +154,7 @@ def as_plain(value: Any) -> Any:
 
 
 def is_storable(value: Any) -> bool:
+    """Return whether every database can store a JSON value."""
     try:
         encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
         encoded.encode()
@@ -161,5 +163,5 @@ def is_storable(value: Any) -> bool:
     return NULL_CHARACTER.search(encoded) is None
 
 
-# An escape, not the end of an escaped backslash.
+# NUL in encoded JSON. An escaped backslash before "u0000" is no NUL.
 NULL_CHARACTER = re.compile(r"(?<!\\)(\\\\)*\\u0000")

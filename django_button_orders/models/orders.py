@@ -1,4 +1,4 @@
-"""The outbox: what Button should know about each order, and what it knows."""
+"""The outbox: a row for each order says what Button should know, and what it knows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from django_button_orders.models.fields import (
 from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.report.objects import OrderReport
 
-# What a shop may write; the rest of a row belongs to the outbox.
+# The fields that a shop may write. The outbox writes the other fields.
 PAYLOAD_FIELDS = (
     "total",
     "currency",
@@ -38,20 +38,20 @@ PAYLOAD_FIELDS = (
     "finalization_date",
 )
 
-# Whether a row has a token is not known as long as it was only just saved.
+# A row that was only just saved has no token yet, even if its order has one.
 TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 
 class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
-    """Button orders: selections by state, and moves between states."""
+    """Button orders. See ``StateQuerySet`` for what you can do with them."""
 
 
 class ButtonOrder(models.Model):
     """
-    What Button should know about one order, and what it is known to know.
+    What Button should know about one order, and what Button has acknowledged.
 
-    Saving a row makes it due; a worker reports it. Rows of registered models
-    are kept by the app, the others are the shop's own to create and save.
+    Saving a row makes it due, and a worker reports it. The app itself creates the rows
+    of registered models. A shop without an order model creates and saves rows itself.
     """
 
     Status = states.Status
@@ -86,7 +86,7 @@ class ButtonOrder(models.Model):
         _("finalization date"), null=True, blank=True
     )
 
-    # No constraints between databases: a row lives where its order lives.
+    # There is no constraint, because the content types may be in another database.
     source_type = models.ForeignKey(
         ContentType,
         verbose_name=_("source type"),
@@ -123,8 +123,8 @@ class ButtonOrder(models.Model):
         _("reported digest"), max_length=64, blank=True, editable=False
     )
     attempts = models.IntegerField(_("attempts"), default=0, editable=False)
-    # Attempts since Button's last definite answer, the running one included.
-    # More than one of them means that Button may know more than is recorded.
+    # The number of attempts since Button's last definite answer, with the running one.
+    # If there are more than one, Button may know more than is recorded.
     unanswered = models.IntegerField(
         _("unanswered attempts"), default=0, editable=False
     )
@@ -169,31 +169,31 @@ class ButtonOrder(models.Model):
             ),
         ]
         indexes = [
-            # The claim, and what is due, waiting or stuck.
+            # For claims, and for lists of due, waiting and stuck rows.
             models.Index(
                 fields=["status", "account", "next_attempt_at", "id"],
                 name="button_order_due",
             ),
-            # Who is working on what.
+            # For rows in flight.
             models.Index(
                 fields=["lease_expires_at"],
                 condition=Q(lease_expires_at__isnull=False),
                 name="button_order_lease",
             ),
-            # From the shop's order to its row.
+            # For finding the row of a host order.
             models.Index(
                 fields=["source_type", "source_id"], name="button_order_source"
             ),
-            # What follows is for the list in the admin: one index for each filter
-            # and search, with the key, so that the newest rows come first without
-            # sorting. PostgreSQL writes a row into each index that it belongs to,
-            # whatever has changed of it. So conditions keep out reported rows, which
-            # are found fast without, because most rows are like them, and rows that
-            # were only just saved: a shop's checkout waits while they are written.
-            # MySQL and MariaDB have no conditions, and write into an index only
-            # what has changed of it.
+            # The other indexes are for the admin's list: one for each filter and
+            # search, with the key, so that the newest rows come first without sorting.
             #
-            # Pending rows are in the index of due ones.
+            # At each change PostgreSQL writes the row into all indexes whose condition
+            # it meets, and a shop's checkout waits for that. So the conditions leave
+            # out rows that were only just saved, and reported rows: most rows are
+            # reported, so they are found fast without an index. MySQL and MariaDB have
+            # no conditions, and write only the indexes whose columns have changed.
+            #
+            # Pending rows are in the index of due rows.
             models.Index(
                 fields=["status", "id"],
                 condition=Q(status__in=["cancelled", "failed", "dismissed"]),
@@ -209,17 +209,16 @@ class ButtonOrder(models.Model):
                 condition=Q(last_status_code__gte=300),
                 name="button_order_answer",
             ),
-            # What a worker has built has both. With one of them, it may be what a
-            # shop has written that is not valid.
+            # A row that a worker has built has both. A row that a shop has written may
+            # have only one of them, and is not valid then.
             models.Index(
                 fields=["currency", "id"],
                 condition=Q(currency__isnull=False) | Q(purchase_date__isnull=False),
                 name="button_order_currency",
             ),
-            # This one is also what the list is sorted by, and has the rows that no
-            # worker has built yet.
+            # The list is sorted by it, so it also has rows that are only just saved.
             models.Index(fields=["purchase_date", "id"], name="button_order_bought"),
-            # Also for rows without a token, where most have one.
+            # It also finds the rows without a token, in shops where most have one.
             models.Index(
                 fields=["btn_ref", "id"],
                 condition=TOKEN_IS_KNOWN,
@@ -248,10 +247,10 @@ class ButtonOrder(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
-        Save what the shop may write, and make the row due where it has changed.
+        Save the fields that a shop may write, and make the row due if they changed.
 
-        The rest of an existing row is never written from an instance, which
-        may be older than what a worker has recorded since.
+        The other fields of an existing row are never saved from an instance, because a
+        worker may have written newer values since it was read.
         """
         if self._state.adding:
             super().save(*args, **kwargs)
@@ -272,9 +271,10 @@ class ButtonOrder(models.Model):
         self._ring()
 
     def refuse_another_id(self, using: str) -> None:
+        """Raise ``ValidationError`` if Button may know the row by another id."""
         keys = (self.account, self.order_id)
         known = type(self)._default_manager.using(using).filter(pk=self.pk).first()
-        # Without a lease, one unanswered attempt is one of an earlier holder.
+        # No worker is asked about here, so even one unanswered attempt may be known.
         if known is None or not (known.is_acknowledged or known.unanswered):
             return
         if (known.account, known.order_id) != keys:
@@ -284,7 +284,7 @@ class ButtonOrder(models.Model):
 
     @property
     def is_settled(self) -> bool:
-        """Whether Button has acknowledged just what the row says."""
+        """Return whether Button has acknowledged exactly what the row says."""
         if self.status not in (self.Status.REPORTED, self.Status.CANCELLED):
             return False
         try:
@@ -300,9 +300,9 @@ class ButtonOrder(models.Model):
 
     def as_report(self) -> OrderReport:
         """
-        Return what the row says Button should know.
+        Return the row as a report.
 
-        Raises ``ValidationError`` that names the fields which are wrong.
+        Raises ``ValidationError`` that names the invalid fields.
         """
         values = {name: getattr(self, name) for name in PAYLOAD_FIELDS}
         for name in ("purchase_date", "finalization_date"):
@@ -310,26 +310,27 @@ class ButtonOrder(models.Model):
         return OrderReport(order_id=self.order_id, **values)
 
     def desired_digest(self) -> str:
+        """Return the digest that Button should acknowledge for this row."""
         if self.cancel_requested_at is not None:
             return CANCELLED_DIGEST
         return self.as_report().digest()
 
     @property
     def is_direct(self) -> bool:
-        """Whether the shop writes the row itself, without an order model."""
+        """Return whether the shop writes the row itself, without an order model."""
         return self.source_type_id is None and self.source_id is None
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether Button is known to have, or to have had, this order."""
+        """Return whether Button has ever acknowledged this order."""
         return self.reported_revision is not None
 
     @property
     def may_be_known(self) -> bool:
         """
-        Whether Button may have the order, as far as the holder of a lease knows.
+        Return whether Button may know the order. For the holder of the row's lease.
 
-        Its own attempt is one of the unanswered ones.
+        The holder's own attempt is one of the unanswered attempts.
         """
         return self.is_acknowledged or self.unanswered > 1
 
@@ -343,10 +344,11 @@ class ButtonOrder(models.Model):
         )
 
     def get_source_model(self) -> type[models.Model] | None:
+        """Return the model of the host order, or None if there is none."""
         return model_of(self.source_type_id, self._state.db)
 
     def rename(self, order_id: str) -> bool:
-        """Change the id of a claimed row, unless another row has it."""
+        """Change the id of a claimed row. Return False if another row has it."""
         try:
             with transaction.atomic(using=self.write_db):
                 rows = self.row().filter(lease_token=self.lease_token)
@@ -358,27 +360,27 @@ class ButtonOrder(models.Model):
 
     def cancel(self) -> bool:
         """
-        Ask for cancellation of this order at Button.
+        Cancel this order at Button, with the next report.
 
-        Return whether it had not been asked for, or done, before.
+        Return False if it is cancelled, or is to be cancelled, already.
         """
         return self._move(self.row().cancel())
 
     def retry(self) -> bool:
-        """Make a failed or dismissed row due again. Return whether it was one."""
+        """Make a failed or dismissed row due. Return False for another status."""
         return self._move(self.row().retry())
 
     def dismiss(self, note: str = "") -> bool:
-        """Take a failed row off the list. Return whether it had failed."""
+        """Dismiss a failed row. Return False for another status."""
         return self._move(self.row().dismiss(note))
 
     @property
     def write_db(self) -> str:
         """
-        The database of the row, not the replica that it was read from.
+        Return the database to write the row to, which may not be where it was read.
 
-        A row that is not where the router reads lives where it was found: with
-        its order.
+        A row may have been read from a replica. A row that was read from any other
+        database belongs there, with its order.
         """
         alias = self._state.db
         if alias is None or alias == router.db_for_read(type(self)):
@@ -388,7 +390,7 @@ class ButtonOrder(models.Model):
         return alias
 
     def row(self) -> ButtonOrderQuerySet:
-        """Return the queryset of just this row, for conditional moves."""
+        """Return the queryset of this row alone, for moves."""
         rows = type(self)._default_manager.using(self.write_db)
         return rows.filter(pk=self.pk)
 
@@ -403,8 +405,8 @@ class ButtonOrder(models.Model):
             doorbell.ring(self.pk, using=self.write_db)
 
 
-# A request to cancel is not among them: an instance that is older than the
-# request would take it back.
+# ``cancel_requested_at`` is not among them, because an old instance would overwrite a
+# newer request to cancel.
 ORDER_FIELDS = ("account", "order_id", *PAYLOAD_FIELDS)
 OUTBOX_FIELDS = [
     "cancel_requested_at",
@@ -416,12 +418,12 @@ OUTBOX_FIELDS = [
     "last_error",
     "updated_at",
 ]
-# Stands for "cancelled" where the digest of a report would stand.
+# The digest of a cancelled order, which has no report.
 CANCELLED_DIGEST = "cancelled"
 
 
 def content_types(using: str | None) -> ContentTypeManager:
-    """Return the content types that the rows of a database refer to."""
+    """Return the manager of the content types that a database's rows refer to."""
     if using is None or not router.allow_migrate_model(using, ContentType):
         using = router.db_for_read(ContentType)
     return ContentType.objects.db_manager(using)
@@ -430,7 +432,7 @@ def content_types(using: str | None) -> ContentTypeManager:
 def model_of(
     content_type_id: int | None, using: str | None
 ) -> type[models.Model] | None:
-    """Return the model of a content type, or None if it is gone."""
+    """Return the model of a content type, or None if either does not exist."""
     if content_type_id is None:
         return None
     try:

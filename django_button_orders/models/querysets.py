@@ -1,4 +1,4 @@
-"""The selections of rows by state, and the moves between states, in SQL."""
+"""Select rows by their state, move them between states, and claim due rows, in SQL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django_button_orders.models.states import FREE, STATES, Reason, Status
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# The model, which imports this module.
+# Stands for the model, which imports this module.
 Row = TypeVar("Row", bound=models.Model)
 
-# Lost races for due rows, until they are left to the winners.
+# The number of races for due rows that a claim may lose before it gives up.
 CLAIM_RACES = 20
-# Rows that are written in one transaction.
+# The number of rows that one transaction writes.
 MANY = 500
-# Columns that no attempt looks at.
+# Columns that no attempt reads.
 DATES = (
     "next_attempt_at",
     "lease_expires_at",
@@ -33,38 +33,47 @@ DATES = (
 )
 
 
+def can_skip_locked(using: str) -> bool:
+    """Return whether a database can skip the rows that another transaction locks."""
+    return connections[using].features.has_select_for_update_skip_locked
+
+
 class LockableQuerySet(models.QuerySet[Row]):
+    """Rows of which a caller locks those that nobody else has locked."""
+
     def unlocked(self) -> Self:
         """
         Return the rows that no other transaction has locked, and lock them.
 
-        Evaluate it in the transaction that writes them::
-
-            with transaction.atomic(using=using):
-                pks = list(rows.unlocked().values_list("pk", flat=True))
-                rows.filter(pk__in=pks).update(...)
-
-        Databases that cannot skip locked rows return all rows, and lock none: in
-        SQLite there is one writer at a time, and elsewhere the UPDATE waits.
+        Evaluate it in the transaction that writes them. If the database cannot skip
+        locked rows, it returns all rows and locks none: SQLite has only one writer at a
+        time, and in other databases the UPDATE waits.
         """
-        if not connections[self.db].features.has_select_for_update_skip_locked:
+        if not can_skip_locked(self.db):
             return self
         return self.select_for_update(skip_locked=True)
 
     def unlocked_keys(self, pks: Sequence[Any]) -> Sequence[Any]:
         """
-        Lock those of some rows that no other transaction has locked.
+        Lock the rows with these keys, and return the keys of the locked rows.
 
-        Return their keys. Databases that cannot skip locked rows return all keys,
-        without a query: a SQLite transaction that begins with one may fail to write.
+        Rows that another transaction has locked are skipped::
+
+            with transaction.atomic(using=using):
+                rows.filter(pk__in=rows.unlocked_keys(pks)).update(...)
+
+        If the database cannot skip locked rows, all keys are returned without a query,
+        because a SQLite transaction that begins with a SELECT may fail to write later.
         """
-        if not connections[self.db].features.has_select_for_update_skip_locked:
+        if not can_skip_locked(self.db):
             return pks
         return list(self.filter(pk__in=pks).unlocked().values_list("pk", flat=True))
 
 
 class StateQuerySet(LockableQuerySet[Row]):
-    # States. Adjectives narrow and chain.
+    """Selections by state, which chain, and moves, which return the number of rows."""
+
+    # Selections: adjectives.
 
     def pending(self) -> Self:
         return self.filter(status=Status.PENDING)
@@ -73,47 +82,50 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.filter(status=Status.FAILED)
 
     def in_flight(self) -> Self:
+        """Return the pending rows that a worker holds a lease on."""
         return self.pending().filter(STATES["in_flight"])
 
     def unleased(self) -> Self:
         return self.filter(FREE)
 
     def due(self) -> Self:
+        """Return the pending rows whose time has come, and which nobody holds."""
         return self.pending().filter(STATES["due"])
 
     def waiting(self) -> Self:
+        """Return the pending rows whose time has not come."""
         return self.pending().filter(STATES["waiting"])
 
     def stuck(self) -> Self:
-        """Due rows that should have been reported long ago."""
+        """Return the due rows that should have been reported long ago."""
         return self.pending().filter(STATES["stuck"])
 
     def retryable(self) -> Self:
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
     def cancellable(self) -> Self:
-        """Rows that nobody asked to cancel yet, and that are not cancelled."""
+        """Return the rows that are not cancelled, and not to be cancelled."""
         return self.filter(cancel_requested_at__isnull=True).exclude(
             status=Status.CANCELLED
         )
 
-    # Moves. Verbs are one conditional UPDATE and return how many rows moved.
+    # Moves: verbs. Each is a conditional UPDATE.
 
     def mark_changed(self, **values: Any) -> int:
-        """Note that Button should know something new."""
+        """Mark rows changed, so that a worker reports them. Also set ``values``."""
         return self.update(**{**self.changed_values(), **values})
 
     def changed_values(self) -> dict[str, Any]:
         """
-        Return what a row is set to when Button should know something new.
+        Return the new values of a row that is marked changed.
 
-        Attempts start afresh, except under a lease: its holder may be dead,
-        and then its attempt is not accounted for.
+        The attempts start at zero again, unless a worker holds a lease. That worker may
+        have died of this row, so its attempt must count.
         """
         return {
             "status": Status.PENDING,
             "reason": "",
-            # What is due already stays where it is, also in its index.
+            # A row that is due keeps its time, and so its place in the index.
             "next_attempt_at": Case(
                 When(
                     status=Status.PENDING,
@@ -133,7 +145,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         }
 
     def retry(self) -> int:
-        """Make failed and dismissed rows due, with a fresh set of attempts."""
+        """Make failed and dismissed rows due, with all attempts again."""
         return self.retryable().update(
             status=Status.PENDING,
             reason="",
@@ -144,7 +156,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         )
 
     def make_due(self) -> int:
-        """Make waiting rows due now, in batches. Skip rows that others have locked."""
+        """Make waiting rows due now, in batches. Rows that others lock are skipped."""
         waiting, moved = self.waiting(), 0
         for pks in Keyset(waiting, ("next_attempt_at", "pk")).key_pages(MANY):
             with transaction.atomic(using=self.db):
@@ -153,32 +165,32 @@ class StateQuerySet(LockableQuerySet[Row]):
         return moved
 
     def make_unauthorized_due(self) -> int:
-        """Make due now what waits because Button refused the key of an account."""
+        """Make due the rows that wait because Button has refused an account's key."""
         unauthorized = self.filter(reason=Reason.UNAUTHORIZED)
         # Button answers 403 about one order, and a new key does not change that.
         return unauthorized.exclude(last_status_code=403).make_due()
 
     def dismiss(self, note: str = "") -> int:
-        """Take failed rows off the list of what needs a person."""
+        """Dismiss failed rows, which then need no person. ``note`` says why."""
         values: dict[str, Any] = {"last_error": note} if note else {}
         return self.failed().update(
             status=Status.DISMISSED, updated_at=DatabaseNow(), **values
         )
 
     def cancel(self) -> int:
-        """Ask for cancellation at Button."""
+        """Mark rows as to be cancelled at Button."""
         return self.cancellable().mark_changed(cancel_requested_at=DatabaseNow())
 
     def claim(self, *, limit: int, lease_seconds: float) -> list[Row]:
         """
-        Lease up to ``limit`` due rows to the caller.
+        Claim up to ``limit`` due rows for ``lease_seconds``, and return them.
 
-        They are the oldest ones, and, where there are more, the newest ones for
-        a quarter: a backlog must not keep fresh orders waiting.
+        Three quarters are the oldest rows, and one quarter the newest, so that fresh
+        orders do not wait for a backlog.
 
-        One conditional UPDATE takes them, so only one worker can have a row.
-        It falls due again by itself if that worker dies. The attempt is
-        counted here, so a row that kills its worker still comes to an end.
+        One conditional UPDATE writes the lease, so only one worker gets a row. If that
+        worker dies, the row is due again when the lease expires. The attempt is counted
+        here, so that a row which kills its workers fails in the end.
         """
         token = uuid4()
         lease = {
@@ -187,18 +199,19 @@ class StateQuerySet(LockableQuerySet[Row]):
             "attempts": F("attempts") + 1,
             "unanswered": F("unanswered") + 1,
         }
-        if connections[self.db].features.has_select_for_update_skip_locked:
-            pks = self.lease_what_is_free(limit, lease)
+        if can_skip_locked(self.db):
+            pks = self.lease_unlocked(limit, lease)
         else:
             pks = self.lease_in_a_race(limit, lease)
         if not pks:
             return []
         rows = self.model._default_manager.using(self.db)
         held = rows.filter(pk__in=pks, lease_token=token).order_by("pk")
-        # Drivers take their time over dates.
+        # Parsing dates is slow, and no attempt reads these.
         return list(held.defer(*DATES))
 
-    def lease_what_is_free(self, limit: int, lease: dict[str, Any]) -> list[int]:
+    def lease_unlocked(self, limit: int, lease: dict[str, Any]) -> list[int]:
+        """Write a lease on due rows that nobody has locked. Return their keys."""
         rows = self.model._default_manager.using(self.db)
         with transaction.atomic(using=self.db):
             pks = self.due().unlocked().oldest_and_newest(limit)
@@ -207,8 +220,11 @@ class StateQuerySet(LockableQuerySet[Row]):
         return pks
 
     def lease_in_a_race(self, limit: int, lease: dict[str, Any]) -> list[int]:
-        """Return keys of which some are leased, unless nothing is due."""
-        # All look at the same rows, and one of them gets them.
+        """
+        Write a lease on due rows that other workers may be claiming, too.
+
+        Return keys, at least one of which got the lease, or none if nothing is due.
+        """
         for _ in range(CLAIM_RACES):
             pks = self.due().oldest_and_newest(limit)
             if not pks or self.due().filter(pk__in=pks).update(**lease):
@@ -216,6 +232,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         return []
 
     def oldest_and_newest(self, limit: int) -> list[int]:
+        """Return the keys of ``limit`` rows, a quarter of which are the newest."""
         keys = self.values_list("pk", flat=True)
         newest = limit // 4
         oldest = list(keys.order_by("next_attempt_at", "pk")[: limit - newest])
@@ -225,15 +242,15 @@ class StateQuerySet(LockableQuerySet[Row]):
         return oldest + list(others.order_by("-next_attempt_at", "-pk")[:newest])
 
     def accounts(self) -> list[str]:
-        """Return the accounts of these rows, with one step in the index for each."""
-        # In the order of the index of due rows.
+        """Return the accounts of these rows. It reads one row for each account."""
+        # The index of due rows has these columns in this order.
         return self.values_in("account", "next_attempt_at", "pk")
 
     def values_in(self, field: str, *others: str) -> list[Any]:
         """
-        Return the values of a field, with one step in an index for each.
+        Return the distinct values of a field. It reads one row for each value.
 
-        The index begins with the field and goes on with the others.
+        There must be an index that begins with the field and the ``others``.
         """
         found: list[Any] = []
         values = self.order_by(field, *others).values_list(field, flat=True)

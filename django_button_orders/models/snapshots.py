@@ -1,4 +1,4 @@
-"""What the sweep has noted of its rounds: figures that take too long to count anew."""
+"""Figures that the sweep counts, because counting them for each page is too slow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
 
-# The key of the only row.
+# The primary key of the only row.
 ONLY = 1
 
 
 class Snapshot(models.Model):
-    """How things stood when a sweep last looked. One row for each database."""
+    """The figures of the last count. There is one row in each database."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
     swept_at = models.DateTimeField(_("last sweep"), db_default=DatabaseNow())
-    # When it may be taken again, and by whoever moves this on.
+    # The earliest time of the next count. The sweep that moves it does the count.
     next_at = models.DateTimeField(_("next"), db_default=DatabaseNow())
     taken_at = models.DateTimeField(_("taken"), null=True)
     seconds = models.FloatField(_("seconds it took"), default=0)
@@ -32,10 +32,10 @@ class Snapshot(models.Model):
 
 
 class SubmissionHour(models.Model):
-    """The submissions of an hour that is over, by outcome and duration."""
+    """The submissions of one past hour, counted by outcome and duration."""
 
     hour = models.DateTimeField(_("hour"), primary_key=True)
-    # {"succeeded": {"48": 3}}: three of 48 ms, or a little more.
+    # {"succeeded": {"48": 3}}: three submissions of 48 ms, or slightly more.
     durations = models.JSONField(_("durations"), default=dict)
 
     class Meta:

@@ -10,6 +10,8 @@ from django_button_orders.models.clock import DatabaseNow, from_now
 
 
 class Status(models.TextChoices):
+    """The status of a row. Only a pending row has something to report."""
+
     PENDING = "pending", _("Pending")
     REPORTED = "reported", _("Reported")
     CANCELLED = "cancelled", _("Cancelled")
@@ -18,6 +20,8 @@ class Status(models.TextChoices):
 
 
 class Reason(models.TextChoices):
+    """Why a row has failed, waits or was dismissed."""
+
     INVALID = "invalid", _("No valid report could be built")
     REFUSED = "refused", _("Button refused it")
     FINALIZED = "finalized", _("Too late to change")
@@ -33,8 +37,8 @@ STUCK_SECONDS = 600
 LEASED = Q(lease_expires_at__gt=DatabaseNow())
 FREE = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
 DUE = FREE & Q(next_attempt_at__lte=DatabaseNow())
-# The conditions of pending rows. Each pending row is due, waiting or in flight. A
-# stuck row is due, and its workers are missing or have died.
+# The states of pending rows: each is due, waiting or in flight. A stuck row is also
+# due, and no worker has claimed it for a while, or the worker that did has died.
 STATES = {
     "due": DUE,
     "waiting": FREE & Q(next_attempt_at__gt=DatabaseNow()),

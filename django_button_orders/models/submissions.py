@@ -1,4 +1,4 @@
-"""What was sent to Button, and what came back."""
+"""The record of calls: what was sent to Button, and what Button answered."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django_button_orders.models.querysets import LockableQuerySet
 
 
 class SubmissionQuerySet(LockableQuerySet["Submission"]):
-    """Submissions, which can be locked."""
+    """Submissions, of which a caller may lock those that nobody else has locked."""
 
 
 class Submission(models.Model):
-    """One call to Button, as it was sent and answered. Never changed."""
+    """One call to Button, as it was sent and answered. Only pruning changes it."""
 
-    # With contexts: such short words also stand on buttons, here and elsewhere.
+    # The contexts tell translators that these short words are no buttons.
     class Operation(models.TextChoices):
         CREATE = "create", pgettext_lazy("operation", "Create")
         UPDATE = "update", pgettext_lazy("operation", "Update")
@@ -65,7 +65,7 @@ class Submission(models.Model):
     response_body = models.TextField(_("response body"), blank=True)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     error = models.TextField(_("error"), blank=True)
-    # False once they are pruned, so that they are not looked for again.
+    # False after pruning, so that the next pruning does not read the row again.
     has_bodies = models.BooleanField(
         _("has bodies"), default=True, db_default=True, editable=False
     )
@@ -76,12 +76,12 @@ class Submission(models.Model):
         verbose_name = _("submission")
         verbose_name_plural = _("submissions")
         indexes = [
-            # What happened lately, which it answers alone, and pruning.
+            # For the figures of recent calls, which need no other column, and pruning.
             models.Index(
                 fields=["started_at", "outcome", "duration_ms"],
                 name="button_submission_lately",
             ),
-            # Whose bodies are still to be pruned.
+            # For pruning bodies.
             models.Index(
                 fields=["has_bodies", "started_at", "id"],
                 name="button_submission_bodies",

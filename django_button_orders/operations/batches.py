@@ -89,7 +89,7 @@ class Batch:
             with connections[self.using].cursor() as cursor:
                 cursor.execute(SHORT_LOCK_TIMEOUT)
         statements = bulk_sql_for(self.using)
-        return statements.add_orders(self.columns, self.rows, self.shared)
+        return statements.insert_orders(self.columns, self.rows, self.shared)
 
     def dry_run(self) -> None:
         """Count the missing rows, and add none."""

@@ -19,6 +19,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.sql import UpdateQuery
 
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.querysets import can_skip_locked
 from django_button_orders.outbox.savepoints import Result, execute
 
 TABLE = ButtonOrder._meta.db_table
@@ -77,9 +78,7 @@ def must_not_wait(using: str) -> bool:
 
 @cache
 def is_mysql_with_skip_locked(using: str) -> bool:
-    connection = connections[using]
-    can_skip = connection.features.has_select_for_update_skip_locked
-    return connection.vendor == "mysql" and can_skip
+    return connections[using].vendor == "mysql" and can_skip_locked(using)
 
 
 def lock(keys: Sequence[str], *, using: str) -> RowRef | None:
