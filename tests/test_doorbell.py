@@ -11,7 +11,7 @@ from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from django_button_orders import doorbell
 from django_button_orders.doorbell import Bell, Publisher, Ring
 from django_button_orders.models import ButtonOrder
-from tests.shop.models import Order
+from tests.shop.models import Order, OrderLine
 from tests.utils import button_settings, create_row
 
 
@@ -151,6 +151,7 @@ class BellTests(SimpleTestCase):
         with self.assertLogs("django_button_orders"):
             self.bell.publish(ring(1))
         self.broker.error = None
+        self.bell.publish(ring(1))
         self.clock.now += doorbell.MUTE_SECONDS
 
         self.bell.publish(ring(2))
@@ -186,14 +187,17 @@ class BellTests(SimpleTestCase):
 
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
     def test_forked_child_rings_for_itself(self):
+        # While the parent's thread is busy, and has another ring to publish.
+        self.broker.hanging.clear()
+        self.bell.ring(ring(0))
+        self.broker.started.wait(5)
         self.bell.ring(ring(1))
-        self.bell.wait(5)
         doorbell._bells.append(self.bell)
         self.addCleanup(doorbell._bells.remove, self.bell)
 
         pid = os.fork()
         if pid == 0:
-            self.broker.rings.clear()
+            self.broker.hanging.set()
             self.bell.ring(ring(2))
             self.bell.wait(5)
             good = self.broker.rings == [ring(2)] and self.broker.forgotten == 1
@@ -233,6 +237,17 @@ class RingTests(TransactionTestCase):
         order.save()
 
         assert self.rung() == [Ring(ButtonOrder.objects.get().pk, "default")]
+
+    @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+    def test_once_for_an_order_and_its_lines(self):
+        self.broker.is_eager = lambda: True
+
+        with transaction.atomic():
+            order = Order.objects.create(number="42")
+            for sku in ("a", "b"):
+                OrderLine.objects.create(order=order, sku=sku, price=1)
+
+        assert len(self.broker.rings) == 1
 
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
     def test_rolled_back(self):
@@ -285,6 +300,20 @@ class RingTests(TransactionTestCase):
             row = create_row()
 
         assert ButtonOrder.objects.get() == row
+
+    @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+    def test_task_that_fails_in_the_process_of_the_save(self):
+        self.broker.is_eager = lambda: True
+        self.broker.error = ValueError("jane@shop.test")
+
+        with self.assertLogs(level="ERROR") as logs:
+            row = create_row()
+
+        assert ButtonOrder.objects.get() == row
+        # Ours, and not the traceback that Django would log.
+        assert len(logs.output) == 1
+        assert "An order was not reported: ValueError" in logs.output[0]
+        assert "jane" not in logs.output[0]
 
     @override_settings(BUTTON_ORDERS={"DOORBELL": "gong"})
     def test_wrong_settings(self):

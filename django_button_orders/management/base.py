@@ -117,8 +117,8 @@ class Stop:
     def __init__(self) -> None:
         self.is_set = False
         self.number = 0
-        # A signal's handler runs in the waiting thread, and would wait for ever for
-        # the lock that this thread holds in Event.wait(). This queue has no such lock.
+        # An Event would not do. A signal's handler runs in the main thread, which may
+        # hold the Event's lock as it waits, so that set() would wait for ever.
         self.wakeups: SimpleQueue[None] = SimpleQueue()
 
     def set(self, number: int = signal.SIGTERM) -> None:
@@ -127,7 +127,7 @@ class Stop:
 
     @property
     def exit_status(self) -> int:
-        """Return the exit status of a process that the signal has ended."""
+        """Return the exit status that a shell gives a process ended by the signal."""
         return 128 + self.number
 
     def wait(self, seconds: float) -> None:

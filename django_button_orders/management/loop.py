@@ -1,4 +1,4 @@
-"""Reporting without end and without Celery, as beat and a worker would do it."""
+"""Report without end and without Celery, as beat and a worker would do it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from django_button_orders.models.databases import (
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import record_sweep
 from django_button_orders.report.privacy import describe_for_log
-from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, attempt
+from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, run_or_log
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ Narrow = Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
 
 @dataclass(kw_only=True)
 class DatabaseBackoff:
-    """When to try a database again that does not answer: less often each time."""
+    """Says when to try a database again: less often after each failure."""
 
     alias: str
     wait_seconds: float
@@ -76,8 +76,8 @@ class Loop:
     """
     Sweeps each database in turn, and runs the periodic jobs when they are due.
 
-    ``narrow`` narrows down which rows are reported. ``is_whole`` says that it
-    leaves none out: only such a sweep is recorded as one.
+    ``narrow`` selects the rows to report. ``is_whole`` says that it selects all of
+    them; only then is a sweep recorded for the figures.
     """
 
     stop: Stop
@@ -87,7 +87,7 @@ class Loop:
     clock: Clock = time.monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
     backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)
-    # When each job is due next in each database: at once, the first time.
+    # The time at which each job is due in each database. At first, all of them are.
     due_at: defaultdict[tuple[str, str], float] = field(
         default_factory=lambda: defaultdict(lambda: float("-inf"))
     )
@@ -157,7 +157,7 @@ class Loop:
         )
         self.outcomes += outcomes
         if self.is_whole:
-            attempt(record_sweep, alias, "noted")
+            run_or_log(record_sweep, alias, "noted")
         return outcomes
 
     def run_if_due(self, job: Job, alias: str) -> bool:
@@ -170,7 +170,7 @@ class Loop:
         def is_over() -> bool:
             return self.stop.is_set or self.clock() >= ends
 
-        is_complete = attempt(
+        is_complete = run_or_log(
             lambda alias: job.run(alias, is_over), alias, job.participle
         )
         if is_complete is False:

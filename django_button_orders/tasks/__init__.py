@@ -1,9 +1,9 @@
 """
 The Celery tasks. The body of each is one call into the reporting code.
 
-Only this folder imports Celery. Read this file first, then ``worker`` (what a
-worker's sweep does beside reporting), ``publisher`` (how messages reach the broker)
-and ``periodic`` (the jobs that run without Celery, too).
+Only this folder imports Celery. Read this file first, then ``worker`` (when a sweep
+stops, and how it calls other workers), ``publisher`` (how messages reach the broker)
+and ``periodic`` (the jobs that also run without Celery).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def prune_submissions() -> None:
 
 @shared_task(base=QueuedTask, name=RECONCILE_ORDERS, ignore_result=True)
 def reconcile_orders() -> None:
-    """Mark orders of the last days that were written without a signal."""
+    """Make orders of the last days due that were written without a signal."""
     periodic.run_in_each_database(periodic.RECONCILE, shutdown.is_ending)
 
 

@@ -22,7 +22,7 @@ from django_button_orders.report.privacy import describe_for_log, is_time_limit
 
 logger = logging.getLogger(__name__)
 
-# A comparison goes on in its next run where this one has stopped.
+# A comparison that is not complete after this time goes on in its next run.
 RECONCILE_SECONDS = 10.0
 PRUNE_SLICE_SECONDS = 2.0
 
@@ -41,14 +41,14 @@ class Job:
     """
 
     entry: beat.Entry
-    # What a database is not if the job fails, for the log.
+    # Completes the sentence "Database X is not ..." in the log, if the job fails.
     participle: str
     slice_seconds: float
     run: Callable[[str, IsStopped], bool]
 
 
 def reconcile(alias: str, is_stopped: IsStopped) -> bool:
-    """Mark orders of the last days that were written without a signal."""
+    """Make orders of the last days due that were written without a signal."""
     compare_recent(using=alias, seconds=RECONCILE_SECONDS, is_stopped=is_stopped)
     return True
 
@@ -85,18 +85,20 @@ def run_in_each_database(job: Job, is_stopped: IsStopped) -> None:
 
 
 def in_each_database(action: Callable[[str], object], participle: str = "") -> None:
-    """Call an action with each database that has rows, also after one has failed."""
+    """Run an action in each database that has rows, even if it fails in another."""
     for alias in allowed_aliases():
-        if attempt(has_table, alias):
-            attempt(action, alias, participle)
+        if run_or_log(has_table, alias):
+            run_or_log(action, alias, participle)
 
 
-def attempt(action: Callable[[str], T], alias: str, participle: str = "") -> T | None:
+def run_or_log(
+    action: Callable[[str], T], alias: str, participle: str = ""
+) -> T | None:
     """
-    Return what an action returns for a database, or log its error and return None.
+    Run an action in a database. Return what it returns, or log its error.
 
-    All errors are caught, because an adapter may raise anything and the other
-    databases and jobs have to go on. Only a worker's time limit is raised.
+    This catches all errors, because an adapter may raise anything, and the other
+    databases and jobs have to go on. It raises only a worker's time limit.
     """
     try:
         return action(alias)

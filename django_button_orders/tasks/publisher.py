@@ -1,4 +1,4 @@
-"""Publishing messages to the broker: rings, calls for help, and operators' actions."""
+"""Publish messages to the broker: rings, calls for help, and operators' actions."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class CeleryPublisher(Publisher):
     """
     Publishes over a connection of its own, which has timeouts.
 
-    A Celery app is current in one thread only. So the publisher looks for it in the
-    thread that rings, or else uses the one that was current as Django was set up.
+    A Celery app is current in one thread only, and never in the thread that
+    publishes. So the publisher uses the app of the thread that rings, or else the
+    app that was current when Django was set up.
     """
 
     def __init__(self) -> None:
@@ -100,7 +101,8 @@ class CeleryPublisher(Publisher):
             connection.close()
 
     def forget(self) -> None:
-        # Kept from being collected: that would shut the parent's socket down.
+        # A reference is kept, because collecting the connection would close the
+        # parent's socket.
         self.abandoned += [self.connection, self.producer]
         self.connection = self.producer = None
 

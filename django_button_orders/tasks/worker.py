@@ -1,4 +1,4 @@
-"""A worker's sweep: when it stops, whom it calls for help, and how it is reminded."""
+"""When a worker's sweep stops, and how it calls other workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SWEEP_SECONDS = 10
 # fill the queue that the shop's other tasks are in.
 HELP_EXPIRES_SECONDS = 30
 REMINDER_SECONDS = 0.25
-# What Celery calls the states of a worker that is on its way out.
+# Celery's names for the states of a worker that is shutting down.
 ENDING_STATES = ("closing", "terminating")
 
 
@@ -61,10 +61,10 @@ worker_shutting_down.connect(
 
 def call_for_help(**options: Any) -> None:
     """
-    Have another process sweep, which also goes on when this one's time is up.
+    Ask another worker to sweep, too.
 
-    A thread publishes the message, because calls have to be recorded while the
-    broker hangs.
+    A thread publishes the message: if the broker hangs, this worker still has to
+    record its calls.
     """
     threading.Thread(
         target=publish_sweep,
@@ -76,7 +76,7 @@ def call_for_help(**options: Any) -> None:
 
 
 class Reminder:
-    """Asks for a sweep when an account has a turn: one message for many rings."""
+    """Asks for a sweep at an account's next turn, with one message for many rings."""
 
     def __init__(self) -> None:
         self.silent_until = 0.0
@@ -86,7 +86,7 @@ class Reminder:
         if now < self.silent_until:
             return
         self.silent_until = now + REMINDER_SECONDS
-        # The orders whose reminders are left out have their turns after this one.
+        # The calls during the silence are for later turns: the sweep waits for them.
         wait = seconds + REMINDER_SECONDS if seconds else 0
         call_for_help(countdown=wait, expires=wait + HELP_EXPIRES_SECONDS)
 

@@ -173,7 +173,7 @@ def find_path(directory: str, brand: str | None, account: str, now: datetime) ->
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
-    """Yield a temporary file, which gets its name once it is complete."""
+    """Yield a temporary file, and give it its name once it is complete."""
     if path.exists() and not overwrite:
         raise CommandError(
             f"'{path}' is there already. Move it away, or give --overwrite."

@@ -157,7 +157,7 @@ class Command(ButtonOrdersCommand):
     def compare(
         self, comparison: Comparison, checkpoint: Checkpoint, stop: Stop
     ) -> None:
-        """Run a comparison from its checkpoint on, and move that after each page."""
+        """Run a comparison from its checkpoint, which moves on after each page."""
         is_shop = self.options.side == Difference.Side.SHOP
         steps = compare(
             comparison,

@@ -1,5 +1,5 @@
 """
-The arguments of the commands: adding, parsing and refusing them.
+The arguments of the commands: add, parse and refuse them.
 
 Read ``values`` first: it parses single values and refuses unknown ones. The other
 files each belong to a command (``backfill``, ``reconcile``), or to the two that

@@ -140,7 +140,7 @@ def add_limits(parser: CommandParser) -> None:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Parse "order_id=Order number" into the file's name of a column and our name."""
+    """Parse "order_id=Order number" into a column's name in the file and our name."""
     ours, _, theirs = text.partition("=")
     if ours not in COLUMNS or not theirs:
         raise argparse.ArgumentTypeError(

@@ -121,7 +121,7 @@ def select_orders(
 
 
 def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
-    """Return the fields by which to page: with dates, an index on the date serves."""
+    """Return the fields to page by: with dates, those of an index on the date."""
     has_dates = options.since or options.until
     return (adapter.date_field, "pk") if has_dates else ("pk",)
 
@@ -146,7 +146,7 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
 
 
 def accounts_in(alias: str) -> list[str]:
-    """Return the accounts of the settings, and those that only rows still have."""
+    """Return the accounts of the settings, and others that have reported rows."""
     rows = ButtonOrder.objects.using(alias)
     reported = rows.filter(status=ButtonOrder.Status.REPORTED)
     return list(dict.fromkeys([*account_names(), *reported.accounts()]))

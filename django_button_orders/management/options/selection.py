@@ -124,7 +124,7 @@ class Selection:
         )
 
     def narrow(self, rows: ButtonOrderQuerySet) -> ButtonOrderQuerySet:
-        """Return those of the rows that are selected, whatever ``--limit`` is."""
+        """Return the selected rows. ``--limit`` is ignored."""
         if self.order_ids:
             rows = rows.filter(order_id__in=self.order_ids)
         if self.reason is not None:

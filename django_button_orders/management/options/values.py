@@ -123,7 +123,7 @@ def find_adapters(label: str | None) -> list[OrderAdapter]:
 def find_orders(
     adapter: OrderAdapter, *, using: str, since: datetime | None, until: datetime | None
 ) -> QuerySet[Any]:
-    """Return an adapter's orders of ``--since`` and ``--until``."""
+    """Return an adapter's orders between ``--since`` and ``--until``."""
     try:
         return select_orders(adapter, using=using, since=since, until=until)
     except ValidationError as exc:
