@@ -70,6 +70,7 @@ def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attem
     Unless it ``waits`` for locks, attempts whose rows another transaction has locked
     are left out. Raises ``DatabaseError`` if the database refuses an outcome.
     """
+    # Rows that stay pending are each due at another time, so no statement fits all.
     ended = [attempt for attempt in attempts if has_ended(attempt)]
     recorded = record_batch(ended) if len(ended) > 1 else set()
     for attempt in attempts:
@@ -78,7 +79,7 @@ def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attem
 
 
 def has_ended(attempt: Attempt) -> bool:
-    """Return whether the row does not stay pending, so that its values are alike."""
+    """Return whether an attempt does not leave its row pending."""
     return attempt.verdict is not None and attempt.verdict.result in STATUSES
 
 
@@ -103,7 +104,7 @@ def record_batch(attempts: list[Attempt]) -> set[int]:
     except (DatabaseError, InterfaceError) as exc:
         logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
         return set()
-    announce(outcomes, using=using)
+    with_retries(using, lambda: announce(outcomes, using=using))
     return {id(outcome.attempt) for outcome in outcomes}
 
 
@@ -122,9 +123,10 @@ def write_batch(outcomes: list[Outcome], *, using: str) -> list[Outcome]:
 
 def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     """
-    Return a function that writes outcomes, made before their rows are locked.
+    Return a function that writes outcomes.
 
-    It returns whether all of the rows were unchanged.
+    Its SQL is made here, before the rows are locked. It returns False if a row has
+    changed since it was claimed.
     """
     sql = bulk_sql_for(using)
     groups: defaultdict[tuple[str, ...], list[Outcome]] = defaultdict(list)
@@ -144,7 +146,7 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
 
 
 def prepare_update(outcomes: list[Outcome], sql: BulkSQL) -> Callable[[], int]:
-    """Return a function that writes rows which get values for the same columns."""
+    """Return a function that updates rows, all of them in the same columns."""
     # Expressions are the database's clock, which is the same for all rows.
     clocks = {
         name: value
@@ -162,7 +164,7 @@ def prepare_update(outcomes: list[Outcome], sql: BulkSQL) -> Callable[[], int]:
 
 
 def fence_of(attempt: Attempt) -> tuple[object, ...]:
-    """Return what a row is like unless it has changed since it was claimed."""
+    """Return what the database has of a row that is as it was when it was claimed."""
     return tuple(getattr(attempt.row, name) for name in FENCE)
 
 
@@ -322,9 +324,8 @@ def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
 
 def announce(outcomes: list[Outcome], *, using: str) -> None:
     """Log outcomes, and send the signals that have receivers."""
-    pks = [item.attempt.row.pk for item in outcomes if has_receivers(item)]
-    here = ButtonOrder.objects.using(using)
-    rows = with_retries(using, lambda: here.in_bulk(pks)) if pks else {}
+    pks = [outcome.attempt.row.pk for outcome in outcomes if has_receivers(outcome)]
+    rows = ButtonOrder.objects.using(using).in_bulk(pks) if pks else {}
     for outcome in outcomes:
         row, status = outcome.attempt.row, outcome.status
         level = logging.WARNING if status == Status.FAILED else logging.INFO
@@ -335,7 +336,7 @@ def announce(outcomes: list[Outcome], *, using: str) -> None:
 
 
 def has_receivers(outcome: Outcome) -> bool:
-    """Return whether a receiver is there for the signal of an outcome."""
+    """Return whether an outcome has a signal, and the signal has a receiver."""
     if outcome.status not in SIGNALS:
         return False
     # An order that Button knew already in this state is not reported again.

@@ -16,7 +16,7 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.client import pool
 from django_button_orders.conf import get_settings
-from django_button_orders.delivery import attempt, call, prepare, sweep
+from django_button_orders.delivery import attempt, call, outcome, prepare, record, sweep
 from django_button_orders.delivery.attempt import client_for
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.models import ButtonOrder
@@ -35,7 +35,7 @@ def answered(order_id):
 class Trap:
     """Raises a worker's time limit at one of the lines of this thread, if at all."""
 
-    MODULES = (attempt, call, pool, prepare, sweep)
+    MODULES = (attempt, call, outcome, pool, prepare, record, sweep)
     FILES = frozenset(module.__file__ for module in MODULES)
 
     def __init__(self, line):
