@@ -26,7 +26,7 @@ SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
 # A call starts only if its DEADLINE and this time are left of the lease.
 LEASE_MARGIN_SECONDS = 5
-# A lease must be longer than that by this time, in which calls can start.
+# A lease must be longer than the two by this time, or no call could start.
 LEASE_START_SECONDS = 1
 DOORBELLS = ("thread", "inline", "none")
 
@@ -105,7 +105,7 @@ def is_accounts(value: object) -> bool:
 def setting(
     default: Any, accepts: Callable[[object], bool], must: str, **options: Any
 ) -> Any:
-    """Return a field with a test of its values, and what to say if it fails."""
+    """Return a field that accepts some values, and says what they must be."""
     return field(
         default=default, metadata={"accepts": accepts, "must": must}, **options
     )
@@ -299,7 +299,7 @@ def is_loopback(url: str) -> bool:
 
 
 def may_receive_api_key(base_url: str) -> bool:
-    """Return whether a URL is encrypted, or leads to this machine, or DEBUG is set."""
+    """Return whether a URL is HTTPS, or HTTP to this machine or with ``DEBUG``."""
     is_plain = base_url.startswith("http://")
     is_allowed = is_plain and (is_loopback(base_url) or settings.DEBUG)
     return base_url.startswith("https://") or is_allowed

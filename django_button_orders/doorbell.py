@@ -25,16 +25,16 @@ from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 
-# The thread publishes at most once in this time, all rings that have come meanwhile.
+# The thread publishes in rounds, which are at least this far apart.
 INTERVAL_SECONDS = 0.05
 # After an error of the broker, rings are dropped for this long.
 MUTE_SECONDS = 10.0
 LOG_SECONDS = 60.0
 # An idle connection is closed after this time.
 IDLE_SECONDS = 30.0
-# How long a save with DOORBELL "inline" may wait, and so the end of a process.
+# The longest wait of a save with DOORBELL "inline", and of a process that ends.
 PATIENCE_SECONDS = 1.0
-# The thread drops rings while this many are waiting, as when the broker hangs.
+# Rings are dropped while this many wait to be published, as when the broker hangs.
 CAPACITY = 10_000
 
 
@@ -48,7 +48,7 @@ class Ring(NamedTuple):
 
 
 class Publisher:
-    """The interface of a message queue. Implemented by the tasks."""
+    """A message queue. ``tasks.publisher`` implements it with Celery."""
 
     def is_eager(self) -> bool:
         """
@@ -93,7 +93,7 @@ class Bell:
 
     def reset(self) -> None:
         """Start without rings and thread, also in the child of a fork."""
-        # The rings that wait in the parent are published there.
+        # The parent publishes the rings that are waiting in it.
         self.condition = threading.Condition()
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None
@@ -244,7 +244,7 @@ def ring(
 
 
 def is_last_on_commit(ring: Ring) -> bool:
-    """Return whether this ring is the last thing that the transaction has to do."""
+    """Return whether the last callback of the transaction is for the same ring."""
     connection = transaction.get_connection(ring.using)
     if not connection.in_atomic_block or not connection.run_on_commit:
         return False

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +14,12 @@ from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.tasks import report_due_orders, report_order
 from django_button_orders.tasks.worker import shutdown
 from tests import celery
-from tests.tasks.utils import QueueTestCase, broken_broker, take_messages
+from tests.tasks.utils import (
+    QueueTestCase,
+    broken_broker,
+    take_messages,
+    wait_for_help,
+)
 from tests.utils import add_answer, button_settings, create_row
 
 
@@ -139,9 +143,7 @@ class WorkerTests(QueueTestCase):
         self.run_task(report_due_orders)
 
         assert self.statuses() == ["reported"] * 14
-        for thread in threading.enumerate():
-            if thread.name == "button-orders-help":
-                thread.join(10)
+        wait_for_help()
         [message] = celery.take_messages()
         assert message.headers["task"] == "django_button_orders.report_due_orders"
         assert message.headers["expires"] is not None
@@ -153,9 +155,7 @@ class WorkerTests(QueueTestCase):
         for number in range(3):
             self.run_task(report_order, create_row(order_id=f"{number}").pk)
 
-        for thread in threading.enumerate():
-            if thread.name == "button-orders-help":
-                thread.join(10)
+        wait_for_help()
         messages = celery.take_messages()
         assert 1 <= len(messages) <= 3
         assert {message.headers["task"] for message in messages} == {
@@ -181,8 +181,6 @@ class WorkerTests(QueueTestCase):
 
         with broken_broker(), self.assertLogs("django_button_orders", "WARNING"):
             self.run_task(report_due_orders)
-            for thread in threading.enumerate():
-                if thread.name == "button-orders-help":
-                    thread.join(10)
+            wait_for_help()
 
         assert self.statuses() == ["reported"] * 14

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import contextmanager
 
 import responses
@@ -44,3 +45,10 @@ def broken_broker():
         finally:
             app.conf.broker_url, app.conf.broker_write_url = before
             app._pool = app.amqp._producer_pool = None
+
+
+def wait_for_help():
+    """Wait until calls for help are published."""
+    for thread in threading.enumerate():
+        if thread.name == "button-orders-help":
+            thread.join(10)
