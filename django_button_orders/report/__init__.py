@@ -1,4 +1,10 @@
-"""What Button should know about an order: value objects, and their rules."""
+"""
+What Button should know about one order: value objects and their rules. No database.
+
+Read ``objects`` (the report, its JSON object and its digest), then ``validation`` (the
+rules for single values) and ``money`` (minor units). ``columns`` names the columns of
+Button's batch files, and ``privacy`` describes errors without a customer's data.
+"""
 
 from __future__ import annotations
 

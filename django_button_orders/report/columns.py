@@ -1,8 +1,8 @@
 """
-The columns of Button's batch files: their names here, and what they default to.
+The columns of Button's batch files: the names of all, and the default files.
 
-Button publishes only part of its list, so a setting says what a shop has agreed
-with it.
+Button publishes only part of its list, so a shop sets the columns that it has agreed on
+with Button in ``BATCH_FILE_COLUMNS``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 KINDS = ("new", "changes")
 
-# Button's names of the fields, as in its API.
+# The names of the fields in Button's API.
 ORDER = (
     "order_id",
     "total",
@@ -39,7 +39,7 @@ LINE_ITEM = (
 )
 OF_CUSTOMER = {f"customer_{name}": name for name in CUSTOMER}
 OF_LINE_ITEM = {f"line_item_{name}": name for name in LINE_ITEM}
-# What no field says: when the order changed, and whether it is cancelled.
+# Columns that are no fields of the API.
 OF_CHANGE = ("updated_date", "is_cancelled")
 COLUMNS = (*ORDER, *OF_CUSTOMER, *OF_LINE_ITEM, *OF_CHANGE)
 
@@ -47,6 +47,7 @@ Columns = Mapping[str, Mapping[str, str]]
 
 
 def as_headers(*names: str) -> Mapping[str, str]:
+    """Return columns whose headers are their own names."""
     return MappingProxyType({name: name for name in names})
 
 
@@ -90,6 +91,7 @@ MUST = (
 
 
 def is_columns(value: object) -> bool:
+    """Return whether a setting has valid columns for one or both kinds of file."""
     return (
         isinstance(value, Mapping)
         and value.keys() <= set(KINDS)
@@ -98,6 +100,7 @@ def is_columns(value: object) -> bool:
 
 
 def is_table(value: object) -> bool:
+    """Return whether a value maps headers to known columns, order_id among them."""
     return (
         isinstance(value, Mapping)
         and all(isinstance(header, str) and header for header in value)
@@ -107,7 +110,7 @@ def is_table(value: object) -> bool:
 
 
 def is_brand(value: object) -> bool:
-    """Return whether it may be the beginning of a file's name."""
+    """Return whether a value can begin the name of a file."""
     return isinstance(value, str) and bool(
         re.fullmatch("[A-Za-z0-9][\\w-]*", value, re.A)
     )

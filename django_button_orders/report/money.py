@@ -1,4 +1,4 @@
-"""Money in minor units, exactly, by the exponents of ISO 4217."""
+"""Convert amounts of money to minor units and back, exactly, by ISO 4217."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from iso4217 import Currency
 
 @cache
 def exponents() -> dict[str, int]:
+    """Return the number of decimals of each currency that has minor units."""
     return {
         currency.code: currency.exponent
         for currency in Currency
@@ -20,10 +21,10 @@ def exponents() -> dict[str, int]:
 
 def exponent(currency: str) -> int:
     """
-    Return how many decimals a currency has: 2 for USD, 0 for JPY, 3 for KWD.
+    Return the number of decimals of a currency: 2 for USD, 0 for JPY, 3 for KWD.
 
-    Raises ``ValidationError`` for anything but a current ISO 4217 code in upper
-    case that has minor units (gold has none).
+    Raises ``ValidationError`` for anything but a current ISO 4217 code in upper case,
+    and for codes without minor units, such as gold.
     """
     known = exponents().get(currency) if isinstance(currency, str) else None
     if known is None:
@@ -36,10 +37,10 @@ def exponent(currency: str) -> int:
 
 def to_minor_units(amount: Decimal | int, currency: str) -> int:
     """
-    Return an amount in the smallest unit of its currency: 12.34 USD is 1234.
+    Return an amount in minor units: 1234 for 12.34 USD.
 
-    Raises ``ValidationError`` instead of rounding when the amount has more
-    decimals than the currency, and for floats, whose cents cannot be trusted.
+    Raises ``ValidationError`` if the amount has more decimals than the currency, and
+    for floats, which cannot store most amounts exactly. It never rounds.
     """
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         raise ValidationError(
@@ -49,7 +50,7 @@ def to_minor_units(amount: Decimal | int, currency: str) -> int:
         )
     decimals = exponent(currency)
     value = Decimal(amount)
-    # Beyond thirty digits it is not money, and the arithmetic gets slow.
+    # An amount of over thirty digits is a mistake, and its arithmetic would be slow.
     if not value.is_finite() or (value and abs(value.adjusted()) > 30):
         raise ValidationError("Enter a finite amount of money.", code="amount")
     numerator, denominator = value.as_integer_ratio()
@@ -64,12 +65,12 @@ def to_minor_units(amount: Decimal | int, currency: str) -> int:
 
 
 def to_decimal(minor_units: int, currency: str) -> Decimal:
-    """Return minor units as an amount: 1234 USD is 12.34."""
+    """Return minor units as an amount in major units: 12.34 for 1234 and USD."""
     return Decimal(minor_units).scaleb(-exponent(currency))
 
 
 def in_major_units(minor_units: int | None, currency: str | None) -> Decimal | None:
-    """Do so for what a row says, which may be nothing, or of no known currency."""
+    """Return the amount of a row in major units, or None if it or its currency is."""
     try:
         return None if minor_units is None else to_decimal(minor_units, currency or "")
     except ValidationError:

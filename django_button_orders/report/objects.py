@@ -1,10 +1,9 @@
 """
-What Button should know about one order: value objects with Button's names.
+The report of one order as value objects, its JSON object for Button, and its digest.
 
-The names, types and limits are those of Button's page "Report an Order" and
-of its overview of the Order API. Building one of these objects checks it;
-``ValidationError`` names the fields that are wrong. An absent value is
-``None`` or empty, and is left out of what is sent.
+The names, types and limits come from Button's page "Report an Order" and from its
+overview of the Order API. Creating an object validates it: ``ValidationError`` names
+the invalid fields. A value that is ``None`` or empty is not sent.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from django_button_orders.report.validation import Cleaner, optional
 
 def hash_email(email: str) -> str:
     """
-    Return the SHA-256 of an e-mail address, as Button compares them.
+    Return the SHA-256 of an e-mail address in hexadecimal, as Button expects it.
 
-    The address is stripped and lower-cased first; nothing else is changed.
-    Raises ``ValidationError`` when it is empty or not a string.
+    The address is stripped and lower-cased first, and not changed otherwise. Raises
+    ``ValidationError`` if it is empty or not a string.
     """
     normalized = validation.clean_text(email).strip().lower()
     if not normalized:
@@ -37,6 +36,7 @@ def hash_email(email: str) -> str:
 
 
 def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
+    """Create a value object from a dict. Raises ``ValidationError`` for other keys."""
     known = {item.name for item in fields(cls)}
     if unknown := sorted(str(key) for key in value.keys() - known):
         raise ValidationError(
@@ -53,10 +53,10 @@ def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
     """
-    The buyer. An e-mail address is hashed at once and forgotten.
+    The buyer. An e-mail address is hashed at once, and not stored.
 
-    ``is_new`` says whether this is a new customer of the shop, ``device_id``
-    is the advertising id of a phone. All fields are optional.
+    All fields are optional. ``device_id`` is the advertising id of a phone, and
+    ``is_new`` says whether the shop has a new customer.
     """
 
     id: str = ""
@@ -93,12 +93,12 @@ CUSTOMER_CLEANERS: dict[str, Cleaner] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineItem:
     """
-    One line of the order.
+    One line of the order. Amounts are in minor units.
 
-    ``total`` is the price of all units after the line's discounts, in minor
-    units, and may be zero or negative (a discount as a line of its own).
-    ``amount`` is the price of one unit. Without ``total``, it is ``amount``
-    times ``quantity``. ``category`` goes from most general to most specific.
+    ``total`` is the price of all units after the line's discounts. It may be zero, or
+    negative for a line that is itself a discount. ``amount`` is the price of one unit.
+    A missing ``total`` is computed as ``amount`` times ``quantity``. ``category``
+    begins with the most general name.
     """
 
     identifier: str
@@ -140,6 +140,7 @@ LINE_ITEM_CLEANERS: dict[str, Cleaner] = {
 
 
 def clean_customer(value: Any) -> Customer | None:
+    """Return a ``Customer``, also from a dict, which must have no e-mail address."""
     if isinstance(value, Customer):
         return value
     if not isinstance(value, Mapping):
@@ -157,6 +158,7 @@ def clean_customer(value: Any) -> Customer | None:
 
 
 def clean_line_item(position: int, value: Any) -> LineItem:
+    """Return a ``LineItem``, also from a dict. Errors name its position."""
     if isinstance(value, LineItem):
         return value
     try:
@@ -175,6 +177,7 @@ def clean_line_item(position: int, value: Any) -> LineItem:
 
 
 def clean_line_items(value: Any) -> tuple[LineItem, ...]:
+    """Return line items, each with its own identifier."""
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise validation.wrong_type("a list of line items", value)
     items = tuple(clean_line_item(at, item) for at, item in enumerate(value, start=1))
@@ -195,12 +198,12 @@ class OrderReport:
     """
     What Button should know about one order.
 
+    ``order_id`` is the shop's unique id, by which Button finds the order later.
     ``total`` is in minor units, after discounts, without taxes and delivery.
-    ``order_id`` is the shop's unique id, and Button's key for later changes.
-    ``btn_ref`` is the attribution token, needed only for attribution.
-    ``partner_order_channel`` is "app" or "webview", and absent for a browser.
-    ``finalization_date`` overrides the date from which Button takes no more
-    changes; Button advises not to send it.
+    ``btn_ref`` is the attribution token. Button accepts orders without one, but does
+    not attribute them. ``partner_order_channel`` is "app" or "webview", and empty for a
+    browser. ``finalization_date`` overrides the date after which Button accepts no
+    changes. Button advises against sending it.
     """
 
     order_id: str
@@ -218,7 +221,7 @@ class OrderReport:
         validation.apply_cleaners(self, ORDER_CLEANERS)
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the values as a ``ButtonOrder`` row keeps them."""
+        """Return the values by field, as a ``ButtonOrder`` row stores them."""
         values = {name: getattr(self, name) for name in ORDER_CLEANERS}
         values["customer"] = self.customer.as_dict() if self.customer else None  # type: ignore[union-attr]  # cleaned
         values["line_items"] = [item.as_dict() for item in self.line_items or ()]  # type: ignore[union-attr]  # cleaned
@@ -227,14 +230,14 @@ class OrderReport:
     def as_payload(
         self, *, with_btn_ref: bool = True, total_as_decimal: bool = False
     ) -> dict[str, Any]:
-        """Return the JSON object for Button, without keys that have no value."""
+        """Return the JSON object for Button, without empty values."""
         payload = payload_of(self.as_fields())
         if not with_btn_ref:
             payload = without_btn_ref(payload)
         return with_decimals(payload) if total_as_decimal else payload
 
     def digest(self) -> str:
-        """Return a fingerprint of what an update can change at Button."""
+        """Return a SHA-256 of the values that an update can change at Button."""
         return digest_of(self.as_payload())
 
 
@@ -253,13 +256,14 @@ ORDER_CLEANERS: dict[str, Cleaner] = {
 
 
 def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not empty. Zero and False are not empty."""
     return {
         key: value for key, value in values.items() if value not in (None, "", (), {})
     }
 
 
 def payload_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON object for Button, from what ``as_fields`` returns."""
+    """Return the JSON object for Button, made from ``OrderReport.as_fields()``."""
     values = {**fields, "line_items": fields["line_items"] or None}
     for name in ("purchase_date", "finalization_date"):
         values[name] = as_timestamp(values[name])
@@ -272,17 +276,17 @@ def without_btn_ref(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def digest_of(payload: Mapping[str, Any]) -> str:
     """
-    Return a fingerprint of what an update can change at Button.
+    Return a SHA-256 of the values that an update can change at Button.
 
-    It leaves out ``btn_ref``, which an update never sends, and does not depend
-    on how amounts are written.
+    ``btn_ref`` is left out, because an update never sends it. The payload must have
+    amounts in minor units.
     """
     text = json.dumps(without_btn_ref(payload), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_timestamp(value: datetime | None) -> str | None:
-    """Return a moment as in Button's samples: UTC, whole seconds, ending in Z."""
+    """Return a moment as Button's samples write it: in UTC, "2026-11-30T12:00:00Z"."""
     if value is None:
         return None
     text = value.astimezone(timezone.utc).isoformat(timespec="seconds")
@@ -290,7 +294,7 @@ def as_timestamp(value: datetime | None) -> str | None:
 
 
 def with_decimals(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a payload with amounts in major units, as a setting asks for."""
+    """Return a payload with amounts in major units, for ``TOTAL_AS_DECIMAL``."""
     currency = payload["currency"]
     amounts = ("total", "amount")
 
@@ -308,6 +312,7 @@ def with_decimals(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_number(minor_units: int, currency: str) -> int | float:
+    """Return an amount in major units as a JSON number."""
     amount = to_decimal(minor_units, currency)
-    # A float writes up to fifteen digits exactly, and an int32 has ten.
+    # A float is exact for up to fifteen digits, and the amount has at most ten.
     return int(amount) if exponent(currency) == 0 else float(amount)

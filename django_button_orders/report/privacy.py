@@ -1,4 +1,4 @@
-"""Telling what went wrong without telling whose data it was."""
+"""Describe errors without telling whose data they are about."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ from django_button_orders.report.validation import as_line, make_storable
 
 
 def describe_exception(exc: Exception, doing: str) -> str:
-    """Return a sentence for the row: what was being done, what it raised, where."""
+    """
+    Return an error for the row of an order, with its message.
+
+    ``doing`` is what has raised it, such as "ShopOrderAdapter.build".
+    """
     if isinstance(exc, ValidationError):
         return make_storable(f"{doing}: {as_line(exc)}")
-    return make_storable(
-        f"{doing} raised {type(exc).__name__}{location(exc)}{message_of(exc)}"
-    )
-
-
-def is_time_limit(exc: Exception) -> bool:
-    """Return whether a worker ran out of time, which is no fault of the order."""
-    # By its name: only the tasks know Celery, and its pools have one each.
-    return type(exc).__name__ == "SoftTimeLimitExceeded"
-
-
-def message_of(exc: Exception) -> str:
-    try:
-        words = str(exc)
-    except Exception:  # noqa: BLE001 - an exception may be as broken as any code
-        words = ""
-    return f": {words}" if words else ""
+    raised = f"{describe_for_log(exc)}{message_of(exc)}"
+    return make_storable(f"{doing} raised {raised}")
 
 
 def describe_for_log(exc: BaseException) -> str:
     """
-    Return what was raised and where, for a log.
+    Return the type and place of an error, for logs.
 
-    Without the message: it may quote a customer's data, and logs travel far.
+    The message is left out, because it may quote a customer's data, and logs are
+    copied to many places.
     """
     return f"{type(exc).__name__}{location(exc)}"
 
 
 def describe_for_list(exc: BaseException, doing: str = "") -> str:
     """
-    Return what was raised and where, or which fields are not valid, and no values.
+    Return the type and place of an error, or the names of the invalid fields.
 
-    For lists that more people look at than at an order.
+    Values are left out, because more people read lists than single orders.
     """
-    words = [f"{doing}:"] if doing else []
+    words = describe_for_log(exc)
     if isinstance(exc, ValidationError) and hasattr(exc, "error_dict"):
-        return make_storable(
-            " ".join([*words, "not valid:", ", ".join(exc.error_dict)])
-        )
-    return make_storable(" ".join([*words, describe_for_log(exc)]))
+        words = f"not valid: {', '.join(exc.error_dict)}"
+    return make_storable(f"{doing}: {words}" if doing else words)
+
+
+def is_time_limit(exc: Exception) -> bool:
+    """Return whether Celery has stopped a task, which is no error of the order."""
+    # It is known by its name, because only ``tasks`` may import Celery.
+    return type(exc).__name__ == "SoftTimeLimitExceeded"
+
+
+def message_of(exc: Exception) -> str:
+    """Return ": " and the message of an exception, or ""."""
+    try:
+        words = str(exc)
+    except Exception:  # noqa: BLE001 - the __str__ of an exception may raise, too
+        words = ""
+    return f": {words}" if words else ""
 
 
 def location(exc: BaseException) -> str:
+    """Return the file and line that have raised an exception, as " at shop/x.py:7"."""
     frames = traceback.extract_tb(exc.__traceback__)
     if not frames:
         return ""

@@ -1,8 +1,7 @@
 """
-The rules for single values: each cleaner returns its value, or raises.
+The rules for single values: each cleaner returns the value, or raises an error.
 
-What is raised is a ``ValidationError`` that does not repeat the value: it may
-be personal, or too long to show.
+The error is a ``ValidationError`` without the value, which may be personal or long.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from django.core.exceptions import ValidationError
 from django_button_orders.report.money import exponent
 
 INT32_MAX = 2**31 - 1
-# Characters of an error, or of anything else that is not checked, in a column.
+# The most characters of an error, or of other unchecked text, that a row stores.
 MAX_LENGTH = 2000
 CHANNELS = ("app", "webview")
-# These would name another resource in the path of a URL.
+# In the path of a URL, these would name another resource.
 RESERVED_ORDER_IDS = (".", "..", "btn-ref")
 
 BTN_REF = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 PRINTABLE_ASCII = re.compile(r"[ -~]{1,255}")
 SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-# What stands where an address has stood.
+# Replaces a redacted e-mail address.
 REDACTED_EMAIL = "[e-mail]"
 EMAIL = re.compile(r"[^\s@](@|%40)[^\s@]")
 
@@ -34,11 +33,12 @@ Cleaner = Callable[[Any], Any]
 
 
 def is_btn_ref(value: object) -> bool:
-    """Tell whether a value can be a token: URL-safe, 1 to 255 characters."""
+    """Return whether a value can be an attribution token."""
     return isinstance(value, str) and BTN_REF.fullmatch(value) is not None
 
 
 def wrong_type(expected: str, value: object) -> ValidationError:
+    """Return the error for a value of a wrong type."""
     return ValidationError(
         "Enter %(expected)s, not a value of type %(type)s.",
         code="type",
@@ -47,6 +47,8 @@ def wrong_type(expected: str, value: object) -> ValidationError:
 
 
 def optional(clean: Cleaner, empty: object = "") -> Cleaner:
+    """Return a cleaner that also accepts None and "", and turns them into ``empty``."""
+
     def clean_optional(value: Any) -> Any:
         return empty if value is None or value == "" else clean(value)
 
@@ -100,6 +102,8 @@ def clean_btn_ref(value: Any) -> str:
 
 
 def integer(minimum: int, maximum: int = INT32_MAX) -> Cleaner:
+    """Return a cleaner that accepts integers from ``minimum`` to ``maximum``."""
+
     def clean_integer(value: Any) -> int:
         if value is None:
             raise ValidationError("This field is required.", code="required")
@@ -117,11 +121,13 @@ def integer(minimum: int, maximum: int = INT32_MAX) -> Cleaner:
 
 
 def clean_currency(value: Any) -> str:
+    """Return the ISO 4217 code of a currency that has minor units."""
     exponent(value)
     return str(value)
 
 
 def clean_moment(value: Any) -> datetime:
+    """Return a datetime in UTC. It must have a time zone."""
     if value is None:
         raise ValidationError("This field is required.", code="required")
     if not isinstance(value, datetime):
@@ -147,6 +153,7 @@ def clean_channel(value: Any) -> str:
 
 
 def clean_personal_text(value: Any) -> str:
+    """Return a text about a customer. It must hold no e-mail address."""
     text = clean_short_text(value)
     if EMAIL.search(text) or REDACTED_EMAIL in text:
         raise ValidationError(
@@ -171,6 +178,7 @@ def clean_category(value: Any) -> tuple[str, ...]:
 
 
 def clean_attributes(value: Any) -> dict[str, str]:
+    """Return a dict of texts, without the empty ones."""
     if not isinstance(value, Mapping):
         raise wrong_type("a dict of texts", value)
     return {
@@ -181,7 +189,7 @@ def clean_attributes(value: Any) -> dict[str, str]:
 
 
 def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
-    """Clean the fields of a frozen instance, and name all that are wrong."""
+    """Clean the fields of a frozen instance. One error names all invalid fields."""
     errors: dict[str, ValidationError] = {}
     for name, clean in cleaners.items():
         try:
@@ -193,20 +201,24 @@ def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
 
 
 def redact_email(text: str) -> str:
-    """Replace each word that holds an e-mail address."""
+    """Return a text with each word replaced that contains an e-mail address."""
     return re.sub(
         r"\S+", lambda word: REDACTED_EMAIL if EMAIL.search(word[0]) else word[0], text
     )
 
 
 def make_storable(text: str) -> str:
-    """Make any text storable: valid UTF-8, no NUL, of bounded length."""
+    """
+    Return any text as every database can store it, without e-mail addresses.
+
+    It is valid UTF-8 without NUL, and cut to ``MAX_LENGTH`` characters.
+    """
     clean = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     return redact_email(clean)[:MAX_LENGTH]
 
 
 def as_line(error: ValidationError) -> str:
-    """Return a nested error as one line: "total: Enter an integer.\""""
+    """Return an error as one line, such as "total: Enter an integer." """
     if not hasattr(error, "error_dict"):
         return " ".join(error.messages)
     return " ".join(
