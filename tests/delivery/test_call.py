@@ -568,6 +568,22 @@ class LeaseTests(DeliveryTestCase):
         assert self.state(row) == ("failed", "invalid")
         assert "jane" not in f"{row.last_error}{logs.output}"
 
+    def test_bug_after_a_call(self):
+        """Button may have acted on the call, so it is asked before the next one."""
+        row = create_row()
+        [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+        attempt = prepare(Attempt(row=claimed, lease_ends=100), clock=lambda: 0)
+        add_answer("POST", ORDERS_URL, status=409)
+        moments = [10]
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            # The second look at the clock raises IndexError.
+            record_with_retries(perform(attempt, clock=moments.pop))
+
+        row.refresh_from_db()
+        assert self.state(row) == RETRY
+        assert row.unanswered == 1
+
 
 class PrivacyTests(DeliveryTestCase):
     def test_key_and_customer_in_no_row_or_log(self):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import patch
 
+import pytest
 import responses
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
 
 from django_button_orders.models import ButtonOrder
@@ -248,6 +251,22 @@ class HostOrderTests(DeliveryTestCase):
                 assert self.state(row) == ("failed", "invalid")
                 assert f"ShopOrderAdapter.{hook} raised TroubleError" in row.last_error
                 assert "jane" not in row.last_error
+
+    def test_time_limit_in_a_hook(self):
+        """The worker's time is up, which says nothing about the order."""
+        Order.objects.create(number="1")
+        row = ButtonOrder.objects.get()
+
+        with (
+            patch.object(
+                ShopOrderAdapter, "is_cancelled", side_effect=SoftTimeLimitExceeded
+            ),
+            pytest.raises(SoftTimeLimitExceeded),
+        ):
+            self.report(row)
+
+        row.refresh_from_db()
+        assert (self.state(row), row.lease_token) == (RETRY, None)
 
     def test_model_without_an_adapter(self):
         _, row = self.create_order()

@@ -3,9 +3,13 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+import pytest
 import responses
+from django.db import OperationalError, connection
 from django.test import override_settings
 
+from django_button_orders.delivery.attempt import Attempt
+from django_button_orders.delivery.prepare import prepare
 from django_button_orders.models import ButtonOrder
 from tests.delivery.utils import DeliveryTestCase, good_report
 from tests.shop.button_orders import ShopOrderAdapter
@@ -15,6 +19,7 @@ from tests.utils import (
     button_settings,
     calls,
     create_row,
+    order_url,
 )
 
 
@@ -43,6 +48,42 @@ class TokenTests(DeliveryTestCase):
                 self.report(row)
 
                 assert "btn_ref" not in json.loads(responses.calls[0].request.body)
+
+    @override_settings(BUTTON_ORDERS=button_settings(REPORT_WITHOUT_TOKEN=False))
+    def test_token_that_is_taken_back(self):
+        """Button knows the order, so its changes are reported all the same."""
+        row = self.create_acknowledged()
+        row.btn_ref, row.total = "", 6000
+        row.save()
+        add_answer("POST", order_url())
+
+        self.report(row)
+
+        assert self.state(row) == ("reported", "")
+        assert len(responses.calls) == 1
+
+
+class DatabaseTests(DeliveryTestCase):
+    def test_goes_away(self):
+        """That says nothing about the order: the worker gives it back."""
+        order = Order.objects.create(number="1")
+        Order.objects.update(number="2")
+        [claimed] = ButtonOrder.objects.claim(limit=1, lease_seconds=120)
+        assert claimed.source_id == str(order.pk)
+        attempt = Attempt(row=claimed, lease_ends=100)
+
+        def refuse_updates(execute, sql, params, many, context):
+            if sql.startswith("UPDATE"):
+                raise OperationalError("cut")
+            return execute(sql, params, many, context)
+
+        with (
+            connection.execute_wrapper(refuse_updates),
+            pytest.raises(OperationalError),
+        ):
+            prepare(attempt, clock=lambda: 0)
+
+        assert attempt.verdict is None
 
 
 class SettingsTests(DeliveryTestCase):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -13,15 +14,22 @@ from django.db import DataError, OperationalError, connection, connections, tran
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders import suppress_reporting
+from django_button_orders.delivery.call import perform
 from django_button_orders.delivery.claims import Claims
 from django_button_orders.delivery.prepare import prepare
-from django_button_orders.delivery.sweep import SweepLimits, report, report_due
+from django_button_orders.delivery.sweep import (
+    SweepLimits,
+    give_back,
+    report,
+    report_due,
+)
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
 from django_button_orders.signals import order_reported
 from tests.shop.button_orders import ShopOrderAdapter
 from tests.shop.models import Order
 from tests.utils import (
+    OK,
     ORDERS_URL,
     add_answer,
     button_settings,
@@ -250,6 +258,44 @@ class InterruptionTests(TransactionTestCase):
                     report_due(using="default", progress=progress)
 
                 self.assert_nothing_is_held()
+
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    def test_what_waits_for_a_thread_is_given_back(self):
+        has_ended = threading.Event()
+
+        def answer(request):
+            if len(calls()) == 1:
+                has_ended.wait(10)
+                # The sweep ends just after the event.
+                time.sleep(0.2)
+            return 200, {}, json.dumps(OK)
+
+        def progress(outcome):
+            has_ended.set()
+            raise SystemExit(1)
+
+        responses.add_callback("POST", ORDERS_URL, callback=answer)
+
+        with pytest.raises(SystemExit):
+            report_due(using="default", progress=progress)
+
+        self.assert_nothing_is_held()
+        assert len(calls()) == 2
+
+    def test_call_that_a_thread_is_still_making(self):
+        """Nobody knows how it will end, so its lease has to expire."""
+        add_answer("POST")
+        for is_over in (False, True):
+            with self.subTest(is_over=is_over):
+                [attempt] = Claims(ButtonOrder.objects.all()).claim(1)
+                perform(prepare(attempt))
+                attempt.verdict = None
+
+                give_back([attempt], is_over=is_over)
+
+                row = ButtonOrder.objects.get(pk=attempt.row.pk)
+                assert (row.lease_token is None) is is_over
+                assert (row.status, row.unanswered) == ("pending", 1)
 
     def test_connection_is_cut_before_the_record(self):
         add_answer("POST")
