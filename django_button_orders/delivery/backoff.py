@@ -1,11 +1,11 @@
-"""How long to wait before the next attempt."""
+"""Compute how long a row waits for its next attempt."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 
-# A schedule is a promise not to come earlier, so jitter only adds.
+# Jitter only adds: no attempt comes earlier than RETRY_SCHEDULE promises.
 JITTER = 0.2
 
 
@@ -13,20 +13,21 @@ def next_delay(
     attempts: int,
     schedule: Sequence[float],
     *,
-    asked: float | None = None,
-    asked_max: float = 86400,
+    retry_after: float | None = None,
+    retry_after_max: float = 86400,
     rng: Callable[[], float] = random.random,
 ) -> float | None:
     """
-    Return the seconds to wait after this many attempts, or None to give up.
+    Return the seconds to wait after this number of attempts, or None to give up.
 
-    ``asked`` is what Button asked for, in seconds. It replaces the schedule's
-    wait, up to ``asked_max`` and down to the first wait of the schedule, so
-    that an answer of "0 seconds" cannot use up all attempts at once.
+    ``retry_after`` is the wait that Button asked for, in seconds. It replaces the
+    wait of the schedule. It counts as at most ``retry_after_max``, and as at least
+    the first wait of the schedule, so that answers of 0 seconds do not use up all
+    attempts at once.
     """
     if attempts > len(schedule):
         return None
-    delay = schedule[attempts - 1]
-    if asked is not None:
-        return min(max(asked, schedule[0]) * (1 + JITTER * rng()), asked_max)
-    return delay * (1 + JITTER * rng())
+    jitter = 1 + JITTER * rng()
+    if retry_after is None:
+        return schedule[attempts - 1] * jitter
+    return min(max(retry_after, schedule[0]) * jitter, retry_after_max)

@@ -89,8 +89,8 @@ def with_delay(attempt: Attempt) -> tuple[Verdict, float | None]:
     delay = next_delay(
         attempt.row.attempts,
         attempt.settings.retry_schedule,
-        asked=verdict.retry_after,
-        asked_max=attempt.settings.retry_after_max,
+        retry_after=verdict.retry_after,
+        retry_after_max=attempt.settings.retry_after_max,
     )
     return (as_exhausted(verdict) if delay is None else verdict), delay
 

@@ -20,13 +20,15 @@ Reason = ButtonOrder.Reason
 
 
 class Result(Enum):
+    """How an attempt ends, and so what becomes of its row."""
+
     REPORTED = "reported"
     CANCELLED = "cancelled"
     FAILED = "failed"
     DISMISSED = "dismissed"
-    # The row stays pending. RETRY waits for the next turn of the schedule, PAUSE
-    # until the account's key works again, and RELEASE does not wait at all,
-    # because nothing was sent.
+    # The row stays pending. After RETRY it waits for the next turn of the schedule,
+    # after PAUSE until Button accepts the account's key again. After RELEASE it is
+    # due at once, because no call was made.
     RETRY = "retry"
     PAUSE = "pause"
     RELEASE = "release"
@@ -38,10 +40,10 @@ SUCCESSES = (Result.REPORTED, Result.CANCELLED)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """
-    How an attempt ends.
+    The result of an attempt, with the reason and error that the row shows.
 
-    ``is_definite`` is false if Button may have carried out the operation all the
-    same. ``retry_after`` is the number of seconds that Button asked to wait.
+    ``is_definite`` is false if Button may have carried out the operation although it
+    did not say so. ``retry_after`` is the wait that Button asked for, in seconds.
     """
 
     result: Result
@@ -75,14 +77,21 @@ UNKNOWN = Next(Operation.CREATE, is_known=False)
 # Button did not accept the question, which says nothing about the order.
 NOT_SAID = Next(Operation.CREATE, is_known=None)
 
-# A status has the row of its number, or else of its hundred, or else the last one.
-# "ok" is a 2xx that is a success by its body, too.
-# fmt: off
 OPERATIONS = (
-              Operation.CREATE, Operation.UPDATE, Operation.CANCEL, Operation.RETRIEVE,
+    Operation.CREATE,
+    Operation.UPDATE,
+    Operation.CANCEL,
+    Operation.RETRIEVE,
 )
+# What each answer means for each operation. To add an answer, add a row. An answer
+# has the first row that fits: "none" if there is no answer, "ok" for a 2xx that its
+# body does not contradict, then its status, then its hundred, then "other".
+# fmt: off
 ANSWERS: dict[str, tuple[Verdict | Next, ...]] = {
+    #         create            update            cancel            retrieve
+    "none":  (LATER,            LATER,            LATER,            LATER),
     "ok":    (REPORTED,         REPORTED,         CANCELLED,        KNOWN),
+    "2xx":   (LATER,            LATER,            LATER,            LATER),
     "3xx":   (REFUSED,          REFUSED,          REFUSED,          REFUSED),
     "401":   (KEY_REFUSED,      KEY_REFUSED,      KEY_REFUSED,      KEY_REFUSED),
     "403":   (FORBIDDEN,        FINALIZED,        FINALIZED,        FORBIDDEN),
@@ -92,18 +101,21 @@ ANSWERS: dict[str, tuple[Verdict | Next, ...]] = {
     "425":   (LATER,            LATER,            LATER,            LATER),
     "429":   (LATER,            LATER,            LATER,            LATER),
     "4xx":   (REFUSED,          REFUSED,          REFUSED,          NOT_SAID),
+    "5xx":   (LATER,            LATER,            LATER,            LATER),
     "other": (LATER,            LATER,            LATER,            LATER),
 }
 # fmt: on
 
 
 def find_rule(operation: str, answer: Answer | ButtonError) -> Verdict | Next:
-    """Return what the table has for an answer to an operation."""
+    """Return what the table says about an answer to an operation."""
     if isinstance(answer, ButtonError):
-        return LATER
-    status = answer.status_code
-    keys = ["ok"] if answer.is_ok else [f"{status}", f"{status // 100}xx"]
-    row = next((ANSWERS[key] for key in keys if key in ANSWERS), ANSWERS["other"])
+        keys = ["none"]
+    elif answer.is_ok:
+        keys = ["ok"]
+    else:
+        keys = [f"{answer.status_code}", f"{answer.status_code // 100}xx", "other"]
+    row = next(ANSWERS[key] for key in keys if key in ANSWERS)
     return row[OPERATIONS.index(Operation(operation))]
 
 
@@ -133,7 +145,7 @@ def judge_retrieve(answer: Answer | ButtonError) -> Verdict:
 
 
 def with_error(rule: Verdict, operation: str, answer: Answer | ButtonError) -> Verdict:
-    """Return a verdict of the table with what the answer says about an error."""
+    """Return a verdict of the table with the error that the answer shows."""
     if rule.result in SUCCESSES:
         return rule
     if isinstance(answer, ButtonError):
@@ -148,7 +160,7 @@ def with_error(rule: Verdict, operation: str, answer: Answer | ButtonError) -> V
 
 
 def knows_order(answer: Answer | ButtonError) -> bool | None:
-    """Return whether Button has the order it was asked for, or None if unsaid."""
+    """Return whether Button has the order it was asked for, or None if not said."""
     rule = find_rule(Operation.RETRIEVE, answer)
     return rule.is_known if isinstance(rule, Next) else None
 

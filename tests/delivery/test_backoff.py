@@ -29,11 +29,11 @@ class ScheduleTests(SimpleTestCase):
         for attempts in (4, 5, 1000):
             with self.subTest(attempts=attempts):
                 assert next_delay(attempts, SCHEDULE) is None
-                assert next_delay(attempts, SCHEDULE, asked=5) is None
+                assert next_delay(attempts, SCHEDULE, retry_after=5) is None
 
     def test_empty(self):
         assert next_delay(1, ()) is None
-        assert next_delay(1, (), asked=5) is None
+        assert next_delay(1, (), retry_after=5) is None
 
     def test_one_wait_of_zero(self):
         assert next_delay(1, (0,), rng=highest) == 0
@@ -66,26 +66,28 @@ class JitterTests(SimpleTestCase):
 
 
 class AskedTests(SimpleTestCase):
-    def delay(self, asked, attempts=2, rng=lowest, **options):
-        return next_delay(attempts, SCHEDULE, asked=asked, rng=rng, **options)
+    def delay(self, retry_after, attempts=2, rng=lowest, **options):
+        return next_delay(
+            attempts, SCHEDULE, retry_after=retry_after, rng=rng, **options
+        )
 
     def test_replaces_the_schedule(self):
-        for asked in (10, 31, 3600):
-            with self.subTest(asked=asked):
-                assert self.delay(asked) == asked
+        for retry_after in (10, 31, 3600):
+            with self.subTest(retry_after=retry_after):
+                assert self.delay(retry_after) == retry_after
 
     def test_never_below_the_first_wait(self):
-        for asked in (0, 0.1, 4.9, -1):
-            with self.subTest(asked=asked):
-                assert self.delay(asked) == 5
+        for retry_after in (0, 0.1, 4.9, -1):
+            with self.subTest(retry_after=retry_after):
+                assert self.delay(retry_after) == 5
 
     def test_capped(self):
         assert self.delay(10**12) == 86400
         assert self.delay(float("inf")) == 86400
-        assert self.delay(61, asked_max=60) == 60
+        assert self.delay(61, retry_after_max=60) == 60
 
     def test_cap_holds_with_jitter(self):
-        assert self.delay(59, rng=highest, asked_max=60) == 60
+        assert self.delay(59, rng=highest, retry_after_max=60) == 60
 
     def test_jitter_never_comes_earlier(self):
         assert self.delay(100, rng=highest) == pytest.approx(120)

@@ -6,14 +6,21 @@ from django.test import SimpleTestCase
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import NoAnswerError, NotSentError
-from django_button_orders.delivery.verdicts import Result, Verdict, as_exhausted, judge
+from django_button_orders.delivery.verdicts import (
+    Result,
+    Verdict,
+    as_exhausted,
+    judge,
+    judge_retrieve,
+    knows_order,
+)
 
 OPERATIONS = ("create", "update", "cancel", "retrieve")
 OK = {"meta": {"status": "ok"}}
 ERROR = {"meta": {"status": "error"}, "error": {"message": "No such order."}}
 
-# The table of the design, section 5, and a column for the question of section
-# 5, "Unknown outcome". A name is the operation that has to follow.
+# What each answer means for each operation, written apart from the code's table.
+# A string is the operation that has to follow.
 REPORTED = ("reported", "")
 CANCELLED = ("cancelled", "")
 RETRY = ("retry", "unavailable")
@@ -99,6 +106,35 @@ class SuccessTests(VerdictTestCase):
     def test_html(self):
         self.check((RETRY,) * 4, status_code=200, is_html=True)
         self.check((RETRY,) * 4, status_code=200, is_html=True, data=OK)
+
+
+class RetrieveTests(SimpleTestCase):
+    """What a retrieve says about an order if no operation follows."""
+
+    def test_each_answer(self):
+        answers = [
+            ({"status_code": 200, "data": OK, "is_json": True}, REPORTED, True),
+            ({"status_code": 404, "data": ERROR, "is_json": True}, REPORTED, False),
+            # A proxy has answered.
+            ({"status_code": 404}, RETRY, False),
+            ({"status_code": 404, "is_json": True, "is_html": True}, RETRY, False),
+            ({"status_code": 400}, REFUSED, None),
+            ({"status_code": 302}, REFUSED, None),
+            ({"status_code": 401}, PAUSE, None),
+            ({"status_code": 403}, NOT_ALLOWED, None),
+            ({"status_code": 429}, RETRY, None),
+            ({"status_code": 200, "is_html": True}, RETRY, None),
+        ]
+        for values, expected, is_known in answers:
+            with self.subTest(**values):
+                answer = Answer(**values)
+
+                assert short(judge_retrieve(answer)) == expected
+                assert knows_order(answer) is is_known
+
+    def test_no_answer(self):
+        assert short(judge_retrieve(NoAnswerError())) == RETRY
+        assert knows_order(NoAnswerError()) is None
 
 
 class NoAnswerTests(SimpleTestCase):
