@@ -75,6 +75,26 @@ class TurnTests(TestCase):
 
         assert ["fresh"] in taken
 
+    def test_probe_whose_row_another_worker_has(self):
+        """The right to probe is not lost with it."""
+        create_row(order_id="probe", account="us")
+        PausedAccount.objects.create(account="us", probe_at=from_now(-1))
+        table = connection.ops.quote_name(PausedAccount._meta.db_table)
+        rivals = []
+
+        def claim_first(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith(f"UPDATE {table}") and not rivals:
+                rivals.append("worker")
+                ButtonOrder.objects.update(lease_expires_at=from_now(60))
+            return result
+
+        with connection.execute_wrapper(claim_first):
+            assert Claims(enabled_rows("default")).claim(1) == []
+
+        assert rivals == ["worker"]
+        assert PausedAccount.objects.probeable().exists()
+
     def test_probe_during_the_backlog_of_another(self):
         for number in range(40):
             create_row(order_id=f"{number}", account="eu")
