@@ -38,7 +38,24 @@ PAYLOAD_FIELDS = (
     "finalization_date",
 )
 
-# A row that was only just saved has no token yet, even if its order has one.
+# The fields that an instance saves. ``cancel_requested_at`` is not among them, because
+# an old instance would overwrite a newer request to cancel.
+ORDER_FIELDS = ("account", "order_id", *PAYLOAD_FIELDS)
+# The fields that a move changes.
+OUTBOX_FIELDS = [
+    "cancel_requested_at",
+    "status",
+    "reason",
+    "revision",
+    "attempts",
+    "next_attempt_at",
+    "last_error",
+    "updated_at",
+]
+# The digest of a cancelled order, which has no report.
+CANCELLED_DIGEST = "cancelled"
+
+# The rows of which it is known whether they have a token: a worker has built them.
 TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 
@@ -261,29 +278,28 @@ class ButtonOrder(models.Model):
         names &= {*ORDER_FIELDS, "cancel_requested_at"}
         using = kwargs["using"] = kwargs.get("using") or self.write_db
         with transaction.atomic(using=using):
-            self.refuse_another_id(using)
+            self.refuse_changed_id(using)
             super().save(*args, update_fields=names, **kwargs)
             if names:
                 rows = type(self)._default_manager.using(using).filter(pk=self.pk)
-                if not rows.get().is_settled:
+                if not rows.get().is_up_to_date:
                     rows.mark_changed()
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
 
-    def refuse_another_id(self, using: str) -> None:
-        """Raise ``ValidationError`` if Button may know the row by another id."""
-        keys = (self.account, self.order_id)
-        known = type(self)._default_manager.using(using).filter(pk=self.pk).first()
-        # No worker is asked about here, so even one unanswered attempt may be known.
-        if known is None or not (known.is_acknowledged or known.unanswered):
+    def refuse_changed_id(self, using: str) -> None:
+        """Raise ``ValidationError`` if the id changes although Button may know it."""
+        stored = type(self)._default_manager.using(using).filter(pk=self.pk).first()
+        # Even one unanswered attempt may have reached Button.
+        if stored is None or not (stored.is_acknowledged or stored.unanswered):
             return
-        if (known.account, known.order_id) != keys:
+        if (stored.account, stored.order_id) != (self.account, self.order_id):
             raise ValidationError(
                 {"order_id": _("Button may know this order by its id: it must stay.")}
             )
 
     @property
-    def is_settled(self) -> bool:
+    def is_up_to_date(self) -> bool:
         """Return whether Button has acknowledged exactly what the row says."""
         if self.status not in (self.Status.REPORTED, self.Status.CANCELLED):
             return False
@@ -328,9 +344,9 @@ class ButtonOrder(models.Model):
     @property
     def may_be_known(self) -> bool:
         """
-        Return whether Button may know the order. For the holder of the row's lease.
+        Return whether Button may know the order, as the holder of its lease sees it.
 
-        The holder's own attempt is one of the unanswered attempts.
+        The holder's own attempt counts as one unanswered attempt.
         """
         return self.is_acknowledged or self.unanswered > 1
 
@@ -364,15 +380,15 @@ class ButtonOrder(models.Model):
 
         Return False if it is cancelled, or is to be cancelled, already.
         """
-        return self._move(self.row().cancel())
+        return self._after_move(self.row().cancel())
 
     def retry(self) -> bool:
         """Make a failed or dismissed row due. Return False for another status."""
-        return self._move(self.row().retry())
+        return self._after_move(self.row().retry())
 
     def dismiss(self, note: str = "") -> bool:
         """Dismiss a failed row. Return False for another status."""
-        return self._move(self.row().dismiss(note))
+        return self._after_move(self.row().dismiss(note))
 
     @property
     def write_db(self) -> str:
@@ -394,7 +410,8 @@ class ButtonOrder(models.Model):
         rows = type(self)._default_manager.using(self.write_db)
         return rows.filter(pk=self.pk)
 
-    def _move(self, moved: int) -> bool:
+    def _after_move(self, moved: int) -> bool:
+        """Refresh this instance, and ring if the row moved. Return whether it did."""
         self.refresh_from_db(using=self.write_db, fields=OUTBOX_FIELDS)
         if moved:
             self._ring()
@@ -403,23 +420,6 @@ class ButtonOrder(models.Model):
     def _ring(self) -> None:
         if self.status == self.Status.PENDING:
             doorbell.ring(self.pk, using=self.write_db)
-
-
-# ``cancel_requested_at`` is not among them, because an old instance would overwrite a
-# newer request to cancel.
-ORDER_FIELDS = ("account", "order_id", *PAYLOAD_FIELDS)
-OUTBOX_FIELDS = [
-    "cancel_requested_at",
-    "status",
-    "reason",
-    "revision",
-    "attempts",
-    "next_attempt_at",
-    "last_error",
-    "updated_at",
-]
-# The digest of a cancelled order, which has no report.
-CANCELLED_DIGEST = "cancelled"
 
 
 def content_types(using: str | None) -> ContentTypeManager:

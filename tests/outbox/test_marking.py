@@ -10,7 +10,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.contenttypes.models import ContentType
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connection, connections, transaction
+from django.db import (
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders import OrderAdapter, mark_changed, suppress_reporting
@@ -500,6 +506,23 @@ class SacredCheckoutTests(TestCase):
 
         assert Order.objects.exists()
         assert "jane" not in f"{logs.output}"
+
+    def test_table_that_cannot_be_written(self):
+        """Neither the order's row nor the error can be stored, and the order is."""
+
+        def refuse(execute, sql, params, many, context):
+            if "django_button_orders_buttonorder" in sql:
+                raise ProgrammingError("no such column")
+            return execute(sql, params, many, context)
+
+        with (
+            connection.execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "ERROR") as logs,
+        ):
+            Order.objects.create(number="42", email="jane@shop.test")
+
+        assert Order.objects.exists()
+        assert "Order 42 has no row: ProgrammingError" in logs.output[-1]
 
     @override_settings(BUTTON_ORDERS={"NONSENSE": 1})
     def test_wrong_settings(self):
