@@ -84,6 +84,7 @@ class Loop:
     interval: float
     narrow: Narrow
     is_whole: bool = True
+    jobs: tuple[Job, ...] = (RECONCILE, PRUNE)
     clock: Clock = time.monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
     backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)
@@ -141,7 +142,7 @@ class Loop:
     def work(self, alias: str) -> bool:
         """Sweep a database and run its jobs. Return whether there is more to do."""
         outcomes = self.sweep(alias)
-        are_complete = [self.run_if_due(job, alias) for job in (RECONCILE, PRUNE)]
+        are_complete = [self.run_if_due(job, alias) for job in self.jobs]
         # Another sweep would only give back again what this one has given back.
         return not all(are_complete) or not outcomes.keys() <= {"release"}
 

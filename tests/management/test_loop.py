@@ -8,10 +8,12 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.test import TestCase, override_settings
 
+from django_button_orders.beat import PRUNE
 from django_button_orders.management.base import Stop
 from django_button_orders.management.loop import Loop
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.outbox.adapters import OrderAdapter, register, unregister
+from django_button_orders.tasks.periodic import Job
 from tests.management.processes import ProcessTestCase
 from tests.operations.test_retention import create, state_of
 from tests.shop.models import Page
@@ -150,6 +152,31 @@ class LoopTests(TestCase):
         refused = [line for line in logs.output if "default is not pruned" in line]
         assert len(refused) == 2
         assert state_of(old) == "whole"
+
+    def test_job_that_takes_long(self):
+        """It is stopped for a sweep, and goes on at once."""
+        clock = Clock(turns=1)
+        slices = []
+
+        def run(alias, is_stopped):
+            if alias == "archive":
+                return True
+            slices.append(clock.now)
+            while not is_stopped() and clock.now < 5:
+                clock.now += 1
+            return clock.now == 5
+
+        job = Job(entry=PRUNE, participle="done", slice_seconds=2, run=run)
+        Loop(
+            stop=clock.stop,
+            interval=60,
+            narrow=lambda rows: rows,
+            jobs=(job,),
+            clock=clock,
+        ).run()
+
+        assert slices == [0, 2, 4]
+        assert clock.now == 5 + 60
 
     def test_adapter_with_a_bug(self):
         """What goes wrong in a comparison keeps nothing else from being done."""

@@ -55,7 +55,7 @@ class ReportTests(TestCase):
     def test_nothing_due(self):
         assert self.report() == ("Nothing to do.\n", "", "")
 
-    def test_sweep_is_noted(self):
+    def test_sweep_is_recorded(self):
         self.report("--account", "default")
         assert not Snapshot.objects.exists()
 
@@ -64,7 +64,7 @@ class ReportTests(TestCase):
         assert Snapshot.objects.exists()
         assert Snapshot.objects.using("archive").exists()
 
-    def test_sweep_that_cannot_be_noted(self):
+    def test_sweep_that_cannot_be_recorded(self):
         def refuse(execute, sql, *arguments):
             if Snapshot._meta.db_table in sql:
                 raise ProgrammingError("There is no such table.")
@@ -216,7 +216,7 @@ class ReportTests(TestCase):
         assert json.loads(out) == {"failed": 1}
         assert error.startswith("1 failed and need a person")
 
-    def test_sweep_is_noted_whatever_becomes_of_the_orders(self):
+    def test_sweep_is_recorded_whatever_becomes_of_the_orders(self):
         add_answer("POST", status=400)
         create_row()
 

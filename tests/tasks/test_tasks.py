@@ -114,7 +114,7 @@ class SweepTaskTests(QueueTestCase):
         assert archived.status == "reported"
         assert archived.submissions.get().trigger == "sweep"
 
-    def test_it_is_noted_everywhere(self):
+    def test_sweep_is_recorded_everywhere(self):
         report_due_orders()
 
         assert Snapshot.objects.exists()
