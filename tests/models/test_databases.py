@@ -36,7 +36,7 @@ class DatabaseTests(TestCase):
         assert list(database_aliases()) == ["default"]
 
     def test_one_that_does_not_answer_is_no_empty_one(self):
-        """Whoever asks for the rows is told, and not that there are none."""
+        """An error is raised. Finding no rows would look like success."""
         with (
             connections["default"].execute_wrapper(away),
             pytest.raises(OperationalError),
@@ -45,7 +45,7 @@ class DatabaseTests(TestCase):
 
 
 class Connection:
-    """As much of a connection as it takes to open and close one."""
+    """A connection that can only be opened and closed."""
 
     connection = None
 

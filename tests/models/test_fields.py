@@ -136,7 +136,7 @@ class StrictCharFieldTests(FieldTestCase):
 
 
 def bare(prepared):
-    """Return a value without what PostgreSQL's adapter wraps it in."""
+    """Return a JSON value without the wrapper of PostgreSQL's driver."""
     return json.loads(json.dumps(getattr(prepared, "obj", prepared)))
 
 
@@ -218,7 +218,7 @@ class SavedRowTests(TestCase):
     def test_json_expressions(self):
         create_row(customer={"id": "u-77"}, line_items=[])
 
-        # MySQL gives a statement its own new values.
+        # MySQL evaluates later assignments with the new values of earlier ones.
         ButtonOrder.objects.update(line_items=F("customer"))
         ButtonOrder.objects.update(customer=Value({"id": "u-78"}, JSONField()))
 

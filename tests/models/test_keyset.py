@@ -15,7 +15,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 class KeysetTests(TestCase):
     def walk(self, keyset, size=3):
-        """Go through all pages by their positions, as separate runs would."""
+        """Read all pages by stored positions, as separate runs do."""
         found, position = [], ""
         while page := keyset.page(position, size):
             assert len(page) <= size
@@ -56,7 +56,7 @@ class KeysetTests(TestCase):
         assert found == list(GiftOrder.objects.order_by("pk"))
 
     def test_by_date(self):
-        # The latest have neither the highest keys nor moments of their own.
+        # The latest orders have neither the highest keys nor a date of their own.
         self.place([FIRST + timedelta(microseconds=at % 4) for at in range(30)])
 
         for zone in (True, False):

@@ -286,7 +286,7 @@ class MigrationTests(TestCase):
         call_command("makemigrations", "django_button_orders", check=True, verbosity=0)
 
     def test_no_number_is_checked_by_the_database(self):
-        """PostgreSQL reads and plans each CHECK of a table anew for each statement."""
+        """PostgreSQL plans each CHECK of a table again for each statement."""
         for model in (ButtonOrder, Submission):
             with connection.cursor() as cursor:
                 found = connection.introspection.get_constraints(
@@ -308,7 +308,7 @@ class MigrationTests(TestCase):
 
 
 class ReplicaRouter:
-    """Reads from a replica, which "archive" plays, and writes to the primary."""
+    """A router that reads from a replica, here "archive", and writes to the primary."""
 
     def db_for_read(self, model, **hints):
         return "archive"
@@ -318,7 +318,7 @@ class ReplicaRouter:
 
 
 class ShopRouter:
-    """The shop's tables in one database, all others in another."""
+    """A router that keeps the shop's tables apart from all other tables."""
 
     def db_for_read(self, model, **hints):
         return "archive" if model._meta.app_label == "shop" else "default"

@@ -165,12 +165,12 @@ class PauseTests(TestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class RaceTests(TransactionTestCase):
-    """Claims of several connections at once."""
+    """Several connections claim at once."""
 
     def test_each_row_has_one_winner(self):
         if connection.vendor == "sqlite":
-            # One connection to a database in memory is all there can be:
-            # here the second claim comes between reading and writing.
+            # A database in memory has only one connection, so the second claim
+            # comes between the reading and the writing of the first.
             self.claim_in_between()
             return
         for number in range(40):
@@ -191,7 +191,7 @@ class RaceTests(TransactionTestCase):
         assert sorted(won) == sorted(f"{number}" for number in range(40))
 
     def test_lost_race_is_run_again(self):
-        """Where nobody can skip what others have: the next rows are claimed."""
+        """If locked rows cannot be skipped, the loser claims the next rows."""
         for number in range(6):
             create_row(order_id=f"{number}")
         lease = {"lease_token": uuid4(), "lease_expires_at": from_now(60)}

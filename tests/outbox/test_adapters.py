@@ -83,7 +83,7 @@ class RegisterTests(AdapterTestCase):
         assert get_adapter(OrderLine).model is OrderLine
 
     def test_found_in_apps(self):
-        """The way admin.py is found: tests.shop.button_orders was imported."""
+        """Django imports tests.shop.button_orders at start, as it imports admin.py."""
         assert [type(adapter) for adapter in registered()] == [ShopOrderAdapter]
 
     def test_nothing_named(self):

@@ -32,7 +32,7 @@ rows = ButtonOrder.objects
 
 
 def write_in_a_transaction(*, of_a_change=False):
-    """Return how many queries a mark takes, with its savepoint."""
+    """Return the number of queries of one mark, with its savepoint."""
     if takes_many_statements("default"):
         return 1
     return 3 if returns_written_rows("default") or not of_a_change else 6
@@ -84,7 +84,7 @@ class SaveTests(TestCase):
         assert rows.get().revision == 3
 
     def test_deleted_with_its_lines(self):
-        """Nobody knew of it, so there is nothing to tell."""
+        """Button does not know the order, so there is nothing to report."""
         for delete in (Order.delete, lambda order: Order.objects.all().delete()):
             with self.subTest(delete=delete):
                 with suppress_reporting():
@@ -105,7 +105,7 @@ class SaveTests(TestCase):
         assert rows.get().revision > revision
 
     def test_numbers_that_are_nearly_the_same(self):
-        """Some databases would take the one for the other."""
+        """By default, some databases treat these numbers as the same."""
         numbers = ["aB1", "Ab1", "x", "x ", "e", "\u00e9"]
         for number in numbers:
             Order.objects.create(number=number)
@@ -114,7 +114,7 @@ class SaveTests(TestCase):
         assert set(rows.values_list("revision", flat=True)) == {1}
 
     def test_other_models_are_deleted_as_fast_as_ever(self):
-        """Where somebody listens, Django loads what it deletes."""
+        """A receiver of ``post_delete`` would make Django load each object."""
         for number in range(3):
             Page.objects.create(title=f"{number}")
 
@@ -210,7 +210,7 @@ class SaveTests(TestCase):
         assert rows.exists()
 
     def test_cost_of_a_save(self):
-        # Not what only the first order of a process does.
+        # The first order of a process fills caches.
         Order.objects.create(number="1")
 
         with self.assertNumQueries(1 + write_in_a_transaction()):
@@ -228,7 +228,7 @@ class SaveTests(TestCase):
         )
         line = OrderLine.objects.get(pk=line.pk)
 
-        # With a savepoint for the look.
+        # The look has a savepoint.
         with self.assertNumQueries(4 + write_in_a_transaction(of_a_change=True)):
             line.save()
 
@@ -236,7 +236,7 @@ class SaveTests(TestCase):
 
 
 def undo_all(verb, table="buttonorder"):
-    """Have the database undo all of a transaction at a statement."""
+    """Roll the whole transaction back at a statement, as MySQL does."""
 
     def execute_wrapper(execute, sql, params, many, context):
         if verb in sql and table in sql:
@@ -252,7 +252,7 @@ def undo_all(verb, table="buttonorder"):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class DeadlockTests(TransactionTestCase):
-    """A change that the database does not take at once is noted after the commit."""
+    """A change that the database refuses at first is marked after the commit."""
 
     databases = {"default", "archive"}
 
@@ -286,7 +286,7 @@ class DeadlockTests(TransactionTestCase):
         assert rows.get().revision == 2
 
     def test_victim_whose_whole_transaction_is_undone(self):
-        """As MySQL does it. The shop must not take it for committed."""
+        """MySQL does so. The shop must not believe that it was committed."""
         order = Order.objects.create(number="42")
 
         with (
@@ -384,7 +384,7 @@ class DeadlockTests(TransactionTestCase):
         assert rows.get().revision == 1
 
     def test_without_autocommit(self):
-        """There is no commit to wait for that Django would know of."""
+        """Django does not see the commits of such a shop."""
         order = Order.objects.create(number="42")
         self.addCleanup(transaction.set_autocommit, True)
         self.addCleanup(transaction.rollback)
@@ -411,10 +411,10 @@ class DeadlockTests(TransactionTestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class SacredCheckoutTests(TestCase):
-    """What an adapter raises is on the row, and the shop's save goes on."""
+    """An adapter's error goes onto the row, and the shop's save succeeds."""
 
     def test_time_limit_of_the_shop(self):
-        """It is about a task of the shop's, and not about the order."""
+        """It concerns a task of the shop, and not the order."""
 
         def interrupt(execute, sql, params, many, context):
             if "buttonorder" in sql:
@@ -447,7 +447,7 @@ class SacredCheckoutTests(TestCase):
                 assert row.next_attempt_at is None
 
     def test_hooks_whose_sql_is_wrong(self):
-        """Some databases say so as they say that they are locked, or away."""
+        """Some databases raise the same error for it as for a lock."""
 
         def ask(self, order):
             with connection.cursor() as cursor:
@@ -508,7 +508,7 @@ class SacredCheckoutTests(TestCase):
         assert "jane" not in f"{logs.output}"
 
     def test_table_that_cannot_be_written(self):
-        """Neither the order's row nor the error can be stored, and the order is."""
+        """Even then the order is saved, although its error cannot be stored."""
 
         def refuse(execute, sql, params, many, context):
             if "django_button_orders_buttonorder" in sql:
@@ -578,7 +578,7 @@ class TransactionTests(TransactionTestCase):
         assert [row.order_id for row in rows.all()] == ["1"]
 
     def test_cost_outside_a_transaction(self):
-        """One statement, which needs no transaction around it."""
+        """There is only one statement, which needs no transaction."""
         Order.objects.create(number="1")
 
         with self.assertNumQueries(2):

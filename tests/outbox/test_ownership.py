@@ -1,4 +1,4 @@
-"""Orders of the shop that are saved under an id which has a row already."""
+"""Host orders that are saved with an id that another order's row has."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GONE = "00000000-0000-0000-0000-000000000000"
 
 
 def raiser(error):
-    """Return a wrapper that raises an error where an order is looked for."""
+    """Return a wrapper that raises an error when an order is looked up."""
 
     def execute_wrapper(execute, sql, params, many, context):
         if "shop_order" in sql:
@@ -60,12 +60,12 @@ class SourceTestCase(TestCase):
     def row(self):
         return rows.get(order_id="1994")
 
-    def stand_in(self, order):
+    def placeholder(self, order):
         return rows.filter(order_id=f"shop.order:{order.pk}").first()
 
 
 class GoneTests(SourceTestCase):
-    """The order that has the row does not exist any more."""
+    """The order that the row belongs to does not exist any more."""
 
     def lose(self, **values):
         """Place an order, report it, and delete it."""
@@ -108,7 +108,7 @@ class GoneTests(SourceTestCase):
         assert rows.values().get() == before
 
     def test_paid_later(self):
-        """Until then, Button is not told of it."""
+        """An unpaid order is not reported."""
         self.lose()
         order = self.place(total=65, is_paid=False)
         assert self.report() == {"dismissed": 1}
@@ -120,7 +120,7 @@ class GoneTests(SourceTestCase):
         self.assert_taken_over(order)
 
     def test_failed_under_another_id(self):
-        """That is for a person to see to."""
+        """The row of the other id needs a person."""
         self.lose()
         order = self.place(total=65, number="1993")
         rows.filter(order_id="1993").update(status="failed", next_attempt_at=None)
@@ -180,7 +180,7 @@ class GoneTests(SourceTestCase):
                 order.delete()
 
     def test_cancelled_at_button(self):
-        """That cannot be undone, which the row says."""
+        """A cancellation cannot be undone, and the row says so."""
         first = self.place()
         self.report()
         first.is_cancelled = True
@@ -197,7 +197,7 @@ class GoneTests(SourceTestCase):
         assert "another order id" in self.row().last_error
 
     def test_cancelled_by_an_operator(self):
-        """It was the other order that was to be cancelled."""
+        """The request to cancel was about the other order."""
         first = self.place()
         self.report()
         self.row().cancel()
@@ -276,7 +276,7 @@ class GoneTests(SourceTestCase):
 
 
 class DirectTests(SourceTestCase):
-    """A row that the shop had written itself, before its order was saved."""
+    """A row that the shop has written itself, before it saved the order."""
 
     def test_taken_over(self):
         create_row()
@@ -300,7 +300,7 @@ class DirectTests(SourceTestCase):
 
 
 class TakenTests(SourceTestCase):
-    """Two orders that exist have one id."""
+    """Two existing orders have the same id."""
 
     def place_second(self, **values):
         with self.assertLogs("django_button_orders", "ERROR") as logs:
@@ -317,12 +317,12 @@ class TakenTests(SourceTestCase):
 
         assert self.report() == {"reported": 1}
         assert calls() == []
-        row, stand_in = self.row(), self.stand_in(second)
+        row, placeholder = self.row(), self.placeholder(second)
         assert (row.get_source(), row.total) == (first, 7000)
-        assert stand_in.get_source() == second
-        assert (stand_in.status, stand_in.reason) == ("failed", "invalid")
-        assert "get_order_id: " in stand_in.last_error
-        assert "Another order of the shop" in stand_in.last_error
+        assert placeholder.get_source() == second
+        assert (placeholder.status, placeholder.reason) == ("failed", "invalid")
+        assert "get_order_id: " in placeholder.last_error
+        assert "Another order of the shop" in placeholder.last_error
 
     def test_saved_again(self):
         self.place()
@@ -331,31 +331,31 @@ class TakenTests(SourceTestCase):
         with self.assertLogs("django_button_orders", "ERROR"):
             second.save()
 
-        assert self.stand_in(second).status == "failed"
+        assert self.placeholder(second).status == "failed"
         assert rows.count() == 2
 
     def test_retried(self):
-        """It says so again, rather than that all is well."""
+        """The worker fails the row again with the same error."""
         self.place()
         second = self.place_second()
         self.report()
-        self.stand_in(second).retry()
+        self.placeholder(second).retry()
 
         assert self.report() == {"failed": 1}
         assert calls() == []
-        assert "Another order of the shop" in self.stand_in(second).last_error
+        assert "Another order of the shop" in self.placeholder(second).last_error
 
     def test_retried_once_the_first_is_gone(self):
         first = self.place()
         second = self.place_second()
         self.report()
         first.delete()
-        self.stand_in(second).retry()
+        self.placeholder(second).retry()
 
         assert self.report() == {"dismissed": 1, "reported": 1}
         assert self.row().get_source() == second
         assert self.row().total == 6500
-        assert self.stand_in(second).status == "dismissed"
+        assert self.placeholder(second).status == "dismissed"
 
     def test_saved_once_the_first_is_gone(self):
         first = self.place()
@@ -366,7 +366,7 @@ class TakenTests(SourceTestCase):
         second.save()
 
         assert self.row().get_source() == second
-        assert self.stand_in(second).status == "dismissed"
+        assert self.placeholder(second).status == "dismissed"
         assert self.report() == {"reported": 1}
 
     def test_saved_once_it_has_an_id_of_its_own(self):
@@ -377,10 +377,10 @@ class TakenTests(SourceTestCase):
         second.save()
 
         assert self.report() == {"reported": 2}
-        assert self.stand_in(second).status == "dismissed"
+        assert self.placeholder(second).status == "dismissed"
 
     def test_adapter_that_does_not_know_the_first(self):
-        """Nobody says that it has another id now."""
+        """Then nothing says that the first order has another id now."""
         first = self.place()
         Order.objects.filter(pk=first.pk).update(trouble="get_account")
 
@@ -402,7 +402,7 @@ class TakenTests(SourceTestCase):
         assert self.row().get_source() == first
 
     def test_database_that_is_away(self):
-        """Or a worker that runs out of time: neither says that the first is gone."""
+        """An error or a time limit does not mean that the first order is gone."""
         first = self.place()
         row, source = self.row(), {"source_id": str(uuid.uuid4())}
         source["source_type_id"] = row.source_type_id
@@ -417,7 +417,7 @@ class TakenTests(SourceTestCase):
         assert self.row().get_source() == first
 
     def test_other_model(self):
-        """The keys of two models may be the same, and so may their ids."""
+        """Orders of two models may have the same key and the same id."""
 
         class OneIdAdapter(OrderAdapter):
             def get_order_id(self, order):
@@ -436,7 +436,7 @@ class TakenTests(SourceTestCase):
 
 
 class SameOrderTests(SourceTestCase):
-    """What only looks like another order."""
+    """The same order, with a key that is written in another way."""
 
     def test_key_in_another_form(self):
         key = uuid.uuid4()

@@ -141,7 +141,7 @@ class LazySavepointTests(TransactionTestCase):
         assert not connection.execute_wrappers
 
     def test_blocks_without_savepoints_of_their_own(self):
-        """Such as those of bulk_create() and delete()."""
+        """bulk_create() and delete() open such blocks."""
 
         def find():
             with transaction.atomic(savepoint=False):

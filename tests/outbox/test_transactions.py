@@ -1,4 +1,4 @@
-"""Whatever a shop does to its transactions, what it has changed is reported."""
+"""Changes are reported, whatever a shop does with its transactions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_line(order):
 
 
 def report():
-    """Report what is due, as a worker does, and return the lines of each order."""
+    """Report the due orders, as a worker does. Return the lines of each order."""
     due = list(rows.due().values_list("order_id", flat=True))
     rows.filter(order_id__in=due).update(status="reported", next_attempt_at=None)
     return {
@@ -55,7 +55,7 @@ def report_elsewhere():
 
 @contextmanager
 def first_receiver(receiver) -> Iterator[None]:
-    """Let a receiver of the shop's hear of saved orders before ours."""
+    """Connect a receiver of the shop before ours."""
     receivers = list(post_save.receivers)
     post_save.connect(receiver, sender=Order)
     post_save.receivers = [post_save.receivers[-1], *receivers]
@@ -69,7 +69,7 @@ def first_receiver(receiver) -> Iterator[None]:
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class CommitsUnknownToDjangoTests(TransactionTestCase):
-    """A worker may see an order before the block that saves it has ended."""
+    """A worker may see an order before the ``atomic`` block of its save ends."""
 
     def commit_amid(self, commit):
         if connection.vendor == "sqlite":
@@ -149,7 +149,7 @@ def by_hand(*, undo):
 
 @contextmanager
 def in_sql(*, undo):
-    # MySQL forgets an outer one of the same name.
+    # MySQL drops an outer savepoint of the same name.
     name = f"theirs_{next(counter)}"
     ask(f"SAVEPOINT {name}")
     yield
@@ -157,7 +157,7 @@ def in_sql(*, undo):
 
 
 class Shop:
-    """Does in a transaction what chance says."""
+    """Make random changes in a transaction."""
 
     def __init__(self, seed):
         self.chance = Random(seed)  # noqa: S311 - it keeps no secret
@@ -219,6 +219,6 @@ class ChanceTests(TransactionTestCase):
                     known = {key: known[key] for key in numbers & {*known}}
 
     def check(self, order, known):
-        """An order without a signal is known once something else of it is saved."""
+        """An order that was written without a signal is marked when a line is saved."""
         lines = order.lines.count()
         assert known == lines or (order.email and not lines and known is None)

@@ -24,7 +24,7 @@ def values(pk, *, without=()):
     return {name: value for name, value in row.items() if name not in left_out}
 
 
-class CreateTests(TestCase):
+class InsertTests(TestCase):
     databases = {"default", "archive"}
 
     def test_is_what_django_would_make(self):
@@ -64,7 +64,7 @@ class CreateTests(TestCase):
         assert upsert.mark(text, text, using="default") == (pk, text)
 
 
-class ChangeTests(TestCase):
+class MarkTests(TestCase):
     def test_is_what_the_queryset_does(self):
         lease = {"lease_token": uuid4(), "lease_expires_at": LONG_AGO}
         for held in ({}, lease):
@@ -106,7 +106,7 @@ class ChangeTests(TestCase):
 
 
 class LockedTests(TransactionTestCase):
-    """Where a deadlock would undo all of the shop's transaction, nobody waits."""
+    """MySQL does not wait for a lock, because a deadlock would undo the shop's save."""
 
     def test_row_that_somebody_has_locked(self):
         create_row(order_id="1")
@@ -120,7 +120,7 @@ class LockedTests(TransactionTestCase):
             assert upsert.mark("default", "2", using="default") is None
             with pytest.raises(OperationalError):
                 upsert.mark("default", "1", using="default")
-            # It is only the statement that has failed.
+            # Only the statement has failed, and not the transaction.
             assert rows.get().revision == 1
 
         with transaction.atomic():

@@ -43,7 +43,7 @@ def hours(number):
 
 class BadDataTestCase(SimpleTestCase):
     def refuse(self, make, field, *bad):
-        """Assert that each value is refused, as the fault of this field alone."""
+        """Assert that each value is refused, with an error for this field alone."""
         for value in bad:
             with self.subTest(field=field, value=value):
                 with pytest.raises(ValidationError) as caught:
@@ -709,7 +709,7 @@ class DecimalPayloadTests(SimpleTestCase):
 
 class DigestTests(SimpleTestCase):
     def test_is_stable(self):
-        """A digest is stored: another one would report every order again."""
+        """Digests are stored: a new one would make every order be reported again."""
         assert make_report().digest() == (
             "bed21a12ffbb1f93d3f41033bd6fd2714b0093b99ddb93e4adbc6e8c4e26398f"
         )
@@ -796,10 +796,10 @@ class RedactEmailTests(SimpleTestCase):
                 assert "example" not in redacted
 
     def test_long_text_without_spaces(self):
-        """Errors quote answers of up to 64 KiB, and a lease is short."""
+        """Errors may quote answers of 64 KiB, and must be redacted within a lease."""
         start = time.monotonic()
 
         redact_email("a" * 400_000)
 
-        # In quadratic time it would be many minutes.
+        # Quadratic time would be many minutes.
         assert time.monotonic() - start < 20

@@ -18,7 +18,7 @@ class UnspeakableError(Exception):
 
 
 def caught(exc):
-    """Return an exception as it comes out of an except clause."""
+    """Return an exception with its traceback, as an except clause gets it."""
     with pytest.raises(type(exc)) as info:
         raise exc
     return info.value
