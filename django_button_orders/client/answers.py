@@ -25,7 +25,13 @@ class Headers(Protocol):
 class RawBody(Protocol):
     """The body of a response, as urllib3 gives it."""
 
-    def read(self, amt: int, *, decode_content: bool) -> bytes: ...
+    @property
+    def connection(self) -> object: ...
+
+    @property
+    def length_remaining(self) -> int | None: ...
+
+    def read1(self, amt: int, *, decode_content: bool) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,42 +81,57 @@ class Answer:
 
 
 class Body(NamedTuple):
-    """At most so much of a body as was asked for."""
+    """The beginning of a body: at most as many bytes as were asked for."""
 
     data: bytes
     is_complete: bool
     is_legible: bool = True
+    may_be_cut: bool = False
 
 
-def read_body(body: RawBody, headers: Headers, limit: int) -> Body:
+def read_body(raw: RawBody, headers: Headers, limit: int) -> Body:
     """
     Return at most ``limit`` bytes of the body.
 
-    It is decompressed here, because a small one can be made to grow without bound.
+    It is decompressed here, because a few bytes can decompress to gigabytes.
     """
-    raw = bytearray()
-    while len(raw) <= limit:
-        chunk = body.read(CHUNK_BYTES, decode_content=False)
-        if not chunk:
+    ends_with_connection = has_no_length(raw, headers)
+    read = bytearray()
+    # Only read1() stays within its bounds for a chunk with a negative size.
+    while len(read) <= limit:
+        data = raw.read1(CHUNK_BYTES, decode_content=False)
+        if not data:
             break
-        raw += chunk
-    complete = len(raw) <= limit
-    data = bytes(raw[:limit])
+        read += data
+    is_complete = len(read) <= limit
+    body = Body(
+        data=bytes(read[:limit]),
+        is_complete=is_complete,
+        may_be_cut=is_complete and ends_with_connection,
+    )
     if headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        return Body(data, complete)
-    return decompress(data, limit, complete)
+        return body
+    return decompress(body, limit)
 
 
-def decompress(data: bytes, limit: int, complete: bool) -> Body:
-    # 47 is zlib's "gzip or deflate, by the header". The identity was asked
-    # for, so anything else may stay unread.
+def has_no_length(raw: RawBody, headers: Headers) -> bool:
+    """Return whether only the end of the connection will end a body."""
+    # The answers of libraries such as ``responses`` have no connection.
+    if raw.connection is None or raw.length_remaining is not None:
+        return False
+    return headers.get("Transfer-Encoding", "").lower() != "chunked"
+
+
+def decompress(body: Body, limit: int) -> Body:
+    # 47 lets zlib find out whether it is gzip or deflate. No compression was asked
+    # for, so a body that is compressed in another way need not be legible.
     decompressor = zlib.decompressobj(47)
     try:
-        body = decompressor.decompress(data, limit + 1)
+        data = decompressor.decompress(body.data, limit + 1)
     except zlib.error:
-        return Body(b"", is_complete=False, is_legible=False)
-    is_complete = complete and decompressor.eof and len(body) <= limit
-    return Body(body[:limit], is_complete)
+        return body._replace(data=b"", is_complete=False, is_legible=False)
+    is_complete = body.is_complete and decompressor.eof and len(data) <= limit
+    return body._replace(data=data[:limit], is_complete=is_complete)
 
 
 def parse_object(body: str) -> dict[str, Any] | None:

@@ -17,17 +17,15 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 from django_button_orders.client.answers import (
     Answer,
-    Headers,
-    RawBody,
     parse_object,
     parse_retry_after,
     read_body,
 )
-from django_button_orders.client.connection import Connection, connection_for
-from django_button_orders.client.deadline import deadline_at
+from django_button_orders.client.connection import Deadline, connection_for
 from django_button_orders.client.exceptions import BUTTON_ERRORS, as_button_error
 from django_button_orders.client.redaction import (
     SHORTEST_SECRET,
@@ -101,28 +99,17 @@ class ButtonClient:
         ``NoAnswerError`` when Button may have acted on the request.
         """
         since = time.monotonic() if since is None else since
-        with connection_for(self) as connection:
-            return self.send_over(connection, request, since + self.deadline)
-
-    def send_over(
-        self, connection: Connection, request: Request, deadline: float
-    ) -> Answer:
-        prepared = connection.prepare(request)
+        deadline = Deadline(since + self.deadline)
         try:
-            with deadline_at(deadline):
-                # Connecting and sending are no reads, so they know no deadline.
-                connect, read = self.timeout
-                timeout = min(connect, self.deadline), min(read, self.deadline)
-                response = connection.adapter.send(
-                    prepared, timeout=timeout, stream=True, verify=True
-                )
-                with response:
-                    return self.read_answer(
-                        response.status_code, response.headers, response.raw
-                    )
+            with (
+                connection_for(self) as connection,
+                connection.send(request, deadline, self.timeout) as response,
+            ):
+                return self.read_answer(response)
         except BUTTON_ERRORS as exc:
-            connection.adapter.close()
-            raise as_button_error(exc) from None
+            raise as_button_error(
+                exc, is_connecting=deadline.is_connecting, is_late=deadline.has_passed
+            ) from None
 
     def headers(self) -> dict[str, str]:
         headers = {
@@ -135,24 +122,30 @@ class ButtonClient:
             headers["X-Button-API-Version"] = self.api_version
         return headers
 
-    def read_answer(
-        self, status_code: int, headers: Headers, raw_body: RawBody
-    ) -> Answer:
-        limit = self.max_response_bytes
-        raw = read_body(raw_body, headers, limit)
-        complete = raw.is_complete
+    def read_answer(self, response: requests.Response) -> Answer:
+        """
+        Return a response as an answer, without the API key.
+
+        Raises ``ProtocolError`` for a success that may have been cut: a body without
+        a length ends with the connection, and so does one that was interrupted.
+        """
+        headers = response.headers
+        raw = read_body(response.raw, headers, self.max_response_bytes)
         text = raw.data.decode("utf-8", "replace").replace("\0", "\ufffd")
-        body = self.redact(text, complete=complete)
+        body = self.redact(text, complete=raw.is_complete)
         content_type = headers.get("Content-Type", "").lower()
-        return Answer(
-            status_code=status_code,
+        answer = Answer(
+            status_code=response.status_code,
             body=body,
-            data=parse_object(body) if complete else None,
+            data=parse_object(body) if raw.is_complete else None,
             is_html="html" in content_type or body.lstrip("\ufeff \r\n\t")[:1] == "<",
-            is_json="json" in content_type and complete and body.strip() != "",
+            is_json="json" in content_type and raw.is_complete and body.strip() != "",
             is_legible=raw.is_legible,
             retry_after=parse_retry_after(headers),
         )
+        if answer.is_ok and answer.data is None and raw.may_be_cut:
+            raise ProtocolError("The answer may have been cut.")
+        return answer
 
     def redact(self, text: str, *, complete: bool = True) -> str:
         """Take the key out of a text that is going to be kept, or was cut."""

@@ -1,298 +1,294 @@
 """
-One kept connection beneath ``requests``.
+Connections to Button, kept for the next call and watched until a call's deadline.
 
-A stock session spends most of its time on what a call to Button never needs:
-looking for proxies, cookies, redirects and retries, and finding its one
-connection among many. Here urllib3 connects, as ever, with its rules for TLS,
-and the standard library writes requests, or at least their heads, and reads the
-answers. See ``docs/decisions.rst`` for what that saves, and what it costs.
+A stock ``HTTPAdapter`` sends each request. There is no ``Session``, so nothing follows
+redirects, stores cookies, or reads proxies and passwords from the environment.
+
+The timeouts of ``requests`` bound each wait for the socket, so an answer that drips in
+byte by byte could take for ever. The watchdog, one thread for all calls of the process,
+shuts a call's socket down at its deadline, and the call ends with an error.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import ssl
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.client import HTTPConnection as PlainConnection
-from http.client import HTTPException, HTTPResponse
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError, ProtocolError
-from urllib3.util import Timeout
+from urllib3.exceptions import ProtocolError
 
-from django_button_orders.client.deadline import DeadlineResponse, refuse_if_late
-from django_button_orders.client.exceptions import UNUSABLE, NotSentError
+from django_button_orders.client.exceptions import TOO_LATE, UNUSABLE, NotSentError
 
 if TYPE_CHECKING:
     from django_button_orders.client.api import ButtonClient, Request
 
 
-class Gathering:
-    """Sends the head and the body of a request together."""
+class Deadline:
+    """The moment at which a call has to be over, and the socket that it uses."""
 
-    response_class = DeadlineResponse
-    gathered = b""
-    sock: Any
+    def __init__(self, moment: float) -> None:
+        #: By ``time.monotonic()``.
+        self.moment = moment
+        self.sock: socket.socket | None = None
+        self.is_connecting = False
 
-    def send(self, data: bytes) -> None:
-        self.gathered += data
+    @property
+    def has_passed(self) -> bool:
+        return time.monotonic() >= self.moment
 
-    def send_gathered(self) -> None:
-        data, self.gathered = self.gathered, b""
-        refuse_if_late()
-        self.sock.sendall(data)
+    def shut_down_socket(self) -> None:
+        """End the wait of the thread that uses the socket."""
+        if self.sock is None:
+            return
+        # SSLSocket.shutdown() would also drop the TLS state that the other thread
+        # is using. The socket may be closed already.
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
-
-class KeptHTTPConnection(Gathering, HTTPConnection):  # type: ignore[misc]  # send()
-    """A connection of urllib3's."""
-
-
-class KeptHTTPSConnection(Gathering, HTTPSConnection):  # type: ignore[misc]  # send()
-    """A connection of urllib3's, with its rules for TLS."""
-
-
-class Writer(Gathering, PlainConnection):  # type: ignore[misc]  # send()
-    """A connection that is never made, for the bytes that would go over it."""
-
-
-def write_head(connection: Any, method: str, headers: Mapping[str, str]) -> bytes:
-    """Return the head of a request as the standard library writes it."""
-    writer = Writer(connection.host, connection.port)
-    writer.default_port = connection.default_port
-    writer.putrequest(method, "/", skip_accept_encoding="Accept-Encoding" in headers)
-    for name, value in headers.items():
-        writer.putheader(name, value)
-    writer.endheaders()
-    return writer.gathered
+    @contextmanager
+    def connecting(self, connection: HTTPConnection) -> Iterator[None]:
+        """Remember the socket of a new connection, unless the deadline has passed."""
+        self.is_connecting = True
+        yield
+        self.sock = connection.sock
+        # A slow name server, or a frozen process, may have used up all the time.
+        if self.has_passed:
+            raise NotSentError(TOO_LATE)
+        self.is_connecting = False
 
 
-def is_target(path: str) -> bool:
-    """Return whether a path may stand in the first line of a request."""
-    return path.isascii() and path.isprintable() and " " not in path
+class Watchdog:
+    """A thread that shuts down the sockets of calls whose deadline has passed."""
 
+    def __init__(self) -> None:
+        self.reset()
 
-class Body:
-    """The body of a response, which keeps its connection if it is read to the end."""
+    def reset(self) -> None:
+        """Start anew. A forked child has no threads, and a lock may be held."""
+        self.condition = threading.Condition()
+        self.deadlines: set[Deadline] = set()
+        self.wakes_at = float("inf")
+        self.is_running = False
 
-    def __init__(
-        self, response: HTTPResponse, connection: HTTPConnection, pool: KeptPool
-    ) -> None:
-        self.status = response.status
-        self.reason = response.reason
-        self.headers = response.headers
-        self.response = response
-        self.connection = connection
-        self.pool = pool
-
-    def read(self, amt: int, *, decode_content: bool = False) -> bytes:
-        """Return at most so many bytes, as they came over the wire."""
+    @contextmanager
+    def watching(self, deadline: Deadline) -> Iterator[None]:
+        """Shut the socket down at the deadline, but never after this block."""
         try:
-            data = self.response.read(amt)
-        except HTTPException as exc:
-            raise ProtocolError("The answer was malformed.") from exc
-        if not data and self.response.length:
-            # The standard library takes the end of the connection for its end.
-            raise ProtocolError("The answer was cut.")
-        return data
+            self.add(deadline)
+            yield
+        finally:
+            with self.condition:
+                self.deadlines.discard(deadline)
 
-    def close(self) -> None:
-        if not self.response.isclosed():
-            # What is left of it would be taken for the next answer.
-            self.connection.close()
-            self.response.close()
+    def add(self, deadline: Deadline) -> None:
+        with self.condition:
+            self.deadlines.add(deadline)
+            if not self.is_running:
+                self.start()
+            elif deadline.moment < self.wakes_at:
+                self.condition.notify()
 
-    def release_conn(self) -> None:
-        self.pool.put_back(self.connection)
+    def start(self) -> None:
+        name = "button-orders-watchdog"
+        threading.Thread(target=self.run, name=name, daemon=True).start()
+        self.is_running = True
 
-
-class KeptPool(HTTPConnectionPool):
-    """A pool of one connection, whose requests are made in few steps."""
-
-    ConnectionCls: Any = KeptHTTPConnection
-
-    def urlopen(  # type: ignore[override]  # only what HTTPAdapter.send() asks for
-        self,
-        method: str,
-        url: str,
-        body: bytes | None,
-        headers: Any,
-        *,
-        timeout: Timeout,
-        **unused: Any,
-    ) -> Body:
-        connection: Any = self._get_conn()
-        try:
-            if connection.sock is None:
-                connection.timeout = timeout.connect_timeout
-                connect(connection)
-            if connection.sock.gettimeout() != timeout.read_timeout:
-                connection.sock.settimeout(timeout.read_timeout)
-            PlainConnection.request(connection, method, url, body, headers)
-            connection.send_gathered()
-            response = PlainConnection.getresponse(connection)
-        except BaseException as exc:
-            connection.close()
-            connection.gathered = b""
-            self._put_conn(connection)
-            if isinstance(exc, HTTPException):
-                raise ProtocolError("No answer could be read.") from exc
-            raise
-        return Body(response, connection, self)
-
-    def put_back(self, connection: HTTPConnection) -> None:
-        sock: Any = connection.sock
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            # More than an answer has come, and would be taken for the next one.
-            connection.close()
-        self._put_conn(connection)
-
-    def take_open(self) -> Any:
-        """Return the connection, if it stands; whoever has it puts it back."""
-        connection: Any = self._get_conn()
-        if connection.sock is None:
-            self._put_conn(connection)
-            return None
-        return connection
+    def run(self) -> None:
+        with self.condition:
+            while True:
+                for deadline in [each for each in self.deadlines if each.has_passed]:
+                    deadline.shut_down_socket()
+                    self.deadlines.remove(deadline)
+                moments = [deadline.moment for deadline in self.deadlines]
+                self.wakes_at = min(moments, default=float("inf"))
+                seconds = max(self.wakes_at - time.monotonic(), 0) if moments else None
+                self.condition.wait(seconds)
 
 
-def connect(connection: Any) -> None:
-    """Connect. Whatever goes wrong in that, nothing was sent."""
-    try:
-        connection.connect()
-    except ssl.SSLCertVerificationError:
-        raise
-    except OSError as exc:
-        raise NewConnectionError(connection, "No connection came about.") from exc
+class CurrentCall(threading.local):
+    """The call that this thread is making."""
+
+    deadline: Deadline | None = None
 
 
-class KeptTLSPool(KeptPool, HTTPSConnectionPool):
-    ConnectionCls = KeptHTTPSConnection
+_watchdog = Watchdog()
+_current = CurrentCall()
 
 
-class KeptAdapter(HTTPAdapter):
-    """
-    The stock adapter for one server, without the search for a connection.
+@contextmanager
+def connecting(connection: HTTPConnection) -> Iterator[None]:
+    """Tell the deadline of the current call that it gets a new socket."""
+    if _current.deadline is None:
+        yield
+        return
+    with _current.deadline.connecting(connection):
+        yield
 
-    ``send()`` is the stock one, which is also where tests put other answers.
-    """
 
-    pool: Any = None
+# The next five classes change nothing of what urllib3 does. The socket of a call has
+# to be known before its answer begins, and connect() is the only public method that
+# urllib3 calls between making a socket and sending over it.
 
+
+class WatchedHTTPConnection(HTTPConnection):
+    def connect(self) -> None:
+        with connecting(self):
+            super().connect()
+
+
+class WatchedHTTPSConnection(HTTPSConnection):
+    def connect(self) -> None:
+        with connecting(self):
+            super().connect()
+
+
+class WatchedHTTPPool(HTTPConnectionPool):
+    ConnectionCls = WatchedHTTPConnection
+
+
+class WatchedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = WatchedHTTPSConnection
+
+
+class WatchedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": KeptPool,
-            "https": KeptTLSPool,
+            "http": WatchedHTTPPool,
+            "https": WatchedHTTPSPool,
         }
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        if self.pool is None:
-            self.pool = super().get_connection_with_tls_context(*args, **kwargs)
-        return self.pool
 
-    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        return request.path_url
+def is_about_no_call(record: logging.LogRecord) -> bool:
+    """Return whether a log record was written outside of the app's calls."""
+    return _current.deadline is None
 
-    def close(self) -> None:
-        super().close()
-        self.pool = None
+
+# urllib3 warns about a malformed head and quotes it, perhaps with the API key in it.
+logging.getLogger("urllib3.connection").addFilter(is_about_no_call)
 
 
 class Connection:
     """
-    A connection to one account at Button, and what all its requests share.
+    A connection to one account at Button.
 
-    Raises ``ValueError`` when no request could be made over it.
+    Raises ``ValueError`` when no request could be sent over it.
     """
 
-    def __init__(self, client: ButtonClient) -> None:
-        self.base_url = client.base_url.rstrip("/")
-        self.template = requests.Request(
-            "GET", self.base_url, headers=client.headers()
-        ).prepare()
+    def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
+        self.base_url = base_url.rstrip("/")
+        # Raises for an address that is none, and for headers that cannot be written.
+        template = requests.Request("GET", self.base_url, headers=headers).prepare()
+        for value in headers.values():
+            value.encode("latin-1")
+        self.headers: CaseInsensitiveDict[str] = template.headers
         # Retries belong to the database: a repeated POST is a second order.
-        self.adapter = KeptAdapter(pool_connections=1, pool_maxsize=1)
-        # What follows the first line of each kind of request.
-        self.headers: dict[str, bytes] = {}
-
-    def write(self, request: Request, wire: Any) -> bytes:
-        """Return a request as it goes over the wire."""
-        aim = requests.PreparedRequest()
-        aim.url = self.base_url + request.path
-        if not is_target(aim.path_url):
-            raise requests.exceptions.InvalidURL
-        if request.method not in self.headers:
-            prepared = self.prepare(request)
-            prepared.headers.pop("Content-Length", None)
-            head = write_head(wire, request.method, prepared.headers)
-            self.headers[request.method] = head.partition(b"\r\n")[2]
-        start = f"{request.method} {aim.path_url} HTTP/1.1\r\n".encode("ascii")
-        if request.body is None:
-            return start + self.headers[request.method]
-        length = f"Content-Length: {len(request.body)}\r\n".encode("ascii")
-        return start + length + self.headers[request.method] + request.body
+        self.adapter = WatchedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self.sock: socket.socket | None = None
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
-        # Not by a session, which would add cookies, or a password from a file.
-        prepared = self.template.copy()
+        prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = self.base_url + request.path
+        prepared.headers = self.headers.copy()
         if request.body is not None:
             prepared.body = request.body
             prepared.headers["Content-Type"] = "application/json"
             prepared.headers["Content-Length"] = str(len(request.body))
         return prepared
 
+    @contextmanager
+    def send(
+        self, request: Request, deadline: Deadline, timeout: tuple[float, float]
+    ) -> Iterator[requests.Response]:
+        """
+        Send a request and yield the response, with its body unread.
 
-class Connections:
-    """
-    The connections of a process that no call is using, by account.
+        Raises ``NotSentError`` instead of sending after the deadline, and
+        ``TimeoutError`` when the body was not read before it.
+        """
+        prepared = self.prepare(request)
+        deadline.sock = self.sock
+        _current.deadline = deadline
+        try:
+            with _watchdog.watching(deadline):
+                connect, read = timeout
+                seconds = deadline.moment - time.monotonic()
+                if seconds <= 0:
+                    raise NotSentError(TOO_LATE)
+                response = self.adapter.send(
+                    prepared,
+                    stream=True,
+                    timeout=(min(connect, seconds), min(read, seconds)),
+                )
+                with response:
+                    refuse_provisional(response)
+                    yield response
+        finally:
+            _current.deadline = None
+        # A socket that was shut down looks like an answer that ends.
+        if deadline.has_passed:
+            raise TimeoutError
+        self.sock = deadline.sock
 
-    An adapter is not documented to be safe between threads, so a call has one
-    to itself. They outlive the threads, so that short ones shake no new hands.
-    """
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.idle: defaultdict[ButtonClient, list[Connection]] = defaultdict(list)
+    @property
+    def has_unread_bytes(self) -> bool:
+        """Whether more than an answer has come. urllib3 does not see it in TLS."""
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
 
 
-_connections = Connections()
+def refuse_provisional(response: requests.Response) -> None:
+    """Raise for a status below 200: the answer to the request is still to come."""
+    if response.status_code < requests.codes.ok:
+        raise ProtocolError("A provisional answer came.")
+
+
+# The connections that no call is using. They outlive threads, so that a thread that
+# makes one call needs no handshake. There are never more than calls were made at once.
+_idle: defaultdict[ButtonClient, list[Connection]] = defaultdict(list)
+
+if hasattr(os, "register_at_fork"):
+    # Processes must not share a socket.
+    os.register_at_fork(after_in_child=_idle.clear)
+    os.register_at_fork(after_in_child=_watchdog.reset)
 
 
 @contextmanager
 def connection_for(client: ButtonClient) -> Iterator[Connection]:
-    """Lend a connection, the one that was used last, or make one."""
+    """Lend the connection that was used last, or a new one. Close it after an error."""
     connection = lend(client) or new_connection(client)
     try:
         yield connection
-    finally:
-        take_back(client, connection)
+        if connection.has_unread_bytes:
+            connection.adapter.close()
+    except BaseException:
+        connection.adapter.close()
+        raise
+    _idle[client].append(connection)
 
 
 def lend(client: ButtonClient) -> Connection | None:
-    """Lend the connection that was used last, if there is one."""
-    if _connections.pid != os.getpid():
-        # A socket is not safe between processes: a forked child starts afresh.
-        _connections.__init__()  # type: ignore[misc]
+    """Return the idle connection that was used last, or None."""
     try:
-        return _connections.idle[client].pop()
+        return _idle[client].pop()
     except IndexError:
         return None
 
 
-def take_back(client: ButtonClient, connection: Connection) -> None:
-    _connections.idle[client].append(connection)
-
-
 def new_connection(client: ButtonClient) -> Connection:
     try:
-        return Connection(client)
+        return Connection(client.base_url, client.headers())
     except ValueError:
         raise NotSentError(UNUSABLE) from None
