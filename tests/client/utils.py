@@ -1,0 +1,61 @@
+"""What the tests of the client share."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import tracemalloc
+import warnings
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from django_button_orders.client import cancel_order, create_order, retrieve_order
+
+PAYLOAD = {"order_id": "1994", "total": 7000}
+CREATE = create_order(PAYLOAD)
+RETRIEVE = retrieve_order("1994")
+CANCEL = cancel_order("1994")
+BOMB = gzip.compress(b" " * 2**26)
+GONE = "The connection to Button was lost before its answer."
+LATE = "Button did not answer in time."
+
+
+@contextmanager
+def bounded_memory():
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@contextmanager
+def trusting(path):
+    """Let requests trust a certificate, by the file that it looks into."""
+    with patch("requests.adapters.DEFAULT_CA_BUNDLE_PATH", path):
+        yield
+
+
+@contextmanager
+def ignored(category):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextmanager
+def full_backlog():
+    """Yield the address of a machine that does not answer at all."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            for sock in waiting:
+                sock.close()
