@@ -1,4 +1,12 @@
-"""HTTP to Button's Order API. Knows nothing of Django."""
+"""
+HTTP to Button's Order API. Knows no Django, no rows and no attempts.
+
+Read ``api`` first: it builds a ``Request``, sends it, and returns an ``Answer``. Then
+read ``connection``, which keeps connections open and ends each call by its deadline,
+and ``answers``, which reads a response within bounds. ``redaction`` removes the API key
+from texts, ``exceptions`` says whether a failed request was sent, and ``pool`` makes
+many calls at once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came back from Button, read with bounds and without trust."""
+"""Read the answers of Button: their size is bounded, and nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ utc = timezone.utc
 
 
 class Headers(Protocol):
-    """The headers of a response, in any case."""
+    """The headers of a response. Names are compared without regard to case."""
 
     def get(self, name: str, default: str, /) -> str: ...
 
@@ -36,7 +36,14 @@ class RawBody(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came back: a status, a body of bounded size, and when to come again."""
+    """
+    An answer of Button, of any status.
+
+    ``body`` is its text without the API key, cut at ``max_response_bytes``. ``data`` is
+    the body as a JSON object, or None if it is cut or is no JSON object.
+    ``is_legible`` is false if the body could not be decompressed. ``retry_after`` is
+    the number of seconds that Button asks to wait.
+    """
 
     status_code: int
     body: str = ""
@@ -53,11 +60,11 @@ class Answer:
     @property
     def is_ok(self) -> bool:
         """
-        Whether Button accepted it.
+        Whether Button accepted the request.
 
-        Button's envelope has to say so where there is one. Button also lists
-        202 and plain text as answers; a page of HTML is some proxy's. Of an answer
-        that was too long, what there is of its envelope must not say otherwise.
+        The ``meta`` object of a JSON answer has to say so. Button's documentation also
+        lists 202 and plain text as answers, but a page of HTML comes from a proxy. An
+        answer that was cut is accepted unless its beginning says "error".
         """
         if not self.is_success or self.is_html or not self.is_legible:
             return False
@@ -68,13 +75,13 @@ class Answer:
 
     @property
     def order(self) -> dict[str, Any]:
-        """The order object, or an empty dict when there is none."""
+        """The order in the answer, or an empty dict if there is none."""
         found = (self.data or {}).get("object")
         return found if isinstance(found, dict) else {}
 
     @property
     def message(self) -> str:
-        """Button's own words about an error, or an empty string."""
+        """Button's message about an error, or an empty string."""
         error = (self.data or {}).get("error")
         message = error.get("message") if isinstance(error, dict) else error
         return message if isinstance(message, str) else ""
@@ -123,6 +130,7 @@ def has_no_length(raw: RawBody, headers: Headers) -> bool:
 
 
 def decompress(body: Body, limit: int) -> Body:
+    """Return a body decompressed, up to ``limit`` bytes."""
     # 47 lets zlib find out whether it is gzip or deflate. No compression was asked
     # for, so a body that is compressed in another way need not be legible.
     decompressor = zlib.decompressobj(47)
@@ -135,6 +143,7 @@ def decompress(body: Body, limit: int) -> Body:
 
 
 def parse_object(body: str) -> dict[str, Any] | None:
+    """Return the JSON object in a text, or None."""
     try:
         data = json.loads(body.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
@@ -144,10 +153,10 @@ def parse_object(body: str) -> dict[str, Any] | None:
 
 def parse_retry_after(headers: Headers) -> float | None:
     """
-    Return the seconds that an answer asks to wait, or None.
+    Return the number of seconds that an answer asks to wait, or None.
 
-    ``Retry-After`` is in seconds or a date. ``X-Button-Limit-Reset-Seconds``
-    is documented for another API of Button's; the longer of both counts.
+    ``Retry-After`` is a number of seconds or a date. Button documents
+    ``X-Button-Limit-Reset-Seconds`` for another of its APIs. The longer time counts.
     """
     reset = headers.get("X-Button-Limit-Reset-Seconds", "")
     retry_after = headers.get("Retry-After", "")
@@ -163,6 +172,7 @@ def parse_retry_after(headers: Headers) -> float | None:
 
 
 def parse_seconds(text: str) -> float | None:
+    """Return a number of seconds, or None if the text is no whole number."""
     text = text.strip()
     if not (text.isascii() and text.isdigit()):
         return None
@@ -170,20 +180,22 @@ def parse_seconds(text: str) -> float | None:
 
 
 def parse_date(text: str, now_text: str) -> float | None:
+    """Return the seconds until a date, counted from the date in ``now_text``."""
     then = parse_timestamp(text)
     if then is None:
         return None
-    # By Button's clock, where it tells the time: ours may be wrong.
+    # Button's clock counts if the answer has its time, because ours may be wrong.
     now = parse_timestamp(now_text)
     return max(then - (time.time() if now is None else now), 0.0)
 
 
 def parse_timestamp(text: str) -> float | None:
+    """Return a date of HTTP in seconds since 1970, or None."""
     if not text:
         return None
     try:
         parsed = parsedate_to_datetime(text)
-        # Dates of HTTP are in GMT, whether they say so or not.
+        # Dates in HTTP are always in GMT, even if they do not name a time zone.
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=utc)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

@@ -1,8 +1,8 @@
 """
-HTTP to Button's Order API, and nothing else: no Django, no database.
+Requests to Button's Order API, and the client that sends them.
 
-Paths and methods are those of Button's official clients; Button's page
-"Authentication" gives Basic with the API key and an empty password.
+Paths and methods are those of Button's official clients. Button's page
+"Authentication" documents HTTP Basic with the API key and an empty password.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REDACTED = "[API key]"
 
 
 class Request(NamedTuple):
-    """One operation of the Order API, on the wire."""
+    """A request of the Order API, without its account."""
 
     method: str
     path: str
@@ -62,7 +62,7 @@ def retrieve_order(order_id: str) -> Request:
 
 
 def order_path(order_id: str) -> str:
-    # Without safe="", an id with a slash would name another resource.
+    # Without safe="", a slash in the order ID would name another resource.
     return f"{ORDERS}/{quote(order_id, safe='')}"
 
 
@@ -73,9 +73,11 @@ def encode(payload: Mapping[str, Any]) -> bytes:
 @dataclass(frozen=True, kw_only=True)
 class ButtonClient:
     """
-    One account at Button. Cheap to make: connections outlive it.
+    A client for one account at Button.
 
-    ``timeout`` (to connect, to read) and ``deadline`` are in seconds.
+    Create one whenever you need it: equal clients share the open connections.
+    ``timeout`` (to connect, and for each read) and ``deadline`` (for the whole call)
+    are in seconds.
     """
 
     api_key: str = field(repr=False)
@@ -90,13 +92,13 @@ class ButtonClient:
 
     def send(self, request: Request, *, since: float | None = None) -> Answer:
         """
-        Make a request and return Button's answer, whatever its status.
+        Send a request and return Button's answer, whatever its status.
 
-        The deadline counts from ``since``, a moment of ``time.monotonic()``, or
-        from now. Nothing is sent once it has passed.
+        The deadline counts from ``since``, a moment of ``time.monotonic()``, or from
+        now. Nothing is sent after the deadline, and no answer is read.
 
-        Raises ``NotSentError`` when no connection came about, and
-        ``NoAnswerError`` when Button may have acted on the request.
+        Raises ``NotSentError`` if nothing was sent, and ``NoAnswerError`` if Button
+        may have acted on the request.
         """
         since = time.monotonic() if since is None else since
         deadline = Deadline(since + self.deadline)
@@ -124,10 +126,10 @@ class ButtonClient:
 
     def read_answer(self, response: requests.Response) -> Answer:
         """
-        Return a response as an answer, without the API key.
+        Return the answer in a response, without the API key.
 
-        Raises ``ProtocolError`` for a success that may have been cut: a body without
-        a length ends with the connection, and so does one that was interrupted.
+        Raises ``ProtocolError`` for a success that may have been cut. If a response has
+        no length, its end and an interruption look the same.
         """
         headers = response.headers
         raw = read_body(response.raw, headers, self.max_response_bytes)
@@ -148,10 +150,14 @@ class ButtonClient:
         return answer
 
     def redact(self, text: str, *, complete: bool = True) -> str:
-        """Take the key out of a text that is going to be kept, or was cut."""
+        """
+        Replace the API key in a text that will be stored.
+
+        If the text is not ``complete``, also remove a part of the key at its end.
+        """
         if len(self.api_key) < SHORTEST_SECRET:
             return text
-        # The signs at the end of the credentials are often lost.
+        # Software often drops the padding at the end of the credentials.
         bare = self.credentials.rstrip("=")
         for secret in (self.api_key, f"{bare}==", f"{bare}=", bare):
             text = redact(text, secret, REDACTED)

@@ -1,4 +1,4 @@
-"""Taking secrets out of texts that are going to be kept, however spelled there."""
+"""Remove secrets from texts that will be stored, also if characters are escaped."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from functools import lru_cache
 from html.entities import codepoint2name
 from urllib.parse import quote
 
-# A shorter text is no secret, and may stand in any word.
+# A shorter secret would be found inside ordinary words.
 SHORTEST_SECRET = 5
-# One character, as in "\\u0073" or "&thetasym;".
+# The length of an escaped character, such as "\\u0073" or "&thetasym;".
 LONGEST_SPELLING = 10
-# The end of a text, perhaps in the middle of a character's spelling.
+# The characters with which an escaped character begins.
+ESCAPES = ("\\", "%", "&")
+# The end of a text, and what may be the first part of an escaped character.
 CUT_SPELLING = re.compile(
     r"(?:\\(?:u[0-9a-f]{0,3})?|%[0-9a-f]?|&(?:#x?)?[0-9a-z]{0,8})?\Z", re.IGNORECASE
 )
 
 
 def redact(text: str, secret: str, replacement: str) -> str:
-    """Replace a secret in plain text, JSON, HTML and URLs."""
+    """Replace a secret, as it is written in plain text, JSON, HTML and URLs."""
     if len(secret) < SHORTEST_SECRET or not text:
         return text
+    if not any(character in text for character in ESCAPES):
+        # The plain search is faster, and most answers have no escaped character.
+        return text.replace(secret, replacement)
     return pattern_of(secret).sub(replacement, text)
 
 
 def redact_word(text: str, secret: str, replacement: str) -> str:
-    """Replace a secret where it stands alone: it may be a common sequence."""
+    """Replace a secret where it is a whole word. It may also be a part of others."""
     if len(secret) < SHORTEST_SECRET or not text:
         return text
     word = rf"(?<!\w){pattern_of(secret).pattern}(?!\w)"
@@ -34,13 +39,15 @@ def redact_word(text: str, secret: str, replacement: str) -> str:
 
 @lru_cache(maxsize=512)
 def pattern_of(secret: str) -> re.Pattern[str]:
+    """Return a pattern for a text in which any character may be escaped."""
     return re.compile("".join(map(spellings_of, secret)))
 
 
 def spellings_of(character: str) -> str:
+    """Return a pattern for a character and its escapes."""
     code = ord(character)
-    # Each spelling once: two ways to the same text would double the work of a
-    # near miss with every character.
+    # Each spelling is there once: with two ways to match the same text, the work
+    # for a near miss would double with every character.
     plain = {character}
     if not character.isascii():
         plain.add(quote(character, safe=""))
@@ -48,8 +55,8 @@ def spellings_of(character: str) -> str:
         plain.add(f"\\{character}")
     if code in codepoint2name:
         plain.add(f"&{codepoint2name[code]};")
-    # In any case, and with any number of zeros: what escapes in hexadecimal. The
-    # sign itself comes last: it may begin its own escape.
+    # Hexadecimal escapes may have upper-case letters and leading zeros. The plain
+    # character comes last, because an escape may begin with it.
     hexadecimal = f"{code:x}"
     forms = [rf"(?i:\\u0*{hexadecimal})", rf"(?i:%0*{hexadecimal})"]
     forms += [rf"(?i:&#0*{code};)", rf"(?i:&#x0*{hexadecimal};)"]
@@ -58,7 +65,7 @@ def spellings_of(character: str) -> str:
 
 
 def without_beginning_of(secret: str, text: str) -> str:
-    """Return a text without what may be the first part of a secret at its end."""
+    """Return a text without its end, if a secret may begin there."""
     longest = len(secret) * LONGEST_SPELLING
     for start in range(max(0, len(text) - longest), len(text)):
         if begins(secret, text, start):
@@ -67,7 +74,7 @@ def without_beginning_of(secret: str, text: str) -> str:
 
 
 def begins(secret: str, text: str, position: int) -> bool:
-    """Return whether all of a text from a position on begins a secret."""
+    """Return whether a text, from a position to its end, may begin a secret."""
     for character in secret:
         if CUT_SPELLING.match(text, position):
             return True
