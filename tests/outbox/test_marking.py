@@ -8,7 +8,6 @@ from unittest.mock import patch
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.contenttypes.models import ContentType
-from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
     OperationalError,
@@ -113,14 +112,6 @@ class SaveTests(TestCase):
         assert sorted(row.order_id for row in rows.all()) == sorted(numbers)
         assert set(rows.values_list("revision", flat=True)) == {1}
 
-    def test_other_models_are_deleted_as_fast_as_ever(self):
-        """A receiver of ``post_delete`` would make Django load each object."""
-        for number in range(3):
-            Page.objects.create(title=f"{number}")
-
-        with self.assertNumQueries(1):
-            Page.objects.all().delete()
-
     def test_not_reportable(self):
         order = Order.objects.create(number="42", is_paid=False)
         assert not rows.exists()
@@ -181,33 +172,6 @@ class SaveTests(TestCase):
         row = rows.using("archive").get()
         assert row.status == "pending"
         assert row.get_source().number == "42"
-
-    def test_fixture(self):
-        order = Order(number="42")
-        dump = serializers.serialize("json", [order, OrderLine(order=order, price=1)])
-
-        for loaded in serializers.deserialize("json", dump):
-            loaded.save()
-
-        assert Order.objects.exists()
-        assert not rows.exists()
-
-    def test_suppressed(self):
-        with suppress_reporting():
-            order = Order.objects.create(number="42")
-        assert not rows.exists()
-
-        order.save()
-
-        assert rows.exists()
-
-    def test_suppressed_after_an_error(self):
-        with pytest.raises(RuntimeError), suppress_reporting():
-            raise RuntimeError
-
-        Order.objects.create(number="42")
-
-        assert rows.exists()
 
     def test_cost_of_a_save(self):
         # The first order of a process fills caches.
