@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -113,44 +114,37 @@ class Watchdog:
                     self.deadlines.remove(deadline)
                 moments = [deadline.moment for deadline in self.deadlines]
                 self.wakes_at = min(moments, default=float("inf"))
-                seconds = max(self.wakes_at - time.monotonic(), 0) if moments else None
-                self.condition.wait(seconds)
+                seconds = self.wakes_at - time.monotonic()
+                self.condition.wait(min(seconds, threading.TIMEOUT_MAX))
+
+
+NO_CALL = Deadline(float("inf"))
 
 
 class CurrentCall(threading.local):
     """The call that this thread is making."""
 
-    deadline: Deadline | None = None
+    deadline = NO_CALL
 
 
 _watchdog = Watchdog()
 _current = CurrentCall()
 
 
-@contextmanager
-def connecting(connection: HTTPConnection) -> Iterator[None]:
-    """Tell the deadline of the current call that it gets a new socket."""
-    if _current.deadline is None:
-        yield
-        return
-    with _current.deadline.connecting(connection):
-        yield
-
-
-# The next five classes change nothing of what urllib3 does. The socket of a call has
-# to be known before its answer begins, and connect() is the only public method that
-# urllib3 calls between making a socket and sending over it.
+# The next five classes tell the deadline of a call which socket the call uses, and
+# change nothing of what urllib3 does. urllib3 calls no other public method between
+# making a socket and sending over it.
 
 
 class WatchedHTTPConnection(HTTPConnection):
     def connect(self) -> None:
-        with connecting(self):
+        with _current.deadline.connecting(self):
             super().connect()
 
 
 class WatchedHTTPSConnection(HTTPSConnection):
     def connect(self) -> None:
-        with connecting(self):
+        with _current.deadline.connecting(self):
             super().connect()
 
 
@@ -173,7 +167,7 @@ class WatchedAdapter(HTTPAdapter):
 
 def is_about_no_call(record: logging.LogRecord) -> bool:
     """Return whether a log record was written outside of the app's calls."""
-    return _current.deadline is None
+    return _current.deadline is NO_CALL
 
 
 # urllib3 warns about a malformed head and quotes it, perhaps with the API key in it.
@@ -182,14 +176,15 @@ logging.getLogger("urllib3.connection").addFilter(is_about_no_call)
 
 class Connection:
     """
-    A connection to one account at Button.
+    A connection to Button for one account. It carries one call at a time.
 
-    Raises ``ValueError`` when no request could be sent over it.
+    Raises ``ValueError`` if the address or the headers cannot be used.
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self.base_url = base_url.rstrip("/")
-        # Raises for an address that is none, and for headers that cannot be written.
+        # prepare() raises ValueError for a wrong address or a line break in a header,
+        # and encode() for a header that cannot be written.
         template = requests.Request("GET", self.base_url, headers=headers).prepare()
         for value in headers.values():
             value.encode("latin-1")
@@ -199,6 +194,7 @@ class Connection:
         self.sock: socket.socket | None = None
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
+        """Return a request as requests sends it."""
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = self.base_url + request.path
@@ -237,7 +233,7 @@ class Connection:
                     refuse_provisional(response)
                     yield response
         finally:
-            _current.deadline = None
+            _current.deadline = NO_CALL
         # A socket that was shut down looks like an answer that ends.
         if deadline.has_passed:
             raise TimeoutError
@@ -251,12 +247,13 @@ class Connection:
 
 def refuse_provisional(response: requests.Response) -> None:
     """Raise for a status below 200: the answer to the request is still to come."""
-    if response.status_code < requests.codes.ok:
+    if response.status_code < HTTPStatus.OK:
         raise ProtocolError("A provisional answer came.")
 
 
-# The connections that no call is using. They outlive threads, so that a thread that
-# makes one call needs no handshake. There are never more than calls were made at once.
+# The connections that no call uses, those of an account together. They outlive the
+# threads, so that a new thread needs no handshake. There are at most as many as there
+# were calls at once.
 _idle: defaultdict[ButtonClient, list[Connection]] = defaultdict(list)
 
 if hasattr(os, "register_at_fork"):
@@ -267,7 +264,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def connection_for(client: ButtonClient) -> Iterator[Connection]:
-    """Lend the connection that was used last, or a new one. Close it after an error."""
+    """Lend an idle connection or a new one. Close it if an error ends its use."""
     connection = lend(client) or new_connection(client)
     try:
         yield connection
