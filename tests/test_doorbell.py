@@ -231,12 +231,16 @@ class RingTests(TransactionTestCase):
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
     def test_host_order(self):
         order = Order.objects.create(number="42")
-        self.rung()
-        self.broker.rings.clear()
+        for is_paid in (True, False):
+            with self.subTest(is_paid=is_paid):
+                self.rung()
+                self.broker.rings.clear()
+                order.is_paid = is_paid
 
-        order.save()
+                order.save()
 
-        assert self.rung() == [Ring(ButtonOrder.objects.get().pk, "default")]
+                row = ButtonOrder.objects.get()
+                assert self.rung() == [Ring(row.pk, "default")]
 
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
     def test_once_for_an_order_and_its_lines(self):
