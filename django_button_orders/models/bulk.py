@@ -284,7 +284,7 @@ class SQLiteBulkSQL(JSONBulkSQL):
 
 
 def defaults_beside(names: Sequence[str], connection: Any) -> dict[str, Any]:
-    """Return the defaults of a new row's other fields, without the database's own."""
+    """Return the defaults of other fields, which the database does not fill itself."""
     return {
         field.attname: field.get_db_prep_save(field.get_default(), connection)
         for field in ButtonOrder._meta.concrete_fields

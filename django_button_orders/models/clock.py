@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def as_aware(value: datetime | None) -> datetime | None:
-    """Return a date from the database with a time zone, also without ``USE_TZ``."""
+    """Add the time zone to a date that was read without ``USE_TZ``."""
     if value is None or settings.USE_TZ or timezone.is_aware(value):
         return value
     return timezone.make_aware(value)
 
 
 def as_stored(value: Any) -> Any:
-    """Return a date as the database stores it, without a zone if not ``USE_TZ``."""
+    """Remove the time zone from a date that is stored without ``USE_TZ``."""
     if isinstance(value, datetime) and not settings.USE_TZ and timezone.is_aware(value):
         return timezone.make_naive(value)
     return value

@@ -60,7 +60,7 @@ TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 
 class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
-    """Button orders. See ``StateQuerySet`` for what you can do with them."""
+    """Button orders, with the selections and moves of ``StateQuerySet``."""
 
 
 class ButtonOrder(models.Model):
@@ -376,9 +376,9 @@ class ButtonOrder(models.Model):
 
     def cancel(self) -> bool:
         """
-        Cancel this order at Button, with the next report.
+        Request the cancellation of this order at Button.
 
-        Return False if it is cancelled, or is to be cancelled, already.
+        Return False if that was requested before, or if the order is cancelled.
         """
         return self._after_move(self.row().cancel())
 

@@ -39,7 +39,7 @@ def can_skip_locked(using: str) -> bool:
 
 
 class LockableQuerySet(models.QuerySet[Row]):
-    """Rows of which a caller locks those that nobody else has locked."""
+    """A queryset that can lock its rows."""
 
     def unlocked(self) -> Self:
         """
@@ -71,7 +71,7 @@ class LockableQuerySet(models.QuerySet[Row]):
 
 
 class StateQuerySet(LockableQuerySet[Row]):
-    """Selections by state, which chain, and moves, which return the number of rows."""
+    """Selections by state, and moves between states. A move returns a row count."""
 
     # Selections: adjectives.
 
@@ -86,6 +86,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.pending().filter(STATES["in_flight"])
 
     def unleased(self) -> Self:
+        """Return the rows that no worker holds a lease on."""
         return self.filter(FREE)
 
     def due(self) -> Self:
@@ -104,7 +105,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
     def cancellable(self) -> Self:
-        """Return the rows that are not cancelled, and not to be cancelled."""
+        """Return rows that are not cancelled, and whose cancellation nobody requested."""
         return self.filter(cancel_requested_at__isnull=True).exclude(
             status=Status.CANCELLED
         )
@@ -120,7 +121,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         Return the new values of a row that is marked changed.
 
         The attempts start at zero again, unless a worker holds a lease. That worker may
-        have died of this row, so its attempt must count.
+        have been killed by this row, so its attempt must count.
         """
         return {
             "status": Status.PENDING,
@@ -178,7 +179,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         )
 
     def cancel(self) -> int:
-        """Mark rows as to be cancelled at Button."""
+        """Request the cancellation of rows at Button."""
         return self.cancellable().mark_changed(cancel_requested_at=DatabaseNow())
 
     def claim(self, *, limit: int, lease_seconds: float) -> list[Row]:

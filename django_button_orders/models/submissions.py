@@ -12,7 +12,7 @@ from django_button_orders.models.querysets import LockableQuerySet
 
 
 class SubmissionQuerySet(LockableQuerySet["Submission"]):
-    """Submissions, of which a caller may lock those that nobody else has locked."""
+    """A queryset of submissions."""
 
 
 class Submission(models.Model):

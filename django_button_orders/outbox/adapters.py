@@ -220,7 +220,7 @@ class HostOrders:
     Host orders of many rows, read together.
 
     There is one query for each model, and one for each relation that its adapter
-    prefetches. An order that could not be read so is read when ``find`` is called.
+    prefetches. ``find`` reads an order alone if it was not read with the others.
     """
 
     def __init__(self, rows: Iterable[ButtonOrder] = ()) -> None:

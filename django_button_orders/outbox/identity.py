@@ -59,6 +59,7 @@ class RowKey:
         return missing is None
 
     def ask(self, hook: str) -> Any:
+        """Call a hook of the adapter, and remember it for error messages."""
         self.hook = hook
         return getattr(self.adapter, hook)(self.host_order)
 

@@ -107,7 +107,7 @@ def find_related(sender: type[Model], instance: Model, *, using: str) -> list[An
 
 
 def is_deleted_by(origin: object, host_order: Any) -> bool:
-    """Return whether an order is what the shop deletes, or is among it."""
+    """Return whether the deletion of ``origin`` deletes an order."""
     if isinstance(origin, QuerySet):
         return isinstance(host_order, origin.model)
     return isinstance(origin, Model) and host_order == origin
@@ -125,8 +125,8 @@ def mark_row(
     Mark an order's row changed, now or after the commit. Never break the shop's save.
 
     If the database refuses the write, as in a deadlock with another transaction of the
-    shop, it is repeated when this transaction is committed and its locks are gone. An
-    error is raised only if ``must_reach_shop``.
+    shop, it is repeated when this transaction is committed and its locks are gone. It
+    raises only errors that ``must_reach_shop``.
     """
     try:
         mark_or_fail(
@@ -156,7 +156,7 @@ def mark_or_fail(
     Mark an order's row changed, or failed with the error of the adapter.
 
     ``is_new``: the order was created just now, so it has no row yet. ``is_leaving``: it
-    is being deleted, so it gets no new row. ``is_last``: this is the last attempt.
+    is being deleted, so it gets no new row. ``is_last``: no later attempt follows.
 
     Raises ``OperationalError`` if the database may accept the write later. On the last
     attempt, one that a hook raises is an error of the adapter: SQLite and MySQL also
@@ -286,7 +286,7 @@ def must_reach_shop(exc: Exception, using: str) -> bool:
 
 
 def own_transaction(using: str) -> AbstractContextManager[None]:
-    """Return a transaction if the shop commits without Django, else nothing."""
+    """Return a transaction if the shop commits without Django, else a no-op."""
     connection = transaction.get_connection(using)
     if connection.in_atomic_block or connection.get_autocommit():
         return nullcontext()

@@ -42,7 +42,7 @@ def mark_on_save(
     using: str,
     **kwargs: Any,
 ) -> None:
-    """Receive ``post_save``, which every model of the shop sends."""
+    """Mark the order that was saved, or whose line was. Receives each ``post_save``."""
     # Fixtures describe orders that another installation has reported.
     if not raw and not _suppressed.get():
         marking.mark_saved(sender, instance, using=using, is_new=created)
@@ -56,7 +56,7 @@ def mark_on_delete(
     origin: object = None,
     **kwargs: Any,
 ) -> None:
-    """Receive ``post_delete`` of watched models, such as the lines of an order."""
+    """Mark the order whose line was deleted. Receives ``post_delete``."""
     if not _suppressed.get():
         marking.mark_related(sender, instance, using=using, origin=origin)
 

@@ -91,7 +91,7 @@ def read_result(cursor: Any) -> Result:
 
 
 def savepoint(using: str) -> AbstractContextManager[None]:
-    """Return a savepoint if the shop is in a transaction, else nothing."""
+    """Return a savepoint if the shop is in a transaction, else a no-op."""
     connection = transaction.get_connection(using)
     if not connection.in_atomic_block and connection.get_autocommit():
         return nullcontext()

@@ -70,7 +70,7 @@ def to_decimal(minor_units: int, currency: str) -> Decimal:
 
 
 def in_major_units(minor_units: int | None, currency: str | None) -> Decimal | None:
-    """Return the amount of a row in major units, or None if it or its currency is."""
+    """Return a row's amount in major units, or None without a valid currency."""
     try:
         return None if minor_units is None else to_decimal(minor_units, currency or "")
     except ValidationError:

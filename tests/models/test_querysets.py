@@ -159,8 +159,8 @@ class PauseTests(TestCase):
         paused = PausedAccount.objects.all()
         paused.pause("eu", seconds=-1, error="")
 
-        assert paused.take_probe("eu", seconds=300) is True
-        assert paused.take_probe("eu", seconds=300) is False
+        assert paused.claim_probe("eu", seconds=300) is True
+        assert paused.claim_probe("eu", seconds=300) is False
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
