@@ -105,7 +105,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
     def cancellable(self) -> Self:
-        """Return rows that are not cancelled, and whose cancellation nobody requested."""
+        """Return the rows that are not cancelled, nor requested to be."""
         return self.filter(cancel_requested_at__isnull=True).exclude(
             status=Status.CANCELLED
         )
