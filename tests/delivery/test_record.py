@@ -8,7 +8,7 @@ import responses
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
-from django.test import TestCase, override_settings
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from django_button_orders.delivery.sweep import report, report_due
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
 from django_button_orders.signals import order_cancelled, order_failed, order_reported
+from tests.delivery.utils import DeliveryTestCase
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
     NOT_FOUND,
@@ -34,14 +35,7 @@ from tests.utils import (
 )
 
 
-@override_settings(BUTTON_ORDERS=button_settings())
-class RecordTestCase(TestCase):
-    def setUp(self):
-        super().setUp()
-        responses.start()
-        self.addCleanup(responses.reset)
-        self.addCleanup(responses.stop)
-
+class RecordTestCase(DeliveryTestCase):
     def report(self, row, meanwhile=lambda: None, status=200, **options):
         """Report a row, while something else happens during the call."""
 
@@ -57,7 +51,7 @@ class RecordTestCase(TestCase):
 
 
 class SubmissionTests(RecordTestCase):
-    def test_everything_is_kept(self):
+    def test_every_field(self):
         row = create_row()
         user = User.objects.create_user("operator")
 
@@ -78,7 +72,7 @@ class SubmissionTests(RecordTestCase):
         assert abs(timezone.now() - submission.started_at) < timedelta(seconds=9)
 
     def test_call_without_bodies(self):
-        """It is not looked at when bodies are pruned."""
+        """Pruning of bodies skips a call that has none."""
         row = create_row()
         self.report(row)
         row.cancel()
@@ -155,7 +149,7 @@ class FenceTests(RecordTestCase):
         assert (row.status, row.reason) == ("pending", "")
         assert ButtonOrder.objects.due().exists()
 
-    def test_error_of_an_adapter_meanwhile_stays(self):
+    def test_adapter_error_meanwhile_stays(self):
         row = create_row()
 
         delay = self.report(
@@ -220,6 +214,20 @@ class FenceTests(RecordTestCase):
         assert row.reported_revision == 3
         assert row.reported_digest == "newer"
         assert row.submissions.count() == 1
+
+    def test_late_success_of_a_changed_order(self):
+        """The revision that was reported counts, and the newer one stays due."""
+        row = create_row()
+
+        def lose_lease_and_change():
+            ButtonOrder.objects.update(lease_token=None, lease_expires_at=None)
+            ButtonOrder.objects.mark_changed()
+
+        self.report(row, lose_lease_and_change)
+
+        assert (row.revision, row.reported_revision) == (2, 1)
+        assert row.status == "pending"
+        assert ButtonOrder.objects.due().exists()
 
     def test_late_failure_changes_nothing(self):
         row = create_row()
@@ -314,7 +322,7 @@ class SignalTests(RecordTestCase):
 
 class DeletionTests(RecordTestCase):
     def test_deleted_just_after_it_is_written(self):
-        """Nobody is told of it, and the others go on."""
+        """A deleted row sends no signal, and the others are recorded."""
         rows = [create_row(order_id=f"{number}") for number in range(3)]
         add_answer("POST", status=503)
 
@@ -366,8 +374,8 @@ class PauseTests(RecordTestCase):
         assert row.status == "reported"
         assert PausedAccount.objects.exists()
 
-    def test_order_that_button_has_is_not_forgotten(self):
-        """It said so before it refused the key: a cancellation has to be sent."""
+    def test_order_that_button_has_is_cancelled(self):
+        """Button answered 409 before it refused the key, so a cancellation is sent."""
         row = create_row()
         responses.add("POST", ORDERS_URL, status=409)
         responses.add("POST", order_url(), status=401)
@@ -405,8 +413,8 @@ class PauseTests(RecordTestCase):
         assert list(ButtonOrder.objects.values_list("attempts")) == [(0,), (0,)]
         assert PausedAccount.objects.exists()
 
-    def test_probe_that_has_nothing_to_say(self):
-        """Cancelled before it was ever sent: the next row is the probe."""
+    def test_probe_that_needs_no_call(self):
+        """A row that needs no call leaves the probe to the next row."""
         self.create_paused()
         ButtonOrder.objects.all().delete()
         create_row(order_id="1").cancel()
@@ -477,16 +485,9 @@ class PauseTests(RecordTestCase):
         assert not ButtonOrder.objects.exclude(unanswered=F("attempts")).exists()
 
 
-@override_settings(BUTTON_ORDERS=button_settings())
-class BatchTestCase(TestCase):
-    def setUp(self):
-        super().setUp()
-        responses.start()
-        self.addCleanup(responses.reset)
-        self.addCleanup(responses.stop)
-
+class BatchTestCase(DeliveryTestCase):
     def attempt(self, count=6):
-        """Make attempts at rows, and stop before they are written down."""
+        """Make the calls of attempts at new rows, without recording them."""
         for number in range(count):
             create_row(order_id=f"{number}")
         add_answer("POST")
@@ -528,11 +529,9 @@ class BatchTests(BatchTestCase):
         for count in (5, 40):
             ButtonOrder.objects.all().delete()
             attempts = self.attempt(count)
-            with CaptureQueriesContext(
-                connection,
-            ) as queries:
+            with CaptureQueriesContext(connection) as queries:
                 list(record_all(attempts))
-            # One that is executed for many rows counts once, as "40 times: ...".
+            # A statement that runs for many rows is captured once, as "40 times: ...".
             counts.append(len(queries))
 
         assert counts[0] == counts[1] <= 9
@@ -632,7 +631,7 @@ class ChangedRowTests(BatchTestCase):
         assert ButtonOrder.objects.get(order_id="2").reported_revision == 1
 
     def test_two_attempts_at_one_row(self):
-        """A process that was frozen past its lease may have claimed it again."""
+        """A process that was frozen past its lease may claim the row again."""
         attempts = self.attempt()
         ButtonOrder.objects.filter(order_id="2").update(lease_expires_at=from_now(-1))
         attempts += self.perform()
@@ -656,7 +655,7 @@ class ChangedRowTests(BatchTestCase):
         assert Submission.objects.count() == 5
 
     def test_account_was_paused(self):
-        """Its first answer lifts the pause, and makes due what waited for it."""
+        """The first answer resumes the account."""
         attempts = self.attempt()
         PausedAccount.objects.create(account="default", probe_at=from_now(60))
 
