@@ -21,7 +21,7 @@ from django_button_orders.delivery.verdicts import (
     as_exhausted,
     describe_answer,
 )
-from django_button_orders.models import ButtonOrder, Submission, as_stored
+from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.validation import make_storable
 
@@ -183,7 +183,7 @@ def report_values(attempt: Attempt) -> dict[str, Any]:
     if attempt.desired is None or attempt.row.is_direct:
         return {}
     fields = attempt.desired.fields.items()
-    return {name: as_stored(value) for name, value in fields if name != "order_id"}
+    return {name: value for name, value in fields if name != "order_id"}
 
 
 def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
@@ -246,13 +246,13 @@ def call_fields(call: Call) -> Mapping[str, Any]:
     response_body = call.answer.body if isinstance(call.answer, Answer) else ""
     return {
         "operation": call.operation,
-        "started_at": as_stored(call.started_at),
-        "duration_ms": call.duration_ms,
         "method": call.method,
         "url": call.url,
         "request_body": call.request_body,
         "status_code": call.status_code,
         "response_body": response_body,
+        "started_at": call.started_at,
+        "duration_ms": call.duration_ms,
         "has_bodies": bool(call.request_body or response_body),
     }
 

@@ -42,7 +42,6 @@ from django_button_orders.models import (
     ButtonOrder,
     PausedAccount,
     Submission,
-    as_stored,
 )
 from django_button_orders.models.bulk import FENCE, BulkSQL, Change, bulk_sql_for
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -293,7 +292,7 @@ def find_recorded(attempt: Attempt, *, using: str) -> list[Submission]:
     submissions = Submission.objects.using(using).filter(
         button_order=attempt.row,
         revision=attempt.row.revision,
-        started_at__in=[as_stored(call.started_at) for call in attempt.calls],
+        started_at__in=[call.started_at for call in attempt.calls],
     )
     return list(submissions.order_by("pk"))
 

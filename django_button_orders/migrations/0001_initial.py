@@ -156,7 +156,7 @@ class Migration(migrations.Migration):
                 ('operation', models.CharField(choices=[('create', 'Create'), ('update', 'Update'), ('cancel', 'Cancel'), ('retrieve', 'Retrieve')], max_length=8, verbose_name='operation')),
                 ('trigger', models.CharField(choices=[('save', 'Save'), ('sweep', 'Sweep'), ('admin', 'Admin'), ('backfill', 'Backfill'), ('command', 'Command'), ('reconcile', 'Reconcile')], max_length=9, verbose_name='trigger')),
                 ('revision', models.IntegerField(verbose_name='revision')),
-                ('started_at', models.DateTimeField(verbose_name='started')),
+                ('started_at', django_button_orders.models.fields.AwareDateTimeField(verbose_name='started')),
                 ('duration_ms', models.IntegerField(verbose_name='duration in ms')),
                 ('method', models.CharField(max_length=6, verbose_name='method')),
                 ('url', models.TextField(verbose_name='URL')),

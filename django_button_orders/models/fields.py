@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, datetime
+from datetime import date
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 
+from django_button_orders.models.clock import as_stored
 from django_button_orders.report.validation import (
     clean_moment,
     clean_text,
@@ -21,7 +22,7 @@ from django_button_orders.report.validation import (
 
 if TYPE_CHECKING:
     IntegerBase = models.BigIntegerField[int | None, int | None]
-    DateTimeBase = models.DateTimeField[datetime | None, datetime | None]
+    DateTimeBase = models.DateTimeField[Any, Any]
     JSONBase = models.JSONField[Any, Any]
 else:
     IntegerBase = models.BigIntegerField
@@ -90,6 +91,10 @@ class MinorUnitsField(IntegerBase):
 
 class AwareDateTimeField(DateTimeBase):
     """A date and time. It refuses one without a time zone instead of guessing it."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        # Without USE_TZ, databases take dates without a time zone.
+        return super().get_prep_value(as_stored(value))
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if isinstance(value, date | str) and settings.USE_TZ:

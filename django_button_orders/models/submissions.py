@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from django_button_orders.models.fields import AwareDateTimeField
 from django_button_orders.models.orders import ButtonOrder
 from django_button_orders.models.querysets import LockableQuerySet
 
@@ -56,7 +57,7 @@ class Submission(models.Model):
         related_name="+",
     )
     revision = models.IntegerField(_("revision"))
-    started_at = models.DateTimeField(_("started"))
+    started_at = AwareDateTimeField(_("started"))
     duration_ms = models.IntegerField(_("duration in ms"))
     method = models.CharField(_("method"), max_length=6)
     url = models.TextField(_("URL"))

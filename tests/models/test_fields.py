@@ -112,6 +112,9 @@ class AwareDateTimeFieldTests(FieldTestCase):
         naive = datetime(2026, 11, 1, 12)
 
         assert self.field.get_prep_value(naive) == naive
+        # In America/Chicago, the project's time zone, it is six hours earlier.
+        aware = datetime(2026, 11, 1, 18, tzinfo=timezone.utc)
+        assert self.field.get_prep_value(aware) == naive
 
 
 class StrictCharFieldTests(FieldTestCase):
