@@ -248,6 +248,10 @@ class StoredTextTests(HtmlTestCase):
 
         self.check(harmless, self.fetch(LIST_URL))
 
+    def test_last_answer(self):
+        """The list shows the status code and the error of an answer together."""
+        self.compare(LIST_URL, last_status_code=422)
+
     def test_every_status_of_the_panel(self):
         for status in ButtonOrder.Status:
             with self.subTest(status=status):
