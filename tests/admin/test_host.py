@@ -278,6 +278,12 @@ class RightsTests(HostTestCase):
         assert BOX not in self.text()
         self.assertNotContains(self.client.get(self.url), "button-order")
 
+    def test_no_reason_either_why_there_is_no_report(self):
+        ButtonOrder.objects.all().delete()
+        self.log_in("retry_buttonorder")
+
+        assert BOX not in self.text()
+
     def test_state_alone_for_those_who_may_look(self):
         self.log_in("view_buttonorder")
 
