@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from unittest.mock import patch
 
 import responses
 from django.contrib.auth.models import User
@@ -428,17 +427,6 @@ class PauseTests(RecordTestCase):
         other.refresh_from_db()
         assert (other.status, calls()) == ("reported", ["POST /v1/order"])
         assert not PausedAccount.objects.exists()
-
-    def test_many_that_wait_are_due_at_once(self):
-        for number in range(5):
-            create_row(order_id=f"{number}")
-        waiting = ButtonOrder.objects.all()
-        waiting.update(next_attempt_at=from_now(200))
-
-        with patch("django_button_orders.models.querysets.MANY", 2):
-            assert waiting.make_due() == 5
-
-        assert waiting.due().count() == 5
 
     def test_probe_lifts_the_pause(self):
         row = self.create_paused()

@@ -9,6 +9,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.clock import DatabaseNow, from_now
+from django_button_orders.models.querysets import MANY
 from tests.utils import LONG_AGO, button_settings, create_row, seconds_from_now
 
 rows = ButtonOrder.objects
@@ -144,6 +145,39 @@ class MarkChangedTests(TestCase):
         row.refresh_from_db()
         assert row.attempts == 1
         assert row.lease_token is not None
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class MakeDueTests(TestCase):
+    def test_more_than_a_batch(self):
+        many = [ButtonOrder(order_id=f"{number}") for number in range(MANY + 5)]
+        rows.bulk_create(many)
+        rows.update(next_attempt_at=from_now(200))
+
+        assert rows.all().make_due() == rows.due().count() == MANY + 5
+
+    def test_waiting_rows_alone(self):
+        create_row(order_id="due")
+        failed, leased = create_row(order_id="failed"), create_row(order_id="leased")
+        rows.filter(pk=failed.pk).update(status="failed")
+        rows.filter(pk=leased.pk).update(lease_expires_at=from_now(60))
+        rows.exclude(order_id="due").update(next_attempt_at=from_now(200))
+
+        assert rows.all().make_due() == 0
+
+    def test_account_with_a_new_key(self):
+        """A new key does not help an order that Button refuses to change (403)."""
+        for order_id, reason, code in (
+            ("1", "unauthorized", 401),
+            ("2", "unauthorized", 403),
+            ("3", "unavailable", 500),
+        ):
+            row = create_row(order_id=order_id)
+            rows.filter(pk=row.pk).update(reason=reason, last_status_code=code)
+        rows.update(next_attempt_at=from_now(200))
+
+        assert rows.all().make_unauthorized_due() == 1
+        assert [row.order_id for row in rows.due()] == ["1"]
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
