@@ -598,12 +598,20 @@ class ChangedRowTests(BatchTestCase):
         assert Submission.objects.count() == 6
 
     def test_changed_meanwhile(self):
+        heard = []
+
+        def receiver(button_order, **kwargs):
+            heard.append(button_order.order_id)
+
+        order_reported.connect(receiver)
+        self.addCleanup(order_reported.disconnect, receiver)
         attempts = self.attempt()
         ButtonOrder.objects.filter(order_id="2").mark_changed()
 
         list(record_all(attempts))
 
         self.check("2", "pending")
+        assert sorted(heard) == ["0", "1", "3", "4", "5"]
         assert ButtonOrder.objects.get(order_id="2").reported_revision == 1
 
     def test_lost_lease(self):
