@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 import responses
+from django.db import OperationalError, connection
+from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder
 
@@ -66,6 +68,28 @@ def calls() -> list[str]:
     return [
         f"{call.request.method} {call.request.path_url}" for call in responses.calls
     ]
+
+
+class NoArchiveRouter:
+    """Keep the app's tables out of the second database."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return db != "archive"
+
+
+def refuse_query(*arguments: Any) -> None:
+    """Fail like a server that went away, as a wrapper of ``execute_wrapper()``."""
+    raise OperationalError("The server went away.")
+
+
+def analyze(*models: type[Model]) -> None:
+    """Update the statistics that the database plans queries by."""
+    verbs = {"mysql": "ANALYZE TABLE", "postgresql": "VACUUM ANALYZE"}
+    with connection.cursor() as cursor:
+        for model in models:
+            verb = verbs.get(connection.vendor, "ANALYZE")
+            cursor.execute(f"{verb} {model._meta.db_table}")
+            cursor.fetchall() if cursor.description else None
 
 
 def seconds_from_now(moment: datetime) -> float:

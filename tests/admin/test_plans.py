@@ -14,9 +14,8 @@ from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.clock import from_now
 from tests.admin.test_differences import LIST_URL as DIFFERENCES_URL
 from tests.admin.utils import LIST_URL, create_user
-from tests.delivery.test_claims import analyze
 from tests.shop.models import Order
-from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
+from tests.utils import LONG_AGO, PURCHASED, analyze, button_settings, create_row
 
 MANY = 3000
 # SQLite uses a partial index only if the query repeats its condition word for word,
@@ -121,7 +120,7 @@ class OrderTests(PlanTestCase):
         ):
             row = create_row(order_id=f"rare {number}")
             ButtonOrder.objects.filter(pk=row.pk).update(**values)
-        analyze()
+        analyze(ButtonOrder)
 
     def test_filters_and_sorts(self):
         self.check_found_in(PLAIN if self.is_sqlite else PLAIN | CONDITIONAL)
@@ -131,7 +130,7 @@ class OrderTests(PlanTestCase):
         ButtonOrder.objects.bulk_create(
             ButtonOrder(order_id=f"just saved {number}") for number in range(MANY // 2)
         )
-        analyze()
+        analyze(ButtonOrder)
 
         self.check_found_in({"token=no": {"token"}})
 

@@ -12,7 +12,7 @@ from django_button_orders.delivery.sweep import is_crowded
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.clock import from_now
 from django_button_orders.monitoring.current import find_oldest_due
-from tests.utils import LONG_AGO, button_settings, create_row
+from tests.utils import LONG_AGO, analyze, button_settings, create_row
 
 ACCOUNTS = {"eu": {"API_KEY": "sk-eu"}, "us": {"API_KEY": "sk-us"}}
 
@@ -175,16 +175,6 @@ class FreshOrderTests(TestCase):
         return ButtonOrder.objects.claim(limit=limit, lease_seconds=60)
 
 
-def analyze(model=ButtonOrder):
-    """Have the database look at how the rows are."""
-    with connection.cursor() as cursor:
-        table = model._meta.db_table
-        verbs = {"mysql": "ANALYZE TABLE", "postgresql": "VACUUM ANALYZE"}
-        verb = verbs.get(connection.vendor, "ANALYZE")
-        cursor.execute(f"{verb} {table}")
-        cursor.fetchall() if cursor.description else None
-
-
 class IndexTests(TransactionTestCase):
     """Due rows are found by an index, however many finished ones there are."""
 
@@ -195,7 +185,7 @@ class IndexTests(TransactionTestCase):
         )
         for number in range(30):
             create_row(order_id=f"due {number:02}")
-        analyze()
+        analyze(ButtonOrder)
 
     def plans_of(self, ask):
         """Return how the database finds rows for each statement that is asked."""

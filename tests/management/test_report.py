@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 import responses
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
@@ -17,17 +17,13 @@ from django_button_orders.models.snapshots import Snapshot
 from tests.faults.processes import wait_for
 from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
-from tests.utils import add_answer, button_settings, calls, create_row
+from tests.utils import add_answer, button_settings, calls, create_row, refuse_query
 
 REFUSED_KEY = (
     "account default is paused, because Button refuses its key. Correct API_KEY. "
     "The key is tried again every 5 minutes; resume the account in the admin to go "
     "on at once."
 )
-
-
-def away(execute, sql, params, many, context):
-    raise OperationalError("It went away.")
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -279,12 +275,12 @@ class ReportTests(TestCase):
         assert "1 will be tried again" in error
 
     def test_database_that_is_away(self):
-        with connection.execute_wrapper(away):
+        with connection.execute_wrapper(refuse_query):
             out, _, error = self.report()
 
         assert out == ""
         assert error.startswith("The database does not answer")
-        assert "It went away" in error
+        assert "The server went away" in error
 
     def end_during_the_call(self):
         told = threading.Lock()

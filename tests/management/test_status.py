@@ -22,13 +22,8 @@ from tests.utils import BASE_URL, NOT_FOUND, button_settings, create_row
 PING = re.compile(rf"{BASE_URL}/v1/order/ping-")
 
 
-class NoArchive:
-    def allow_migrate(self, db, app_label, **hints):
-        return db != "archive"
-
-
 @override_settings(
-    BUTTON_ORDERS=button_settings(), DATABASE_ROUTERS=[f"{__name__}.NoArchive"]
+    BUTTON_ORDERS=button_settings(), DATABASE_ROUTERS=["tests.utils.NoArchiveRouter"]
 )
 class StatusTestCase(TestCase):
     def setUp(self):

@@ -10,18 +10,7 @@ from django_button_orders.models.databases import (
     borrowed_connection,
     database_aliases,
 )
-from tests.utils import button_settings
-
-
-class NoReplica:
-    """A router that keeps the app's tables away from one database."""
-
-    def allow_migrate(self, db, app_label, **hints):
-        return db != "archive"
-
-
-def away(execute, sql, params, many, context):
-    raise OperationalError("The server went away.")
+from tests.utils import button_settings, refuse_query
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -31,14 +20,14 @@ class DatabaseTests(TestCase):
     def test_all_that_have_the_table(self):
         assert list(database_aliases()) == ["default", "archive"]
 
-    @override_settings(DATABASE_ROUTERS=[f"{__name__}.NoReplica"])
+    @override_settings(DATABASE_ROUTERS=["tests.utils.NoArchiveRouter"])
     def test_not_those_that_a_router_leaves_out(self):
         assert list(database_aliases()) == ["default"]
 
     def test_one_that_does_not_answer_is_no_empty_one(self):
         """An error is raised. Finding no rows would look like success."""
         with (
-            connections["default"].execute_wrapper(away),
+            connections["default"].execute_wrapper(refuse_query),
             pytest.raises(OperationalError),
         ):
             list(database_aliases())

@@ -15,7 +15,7 @@ from django_button_orders.operations.retention import (
     prune,
 )
 from django_button_orders.tasks import prune_submissions
-from tests.utils import button_settings, create_row
+from tests.utils import analyze, button_settings, create_row
 
 ACCOUNTS = {
     "eu": {"KEEP_BODIES_DAYS": 7, "KEEP_SUBMISSIONS_DAYS": 90},
@@ -229,11 +229,7 @@ class IndexTests(TransactionTestCase):
             )
             for number in range(3660)
         )
-        with connection.cursor() as cursor:
-            verb = {"mysql": "ANALYZE TABLE"}.get(connection.vendor, "ANALYZE")
-            for model in (ButtonOrder, Submission):
-                cursor.execute(f"{verb} {model._meta.db_table}")
-                cursor.fetchall() if cursor.description else None
+        analyze(ButtonOrder, Submission)
 
     def test_plans(self):
         with CaptureQueriesContext(connection) as queries:

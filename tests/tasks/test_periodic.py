@@ -9,8 +9,7 @@ from django.test import TestCase, override_settings
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import report_due_orders
 from django_button_orders.tasks.periodic import in_each_database
-from tests.models.test_databases import away
-from tests.utils import add_answer, button_settings, create_row
+from tests.utils import add_answer, button_settings, create_row, refuse_query
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -23,14 +22,14 @@ class EachDatabaseTests(TestCase):
         create_row(order_id="2", using="archive")
 
         with (
-            connections["default"].execute_wrapper(away),
+            connections["default"].execute_wrapper(refuse_query),
             self.assertLogs("django_button_orders", "WARNING"),
         ):
             report_due_orders()
 
         assert ButtonOrder.objects.using("archive").get().status == "reported"
 
-    @override_settings(DATABASE_ROUTERS=["tests.models.test_databases.NoReplica"])
+    @override_settings(DATABASE_ROUTERS=["tests.utils.NoArchiveRouter"])
     def test_what_fails_in_one_is_done_in_the_others(self):
         done = []
 
@@ -63,7 +62,7 @@ class EachDatabaseTests(TestCase):
 
         def away_for_claims(execute, sql, params, many, context):
             if "FROM" in sql and "buttonorder" in sql:
-                return away(execute, sql, params, many, context)
+                return refuse_query()
             return execute(sql, params, many, context)
 
         with (
