@@ -52,8 +52,8 @@ def prepare_all(
     given back instead.
     """
     rows = [attempt.row for attempt in attempts]
-    dismiss_placeholders(rows)
     hosts = HostOrders(rows)
+    dismiss_placeholders(rows)
     for attempt in attempts:
         if is_stopped(attempt):
             attempt.give_back()

@@ -98,8 +98,8 @@ def placeholder_id(model: type[models.Model], key: object) -> str:
 def dismiss_placeholders(rows: Iterable[ButtonOrder]) -> None:
     """Dismiss the placeholder rows of orders that now have a row with their own id."""
     for _, group in by_model(rows):
-        keys = [row.source_id for row in group if not row.is_acknowledged]
-        dismiss_placeholders_of(group[0].source_type_id, keys, using=group[0]._state.db)
+        new = [row.source_id for row in group if row.reported_revision is None]
+        dismiss_placeholders_of(group[0].source_type_id, new, using=group[0]._state.db)
 
 
 def dismiss_placeholders_of(

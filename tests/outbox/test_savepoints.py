@@ -140,6 +140,27 @@ class LazySavepointTests(TransactionTestCase):
         assert Page.objects.exists()
         assert not connection.execute_wrappers
 
+    def test_release_is_refused(self):
+        """PostgreSQL refuses it if the code within has caught an error of a query."""
+        refused = []
+
+        def refuse(execute, sql, *args):
+            if sql.startswith("RELEASE") and not refused:
+                refused.append(sql)
+                raise OperationalError("Not today.")
+            return execute(sql, *args)
+
+        with transaction.atomic():
+            with (
+                pytest.raises(OperationalError),
+                connection.execute_wrapper(refuse),
+                LazySavepoint("default"),
+            ):
+                Page.objects.create(title="Undone")
+            Page.objects.create(title="After")
+
+        assert [page.title for page in Page.objects.all()] == ["After"]
+
     def test_blocks_without_savepoints_of_their_own(self):
         """bulk_create() and delete() open such blocks."""
 
