@@ -228,7 +228,7 @@ def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
     unchanged = leased.filter(revision=row.revision)
     recorded: list[Submission] = []
     with transaction.atomic(using=using):
-        if not waits and is_locked(leased):
+        if not waits and not try_to_lock(leased):
             return False
         is_resumed = pause_or_resume(outcome, using=using)
         is_unchanged = unchanged.update(**outcome.values) == 1
@@ -254,11 +254,11 @@ def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
     return True
 
 
-def is_locked(rows: ButtonOrderQuerySet) -> bool:
-    """Lock a row. Return whether another transaction has locked it already."""
+def try_to_lock(rows: ButtonOrderQuerySet) -> bool:
+    """Lock a row. Return False if another transaction has locked it already."""
     if not can_skip_locked(rows.db):
-        return False
-    return not rows.unlocked().values_list("pk") and rows.exists()
+        return True
+    return bool(rows.unlocked().values_list("pk")) or not rows.exists()
 
 
 def pause_or_resume(outcome: Outcome, *, using: str) -> bool:
