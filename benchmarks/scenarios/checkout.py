@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from benchmarks.bench import Bench
 from benchmarks.results import Results, percentile
 from benchmarks.system import Shop
+from tests.faults.gate import dropping_port
 from tests.faults.servers import MissingServerError, RabbitMQ
 
 ORDERS = 1_500
@@ -61,9 +62,9 @@ def measure_faults(bench: Bench, results: Results, count: int) -> None:
     scheme = bench.broker.url.partition(":")[0]
     with ExitStack() as stack:
         shops = {"healthy": open_shop(bench, stack, "ours")}
-        for fault in (refused, hung, dropping):
+        for name, fault in FAULTS.items():
             url = f"{scheme}://127.0.0.1:{stack.enter_context(fault())}"
-            shops[fault.__name__] = open_shop(bench, stack, "ours", url)
+            shops[name] = open_shop(bench, stack, "ours", url)
         for name, sale in in_turn(shops, count).items():
             results.add(scheme, name, **sale.figures())
 
@@ -173,14 +174,4 @@ def hung() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-@contextmanager
-def dropping() -> Iterator[int]:
-    """Open a port that drops connections: its queue of waiting ones is full."""
-    with ExitStack() as stack:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        stack.enter_context(listener)
-        for _ in range(8):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield int(listener.getsockname()[1])
+FAULTS = {"refused": refused, "hung": hung, "dropping": dropping_port}

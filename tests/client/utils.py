@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import socket
 import tracemalloc
 import warnings
 from contextlib import contextmanager
 from unittest.mock import patch
 
 from django_button_orders.client import cancel_order, create_order, retrieve_order
+from tests.faults.gate import dropping_port
 
 PAYLOAD = {"order_id": "1994", "total": 7000}
 CREATE = create_order(PAYLOAD)
@@ -46,16 +46,6 @@ def ignored(category):
 
 @contextmanager
 def full_backlog():
-    """Yield the address of a machine that does not answer at all."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(listener.getsockname())
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            for sock in waiting:
-                sock.close()
+    """Yield the base URL of a machine that does not answer at all."""
+    with dropping_port() as port:
+        yield f"http://127.0.0.1:{port}"

@@ -108,10 +108,10 @@ class Gate:
 
 @contextmanager
 def dropping_port() -> Iterator[int]:
-    """Yield a port whose machine does not even answer that it is there."""
+    """Yield a port that drops connections: its queue of waiting ones is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        # With its backlog full, the kernel drops what else wants to connect.
+        # With a full backlog, the kernel ignores further connections.
         listener.listen(0)
         waiting = [socket.socket() for _ in range(4)]
         for sock in waiting:
