@@ -1,20 +1,115 @@
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 
+import pytest
 import requests
+from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase
 
 from tests.management.utils import call
 from tests.sandbox.utils import ORDER
 
 
-class SandboxCommandTests(SimpleTestCase):
+class Terminal(io.StringIO):
+    """Use the sandbox after its greeting, then send the process a signal."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def write(self, text):
+        written = super().write(text)
+        if "BUTTON_ORDERS" in text:
+            url = re.search(r"http://[\w.:]+", text)[0]
+            threading.Thread(target=self.use, args=(url,), daemon=True).start()
+        return written
+
+    def use(self, url):
+        auth = ("sk-XXX", "")
+        requests.post(f"{url}/v1/order", json=ORDER, auth=auth, timeout=5)
+        requests.get(f"{url}/v1/order/a%2Fb", auth=auth, timeout=5)
+        requests.get(f"{url}/sandbox", timeout=5)
+        options = {"drop": "before"}
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        with pytest.raises(requests.ConnectionError):
+            requests.delete(f"{url}/v1/order/1", auth=auth, timeout=5)
+        os.kill(os.getpid(), self.number)
+
+
+class Gambler(Terminal):
+    """Send requests to a sandbox that fails at random."""
+
+    def use(self, url):
+        options = {"status": 503, "times": 99, "chance": 0.5}
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        for _ in range(20):
+            requests.get(f"{url}/v1/order/1", auth=("sk-XXX", ""), timeout=5)
+        os.kill(os.getpid(), self.number)
+
+
+class CommandTests(SimpleTestCase):
+    def run_until(self, number):
+        return self.run_with(Terminal(number))
+
+    def run_with(self, terminal, **options):
+        call_command(
+            "button_orders_sandbox",
+            port=0,
+            api_key="sk-XXX",
+            stdout=terminal,
+            **options,
+        )
+        return terminal.getvalue().splitlines()
+
+    def test_output(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number=number):
+                before = signal.getsignal(number)
+
+                greeting, setting, *lines = self.run_until(number)
+
+                assert re.search(r"http://127\.0\.0\.1:\d+/sandbox$", greeting)
+                assert setting.startswith("BUTTON_ORDERS = {'API_KEY': 'sk-XXX'")
+                assert lines[0].startswith("POST /v1/order 200")
+                assert lines[1].startswith("GET /v1/order/a%2Fb 404")
+                assert lines[2].startswith("DELETE /v1/order/1 dropped")
+                assert lines[3:] == ["3 requests, 1 orders."]
+                assert signal.getsignal(number) is before
+                names = {thread.name for thread in threading.enumerate()}
+                assert "button-sandbox" not in names
+
+    def test_seed(self):
+        first, second, other = (
+            self.run_with(Gambler(signal.SIGTERM), seed=seed)[2:-1]
+            for seed in (7, 7, 8)
+        )
+
+        assert {line.split()[2] for line in first} == {"404", "503"}
+        assert first == second != other
+
+    def test_bad_options(self):
+        for options, message in (
+            ({"api_key": "a:b"}, "^--api-key"),
+            ({"latency": -1}, "^--latency"),
+            ({"port": 99999}, "^Port 99999 cannot be used"),
+            ({"port": -1}, "^Port -1 cannot be used"),
+        ):
+            with (
+                self.subTest(options=options),
+                pytest.raises(CommandError, match=message),
+            ):
+                call_command("button_orders_sandbox", **options)
+
+
+class SandboxProcessTests(SimpleTestCase):
     def start(self, *arguments):
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "django", "button_orders_sandbox", *arguments],
