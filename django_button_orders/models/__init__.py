@@ -3,8 +3,10 @@ What the app stores: Button orders, the calls about them, accounts and figures.
 
 Read ``orders`` (the outbox: one row for each order), ``states`` (its states) and
 ``querysets`` (selections by state, and moves between states), then ``submissions`` (the
-calls to Button). ``keyset`` reads large tables page by page, ``bulk`` writes many rows
-in one statement, ``clock`` has the database's time, and ``fields`` the column types.
+calls to Button). ``accounts``, ``differences``, ``snapshots`` (figures) and
+``checkpoints`` (of long commands) are smaller tables. ``keyset`` reads large tables
+page by page, ``bulk`` writes many rows in one statement, ``clock`` has the database's
+time, ``databases`` finds the databases with our tables, ``fields`` has column types.
 """
 
 from __future__ import annotations

@@ -5,4 +5,5 @@ These functions change rows, and ring for a worker where a row becomes due. They
 for the database, never for a network. Read ``orders`` first: it retries, cancels and
 dismisses. ``accounts`` resumes paused accounts. ``backfill`` adds rows for a shop's
 older orders, by means of ``batches``. ``retention`` prunes what is old.
+``throttle`` limits how fast a command works.
 """

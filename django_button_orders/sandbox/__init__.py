@@ -5,6 +5,7 @@ Read ``wire`` (requests and answers), ``rules`` (which orders Button accepts),
 ``store`` (the orders), ``api`` (what each path does), ``misbehaviour`` (planned
 failures), ``fake_button`` (all of these together), ``control`` and ``page`` (the
 sandbox's own URLs), ``handler`` (HTTP) and ``server`` (``Sandbox``), in this order.
+``pytest_plugin`` has the fixture for a shop's tests.
 The rules are written from Button's public pages. The sandbox shares no code with the
 rest of the package, so that one mistake cannot hide in both.
 """
