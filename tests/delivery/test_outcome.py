@@ -2,16 +2,87 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.test import SimpleTestCase, override_settings
 from django.utils import timezone
 
+from django_button_orders.client import Answer, NoAnswerError, NotSentError
+from django_button_orders.delivery.attempt import Attempt, Call
+from django_button_orders.delivery.desired import Desired
+from django_button_orders.delivery.outcome import find_outcome
+from django_button_orders.delivery.verdicts import judge
 from django_button_orders.models import ButtonOrder
-from tests.delivery.utils import DeliveryTestCase
+from tests.delivery.utils import DeliveryTestCase, good_report
 from tests.utils import (
+    ORDERS_URL,
+    PURCHASED,
     add_answer,
+    button_settings,
     calls,
     create_row,
     seconds_from_now,
 )
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class UnansweredTests(SimpleTestCase):
+    """How many attempts have an effect that is not known, the last one included."""
+
+    def unanswered_after(self, before, *calls):
+        attempt = Attempt(
+            row=create_unsaved(unanswered=before),
+            lease_ends=0,
+            desired=Desired(order_id="1994", report=good_report(order_id="1994")),
+        )
+        for operation, answer in calls:
+            if isinstance(answer, int):
+                answer = Answer(status_code=answer)
+            attempt.calls.append(create_call(operation, answer))
+            attempt.verdict = judge(operation, answer)
+        return find_outcome(attempt).values["unanswered"]
+
+    def test_each_end(self):
+        lost, unsent = NoAnswerError("Lost."), NotSentError("Refused.")
+        cases = [
+            # The claim has counted the attempt, so the first one comes with 1.
+            (1, 0, [("create", 200)]),
+            (1, 0, [("create", 400)]),
+            (1, 0, [("create", 401)]),
+            (1, 0, [("create", unsent)]),
+            (1, 1, [("create", 503)]),
+            (1, 1, [("create", lost)]),
+            # A retrieve has no effect, and its answer tells of earlier creates.
+            (3, 2, [("retrieve", 401)]),
+            (3, 2, [("retrieve", 503)]),
+            (3, 2, [("retrieve", lost)]),
+            (3, 0, [("retrieve", 404), ("create", 400)]),
+            (3, 0, [("retrieve", 200), ("update", 200)]),
+            (3, 3, [("retrieve", 200), ("update", lost)]),
+            # An error of an update says nothing about earlier attempts.
+            (3, 2, [("update", 400)]),
+            (3, 3, [("update", 503)]),
+            (3, 0, [("cancel", 404)]),
+            # 409 says that Button has the order, whatever comes after it.
+            (1, 1, [("create", 409), ("update", 401)]),
+            (1, 1, [("create", 409), ("update", lost)]),
+        ]
+        for before, after, made in cases:
+            with self.subTest(before=before, calls=made):
+                assert self.unanswered_after(before, *made) == after
+
+
+def create_unsaved(**values):
+    return ButtonOrder(order_id="1994", attempts=1, **values)
+
+
+def create_call(operation, answer):
+    return Call(
+        operation=operation,
+        method="POST",
+        url=ORDERS_URL,
+        request_body="",
+        started_at=PURCHASED,
+        answer=answer,
+    )
 
 
 class ScheduleTests(DeliveryTestCase):
