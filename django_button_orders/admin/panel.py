@@ -7,7 +7,7 @@ the template draws it as SVG.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -167,14 +167,17 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
 
 def status_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
     """Yield the number of orders of each status, and of each state or reason in it."""
+    parts = {
+        Status.PENDING: state_figures(orders, list_url),
+        Status.FAILED: reason_figures(orders, list_url),
+    }
     for status in Status:
-        parts = PARTS.get(status)
         yield Figure(
             name=status.label,
             number=formatting.format_count(orders.statuses[status]),
             url=filtered_url(list_url, status__exact=status.value),
             status=status.value,
-            parts=tuple(parts(orders, list_url)) if parts else (),
+            parts=tuple(parts.get(status, ())),
         )
 
 
@@ -196,12 +199,6 @@ def reason_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
             number=formatting.format_count(number),
             url=filtered_url(list_url, status__exact=status, reason__exact=reason),
         )
-
-
-PARTS: dict[str, Callable[[Orders, str], Iterator[Figure]]] = {
-    Status.PENDING: state_figures,
-    Status.FAILED: reason_figures,
-}
 
 
 def amount_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
