@@ -161,16 +161,11 @@ class Command(ButtonOrdersCommand):
             return rows.due()
         return self.selection.narrow(rows.pending().unleased())
 
-    def left(self, seen: int) -> int | None:
-        """Return how many orders ``--limit`` still allows, or None."""
-        limit = self.selection.limit
-        return None if limit is None else max(limit - seen, 0)
-
     def count(self) -> int:
         """Return how many orders would be reported."""
         total = 0
         for alias in database_aliases():
-            total += count(self.rows(alias), self.left(total))
+            total += count(self.rows(alias), self.selection.left(total))
         return total
 
     def find_failed(self) -> list[str]:
@@ -199,7 +194,7 @@ class Command(ButtonOrdersCommand):
         if self.selection.order_ids:
             named = self.selection.narrow(ButtonOrder.objects.using(alias))
             self.held_back += count_disabled(named)
-        for pks in pages(self.rows(alias), self.left(self.seen)):
+        for pks in pages(self.rows(alias), self.selection.left(self.seen)):
             if stop.is_set:
                 return
             self.seen += len(pks)

@@ -76,7 +76,7 @@ class Command(ButtonOrdersCommand):
         """Return how many orders would be retried."""
         total = 0
         for alias in database_aliases():
-            total += count(rows_of(selection, alias), left(selection, total))
+            total += count(rows_of(selection, alias), selection.left(total))
         return total
 
     def retry(self, selection: Selection, stop: Stop) -> int:
@@ -84,7 +84,7 @@ class Command(ButtonOrdersCommand):
         seen = retried = 0
         for alias in database_aliases():
             orders = ButtonOrder.objects.using(alias)
-            for pks in pages(rows_of(selection, alias), left(selection, seen)):
+            for pks in pages(rows_of(selection, alias), selection.left(seen)):
                 if stop.is_set:
                     return retried
                 seen += len(pks)
@@ -105,8 +105,3 @@ def rows_of(selection: Selection, alias: str) -> ButtonOrderQuerySet:
     orders = ButtonOrder.objects.using(alias).all()
     orders = orders.retryable() if selection.order_ids else orders.failed()
     return selection.narrow(orders)
-
-
-def left(selection: Selection, seen: int) -> int | None:
-    """Return how many orders ``--limit`` still allows, or None."""
-    return None if selection.limit is None else selection.limit - seen

@@ -140,6 +140,10 @@ class Selection:
             rows = rows.filter(updated_at__gt=DatabaseNow() - self.newer_than)
         return rows
 
+    def left(self, seen: int) -> int | None:
+        """Return how many rows ``--limit`` still allows, or None."""
+        return None if self.limit is None else max(self.limit - seen, 0)
+
     def refuse_unknown_ids(self) -> None:
         """Raise ``CommandError`` for an ``--order-id`` that no row has."""
         unknown = set(self.order_ids)
