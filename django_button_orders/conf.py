@@ -298,6 +298,7 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+@cache
 def may_receive_api_key(base_url: str) -> bool:
     """Return whether a URL is HTTPS, or HTTP to this machine or with ``DEBUG``."""
     is_plain = base_url.startswith("http://")
@@ -309,6 +310,8 @@ def clear_settings_cache(*, setting: str, **kwargs: object) -> None:
     if setting == SETTING:
         get_settings.cache_clear()
         account_names.cache_clear()
+    if setting == "DEBUG":
+        may_receive_api_key.cache_clear()
 
 
 setting_changed.connect(

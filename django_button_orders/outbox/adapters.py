@@ -258,9 +258,9 @@ def by_model(
     rows: Iterable[ButtonOrder],
 ) -> Iterator[tuple[type[Model], list[ButtonOrder]]]:
     """Yield the models of the rows' host orders, each with its rows."""
-    groups: defaultdict[int, list[ButtonOrder]] = defaultdict(list)
+    groups: defaultdict[int | None, list[ButtonOrder]] = defaultdict(list)
     for row in rows:
-        if row.source_type_id is not None:
+        if not row.is_direct:
             groups[row.source_type_id].append(row)
     for group in groups.values():
         model = group[0].get_source_model()
