@@ -139,7 +139,7 @@ class AnswerTests(WireTestCase):
         assert found.status_code == 202
 
     def test_until_closed(self):
-        """An answer may come without a length and end with the connection."""
+        """An answer without a length ends with the connection."""
         script = replies_and_closes(head(content_type="application/json") + OK)
 
         assert self.button(self.serve(script)).send(CREATE).is_ok
@@ -171,7 +171,7 @@ class AnswerTests(WireTestCase):
 
                 assert found.status_code == 200
                 assert (found.body, found.data) == ("", None)
-                # It may say anything.
+                # What it says cannot be read, and may be an error.
                 assert not found.is_ok
 
     def test_identity(self):
@@ -203,7 +203,7 @@ class RetryAfterTests(WireTestCase):
                 assert self.parse(text) == seconds
 
     def test_date_without_a_time_zone(self):
-        """The oldest form of dates in HTTP is in UTC, wherever the shop is."""
+        """A date without a time zone is in UTC, not in the time zone of the shop."""
         for text in ("Sun Nov  1 12:01:30 2026", "Sun, 01 Nov 2026 12:01:30 -0000"):
             with self.subTest(text=text):
                 assert self.parse(text) == 90
@@ -268,7 +268,7 @@ class LimitTests(WireTestCase):
         assert len(found.body) == 1000
 
     def test_one_byte_more(self):
-        """It is cut and not parsed, and the status alone counts."""
+        """An answer that is too long is cut and not parsed. Only its status counts."""
         for status in (200, 400):
             with self.subTest(status=status):
                 found = self.send(answer(OK.ljust(1001), status=status))
@@ -278,7 +278,7 @@ class LimitTests(WireTestCase):
                 assert found.is_ok is (status == 200)
 
     def test_cut_error(self):
-        """What there is of its envelope says that it is none."""
+        """A cut answer is no success if its beginning says "error"."""
         body = b'{"meta": {"id": "1", "status": "error"}, "error": "' + b"x" * 1000
 
         assert self.send(answer(body, content_type="application/json")).is_ok is False

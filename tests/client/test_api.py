@@ -74,7 +74,7 @@ class PathTests(WireTestCase):
     }
 
     def test_encoded(self):
-        """On the wire: requests and urllib3 rewrite addresses, too."""
+        """requests and urllib3 rewrite paths, so the test looks at the wire."""
         server = self.serve()
         client = self.button(server)
         for make in (cancel_order, retrieve_order, lambda at: update_order(at, {})):
@@ -163,7 +163,7 @@ class HeaderTests(WireTestCase):
 
 
 class SecretTests(WireTestCase):
-    """The key is in no repr, no exception, no log, and nothing that is kept."""
+    """The API key is in no repr, no exception, no log, and no answer."""
 
     key = "sk-0123456789abcdef"
     basic = base64.b64encode(b"sk-0123456789abcdef:").decode()

@@ -140,7 +140,7 @@ class DeadlineTests(WireTestCase):
         class DrippingServer(Server):
             def talk(self, sock, number):
                 with suppress(OSError):
-                    # The head of a record of TLS that is 16 KiB long.
+                    # A record of TLS begins, and is to be 16 KiB long.
                     self.drip(sock, b"\x16\x03\x03\x40\x00" + bytes(1000))
 
         server = DrippingServer(replies(b""), tls=False, reads=True)
@@ -164,7 +164,7 @@ class DeadlineTests(WireTestCase):
                 client.send(CREATE)
 
     def test_nothing_is_sent_after_it(self):
-        """A process may have been frozen since it decided to call."""
+        """A process may be frozen between its decision to call and the call."""
         for tls in (False, True):
             with self.subTest(tls=tls), self_signed() as path, trusting(path):
                 server = self.serve(tls=tls)
@@ -204,7 +204,7 @@ class DeadlineTests(WireTestCase):
                 assert server.received == []
 
     def test_shorter_one_of_another_call(self):
-        """The watchdog does not sleep until the end of the longer one."""
+        """The watchdog does not sleep until the longer deadline."""
         server = self.drip(b"x" * 1000, at_once=head(content_length=1000))
 
         def send_patiently():
@@ -225,7 +225,7 @@ class DeadlineTests(WireTestCase):
         assert self.button(server, deadline=2).send(CREATE).is_ok
 
     def test_next_exchange_has_its_own(self):
-        """On the same connection, the deadline of the last one is forgotten."""
+        """The deadline of a call does not affect the next call on its connection."""
 
         def script(sock, received):
             server.stopped.wait(0.3)
@@ -327,13 +327,13 @@ class BrokenConnectionTests(WireTestCase):
                     assert kind is NoAnswerError
 
     def test_success_that_may_be_cut(self):
-        """Without a length, an interruption looks like the end."""
+        """Without a length, an interruption looks like the end of the answer."""
         server = self.serve(replies_and_closes(head(202) + b"Accepted"))
 
         assert self.error(self.button(server)) == (NoAnswerError, GONE)
 
     def test_interrupted_tls_handshake(self):
-        """Whatever interrupts it, nothing of the request was sent."""
+        """A request is not sent before the handshake is complete."""
 
         class InterruptingServer(Server):
             def talk(self, sock, number):
@@ -385,12 +385,12 @@ class BrokenConnectionTests(WireTestCase):
                 server = self.serve(replies_and_closes(data))
                 client = self.button(server, max_response_bytes=20)
 
-                # urllib3 leaves the socket of two lengths to the garbage collector.
+                # urllib3 does not close the socket after an answer with two lengths.
                 with suppress(NoAnswerError), ignored(ResourceWarning):
                     assert client.send(CREATE).status_code == 200
 
     def test_more_than_announced(self):
-        """What is too much is never taken for the next answer."""
+        """Extra bytes after an answer are not read as the next answer."""
         for tls in (False, True):
             with self.subTest(tls=tls), self_signed() as path, trusting(path):
                 # The second answer does not fit into what is read with the first.
@@ -402,7 +402,7 @@ class BrokenConnectionTests(WireTestCase):
                 assert client.send(CREATE).status_code == 202
 
     def test_senseless_answers_may_be_to_a_request_that_was_read(self):
-        """Whoever takes them for an unsent request creates an order twice."""
+        """If they counted as not sent, the order could be created twice."""
         chunked = head(transfer_encoding="chunked")
         for data in (
             chunked + b"-5\r\nxxxxx\r\n",
@@ -421,7 +421,7 @@ class BrokenConnectionTests(WireTestCase):
                 assert kind is NoAnswerError
 
     def test_sent_once(self):
-        """Whatever happens, nothing is repeated beneath the database."""
+        """No library repeats a request, because the database decides on retries."""
         for script in (
             lambda sock, received: False,
             replies_and_closes(head(content_length=10)),
@@ -479,7 +479,7 @@ class BrokenConnectionTests(WireTestCase):
             assert (type(again), str(again)) == (type(error), "No.")
 
     def test_unusable_settings(self):
-        """A delivery can tell what to do about these errors, and no others."""
+        """Delivery knows what to do after a ButtonError, and after no other error."""
         for values in (
             {"base_url": "https://a b"},
             {"base_url": "https://127.0.0.1:99999"},
@@ -509,7 +509,7 @@ class RedirectTests(WireTestCase):
                         assert elsewhere.connections == 0
 
     def test_bomb(self):
-        """What requests makes of a redirect reads and inflates all of its body."""
+        """A session would read and decompress the whole body of a redirect."""
         bomb = answer(BOMB, status=302, location="/", content_encoding="gzip")
         server = self.serve(bomb)
 
@@ -657,7 +657,7 @@ class KeepAliveTests(WireTestCase):
         return [received.connection for received in server.received]
 
     def test_provisional_answers(self):
-        """They are refused, and leave no answer to the next request."""
+        """They count as no answer, and the next request gets its own answer."""
         for status in (101, 102, 103, 199):
             with self.subTest(status=status):
                 hint = f"HTTP/1.1 {status} Wait\r\nLink: </a>\r\n\r\n".encode()
@@ -717,7 +717,7 @@ class KeepAliveTests(WireTestCase):
         meeting = threading.Barrier(3)
 
         def script(sock, received):
-            # Each answers once all three have asked.
+            # No request is answered before all three have arrived.
             meeting.wait(5)
             sock.sendall(answer())
 
@@ -728,7 +728,7 @@ class KeepAliveTests(WireTestCase):
         assert sorted(self.numbers(server)) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
     def test_connections_outlive_threads(self):
-        """A thread that makes one call shakes no hands for it."""
+        """A new thread uses the connection of an earlier one."""
         server = self.serve()
         client = self.button(server)
 

@@ -59,7 +59,7 @@ class CallPoolTests(SimpleTestCase):
         assert sorted(taken) == list(range(9))
 
     def test_interrupted_as_a_thread_starts(self):
-        """It is not forgotten, or the end would wait for it for ever."""
+        """The pool knows the thread, so that finish() can end it."""
         start = threading.Thread.start
 
         def start_and_raise(thread):
@@ -90,7 +90,7 @@ class CallPoolTests(SimpleTestCase):
             release.set()
 
     def test_wakes_when_more_can_be_put_in(self):
-        """Otherwise, the threads would have nothing to do for a while."""
+        """take() returns before its time is up, so that no thread is idle."""
         with CallPool(2, lambda number: None) as pool:
             pool.put(1)
 

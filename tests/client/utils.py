@@ -32,7 +32,7 @@ def bounded_memory():
 
 @contextmanager
 def trusting(path):
-    """Let requests trust a certificate, by the file that it looks into."""
+    """Let requests trust a certificate: it reads the file at this path."""
     with patch("requests.adapters.DEFAULT_CA_BUNDLE_PATH", path):
         yield
 
@@ -46,6 +46,6 @@ def ignored(category):
 
 @contextmanager
 def full_backlog():
-    """Yield the base URL of a machine that does not answer at all."""
+    """Yield a base URL at which nobody accepts a connection."""
     with dropping_port() as port:
         yield f"http://127.0.0.1:{port}"
