@@ -127,14 +127,16 @@ class DeadlineTests(WireTestCase):
 
     def test_no_connection(self):
         with full_backlog() as url:
-            error = self.late(url)
+            error = self.late(url, timeout=(30, 30))
 
         assert type(error) is NotSentError
 
     def test_no_tls_handshake(self):
         server = self.serve(reads=False)
 
-        assert type(self.late(server.url.replace("http:", "https:"))) is NotSentError
+        error = self.late(server.url.replace("http:", "https:"), timeout=(30, 30))
+
+        assert type(error) is NotSentError
 
     def test_dripping_tls_handshake(self):
         class DrippingServer(Server):
@@ -146,7 +148,7 @@ class DeadlineTests(WireTestCase):
         server = DrippingServer(replies(b""), tls=False, reads=True)
         self.addCleanup(server.stop)
 
-        error = self.late(server.url.replace("http:", "https:"))
+        error = self.late(server.url.replace("http:", "https:"), timeout=(30, 30))
 
         assert type(error) is NotSentError
 
