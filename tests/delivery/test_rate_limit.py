@@ -194,11 +194,14 @@ class SweepTests(TestCase):
     def test_one_row(self):
         create_row()
         set_clock(0.3)
+        before = CallRate.objects.get().next_call_at
 
         assert report(create_row(order_id="2").pk, using="default") is None
 
         assert len(calls()) == 1
-        assert 0 < seconds_ahead("default") <= 0.3
+        assert CallRate.objects.get().next_call_at > before
+        # It has waited for the turn.
+        assert seconds_ahead("default") <= 0.3
 
     @override_settings(BUTTON_ORDERS=TWO_ACCOUNTS)
     def test_others_do_not_wait(self):
