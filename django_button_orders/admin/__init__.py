@@ -4,9 +4,10 @@ The pages of Django's admin: the list of Button orders, the page of each, and mo
 The pages show ``monitoring`` and call ``operations``; they decide nothing themselves.
 Read in this order:
 
-* ``orders``: the page of a Button order and its form. Its parts are in ``standing``
-  (the box with the buttons), ``explain`` (the sentence in it), ``preview`` (the next
-  call), ``ask`` (Button's view) and ``history`` (the calls so far).
+* ``orders``: the list as declared, and the page of each order. Its parts are in
+  ``standing`` (the box with the buttons), ``explain`` (the sentence in it),
+  ``preview`` (the next call), ``ask`` (Button's view) and ``history`` (the calls so
+  far).
 * ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
   ``panel`` (the figures above it) and ``export`` (CSV).
 * ``actions``: Retry, dismiss and cancel for one order or many, with their texts in

@@ -1,5 +1,7 @@
 """
-The list of Button orders: its columns, filters, search and sort order.
+The list of Button orders: how its columns, search and sort order work.
+
+``ButtonOrderAdmin`` in ``orders`` declares which columns and filters it has.
 
 ``CappedMixin`` keeps a list fast however many rows there are: it counts and pages
 through at most ``MAX_LISTED`` of them, and filters and sorts only by indexes.
@@ -29,14 +31,7 @@ from django_button_orders.admin.base import (
 )
 from django_button_orders.admin.export import ExportMixin
 from django_button_orders.admin.filters import (
-    AccountFilter,
-    AnswerFilter,
-    CurrencyFilter,
     DateFilter,
-    PurchaseDateFilter,
-    SourceFilter,
-    StateFilter,
-    TokenFilter,
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -163,39 +158,12 @@ class CappedMixin(UrlsMixin):
 
 
 class OrderListMixin(BulkActionsMixin, ExportMixin, CappedMixin):
-    """Show the list of Button orders."""
+    """
+    The columns and the search of the list of Button orders.
 
-    actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
-    list_display = [
-        "status_badge",
-        "order_id",
-        "amount",
-        "bought",
-        "attempts",
-        "next_attempt",
-        "last_answer",
-        "host_order",
-    ]
-    list_display_links = ["order_id"]
-    list_filter = [
-        "status",
-        StateFilter,
-        "reason",
-        AnswerFilter,
-        AccountFilter,
-        CurrencyFilter,
-        PurchaseDateFilter,
-        TokenFilter,
-        SourceFilter,
-    ]
-    field_lookups = {"status__exact", "reason__exact", "account", "currency"}
-    unlisted = ("customer", "line_items")
-    # Django shows the search field if there are any; search_orders() looks into them.
-    search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
-    search_help_text = _(
-        "A whole order ID, customer order ID, attribution token, or Button's order ID, "
-        "in the same letters."
-    )
+    ``ButtonOrderAdmin`` declares which of them are shown, in ``list_display`` and
+    the like.
+    """
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)

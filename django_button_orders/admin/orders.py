@@ -1,5 +1,7 @@
 """
-The page of a Button order, and the form to add or change one.
+The list of Button orders as it is declared, the page of each, and its form.
+
+``changelist`` computes the columns of the list.
 
 The page consists of the box (``standing``), the fields below, the next call
 (``preview``), Button's view (``ask``) and the calls made so far (``history``).
@@ -27,6 +29,15 @@ from django_button_orders.admin.base import (
     may_view_bodies,
 )
 from django_button_orders.admin.changelist import OrderListMixin
+from django_button_orders.admin.filters import (
+    AccountFilter,
+    AnswerFilter,
+    CurrencyFilter,
+    PurchaseDateFilter,
+    SourceFilter,
+    StateFilter,
+    TokenFilter,
+)
 from django_button_orders.admin.formatting import format_json_field
 from django_button_orders.admin.history import history_context
 from django_button_orders.admin.panel import PanelMixin
@@ -137,7 +148,49 @@ class ButtonOrderForm(ModelFormBase):
 
 @admin.register(ButtonOrder)
 class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
-    """Show the list of Button orders and the page of each."""
+    """
+    Show the list of Button orders and the page of each.
+
+    The declarations of the list are below; ``changelist.OrderListMixin`` has its
+    columns and search. ``actions.OrderActionsMixin``, a base of ``AskMixin`` and
+    ``OrderListMixin``, has the buttons and the actions for the selected orders.
+    """
+
+    # The list
+
+    actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
+    list_display = [
+        "status_badge",
+        "order_id",
+        "amount",
+        "bought",
+        "attempts",
+        "next_attempt",
+        "last_answer",
+        "host_order",
+    ]
+    list_display_links = ["order_id"]
+    list_filter = [
+        "status",
+        StateFilter,
+        "reason",
+        AnswerFilter,
+        AccountFilter,
+        CurrencyFilter,
+        PurchaseDateFilter,
+        TokenFilter,
+        SourceFilter,
+    ]
+    field_lookups = {"status__exact", "reason__exact", "account", "currency"}
+    unlisted = ("customer", "line_items")
+    # Django shows the search field if there are any; search_orders() uses them.
+    search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
+    search_help_text = _(
+        "A whole order ID, customer order ID, attribution token, or Button's order ID, "
+        "in the same letters."
+    )
+
+    # The form
 
     form = ButtonOrderForm
     formfield_overrides = {
