@@ -96,23 +96,35 @@ class AskMixin(OrderActionsMixin):
 
 def summarize_answer(submission: Submission, order: ButtonOrder) -> tuple[str, int]:
     """Return a sentence about Button's answer, and its level as a message."""
-    rule = verdicts.find_rule(
-        Submission.Operation.RETRIEVE, Answer(status_code=submission.status_code or 0)
-    )
-    if rule is verdicts.UNKNOWN:
+    answer = recorded_answer(submission)
+    if verdicts.knows_order(answer) is False:
         return str(UNKNOWN), messages.WARNING
-    if submission.outcome == Submission.Outcome.SUCCEEDED:
+    if answer.is_success and submission.outcome == Submission.Outcome.SUCCEEDED:
         found = shown_order(submission)
         status = found.get("status")
         known = STATUSES.get(status) if isinstance(status, str) else None
         text = (known or HAS_ORDER) if found else UNREADABLE
         return str(text), messages.SUCCESS if found else messages.WARNING
-    text = REFUSALS.get(rule, NO_ANSWER)
+    text = REFUSALS.get(verdicts.find_retrieve_rule(answer), NO_ANSWER)
     values = {
         "account": order.account,
         "error": as_sentence(verdicts.message_of(submission.error)),
     }
     return str(text) % values, messages.ERROR
+
+
+def recorded_answer(submission: Submission) -> Answer:
+    """Return the answer that a submission recorded. Its body may be pruned."""
+    body = submission.response_body
+    data = parse_object(body)
+    # Without the body, only the outcome says whether Button has answered.
+    has_succeeded = submission.outcome == Submission.Outcome.SUCCEEDED
+    return Answer(
+        status_code=submission.status_code or 0,
+        body=body,
+        data=data,
+        is_json=data is not None if body else has_succeeded,
+    )
 
 
 def shown_order(submission: Submission) -> dict[str, Any]:

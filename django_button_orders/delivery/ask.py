@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
@@ -15,10 +16,11 @@ from django_button_orders.delivery.outcome import submissions_of
 from django_button_orders.delivery.prepare import settings_verdict
 from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, take_turns
 from django_button_orders.delivery.verdicts import (
+    SUCCESSES,
     Result,
     Verdict,
     describe_answer,
-    knows_order,
+    judge_retrieve,
 )
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.report.validation import clean_order_id
@@ -71,13 +73,14 @@ def wait_for_turn(account: str) -> None:
 
 def judge_for_person(answer: Answer | ButtonError) -> Verdict:
     """Return a success if Button said whether it has the order, or else a failure."""
-    is_known = knows_order(answer)
-    if is_known:
-        return Verdict(result=Result.REPORTED)
-    result = Result.FAILED if is_known is None else Result.REPORTED
-    if isinstance(answer, ButtonError):
-        return Verdict(result=result, error=str(answer))
-    return Verdict(result=result, error=describe_answer(RETRIEVE, answer))
+    verdict = judge_retrieve(answer)
+    if verdict.result not in SUCCESSES:
+        # Nothing retries this call, so RETRY and PAUSE are failures here.
+        return replace(verdict, result=Result.FAILED)
+    if isinstance(answer, Answer) and not answer.is_success:
+        # The submission also shows how Button said that it has no such order.
+        return replace(verdict, error=describe_answer(RETRIEVE, answer))
+    return verdict
 
 
 def save(submission: Submission, order: ButtonOrder) -> Submission:

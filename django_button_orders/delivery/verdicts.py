@@ -133,15 +133,21 @@ def judge_retrieve(answer: Answer | ButtonError) -> Verdict:
 
     It is a success if Button said whether it has the order.
     """
+    rule = find_retrieve_rule(answer)
+    if isinstance(rule, Next):
+        return REPORTED
+    return with_error(rule, Operation.RETRIEVE, answer)
+
+
+def find_retrieve_rule(answer: Answer | ButtonError) -> Verdict | Next:
+    """Return what an answer means to a retrieve that no other operation follows."""
     rule = find_rule(Operation.RETRIEVE, answer)
     if rule is NOT_SAID:
-        rule = REFUSED
-    elif rule is UNKNOWN and not is_from_button(answer):
+        return REFUSED
+    if rule is UNKNOWN and not is_from_button(answer):
         # If a proxy's 404 counted as Button's, every order would be created again.
-        rule = LATER
-    elif isinstance(rule, Next):
-        rule = REPORTED
-    return with_error(rule, Operation.RETRIEVE, answer)
+        return LATER
+    return rule
 
 
 def with_error(rule: Verdict, operation: str, answer: Answer | ButtonError) -> Verdict:
@@ -161,7 +167,7 @@ def with_error(rule: Verdict, operation: str, answer: Answer | ButtonError) -> V
 
 def knows_order(answer: Answer | ButtonError) -> bool | None:
     """Return whether Button has the order it was asked for, or None if not said."""
-    rule = find_rule(Operation.RETRIEVE, answer)
+    rule = find_retrieve_rule(answer)
     return rule.is_known if isinstance(rule, Next) else None
 
 

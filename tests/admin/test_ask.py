@@ -71,6 +71,11 @@ class AskTests(AskingTestCase):
             (order_answer(status=["open"]), "Button has this order."),
             (unreadable, "Button has answered, but not with an order."),
             ({"status": 404, "json": NOT_FOUND}, "Button does not know this order."),
+            (
+                {"status": 404, "body": "<html>"},
+                "Button did not say what it knows: A page of HTML came back with "
+                "status 404: a proxy answered, not Button. Ask again later.",
+            ),
             ({"status": 401}, "Button refused the API key of the account default."),
             (
                 {"status": 403, "json": NOT_FOUND},
@@ -183,6 +188,31 @@ class ViewTests(AskingTestCase):
         Submission.objects.update(response_body="")
 
         assert "What Button answered was pruned. Ask again." in self.section()
+
+    def test_pruned_404(self):
+        for answer, said in (
+            ({"json": NOT_FOUND}, "Button does not know this order."),
+            ({"body": "<html>"}, "a proxy answered, not Button."),
+        ):
+            with self.subTest(said=said):
+                Submission.objects.all().delete()
+                self.ask(status=404, **answer)
+                Submission.objects.update(response_body="")
+
+                assert said in self.section()
+
+    def test_worker_has_asked_a_proxy(self):
+        """A worker's retrieve is on record as a success, whoever answered."""
+        create_submission(
+            self.row,
+            operation="retrieve",
+            outcome="succeeded",
+            status_code=404,
+            response_body="<html>",
+            error="A page of HTML came back with status 404: a proxy answered.",
+        )
+
+        assert "Button did not say what it knows: A page of HTML" in self.section()
 
     def test_no_report_to_compare_with(self):
         """Without a report, Button's view is compared with the acknowledged payload."""

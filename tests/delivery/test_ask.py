@@ -92,6 +92,12 @@ class RecordTests(RetrieveTestCase):
             ({"status": 500}, "failed", "Button answered 500 to retrieve"),
             ({"status": 302, "headers": {"Location": "/"}}, "failed", "a redirect"),
             ({"body": "<html>"}, "failed", "a proxy answered, not Button"),
+            (
+                {"status": 404, "body": "<html>"},
+                "failed",
+                "a proxy answered, not Button",
+            ),
+            ({"status": 404, "body": "Not here"}, "failed", "404 to retrieve: without"),
             ({"json": {"meta": {"status": "error"}}}, "failed", "Button answered 200"),
             ({"body": TimeoutError()}, "failed", "did not answer in time"),
             ({"body": requests.ConnectionError()}, "failed", "connection to Button"),

@@ -116,8 +116,8 @@ class RetrieveTests(SimpleTestCase):
             ({"status_code": 200, "data": OK, "is_json": True}, REPORTED, True),
             ({"status_code": 404, "data": ERROR, "is_json": True}, REPORTED, False),
             # A proxy has answered.
-            ({"status_code": 404}, RETRY, False),
-            ({"status_code": 404, "is_json": True, "is_html": True}, RETRY, False),
+            ({"status_code": 404}, RETRY, None),
+            ({"status_code": 404, "is_json": True, "is_html": True}, RETRY, None),
             ({"status_code": 400}, REFUSED, None),
             ({"status_code": 302}, REFUSED, None),
             ({"status_code": 401}, PAUSE, None),
