@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import json
+import linecache
 import logging
 import os
 import random
@@ -32,6 +33,17 @@ def answered(order_id):
     return answer(json.dumps(body).encode())
 
 
+def is_with(frame):
+    """
+    Return whether a frame is at a ``with`` statement.
+
+    Python traces the line once more as it leaves the block. An error of the trace
+    function would then keep it from calling ``__exit__()``, as no signal can.
+    """
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    return line.lstrip().startswith("with ")
+
+
 class Trap:
     """Raises a worker's time limit at one of the lines of this thread, if at all."""
 
@@ -55,7 +67,7 @@ class Trap:
         return self.trace_line if frame.f_code.co_filename in self.FILES else None
 
     def trace_line(self, frame, event, arg):
-        if event == "line" and not self.place:
+        if event == "line" and not self.place and not is_with(frame):
             self.lines += 1
             if self.lines == self.line:
                 self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
