@@ -53,7 +53,7 @@ class PausedAccountAdmin(ReadOnlyMixin):
         # The user need not be allowed to view it: the button is on its orders, too.
         if not self.has_resume_permission(request):
             raise PermissionDenied
-        account = self.get_written_object(request, object_id)
+        account = self.find_on_write_database(request, object_id)
         self.resume(request, [account.pk] if account else [])
         return HttpResponseRedirect(safe_next_url(request) or self.default_url(request))
 

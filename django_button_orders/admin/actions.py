@@ -119,7 +119,7 @@ class OrderActionsMixin(UrlsMixin):
         Raise ``PermissionDenied`` if the action is not allowed or the user may not
         view the order, and ``Http404`` if there is no such order.
         """
-        order: ButtonOrder | None = self.get_written_object(request, object_id)
+        order: ButtonOrder | None = self.find_on_write_database(request, object_id)
         if not (is_allowed and self.has_view_permission(request, order)):
             raise PermissionDenied
         if order is None:

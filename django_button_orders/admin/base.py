@@ -49,7 +49,7 @@ class UrlsMixin(ModelAdminBase):
         }
         return str(add_preserved_filters(context, url))
 
-    def get_written_object(self, request: HttpRequest, object_id: str) -> Any:
+    def find_on_write_database(self, request: HttpRequest, object_id: str) -> Any:
         """
         Return a row from the database that is written to, or None.
 

@@ -59,7 +59,7 @@ class Deadline:
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     @contextmanager
-    def connecting(self, connection: HTTPConnection) -> Iterator[None]:
+    def watch_new_socket(self, connection: HTTPConnection) -> Iterator[None]:
         """Remember the socket of a new connection, unless the deadline has passed."""
         self.is_connecting = True
         yield
@@ -138,13 +138,13 @@ _current = CurrentCall()
 
 class WatchedHTTPConnection(HTTPConnection):
     def connect(self) -> None:
-        with _current.deadline.connecting(self):
+        with _current.deadline.watch_new_socket(self):
             super().connect()
 
 
 class WatchedHTTPSConnection(HTTPSConnection):
     def connect(self) -> None:
-        with _current.deadline.connecting(self):
+        with _current.deadline.watch_new_socket(self):
             super().connect()
 
 

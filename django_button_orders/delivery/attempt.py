@@ -89,8 +89,8 @@ class Attempt:
         needed = self.settings.deadline + LEASE_MARGIN_SECONDS
         return self.lease_ends - now >= needed
 
-    def give_back(self) -> None:
-        """End the attempt without another call."""
+    def release(self) -> None:
+        """Set the verdict that ends the attempt without another call."""
         if self.calls:
             self.verdict = unknown_outcome("The time for the attempt ran out.")
         else:

@@ -59,7 +59,7 @@ def perform(
         began = time.monotonic()
         with recording_errors(attempt):
             if is_stopped(attempt) or not attempt.has_time(clock()):
-                attempt.give_back()
+                attempt.release()
             else:
                 follow(attempt, make_call(attempt, attempt.next_operation, began))
     return attempt

@@ -134,7 +134,7 @@ class Claims:
             rows = self.rows.filter(account=account)
             if not rows.due().exists():
                 continue
-            if self.paused.claim_probe(account, seconds=PAUSE_SECONDS):
+            if self.paused.reserve_probe(account, seconds=PAUSE_SECONDS):
                 claimed = self.lease(rows, 1)
                 attempts += claimed
                 if not claimed:

@@ -76,14 +76,14 @@ def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
     Raises ``NoReport`` if that cannot be told.
     """
     if row.cancel_requested_at is not None:
-        return cancelled(row.order_id)
+        return as_cancelled(row.order_id)
     if row.is_direct:
         return from_row(row)
     return from_host_order(row, hosts)
 
 
-def cancelled(order_id: str) -> Desired:
-    """Return that an order is cancelled."""
+def as_cancelled(order_id: str) -> Desired:
+    """Return, as what Button should know, that an order is cancelled."""
     try:
         # An id such as "." has a meaning of its own in the path of a URL.
         clean_order_id(order_id)
@@ -102,7 +102,7 @@ def from_row(row: ButtonOrder) -> Desired:
 
 def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """Ask the adapter of the shop's order model."""
-    adapter = find_adapter_of(row)
+    adapter = get_adapter_of(row)
     call = partial(call_hook, row, adapter)
     order = call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
@@ -114,7 +114,7 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
             "An order's id must never change."
         )
     if call("is_cancelled", lambda: adapter.is_cancelled(order)):
-        return cancelled(order_id)
+        return as_cancelled(order_id)
     # An order that Button may know is reported as long as it exists.
     if not row.may_be_known and not call(
         "is_reportable", lambda: adapter.is_reportable(order)
@@ -129,7 +129,7 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
     return Desired(order_id=order_id, report=check_report(report, adapter, order_id))
 
 
-def find_adapter_of(row: ButtonOrder) -> OrderAdapter:
+def get_adapter_of(row: ButtonOrder) -> OrderAdapter:
     """Return the adapter that is registered for a row's host order."""
     model = row.get_source_model()
     if model is None:

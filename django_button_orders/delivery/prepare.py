@@ -30,7 +30,7 @@ from django_button_orders.delivery.verdicts import (
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.outbox.identity import dismiss_placeholders
-from django_button_orders.outbox.ownership import IdTakenError, claim_ownership
+from django_button_orders.outbox.ownership import IdTakenError, assign_row
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
@@ -49,14 +49,14 @@ def prepare_all(
     Prepare the attempts of a batch, and yield one after another.
 
     Their host orders are read together. Once ``is_stopped(attempt)``, an attempt is
-    given back instead.
+    released instead.
     """
     rows = [attempt.row for attempt in attempts]
     hosts = HostOrders(rows)
     dismiss_placeholders(rows)
     for attempt in attempts:
         if is_stopped(attempt):
-            attempt.give_back()
+            attempt.release()
             yield attempt
         else:
             yield prepare(attempt, hosts)
@@ -72,10 +72,10 @@ def prepare(
     Set an attempt's next call, or its verdict if it needs none. Return the attempt.
 
     ``hosts`` has the host orders of its batch. If too little of the lease is left
-    for a call, the attempt is given back.
+    for a call, the attempt is released.
     """
     if not attempt.has_time(clock()):
-        attempt.give_back()
+        attempt.release()
         return attempt
     try:
         choose_call(attempt, hosts or HostOrders())
@@ -217,6 +217,6 @@ def hand_over(row: ButtonOrder, other: ButtonOrder) -> None:
         "source_id": row.source_id,
     }
     try:
-        claim_ownership(other, source)
+        assign_row(other, source)
     except IdTakenError as exc:
         raise as_invalid(describe_exception(exc, "get_order_id")) from exc

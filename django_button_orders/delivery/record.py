@@ -244,7 +244,7 @@ def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
     if not is_leased and not recorded:
         logger.warning("Order %s: the lease was lost.", row.order_id)
     elif is_unchanged or rows.filter(revision=row.revision).exists():
-        # A row that was given back is left to the next sweep.
+        # A row that was released is left to the next sweep.
         is_released = outcome.verdict.result is Result.RELEASE
         attempt.delay = None if is_released else outcome.delay
         announce([replace(outcome, submissions=recorded)], using=using)

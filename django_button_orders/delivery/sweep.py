@@ -49,7 +49,7 @@ class SweepLimits:
     When a sweep ends, and whom it tells what.
 
     It begins nothing new after about ``seconds``. Once ``is_stopped()``, it finishes
-    the attempts that have begun and gives back the others. It calls ``on_backlog()``
+    the attempts that have begun and releases the others. It calls ``on_backlog()``
     once if more than a batch is due, and ``on_throttled(seconds)`` if ``RATE_LIMIT``
     leaves work for later, with the seconds until the next free turn. If
     ``is_patient``, it waits for that turn itself, because no other sweep will come.
@@ -78,7 +78,7 @@ def report(
             perform(attempt)
         return next((attempt.delay for attempt in record_all(attempts)), None)
     except BaseException:
-        give_back(attempts)
+        record_interrupted(attempts)
         raise
 
 
@@ -151,7 +151,7 @@ class Sweep:
 
     A refused key ends the calls of its account. When the process is told to end, or
     the database is away, the calls under way are finished and recorded, and all
-    other attempts are given back. ``ends`` and ``claim_at`` are moments of
+    other attempts are released. ``ends`` and ``claim_at`` are moments of
     ``time.monotonic()``.
     """
 
@@ -165,7 +165,7 @@ class Sweep:
     outcomes: Counter[str] = field(default_factory=Counter)
     # The attempts that are claimed and not recorded, by id(attempt).
     open: dict[int, Attempt] = field(default_factory=dict)
-    # The keys of rows that were given back and not claimed again.
+    # The keys of rows that were released and not claimed again.
     released: set[int] = field(default_factory=set)
     released_in_a_row: int = 0
     # Prepared attempts whose turn to call has not come.
@@ -189,9 +189,9 @@ class Sweep:
         self.open = {id(attempt): attempt for attempt in first}
         try:
             with self.calls:
-                self.report(first)
+                self.work(first)
         except BaseException:
-            self.give_back()
+            self.record_interrupted()
             raise
         if self.claims.unfinished and not self.has_backlog:
             # RATE_LIMIT leaves something to do: another sweep has to go on.
@@ -201,7 +201,8 @@ class Sweep:
             self.outcomes[Result.RELEASE.value] = len(self.released)
         return self.outcomes
 
-    def report(self, first: list[Attempt]) -> None:
+    def work(self, first: list[Attempt]) -> None:
+        """Make the first attempts, and then those at other due rows."""
         try:
             self.send(first)
             self.finish_first()
@@ -257,7 +258,7 @@ class Sweep:
 
     @property
     def makes_progress(self) -> bool:
-        # Rows that are only given back would be claimed again, without end.
+        # Rows that are only released would be claimed again, without end.
         return self.released_in_a_row <= 2 * self.batch_size
 
     def may_claim(self) -> bool:
@@ -358,11 +359,11 @@ class Sweep:
             self.refused[attempt.row.account] = ends
         self.progress(outcome.value)
 
-    def give_back(self) -> None:
-        """Release every lease, after an error has ended the sweep."""
+    def record_interrupted(self) -> None:
+        """Record the attempts that are open after an error has ended the sweep."""
         # The end of the context may have been interrupted, too.
         self.calls.finish()
-        give_back(list(self.open.values()), is_over=not self.calls.threads)
+        record_interrupted(list(self.open.values()), is_over=not self.calls.threads)
 
 
 def is_refused(attempt: Attempt) -> bool:
@@ -370,7 +371,7 @@ def is_refused(attempt: Attempt) -> bool:
     return verdict is not None and verdict.result is Result.PAUSE
 
 
-def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
+def record_interrupted(attempts: list[Attempt], *, is_over: bool = True) -> None:
     """
     Record the attempts that an error left open, so that their leases need not expire.
 
@@ -380,7 +381,7 @@ def give_back(attempts: list[Attempt], *, is_over: bool = True) -> None:
     for attempt in attempts:
         if attempt.verdict is None:
             if not attempt.calls:
-                attempt.give_back()
+                attempt.release()
             elif is_over:
                 attempt.verdict = INTERRUPTED
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,6 @@ from django_button_orders.report.validation import as_line, wrong_type
 
 REQUIRED = ("order_id", "total", "currency", "purchase_date")
 MOMENTS = ("purchase_date", "finalization_date")
-NAMES = {item.name for item in fields(OrderReport)}
 # Button's flag for amounts such as 70.00, and the values to which it applies.
 DECIMAL = "total_as_decimal"
 AMOUNTS = ("total", "amount")

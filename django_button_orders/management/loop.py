@@ -143,7 +143,7 @@ class Loop:
         """Sweep a database and run its jobs. Return whether there is more to do."""
         outcomes = self.sweep(alias)
         are_complete = [self.run_if_due(job, alias) for job in self.jobs]
-        # Another sweep would only give back again what this one has given back.
+        # Another sweep would only release again what this one has released.
         return not all(are_complete) or not outcomes.keys() <= {"release"}
 
     def sweep(self, alias: str) -> Counter[str]:

@@ -40,8 +40,8 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
         """Let the next row of a paused account probe it, without waiting."""
         self.filter(account=account).update(probe_at=DatabaseNow())
 
-    def claim_probe(self, account: str, *, seconds: float) -> bool:
-        """Claim the probe of an account for ``seconds``. Return whether it was free."""
+    def reserve_probe(self, account: str, *, seconds: float) -> bool:
+        """Reserve the probe of an account for ``seconds``. Return if it was free."""
         probe = self.probeable().filter(account=account)
         return probe.update(probe_at=from_now(seconds)) == 1
 

@@ -65,7 +65,7 @@ class BulkSQL:
         assignments = ", ".join(values + self.assignments(expressions))
         table, is_held = self.table(ButtonOrder), " AND ".join(fence)
         parameters = [
-            self.parameters(
+            self.as_stored_values(
                 ButtonOrder,
                 (*names, *FENCE),
                 (*change.values.values(), *change.fence),
@@ -115,7 +115,8 @@ class BulkSQL:
             f"VALUES ({', '.join(['%s'] * len(columns))})"
         )
         parameters = [
-            (*self.parameters(ButtonOrder, names, row), *shared.values()) for row in new
+            (*self.as_stored_values(ButtonOrder, names, row), *shared.values())
+            for row in new
         ]
         with self.connection.cursor() as cursor:
             cursor.executemany(sql, parameters)
@@ -135,7 +136,7 @@ class BulkSQL:
         quote = self.connection.ops.quote_name
         return [quote(FIELDS[model][name].column) for name in names]
 
-    def parameters(
+    def as_stored_values(
         self, model: type[Model], names: Iterable[str], values: Iterable[Any]
     ) -> list[Any]:
         """Return the values of some fields as the database stores them."""
@@ -280,7 +281,7 @@ class SQLiteBulkSQL(JSONBulkSQL):
         self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> str:
         # SQLite stores dates, UUIDs and JSON as texts.
-        return json.dumps([self.parameters(model, names, row) for row in rows])
+        return json.dumps([self.as_stored_values(model, names, row) for row in rows])
 
 
 def defaults_beside(names: Sequence[str], connection: Any) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class Backfill:
         order = None
         with connections[self.using].execute_wrapper(self.prefetch_from_now_on):
             for order in page:
-                self.identify_one(order, batch)
+                self.add_row_of(order, batch)
                 if batch.seen == limit:
                     break
         return batch, order
@@ -196,7 +196,7 @@ class Backfill:
         self.source = self.orders
         return execute(*args)
 
-    def identify_one(self, order: Any, batch: Batch) -> None:
+    def add_row_of(self, order: Any, batch: Batch) -> None:
         """Add an order's row to the batch, or count why it gets none."""
         key, error, has_id = RowKey(self.adapter, order), "", False
         try:

@@ -164,7 +164,7 @@ def mark_or_fail(
     """
     key = RowKey(adapter, host_order)
     try:
-        with own_transaction(using):
+        with atomic_if_shop_commits_itself(using):
             with LazySavepoint(using):
                 has_id = key.resolve()
             key.is_reportable &= not is_leaving
@@ -201,15 +201,15 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
     """
     names = (key.account, key.order_id)
     may_exist = not (is_new and key.is_reportable)
-    row = upsert.mark(*names, using=using) if may_exist else None
+    row = upsert.update_row(*names, using=using) if may_exist else None
     if not key.is_reportable:
         return row[0] if row else None
     if row is None:
-        pk = upsert.insert(*names, key.source(using), using=using)
+        pk = upsert.insert_row(*names, key.source(using), using=using)
         if pk is not None:
             return pk
         # Another transaction has inserted it just now, or another order has this id.
-        row = upsert.mark(*names, using=using)
+        row = upsert.update_row(*names, using=using)
     if row is None:
         # It was inserted after this transaction's snapshot, and is locked.
         raise OperationalError("The order has a row, which cannot be seen yet.")
@@ -285,7 +285,7 @@ def must_reach_shop(exc: Exception, using: str) -> bool:
     return is_time_limit(exc) or transaction.get_connection(using).needs_rollback
 
 
-def own_transaction(using: str) -> AbstractContextManager[None]:
+def atomic_if_shop_commits_itself(using: str) -> AbstractContextManager[None]:
     """Return a transaction if the shop commits without Django, else a no-op."""
     connection = transaction.get_connection(using)
     if connection.in_atomic_block or connection.get_autocommit():

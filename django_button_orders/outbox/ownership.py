@@ -42,10 +42,10 @@ def ensure_ownership(pk: int, source: Source, *, using: str) -> None:
     """Make the row belong to a host order, or raise ``IdTakenError``."""
     with savepoint(using):
         for row in ButtonOrder.objects.using(using).filter(pk=pk):
-            claim_ownership(row, source)
+            assign_row(row, source)
 
 
-def claim_ownership(row: ButtonOrder, source: Source) -> None:
+def assign_row(row: ButtonOrder, source: Source) -> None:
     """
     Make a row belong to a host order that has its id.
 

@@ -19,7 +19,7 @@ class Result(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def execute(sql: str, parameters: Sequence[Any], *, using: str) -> Result:
+def execute_in_savepoint(sql: str, parameters: Sequence[Any], *, using: str) -> Result:
     """
     Run a statement. If it fails, the transaction around it goes on as before.
 

@@ -20,7 +20,7 @@ from django.db.models.sql import UpdateQuery
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.querysets import can_skip_locked
-from django_button_orders.outbox.savepoints import Result, execute
+from django_button_orders.outbox.savepoints import Result, execute_in_savepoint
 
 TABLE = ButtonOrder._meta.db_table
 KEYS = ("account", "order_id")
@@ -36,7 +36,7 @@ PLACEHOLDER = re.compile(r"(?<!%)%s")
 RowRef: TypeAlias = tuple[int, str | None]
 
 
-def mark(account: str, order_id: str, *, using: str) -> RowRef | None:
+def update_row(account: str, order_id: str, *, using: str) -> RowRef | None:
     """
     Mark the row of an order changed. Return None if there is no row.
 
@@ -46,20 +46,20 @@ def mark(account: str, order_id: str, *, using: str) -> RowRef | None:
     if must_not_wait(using):
         row = lock(keys, using=using)
         if row is not None:
-            execute(update_sql(using), keys, using=using)
+            execute_in_savepoint(update_sql(using), keys, using=using)
         return row
-    result = execute(update_sql(using), keys, using=using)
+    result = execute_in_savepoint(update_sql(using), keys, using=using)
     if result.affected and not result.rows:
-        result = execute(select_sql(using), keys, using=using)
+        result = execute_in_savepoint(select_sql(using), keys, using=using)
     return first(result)
 
 
-def insert(
+def insert_row(
     account: str, order_id: str, source: Mapping[str, Any], *, using: str
 ) -> int | None:
     """Insert a due row for an order. Return its primary key, or None if it has one."""
     given = (account, order_id, *(source[name] for name in SOURCE))
-    result = execute(insert_sql(using), given, using=using)
+    result = execute_in_savepoint(insert_sql(using), given, using=using)
     if result.affected and not result.rows:
         operations: Any = connections[using].ops
         return int(operations.last_insert_id(result.cursor, TABLE, "id"))
@@ -83,16 +83,16 @@ def is_mysql_with_skip_locked(using: str) -> bool:
 
 def lock(keys: Sequence[str], *, using: str) -> RowRef | None:
     """
-    Lock the row of an order, and return what ``mark`` returns.
+    Lock the row of an order, and return what ``update_row`` returns.
 
     Workers lock a row for some milliseconds. Raises ``OperationalError`` if it stays
     locked for longer than ``LOCK_WAITS``.
     """
     for seconds in LOCK_WAITS:
-        row = first(execute(lock_sql(using), keys, using=using))
+        row = first(execute_in_savepoint(lock_sql(using), keys, using=using))
         if row is not None:
             return row
-        if first(execute(select_sql(using), keys, using=using)) is None:
+        if first(execute_in_savepoint(select_sql(using), keys, using=using)) is None:
             return None
         time.sleep(seconds)
     raise OperationalError("Another transaction has locked the row.")

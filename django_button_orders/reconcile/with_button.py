@@ -68,7 +68,7 @@ class AcknowledgedRows:
     side = Difference.Side.BUTTON
 
     @property
-    def label(self) -> str:
+    def label_with_database(self) -> str:
         return f"{self.account} in {self.using}"
 
     @property

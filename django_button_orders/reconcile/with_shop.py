@@ -65,7 +65,7 @@ class ShopOrders:
     side = Difference.Side.SHOP
 
     @property
-    def label(self) -> str:
+    def label_with_database(self) -> str:
         return f"{self.adapter.model._meta.label} of {self.using}"
 
     @property
@@ -236,7 +236,7 @@ class ReportedRows:
     side = Difference.Side.SHOP
 
     @property
-    def label(self) -> str:
+    def label_with_database(self) -> str:
         return f"rows of {self.using}"
 
     @property

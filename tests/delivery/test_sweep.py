@@ -20,7 +20,7 @@ from django_button_orders.delivery.claims import Claims
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.sweep import (
     SweepLimits,
-    give_back,
+    record_interrupted,
     report,
     report_due,
 )
@@ -292,7 +292,7 @@ class InterruptionTests(TransactionTestCase):
                 perform(prepare(attempt))
                 attempt.verdict = None
 
-                give_back([attempt], is_over=is_over)
+                record_interrupted([attempt], is_over=is_over)
 
                 row = ButtonOrder.objects.get(pk=attempt.row.pk)
                 assert (row.lease_token is None) is is_over

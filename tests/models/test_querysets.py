@@ -193,8 +193,8 @@ class PauseTests(TestCase):
         paused = PausedAccount.objects.all()
         paused.pause("eu", seconds=-1, error="")
 
-        assert paused.claim_probe("eu", seconds=300) is True
-        assert paused.claim_probe("eu", seconds=300) is False
+        assert paused.reserve_probe("eu", seconds=300) is True
+        assert paused.reserve_probe("eu", seconds=300) is False
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -21,7 +21,7 @@ from django_button_orders import (
 from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import get_adapter, register, unregister
-from django_button_orders.outbox.ownership import IdTakenError, claim_ownership
+from django_button_orders.outbox.ownership import IdTakenError, assign_row
 from tests.shop.models import GiftOrder, Order, OrderLine, Page
 from tests.utils import add_answer, button_settings, calls, create_row, order_url
 
@@ -267,10 +267,10 @@ class GoneTests(SourceTestCase):
         rows.update(source_id=str(other.pk))
         source = {"source_type_id": row.source_type_id, "source_id": str(other.pk)}
 
-        claim_ownership(row, source)
+        assign_row(row, source)
         row.source_id = GONE
         with pytest.raises(IdTakenError):
-            claim_ownership(row, {**source, "source_id": str(uuid.uuid4())})
+            assign_row(row, {**source, "source_id": str(uuid.uuid4())})
 
         assert self.row().get_source() == other
 
@@ -412,7 +412,7 @@ class TakenTests(SourceTestCase):
                 connection.execute_wrapper(raiser(error)),
                 pytest.raises(error),
             ):
-                claim_ownership(row, source)
+                assign_row(row, source)
 
         assert self.row().get_source() == first
 

@@ -6,18 +6,18 @@ from django.test import TransactionTestCase
 
 from django_button_orders.outbox.savepoints import (
     LazySavepoint,
-    execute,
+    execute_in_savepoint,
     takes_many_statements,
 )
 from tests.shop.models import Page
 
 
 def read(number):
-    return execute("SELECT %s", [number], using="default").rows
+    return execute_in_savepoint("SELECT %s", [number], using="default").rows
 
 
 def fail():
-    execute("SELECT * FROM nowhere WHERE id = %s", [1], using="default")
+    execute_in_savepoint("SELECT * FROM nowhere WHERE id = %s", [1], using="default")
 
 
 class ExecuteTests(TransactionTestCase):
@@ -39,7 +39,7 @@ class ExecuteTests(TransactionTestCase):
     def test_trips_of_what_not_all_encodings_have(self):
         """A database in Latin-1 would refuse the savepoint, too."""
         with transaction.atomic(), self.assertNumQueries(3):
-            execute("SELECT %s", ["\u2116 1"], using="default")
+            execute_in_savepoint("SELECT %s", ["\u2116 1"], using="default")
 
     def test_failure_leaves_the_transaction_as_it_was(self):
         with transaction.atomic():
@@ -74,7 +74,7 @@ class ExecuteTests(TransactionTestCase):
         table = Page._meta.db_table
         with transaction.atomic():
             sql = f"INSERT INTO {table} (title) VALUES (%s)"  # noqa: S608
-            execute(sql, ["x"], using="default")
+            execute_in_savepoint(sql, ["x"], using="default")
             assert Page.objects.exists()
             transaction.set_rollback(True)
 

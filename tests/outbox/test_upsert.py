@@ -31,7 +31,7 @@ class InsertTests(TestCase):
         made = ButtonOrder(account="eu", order_id="1", **SOURCE)
         made.save()
 
-        pk = upsert.insert("eu", "2", SOURCE, using="default")
+        pk = upsert.insert_row("eu", "2", SOURCE, using="default")
 
         known = {"order_id"}
         assert values(pk, without=known) == values(made.pk, without=known)
@@ -44,12 +44,12 @@ class InsertTests(TestCase):
     def test_there_is_one(self):
         create_row(order_id="1", account="eu")
 
-        assert upsert.insert("eu", "1", SOURCE, using="default") is None
+        assert upsert.insert_row("eu", "1", SOURCE, using="default") is None
         assert rows.get().revision == 1
-        assert upsert.insert("default", "1", SOURCE, using="default") is not None
+        assert upsert.insert_row("default", "1", SOURCE, using="default") is not None
 
     def test_database(self):
-        pk = upsert.insert("eu", "1", SOURCE, using="archive")
+        pk = upsert.insert_row("eu", "1", SOURCE, using="archive")
 
         assert not rows.exists()
         assert rows.using("archive").get().pk == pk
@@ -57,11 +57,13 @@ class InsertTests(TestCase):
     def test_nothing_in_the_text_is_sql(self):
         text = "%s' OR 1 = 1 -- \\ %(x)s"
 
-        pk = upsert.insert(text, text, {**SOURCE, "source_id": text}, using="default")
+        pk = upsert.insert_row(
+            text, text, {**SOURCE, "source_id": text}, using="default"
+        )
 
         row = rows.get(pk=pk)
         assert (row.account, row.order_id, row.source_id) == (text, text, text)
-        assert upsert.mark(text, text, using="default") == (pk, text)
+        assert upsert.update_row(text, text, using="default") == (pk, text)
 
 
 class MarkTests(TestCase):
@@ -82,7 +84,7 @@ class MarkTests(TestCase):
                     one, other = (create_row(order_id=key) for key in ("1", "2"))
                     rows.update(next_attempt_at=None, updated_at=LONG_AGO, **like)
 
-                    assert upsert.mark("default", "1", using="default") == (
+                    assert upsert.update_row("default", "1", using="default") == (
                         one.pk,
                         None,
                     )
@@ -101,7 +103,7 @@ class MarkTests(TestCase):
         create_row(order_id="1", account="eu")
         create_row(order_id="2")
 
-        assert upsert.mark("default", "1", using="default") is None
+        assert upsert.update_row("default", "1", using="default") is None
         assert {row.revision for row in rows.all()} == {1}
 
 
@@ -113,18 +115,18 @@ class LockedTests(TransactionTestCase):
         with transaction.atomic():
             if not upsert.must_not_wait("default"):
                 assert connection.vendor != "mysql"
-                assert upsert.mark("default", "1", using="default")
+                assert upsert.update_row("default", "1", using="default")
                 return
 
         with self.locked(), transaction.atomic():
-            assert upsert.mark("default", "2", using="default") is None
+            assert upsert.update_row("default", "2", using="default") is None
             with pytest.raises(OperationalError):
-                upsert.mark("default", "1", using="default")
+                upsert.update_row("default", "1", using="default")
             # Only the statement has failed, and not the transaction.
             assert rows.get().revision == 1
 
         with transaction.atomic():
-            assert upsert.mark("default", "1", using="default") == (
+            assert upsert.update_row("default", "1", using="default") == (
                 rows.get().pk,
                 None,
             )

@@ -22,7 +22,7 @@ from django_button_orders.management.base import (
 )
 from django_button_orders.management.options.backfill import (
     add_file_options,
-    add_limits,
+    add_run_options,
     add_selection,
     open_input,
     open_rejects,
@@ -70,7 +70,7 @@ class Command(ButtonOrdersCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
         add_file_options(parser)
-        add_limits(parser)
+        add_run_options(parser)
         self.add_format(parser)
 
     def handle(self, **options: Any) -> None:

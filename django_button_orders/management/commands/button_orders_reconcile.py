@@ -135,7 +135,9 @@ class Command(ButtonOrdersCommand):
 
     def compare_all(self, comparisons: list[Comparison], stop: Stop) -> None:
         """Run the comparisons that are not complete. Add up their counts."""
-        checkpoints = [self.checkpoint(comparison) for comparison in comparisons]
+        checkpoints = [
+            self.find_or_begin_checkpoint(comparison) for comparison in comparisons
+        ]
         for comparison, checkpoint in zip(comparisons, checkpoints, strict=True):
             if checkpoint.position != END and not self.is_over(stop):
                 self.compare(comparison, checkpoint, stop)
@@ -145,12 +147,12 @@ class Command(ButtonOrdersCommand):
             for checkpoint in checkpoints:
                 checkpoint.delete()
 
-    def checkpoint(self, comparison: Comparison) -> Checkpoint:
-        """Return the checkpoint of a comparison under these options."""
+    def find_or_begin_checkpoint(self, comparison: Comparison) -> Checkpoint:
+        """Return the checkpoint to resume at with these options, or a new one."""
         checkpoints = Checkpoint.objects.using(comparison.using)
         selection = [str(getattr(self.options, name)) for name in SELECTION]
         digest = sha256(json.dumps(selection).encode()).hexdigest()[:16]
-        name = f"reconcile {digest} {comparison.label}"[:255]
+        name = f"reconcile {digest} {comparison.label_with_database}"[:255]
         known = checkpoints.filter(name=name).first() if self.options.resume else None
         return known or checkpoints.begin(name)
 
@@ -172,7 +174,7 @@ class Command(ButtonOrdersCommand):
         )
         total = comparison.keyset.objects.count() if self.stderr.isatty() else None
         result = PageResult()
-        with progress_bar(self.stderr, comparison.label, total) as bar:
+        with progress_bar(self.stderr, comparison.label_with_database, total) as bar:
             for result, position in steps:
                 self.seen += result.done
                 checkpoint.counts = Counter(checkpoint.counts) + result.counts
@@ -183,7 +185,7 @@ class Command(ButtonOrdersCommand):
                 if self.is_over(stop):
                     break
         if result.ended:
-            self.ended.append(f"{comparison.label}: {result.ended}")
+            self.ended.append(f"{comparison.label_with_database}: {result.ended}")
         elif not self.is_over(stop):
             checkpoint.position = END
             checkpoint.advance(position=END)

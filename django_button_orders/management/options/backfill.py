@@ -97,7 +97,7 @@ def add_file_options(parser: CommandParser) -> None:
     )
 
 
-def add_limits(parser: CommandParser) -> None:
+def add_run_options(parser: CommandParser) -> None:
     group = parser.add_argument_group("how many, how fast, and where")
     group.add_argument("--limit", type=positive, help="at most so many orders")
     group.add_argument(
