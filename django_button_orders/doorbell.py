@@ -92,8 +92,8 @@ class Bell:
         self.reset()
 
     def reset(self) -> None:
-        """Start without rings and thread, also in the child of a fork."""
-        # The parent publishes the rings that are waiting in it.
+        """Forget all rings and the thread: for a new bell, and in a forked child."""
+        # The parent of the fork publishes the rings that wait in its memory.
         self.condition = threading.Condition()
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None

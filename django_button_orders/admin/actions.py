@@ -107,7 +107,7 @@ class OrderActionsMixin(UrlsMixin):
         order = self.find_order(request, object_id, is_allowed=is_allowed)
         with self.show_errors(request):
             count = run_action(verb.name, [order.pk], **action_options(request, verb))
-            self.message_user(request, *verb.result_message(count, of=1))
+            self.message_user(request, *verb.result_message(count, selected=1))
         return self.go_back(request, order)
 
     def find_order(
@@ -241,7 +241,7 @@ class BulkActionsMixin(OrderActionsMixin):
                 message = queue_verb(verb, pks, options)
             else:
                 count = run_action(verb.name, pks, **options)
-                message = verb.result_message(count, of=len(pks))
+                message = verb.result_message(count, selected=len(pks))
             self.message_user(request, *message)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

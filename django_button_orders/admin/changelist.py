@@ -101,7 +101,11 @@ class CappedChangeList(ChangeList):
 
 
 def in_one_direction(names: list[str]) -> list[str]:
-    """Return the first field and then the key in its direction, as an index sorts."""
+    """
+    Return a sort order that one index has: the first field, then the key.
+
+    Both sort in the direction of the first field.
+    """
     sign = "-" if names[0].startswith("-") else ""
     if names[0].lstrip("-") == "order_id":
         # The index of the unique constraint begins with the account.

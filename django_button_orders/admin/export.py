@@ -113,7 +113,11 @@ class Echo:
 
 
 def find_label(source_type_id: Any, *, using: str) -> str:
-    """Return the label of the shop's model with a content type, or "" without one."""
+    """
+    Return the label of the shop's model, such as "shop.order", by its content type.
+
+    Without such a model it is "".
+    """
     order = ButtonOrder(source_type_id=source_type_id)
     order._state.db = using
     model = order.get_source_model()

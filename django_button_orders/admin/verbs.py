@@ -54,9 +54,14 @@ class Verb:
         """Whether the user may write a note."""
         return ACTIONS[self.name].takes_note
 
-    def result_message(self, count: int, *, of: int) -> tuple[str, int]:
-        """Return a message about ``count`` changed orders of ``of``, and its level."""
-        skipped = of - count
+    def result_message(self, count: int, *, selected: int) -> tuple[str, int]:
+        """
+        Return a message about the orders that a verb changed, and its level.
+
+        ``count`` is the number of these, and ``selected`` that of all orders that
+        the user selected.
+        """
+        skipped = selected - count
         sentences = [self.done % {"count": count}] if count or not skipped else []
         if skipped:
             sentences.append(self.skipped % {"count": skipped})

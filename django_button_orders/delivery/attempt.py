@@ -51,25 +51,31 @@ class Attempt:
     """
     An attempt at one claimed row.
 
-    ``lease_ends`` and ``not_before``, the first moment at which the account may be
-    called, are moments of ``time.monotonic()``. ``trigger`` and ``user_id`` say what
-    caused the attempt, and which person, if one did.
+    Each step of ``delivery`` sets some fields, as the comments say. Moments are those
+    of ``time.monotonic()``.
     """
 
+    # Set by claims: the row with its lease, and the moment when the lease ends.
     row: ButtonOrder
     lease_ends: float
+    # Set by claims, and moved by rate_limit: the first moment for a call.
     not_before: float = 0.0
+    # Set by claims: what caused the attempt, and the user who asked for it, if any.
     trigger: str = "save"
     user_id: str | None = None
-    # A probe finds out whether the key of a paused account works again.
+    # Set by claims: whether this attempt tries the key of a paused account.
     is_probe: bool = False
+    # Set by prepare: the settings of the row's account.
     settings: Settings = field(default_factory=get_settings)
+    # Set by prepare: what Button should know. None if no report can be built.
     desired: Desired | None = None
+    # Set by prepare, and by call after each answer: the operation to call next.
     next_operation: str = ""
+    # Set by prepare if no call is needed, else by call: None until the end.
     verdict: Verdict | None = None
-    # A call is in here as soon as it begins: from then on, Button may have acted.
+    # Set by call when a call begins, because Button may act from then on.
     calls: list[Call] = field(default_factory=list)
-    # Seconds until the row is due again. Known once the attempt is recorded.
+    # Set by record: seconds until the row is due again, or None.
     delay: float | None = None
 
     @cached_property

@@ -119,7 +119,7 @@ class Claims:
         rows = self.open_rows()
         if self.is_limited:
             account = rows.due().values_list("account", flat=True).first()
-            if account and not self.turns.room(account, 1, joins=False):
+            if account and not self.turns.room(account, 1, yields_to_others=False):
                 self.is_throttled = True
                 return []
         attempts = self.lease(rows, 1)

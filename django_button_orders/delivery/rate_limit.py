@@ -111,18 +111,19 @@ class Turns:
     # The earliest moment of each account's next call.
     free_at: dict[str, float] = field(default_factory=dict)
 
-    def room(self, account: str, limit: int, *, joins: bool = True) -> int:
+    def room(self, account: str, limit: int, *, yields_to_others: bool = True) -> int:
         """
         Return how many of ``limit`` orders may be claimed now.
 
-        It is 0 if other sweeps take all turns of the account already, unless this
-        sweep calls it, too. Without ``joins``, this sweep shares in the turns.
+        It is 0 if the turns of the next second are taken. With ``yields_to_others``,
+        it is also 0 while other processes hold turns and this sweep has not called
+        the account before.
         """
         rate = rate_of(account)
         if rate is None:
             return limit
         ahead = max(seconds_ahead(account), 0.0)
-        if joins and account not in self.joined:
+        if yields_to_others and account not in self.joined:
             if ahead:
                 return 0
             self.joined.add(account)

@@ -69,7 +69,8 @@ def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attem
     Unless it ``waits`` for locks, attempts whose rows another transaction has locked
     are left out. Raises ``DatabaseError`` if the database refuses an outcome.
     """
-    # Rows that stay pending are each due at another time, so no statement fits all.
+    # record_one() writes a single row, rows that stay pending, because each is due at
+    # another time, and the rows that record_batch() leaves out.
     ended = [attempt for attempt in attempts if has_ended(attempt)]
     recorded = record_batch(ended) if len(ended) > 1 else set()
     for attempt in attempts:
@@ -169,11 +170,11 @@ def fence_of(attempt: Attempt) -> tuple[object, ...]:
 
 def lock_unchanged(outcomes: list[Outcome], *, using: str) -> list[Outcome]:
     """
-    Lock the rows that have not changed since they were claimed.
+    Lock the rows that have not changed since they were claimed. Return their outcomes.
 
-    Return their outcomes. A row that is locked already is skipped, because the shop
-    may hold it and want another of these. A database that cannot skip locked rows
-    lets one transaction write at a time, and gets all outcomes back.
+    Rows that are locked are skipped, to avoid a deadlock with the shop. Without SKIP
+    LOCKED nothing is locked here and all outcomes are returned; ``write()`` then
+    returns False if a row has changed.
     """
     if not can_skip_locked(using):
         return outcomes
@@ -311,7 +312,11 @@ def record_late(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
 
 
 def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
-    """Acknowledge a revision. End the row too, if it has no newer one and no lease."""
+    """
+    Record that Button acknowledged a revision although the lease was lost.
+
+    Set the row's final state if nothing is newer and nobody holds it.
+    """
     revision = outcome.attempt.row.revision
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
     acknowledged = acknowledged_values(outcome.attempt)

@@ -214,7 +214,11 @@ class Sweep:
             raise
 
     def finish_first(self) -> None:
-        """Record the first attempts before others are claimed, if that is soon."""
+        """
+        Wait briefly for the first attempts, and record them if all calls have ended.
+
+        This is done before more rows are claimed.
+        """
         if self.calls.in_flight:
             self.poll_calls(HEAD_START_SECONDS)
         if not self.calls.in_flight:

@@ -1,4 +1,4 @@
-"""Find the databases that have our tables: those of the shop's orders."""
+"""Find the databases that have this app's tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MissingTablesError(ImproperlyConfigured):
 
 def database_aliases() -> Iterator[str]:
     """
-    Yield the databases that have our tables.
+    Yield the databases that have this app's tables.
 
     Databases that a router forbids to migrate, such as replicas, are left out. Raises
     ``DatabaseError`` if a database does not answer, and ``MissingTablesError`` in the
@@ -48,7 +48,7 @@ def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
 
 
 def allowed_aliases() -> list[str]:
-    """Return the databases that the routers allow to have our tables."""
+    """Return the databases that the routers allow to have this app's tables."""
     return [
         alias for alias in connections if router.allow_migrate_model(alias, ButtonOrder)
     ]

@@ -60,7 +60,11 @@ TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 
 class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
-    """Button orders, with the selections and moves of ``StateQuerySet``."""
+    """
+    Select Button orders, and change many of them at once.
+
+    The methods are in ``models.querysets.StateQuerySet``.
+    """
 
 
 class ButtonOrder(models.Model):

@@ -180,7 +180,12 @@ class AcknowledgedRows:
                 result.counts[WAITING] += 1
 
     def find_certain(self, rows: list[ButtonOrder]) -> set[int]:
-        """Return the keys of rows that were not changed or reported meanwhile."""
+        """
+        Return the keys of the rows whose difference from Button is certain.
+
+        These have not changed since they were read. None was reported in the last
+        ``RECENT_SECONDS``, in which Button may not have applied the report.
+        """
         unchanged = find_unchanged(rows, using=self.using)
         recent = ButtonOrder.objects.using(self.using).filter(
             pk__in=unchanged, reported_at__gt=from_now(-RECENT_SECONDS)

@@ -40,7 +40,7 @@ class Misbehaviour:
                 raise ValueError(problem)
 
     def type_problems(self) -> Iterator[tuple[str, bool]]:
-        """Yield each message about one field, and whether it applies."""
+        """Yield an error message for each field, and whether its value is wrong."""
         texts = (self.method, self.order_id, "" if self.body is None else self.body)
         are_texts = all(isinstance(value, str) for value in texts)
         headers = {"Content-Type": self.content_type}
@@ -55,7 +55,7 @@ class Misbehaviour:
         yield "content_type must be a string", not are_headers(headers)
 
     def contradictions(self) -> Iterator[tuple[str, bool]]:
-        """Yield each message about two fields, and whether it applies."""
+        """Yield an error message for each pair of fields, and whether they clash."""
         is_applied_before = self.drop == "before" and self.apply is True
         is_not_applied_after = self.drop == "after" and self.apply is False
         has_answer = self.status is not None or self.body is not None or self.drop

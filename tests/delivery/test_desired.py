@@ -140,19 +140,19 @@ class HostOrderTests(DeliveryTestCase):
 
         assert calls()[1].startswith("GET")
 
-    def test_stand_in_is_dismissed(self):
-        order, stand_in = self.create_order(trouble="get_order_id")
-        assert stand_in.order_id == f"shop.order:{order.pk}"
+    def test_placeholder_is_dismissed(self):
+        order, placeholder = self.create_order(trouble="get_order_id")
+        assert placeholder.order_id == f"shop.order:{order.pk}"
         order.trouble = ""
         order.save()
         add_answer("POST")
 
         self.report(ButtonOrder.objects.get(order_id=order.number))
 
-        stand_in.refresh_from_db()
-        assert stand_in.status == "dismissed"
+        placeholder.refresh_from_db()
+        assert placeholder.status == "dismissed"
 
-    def test_stand_in_of_a_proxy_is_dismissed(self):
+    def test_placeholder_of_a_proxy_is_dismissed(self):
         order = WebOrder.objects.create(number="42", trouble="get_order_id")
         order.trouble = ""
         order.save()

@@ -128,7 +128,7 @@ class RoomTests(TestCase):
         set_clock(0.5)
 
         assert Turns().room("default", 1) == 0
-        assert Turns().room("default", 1, joins=False) == 1
+        assert Turns().room("default", 1, yields_to_others=False) == 1
 
     def test_one_that_comes_later_helps_when_turns_are_unused(self):
         set_clock(-0.5)

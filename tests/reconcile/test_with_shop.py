@@ -248,16 +248,16 @@ class OtherSourceTests(ShopTestCase):
             assert self.compare(fixes=True) == {"agree": 1, "invalid": 1, "fixed": 1}
         row = ButtonOrder.objects.get(order_id="1994")
         assert (row.get_source(), row.total) == (first, 7000)
-        stand_in = ButtonOrder.objects.failed().get()
-        assert stand_in.get_source() == second
+        placeholder = ButtonOrder.objects.failed().get()
+        assert placeholder.get_source() == second
 
         # The same conflict is no new difference.
         ButtonOrder.objects.filter(pk=row.pk).update(status="reported")
         assert self.compare(fixes=True) == {"agree": 1, "failed": 1, "fixed": 0}
-        assert ButtonOrder.objects.failed().get().revision == stand_in.revision
-        stand_in.retry()
+        assert ButtonOrder.objects.failed().get().revision == placeholder.revision
+        placeholder.retry()
         assert self.compare() == {"agree": 1, "waiting": 1}
-        ButtonOrder.objects.filter(pk=stand_in.pk).update(status="dismissed")
+        ButtonOrder.objects.filter(pk=placeholder.pk).update(status="dismissed")
         assert self.compare() == {"agree": 2}
 
     def test_row_without_a_source(self):
