@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -23,7 +24,7 @@ class CallPool(Generic[Job]):
     def __init__(self, count: int, perform: Callable[[Job], object]) -> None:
         self.count = count
         self.perform = perform
-        self.todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.todo: queue.SimpleQueue[tuple[Context, Job] | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
         self.in_flight = 0
@@ -37,12 +38,13 @@ class CallPool(Generic[Job]):
         self.finish()
 
     def put(self, job: Job) -> None:
-        """Have a thread perform a job."""
+        """Have a thread perform a job, in the context variables of the caller."""
         if len(self.threads) < min(self.in_flight + 1, self.count):
             self._start_thread()
         # The job is counted after that: without a thread, nobody performs it.
         self.in_flight += 1
-        self.todo.put(job)
+        # A tracer finds the span of the caller in its context.
+        self.todo.put((copy_context(), job))
 
     def take(self, seconds: float = 0) -> list[Job]:
         """
@@ -87,9 +89,10 @@ class CallPool(Generic[Job]):
                 raise
 
     def _run(self) -> None:
-        while (job := self.todo.get()) is not None:
+        while (todo := self.todo.get()) is not None:
+            context, job = todo
             try:
-                self.perform(job)
+                context.run(self.perform, job)
             except BaseException as exc:  # noqa: BLE001 - take() raises it
                 self.error = exc
             self.done.put(job)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 from unittest.mock import patch
 
 import pytest
@@ -26,6 +27,16 @@ class CallPoolTests(SimpleTestCase):
 
         assert sorted(performed) == sorted(taken) == list(range(50))
         assert threads() == 0
+
+    def test_context_of_the_caller(self):
+        variable = ContextVar("variable", default="none")
+        seen = []
+        with CallPool(1, lambda job: seen.append((job, variable.get()))) as pool:
+            pool.put(1)
+            variable.set("second")
+            pool.put(2)
+
+        assert seen == [(1, "none"), (2, "second")]
 
     def test_no_more_threads_than_work(self):
         release = threading.Event()

@@ -116,7 +116,7 @@ class SpanTests(TestCase):
         self.addCleanup(responses.reset)
         self.addCleanup(responses.stop)
         self.exporter = InMemorySpanExporter()
-        provider = TracerProvider()
+        self.provider = provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         opentelemetry.instrument_calls(provider)
         self.addCleanup(call_ended.disconnect, dispatch_uid=opentelemetry.UID)
@@ -142,6 +142,16 @@ class SpanTests(TestCase):
             "button_orders.order_id": "1994",
         }
         assert span.status.status_code is StatusCode.UNSET
+
+    def test_parent(self):
+        """The calls of a task are part of its trace, although threads make them."""
+        add_answer("POST")
+        tracer = self.provider.get_tracer("celery")
+
+        with tracer.start_as_current_span("task") as task:
+            [span] = self.spans()
+
+        assert span.parent.span_id == task.get_span_context().span_id
 
     def test_time(self):
         add_answer("POST")
