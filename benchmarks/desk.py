@@ -28,7 +28,7 @@ from django.urls import reverse  # noqa: E402
 
 from django_button_orders.models import ButtonOrder, Submission  # noqa: E402
 from django_button_orders.models.snapshots import Snapshot  # noqa: E402
-from django_button_orders.monitoring.snapshot import record_sweep  # noqa: E402
+from django_button_orders.monitoring.snapshot import store_sweep  # noqa: E402
 
 LIST_URL = reverse("admin:django_button_orders_buttonorder_changelist")
 PANEL = "admin/django_button_orders/buttonorder/panel.html"
@@ -118,10 +118,10 @@ def timed(action: Callable[[], object]) -> float:
 def main(rounds: int) -> None:
     desk = Desk()
     found: dict[str, Any] = {"panel before any sweep": timed(desk.panel)}
-    found["first snapshot"] = timed(lambda: record_sweep("default"))
+    found["first snapshot"] = timed(lambda: store_sweep("default"))
     Snapshot.objects.update(next_at="2000-01-01T00:00Z")
-    found["snapshot"] = timed(lambda: record_sweep("default"))
-    found["sweep between snapshots"] = timed(lambda: record_sweep("default"))
+    found["snapshot"] = timed(lambda: store_sweep("default"))
+    found["sweep between snapshots"] = timed(lambda: store_sweep("default"))
     pages = {}
     for name, action in desk.pages().items():
         stopwatch = Stopwatch()

@@ -46,7 +46,7 @@ class CallPool(Generic[Job]):
         # A tracer finds the span of the caller in its context.
         self.todo.put((copy_context(), job))
 
-    def take(self, seconds: float = 0) -> list[Job]:
+    def pop_done(self, seconds: float = 0) -> list[Job]:
         """
         Return the jobs that are done.
 
@@ -55,14 +55,14 @@ class CallPool(Generic[Job]):
         """
         self.has_room.wait(max(seconds, 0))
         self.has_room.clear()
-        taken: list[Job] = []
+        done: list[Job] = []
         with suppress(queue.Empty):
             while True:
-                taken.append(self.done.get_nowait())
-        self.in_flight -= len(taken)
+                done.append(self.done.get_nowait())
+        self.in_flight -= len(done)
         if self.error is not None:
             raise self.error
-        return taken
+        return done
 
     def finish(self) -> None:
         """Wait until every job is done. Call it again if it was interrupted."""
@@ -93,7 +93,7 @@ class CallPool(Generic[Job]):
             context, job = todo
             try:
                 context.run(self.perform, job)
-            except BaseException as exc:  # noqa: BLE001 - take() raises it
+            except BaseException as exc:  # noqa: BLE001 - pop_done() raises it
                 self.error = exc
             self.done.put(job)
             # The other thread is woken only when it can put more in: it records

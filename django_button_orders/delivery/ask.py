@@ -14,7 +14,11 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.outcome import submissions_of
 from django_button_orders.delivery.prepare import settings_verdict
-from django_button_orders.delivery.rate_limit import rate_of, seconds_ahead, take_turns
+from django_button_orders.delivery.rate_limit import (
+    rate_of,
+    reserve_turns,
+    seconds_ahead,
+)
 from django_button_orders.delivery.verdicts import (
     SUCCESSES,
     Result,
@@ -68,7 +72,7 @@ def wait_for_turn(account: str) -> None:
         raise ValidationError(
             f"RATE_LIMIT has no turn for it in the next {PATIENCE_SECONDS} seconds."
         )
-    time.sleep(take_turns(account))
+    time.sleep(reserve_turns(account))
 
 
 def judge_for_person(answer: Answer | ButtonError) -> Verdict:

@@ -2,9 +2,9 @@
 Keep to ``RATE_LIMIT`` calls per second and account, over all processes.
 
 An account with a rate of 10 has a turn to call every tenth of a second. A process
-takes turns ahead of time, several at once, from a clock in the database
+reserves turns ahead of time, several at once, from a clock in the database
 (``CallRate.next_call_at``), and calls when their moments come. Turns that nobody
-takes are lost, so that there are no bursts.
+reserves are lost, so that there are no bursts.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import CallRate, as_stored
 from django_button_orders.models.clock import DatabaseNow
 
-# Turns are taken this many seconds ahead. The rows they are for are leased until then.
+# Turns are reserved up to this many seconds ahead. Their rows are leased until then.
 AHEAD_SECONDS = 1.0
-# How often other processes may take a turn first before that is an error, and the
+# How often other processes may reserve a turn first before that is an error, and the
 # longest pause in seconds after each time.
 RACES = 200
 RACE_SECONDS = 0.02
@@ -50,12 +50,12 @@ def seconds_ahead(account: str) -> float:
     return -float("inf") if found is None else (found[0] - found[1]).total_seconds()
 
 
-def take_turns(account: str, count: float = 1) -> float:
+def reserve_turns(account: str, count: float = 1) -> float:
     """
-    Take turns to call an account. Return the seconds until the first of them.
+    Reserve turns to call an account. Return the seconds until the first of them.
 
     Each of the others is ``1 / RATE_LIMIT`` seconds after the one before. Raises
-    ``DatabaseError`` if other processes take the turns first again and again.
+    ``DatabaseError`` if other processes reserve the turns first again and again.
     """
     rate = rate_of(account)
     if rate is None or count <= 0:
@@ -102,9 +102,9 @@ def read_clock(account: str) -> tuple[datetime, datetime] | None:
 
 @dataclass
 class Turns:
-    """The turns that one sweep takes. Moments are those of ``time.monotonic()``."""
+    """The turns that one sweep reserves. Moments are those of ``time.monotonic()``."""
 
-    # How many calls each account got for which no turn was taken.
+    # How many calls each account got for which no turn was reserved.
     owed: Counter[str] = field(default_factory=Counter)
     # The accounts that this sweep calls.
     joined: set[str] = field(default_factory=set)
@@ -115,7 +115,7 @@ class Turns:
         """
         Return how many of ``limit`` orders may be claimed now.
 
-        It is 0 if the turns of the next second are taken. With ``yields_to_others``,
+        It is 0 if the turns of the next second are reserved. With ``yields_to_others``,
         it is also 0 while other processes hold turns and this sweep has not called
         the account before.
         """
@@ -130,18 +130,18 @@ class Turns:
         return min(limit, round_up((AHEAD_SECONDS - ahead) * rate))
 
     def reserve(self, account: str, count: int) -> list[float]:
-        """Take a turn for each of ``count`` orders. Return their moments."""
+        """Reserve a turn for each of ``count`` orders. Return their moments."""
         rate = rate_of(account)
         if rate is None or not count:
             return [0.0] * count
-        # Turns that were taken for orders without a call are lost.
+        # Turns that were reserved for orders without a call are lost.
         needed = count + self.owed.pop(account, 0)
-        first = time.monotonic() + take_turns(account, needed)
+        first = time.monotonic() + reserve_turns(account, needed)
         return [first + turn / rate for turn in range(count)]
 
-    def take(self, attempt: Attempt, by: float) -> bool:
+    def schedule(self, attempt: Attempt, by: float) -> bool:
         """
-        Return whether an attempt may call before ``by``, and set its moment.
+        Set when an attempt may call, or return False if that is after ``by``.
 
         A late attempt keeps the distance to the attempt before it.
         """
@@ -155,7 +155,7 @@ class Turns:
         return True
 
     def add_calls(self, account: str, calls: int) -> None:
-        """Count the calls of an order for which one turn was taken."""
+        """Count the calls of an order for which one turn was reserved."""
         if calls > 1 and rate_of(account) is not None:
             self.owed[account] += calls - 1
 

@@ -299,7 +299,8 @@ class Sweep:
         """Send the attempts whose turn comes before the next step."""
         soon = time.monotonic() + FLUSH_SECONDS
         for attempt in [self.early.popleft() for _ in range(len(self.early))]:
-            if self.is_stopped_for(attempt) or self.claims.turns.take(attempt, soon):
+            is_stopped = self.is_stopped_for(attempt)
+            if is_stopped or self.claims.turns.schedule(attempt, soon):
                 self.calls.put(attempt)
             else:
                 self.early.append(attempt)
@@ -322,7 +323,7 @@ class Sweep:
 
     def poll_calls(self, seconds: float = 0) -> None:
         """Collect the attempts whose calls are over, waiting for one if need be."""
-        self.done += self.calls.take(seconds)
+        self.done += self.calls.pop_done(seconds)
 
     def flush_if_due(self) -> None:
         """Record what is done, if that was last done a while ago."""

@@ -19,7 +19,7 @@ from django_button_orders.models.databases import (
     has_table,
 )
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.monitoring.snapshot import record_sweep
+from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, run_or_log
 
@@ -158,7 +158,7 @@ class Loop:
         )
         self.outcomes += outcomes
         if self.is_whole:
-            run_or_log(record_sweep, alias, "noted")
+            run_or_log(store_sweep, alias, "noted")
         return outcomes
 
     def run_if_due(self, job: Job, alias: str) -> bool:

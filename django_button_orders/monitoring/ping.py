@@ -11,7 +11,7 @@ from django_button_orders.client.api import retrieve_order
 from django_button_orders.client.exceptions import ButtonError
 from django_button_orders.conf import get_settings, may_receive_api_key
 from django_button_orders.delivery.attempt import client_for
-from django_button_orders.delivery.rate_limit import take_turns
+from django_button_orders.delivery.rate_limit import reserve_turns
 from django_button_orders.delivery.verdicts import (
     FORBIDDEN,
     KEY_REFUSED,
@@ -45,7 +45,7 @@ def ping(account: str) -> Ping:
     if not may_receive_api_key(settings.base_url):
         message = "Its BASE_URL must start with 'https://', and nobody was asked."
         return Ping(account=account, is_ok=False, message=message)
-    time.sleep(take_turns(account))
+    time.sleep(reserve_turns(account))
     start = time.monotonic()
     try:
         answer = client_for(settings).send(retrieve_order(f"ping-{uuid4()}"))

@@ -55,8 +55,8 @@ class Figures:
         )
 
 
-def record_sweep(using: str) -> None:
-    """Record that a sweep has ended, and take a snapshot if it is time."""
+def store_sweep(using: str) -> None:
+    """Store when a sweep ended, and take a snapshot if it is time."""
     rows = Snapshot.objects.using(using).filter(pk=ONLY)
     outdated = rows.filter(swept_at__lt=from_now(-INTERVAL_SECONDS))
     if not outdated.update(swept_at=DatabaseNow()) and not rows.exists():

@@ -16,7 +16,11 @@ from dataclasses import dataclass, field, replace
 from django_button_orders.client import CallPool
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
-from django_button_orders.delivery.rate_limit import AHEAD_SECONDS, rate_of, take_turns
+from django_button_orders.delivery.rate_limit import (
+    AHEAD_SECONDS,
+    rate_of,
+    reserve_turns,
+)
 from django_button_orders.delivery.verdicts import Result, Verdict, judge_retrieve
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.operations.throttle import Throttle
@@ -55,7 +59,7 @@ class AccountTurns:
             self.moments.popleft()
         if not self.moments:
             count = max(1, int(rate * AHEAD_SECONDS))
-            first = time.monotonic() + take_turns(self.account, count)
+            first = time.monotonic() + reserve_turns(self.account, count)
             self.moments.extend(first + turn / rate for turn in range(count))
         seconds = self.moments.popleft() - time.monotonic()
         if seconds > 0:
@@ -120,7 +124,7 @@ class Questions:
         with CallPool(self.concurrency, self.perform) as pool:
             for attempt in attempts:
                 while pool.in_flight >= self.concurrency:
-                    asked += pool.take(POLL_SECONDS)
+                    asked += pool.pop_done(POLL_SECONDS)
                 if not self.must_stop():
                     self.throttle.admit()
                     self.turns.wait_for_turn()
@@ -128,7 +132,7 @@ class Questions:
                     break
                 pool.put(attempt)
             while pool.in_flight:
-                asked += pool.take(POLL_SECONDS)
+                asked += pool.pop_done(POLL_SECONDS)
         return [attempt for attempt in asked if attempt.calls]
 
     def must_stop(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from django_button_orders import beat
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.models.databases import allowed_aliases, has_table
-from django_button_orders.monitoring.snapshot import record_sweep
+from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.operations import retention
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
@@ -76,7 +76,7 @@ def sweep_each_database(limits: SweepLimits) -> None:
     """Report what is due in each database, and record that a sweep has ended."""
     in_each_database(lambda alias: report_due(using=alias, limits=limits), "swept")
     if not limits.is_stopped():
-        in_each_database(record_sweep)
+        in_each_database(store_sweep)
 
 
 def run_in_each_database(job: Job, is_stopped: IsStopped) -> None:

@@ -23,7 +23,7 @@ class CallPoolTests(SimpleTestCase):
                 pool.put(number)
             taken = []
             while pool.in_flight:
-                taken += pool.take(5)
+                taken += pool.pop_done(5)
 
         assert sorted(performed) == sorted(taken) == list(range(50))
         assert threads() == 0
@@ -65,7 +65,7 @@ class CallPoolTests(SimpleTestCase):
                 pool.put(number)
             taken = []
             while pool.in_flight:
-                taken += pool.take(5)
+                taken += pool.pop_done(5)
 
         assert sorted(taken) == list(range(9))
 
@@ -96,16 +96,16 @@ class CallPoolTests(SimpleTestCase):
         with CallPool(1, lambda number: release.wait(5)) as pool:
             pool.put(1)
 
-            assert pool.take(0.01) == []
+            assert pool.pop_done(0.01) == []
             assert pool.in_flight == 1
             release.set()
 
     def test_wakes_when_more_can_be_put_in(self):
-        """take() returns before its time is up, so that no thread is idle."""
+        """pop_done() returns before its time is up, so that no thread is idle."""
         with CallPool(2, lambda number: None) as pool:
             pool.put(1)
 
-            assert pool.take(60) == [1]
+            assert pool.pop_done(60) == [1]
 
     def test_what_ends_a_call_is_raised(self):
         def fail(number):
@@ -115,7 +115,7 @@ class CallPoolTests(SimpleTestCase):
             pool.put(3)
 
             with pytest.raises(SystemExit):
-                pool.take(5)
+                pool.pop_done(5)
 
             assert pool.in_flight == 0
 

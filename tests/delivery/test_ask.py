@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.test import TestCase, override_settings
 
 from django_button_orders.delivery.ask import retrieve
-from django_button_orders.delivery.rate_limit import seconds_ahead, take_turns
+from django_button_orders.delivery.rate_limit import reserve_turns, seconds_ahead
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
 from tests.utils import (
@@ -50,7 +50,7 @@ class RateTests(RetrieveTestCase):
 
     @responses.activate
     def test_nobody_waits_for_long(self):
-        take_turns("default")
+        reserve_turns("default")
 
         with pytest.raises(ValidationError, match="no turn for it in the next 5 sec"):
             self.ask()

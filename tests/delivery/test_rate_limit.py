@@ -9,8 +9,8 @@ from django_button_orders.delivery.claims import Claims, claim_one, enabled_rows
 from django_button_orders.delivery.rate_limit import (
     AHEAD_SECONDS,
     Turns,
+    reserve_turns,
     seconds_ahead,
-    take_turns,
     wait_until,
 )
 from django_button_orders.delivery.sweep import (
@@ -57,17 +57,17 @@ def started() -> list[datetime]:
 class TurnTests(TestCase):
     @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.1))
     def test_one_after_another(self):
-        assert take_turns("default") == 0
-        assert 9 < take_turns("default", 2) <= 10
-        assert 29 < take_turns("default") <= 30
+        assert reserve_turns("default") == 0
+        assert 9 < reserve_turns("default", 2) <= 10
+        assert 29 < reserve_turns("default") <= 30
         assert 39 < seconds_ahead("default") <= 40
 
     @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.1))
     def test_idle_time_is_no_credit(self):
         set_clock(-3600)
 
-        assert take_turns("default") == 0
-        assert 9 < take_turns("default") <= 10
+        assert reserve_turns("default") == 0
+        assert 9 < reserve_turns("default") <= 10
 
     @override_settings(
         BUTTON_ORDERS=button_settings(
@@ -75,15 +75,15 @@ class TurnTests(TestCase):
         )
     )
     def test_accounts_have_clocks_of_their_own(self):
-        take_turns("default")
+        reserve_turns("default")
 
-        assert take_turns("us") == 0
-        assert 9 < take_turns("us") <= 10
+        assert reserve_turns("us") == 0
+        assert 9 < reserve_turns("us") <= 10
 
     @override_settings(BUTTON_ORDERS=button_settings())
     def test_without_a_limit(self):
         with self.assertNumQueries(0):
-            assert take_turns("default", 1000) == 0
+            assert reserve_turns("default", 1000) == 0
             assert Turns().room("default", 100) == 100
             assert Turns().reserve("default", 2) == [0.0, 0.0]
 

@@ -15,7 +15,7 @@ from django_button_orders.monitoring.snapshot import (
     count_figures,
     database_time,
     find_figures,
-    record_sweep,
+    store_sweep,
     take_snapshot,
 )
 from tests.monitoring.utils import add_calls
@@ -38,7 +38,7 @@ class NoteTests(TestCase):
     def test_first_sweep(self):
         create_row()
 
-        record_sweep("default")
+        store_sweep("default")
 
         snapshot = Snapshot.objects.get()
         assert -60 < seconds_from_now(snapshot.swept_at) < 1
@@ -46,33 +46,33 @@ class NoteTests(TestCase):
         assert snapshot.figures["groups"][0]["orders"] == 1
 
     def test_sweeps_one_after_another_write_nothing(self):
-        record_sweep("default")
+        store_sweep("default")
 
         with CaptureQueriesContext(connection) as queries:
-            record_sweep("default")
+            store_sweep("default")
 
         assert len(queries) == 3
         assert all(query["sql"].startswith(("UPDATE", "SELECT")) for query in queries)
 
     def test_noted_again_after_a_while(self):
-        record_sweep("default")
+        store_sweep("default")
         put(swept_at=from_now(-11))
         before = Snapshot.objects.get().swept_at
 
-        record_sweep("default")
+        store_sweep("default")
 
         assert Snapshot.objects.get().swept_at > before
 
     def test_taken_again_after_a_minute(self):
-        record_sweep("default")
+        store_sweep("default")
         next_at = Snapshot.objects.get().next_at
         assert 30 < seconds_from_now(next_at) < 120
         create_row()
 
-        record_sweep("default")
+        store_sweep("default")
         assert Snapshot.objects.get().figures["groups"] == []
         put(next_at=from_now(-1))
-        record_sweep("default")
+        store_sweep("default")
 
         assert len(Snapshot.objects.get().figures["groups"]) == 1
 
@@ -83,22 +83,22 @@ class NoteTests(TestCase):
             if "GROUP BY" in sql and ButtonOrder._meta.db_table in sql:
                 counts.append(sql)
                 if len(counts) == 1:
-                    record_sweep("default")
+                    store_sweep("default")
             return execute(sql, *arguments)
 
         with connection.execute_wrapper(sweep_as_well):
-            record_sweep("default")
+            store_sweep("default")
 
         # One query for settled orders, one for the others.
         assert len(counts) == 2
 
     def test_hours_are_kept(self):
-        record_sweep("default")
+        store_sweep("default")
 
         assert SubmissionHour.objects.count() >= 166
 
     def test_other_databases_have_their_own(self):
-        record_sweep("archive")
+        store_sweep("archive")
 
         assert not Snapshot.objects.exists()
         assert Snapshot.objects.using("archive").exists()

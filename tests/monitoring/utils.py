@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django_button_orders.models import Submission
 from django_button_orders.models.snapshots import Snapshot
-from django_button_orders.monitoring.snapshot import database_time, record_sweep
+from django_button_orders.monitoring.snapshot import database_time, store_sweep
 
 
 def add_calls(row, *durations, started_at=None, outcome="succeeded"):
@@ -26,5 +26,5 @@ def add_calls(row, *durations, started_at=None, outcome="succeeded"):
 
 def sweep(using="default"):
     """Record a sweep, with a snapshot that seems to be counted in no time."""
-    record_sweep(using)
+    store_sweep(using)
     Snapshot.objects.using(using).update(seconds=0)

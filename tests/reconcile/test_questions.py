@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from django_button_orders.delivery.rate_limit import take_turns
+from django_button_orders.delivery.rate_limit import reserve_turns
 from django_button_orders.models import (
     PausedAccount,
     Submission,
@@ -139,7 +139,7 @@ class AccountTurnsTests(ButtonTestCase):
         self.settings(RATE_LIMIT=2.0)
         self.report()
         # Another process has taken all turns of the next minute.
-        take_turns("default", 120)
+        reserve_turns("default", 120)
 
         assert self.compare() == {"agree": 1}
         (seconds,) = self.waits.seconds

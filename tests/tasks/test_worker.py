@@ -8,7 +8,7 @@ from celery.bootsteps import Blueprint
 from celery.signals import worker_shutting_down
 from django.test import TestCase, override_settings
 
-from django_button_orders.delivery.rate_limit import take_turns
+from django_button_orders.delivery.rate_limit import reserve_turns
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.tasks import report_due_orders, report_order
@@ -151,7 +151,7 @@ class WorkerTests(QueueTestCase):
     @override_settings(BUTTON_ORDERS=button_settings(RATE_LIMIT=0.05))
     def test_ring_out_of_turn_calls_later(self):
         """Many of them, once."""
-        take_turns("default", 2)
+        reserve_turns("default", 2)
         for number in range(3):
             self.run_task(report_order, create_row(order_id=f"{number}").pk)
 

@@ -31,7 +31,7 @@ from django_button_orders.management.unfinished import (
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.monitoring.snapshot import record_sweep
+from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.tasks.periodic import in_each_database
 
 INTERVAL_SECONDS = 5
@@ -136,7 +136,7 @@ class Command(ButtonOrdersCommand):
         self.summarize(self.outcomes, format_)
         if self.is_sweep and not stop.is_set:
             # A sweep is recorded as one even if orders have failed in it.
-            in_each_database(record_sweep)
+            in_each_database(store_sweep)
         fail_unless_done(self.outcomes, self.held_back)
         if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
