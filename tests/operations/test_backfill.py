@@ -480,13 +480,15 @@ class LockTests(TransactionTestCase):
         """A worker may have locked one of the rows."""
         if connection.vendor == "sqlite":
             self.skipTest("It has one lock for all.")
-        make_orders("1", "2")
-        create_row(order_id="2")
+        # Ids of no other test: InnoDB also locks the gaps beside the deleted rows
+        # of an id, until it has purged them.
+        make_orders("not there", "there")
+        create_row(order_id="there")
         worker = connection.copy()
         self.addCleanup(worker.close)
         worker.set_autocommit(False)
         with worker.cursor() as cursor:
-            cursor.execute(upsert.update_sql("default"), ["default", "2"])
+            cursor.execute(upsert.update_sql("default"), ["default", "there"])
 
             backfill = begin(get_adapter(Order), lock_waits=[])
             list(backfill.run())
