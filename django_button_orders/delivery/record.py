@@ -45,6 +45,7 @@ from django_button_orders.models import (
 )
 from django_button_orders.models.bulk import FENCE, BulkSQL, Change, bulk_sql_for
 from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.models.querysets import can_skip_locked
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.signals import order_cancelled, order_failed, order_reported
 
@@ -182,10 +183,6 @@ def lock_unchanged(outcomes: list[Outcome], *, using: str) -> list[Outcome]:
     rows = ButtonOrder.objects.using(using).filter(pk__in=pks).unlocked()
     unchanged = set(rows.values_list(*FENCE))
     return [item for item in outcomes if fence_of(item.attempt) in unchanged]
-
-
-def can_skip_locked(using: str) -> bool:
-    return connections[using].features.has_select_for_update_skip_locked
 
 
 def record_with_retries(attempt: Attempt, *, waits: bool = True) -> bool:
