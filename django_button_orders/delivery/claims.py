@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.delivery.outcome import PAUSE_SECONDS
 from django_button_orders.delivery.rate_limit import Turns
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
 # Seconds between looks for accounts that have become due, and for probes.

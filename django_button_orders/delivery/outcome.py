@@ -22,11 +22,9 @@ from django_button_orders.delivery.verdicts import (
     describe_answer,
 )
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.validation import make_storable
-
-# A paused account is probed with one row after this time.
-PAUSE_SECONDS = 300.0
 
 Status = ButtonOrder.Status
 Operation = Submission.Operation

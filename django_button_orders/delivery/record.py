@@ -30,7 +30,6 @@ from django.dispatch import Signal
 from django_button_orders.client import Answer
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import (
-    PAUSE_SECONDS,
     STATUSES,
     Outcome,
     acknowledged_values,
@@ -43,6 +42,7 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
+from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.bulk import FENCE, BulkSQL, Change, bulk_sql_for
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.models.querysets import can_skip_locked

@@ -35,6 +35,9 @@ from django_button_orders.report.privacy import describe_for_log
 
 logger = logging.getLogger(__name__)
 
+# After this time, a sweep with more to do makes room for the other tasks of a worker,
+# or for the other databases of the loop.
+SWEEP_SECONDS = 10.0
 # The longest time between two records of what is done.
 FLUSH_SECONDS = 0.1
 # How long the row that was rung for may delay the other rows.

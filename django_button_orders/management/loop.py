@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from django.db import Error, connections
 
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import SweepLimits, report_due
+from django_button_orders.delivery.sweep import SWEEP_SECONDS, SweepLimits, report_due
 from django_button_orders.management.base import Stop
 from django_button_orders.models.databases import (
     NOT_MIGRATED,
@@ -25,8 +25,6 @@ from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, run_or_lo
 
 logger = logging.getLogger(__name__)
 
-# A sweep makes room for other databases after this time.
-SWEEP_SECONDS = 10.0
 # A job that failed is tried again after this time, unless it is due before.
 RETRY_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 30.0

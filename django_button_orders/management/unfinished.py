@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 from django.db.models import Count
 
 from django_button_orders.conf import account_names, get_settings
-from django_button_orders.delivery.outcome import PAUSE_SECONDS
 from django_button_orders.models import PausedAccount
+from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
 # The number of pending orders, by the reason why they wait and by their account.

@@ -8,6 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.fields import ExactCharField
 
+# A paused account is probed with one row after this time.
+PAUSE_SECONDS = 300.0
+
 
 class CallRate(models.Model):
     """The time of the next call for an account that has a ``RATE_LIMIT``."""

@@ -23,11 +23,7 @@ from django_button_orders.conf import (
 )
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.desired import Desired
-from django_button_orders.delivery.outcome import (
-    PAUSE_SECONDS,
-    redacted,
-    submissions_of,
-)
+from django_button_orders.delivery.outcome import redacted, submissions_of
 from django_button_orders.delivery.verdicts import Result, knows_order
 from django_button_orders.models import (
     CANCELLED_DIGEST,
@@ -36,6 +32,7 @@ from django_button_orders.models import (
     PausedAccount,
     Submission,
 )
+from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.reconcile.findings import Finding, PageResult

@@ -11,11 +11,9 @@ from typing import Any
 from celery._state import get_current_app
 from celery.signals import worker_init, worker_shutting_down
 
-from django_button_orders.delivery.sweep import SweepLimits
+from django_button_orders.delivery.sweep import SWEEP_SECONDS, SweepLimits
 from django_button_orders.tasks.publisher import publish_sweep
 
-# A sweep that has more to do after this time makes room for other tasks.
-SWEEP_SECONDS = 10
 # A call for help that no worker answers in this time is dropped: a backlog must not
 # fill the queue that the shop's other tasks are in.
 HELP_EXPIRES_SECONDS = 30
