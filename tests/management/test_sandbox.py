@@ -29,19 +29,25 @@ class Terminal(io.StringIO):
         written = super().write(text)
         if "BUTTON_ORDERS" in text:
             url = re.search(r"http://[\w.:]+", text)[0]
-            threading.Thread(target=self.use, args=(url,), daemon=True).start()
+            threading.Thread(target=self.use_and_end, args=(url,), daemon=True).start()
         return written
+
+    def use_and_end(self, url):
+        try:
+            self.use(url)
+        finally:
+            # Also after an error: the command would go on for ever.
+            os.kill(os.getpid(), self.number)
 
     def use(self, url):
         auth = ("sk-XXX", "")
-        requests.post(f"{url}/v1/order", json=ORDER, auth=auth, timeout=5)
-        requests.get(f"{url}/v1/order/a%2Fb", auth=auth, timeout=5)
-        requests.get(f"{url}/sandbox", timeout=5)
+        requests.post(f"{url}/v1/order", json=ORDER, auth=auth, timeout=30)
+        requests.get(f"{url}/v1/order/a%2Fb", auth=auth, timeout=30)
+        requests.get(f"{url}/sandbox", timeout=30)
         options = {"drop": "before"}
-        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=30)
         with pytest.raises(requests.ConnectionError):
-            requests.delete(f"{url}/v1/order/1", auth=auth, timeout=5)
-        os.kill(os.getpid(), self.number)
+            requests.delete(f"{url}/v1/order/1", auth=auth, timeout=30)
 
 
 class Gambler(Terminal):
@@ -49,10 +55,9 @@ class Gambler(Terminal):
 
     def use(self, url):
         options = {"status": 503, "times": 99, "chance": 0.5}
-        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=5)
+        requests.post(f"{url}/sandbox/misbehave", json=options, timeout=30)
         for _ in range(20):
-            requests.get(f"{url}/v1/order/1", auth=("sk-XXX", ""), timeout=5)
-        os.kill(os.getpid(), self.number)
+            requests.get(f"{url}/v1/order/1", auth=("sk-XXX", ""), timeout=30)
 
 
 class CommandTests(SimpleTestCase):
