@@ -21,11 +21,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError
@@ -33,6 +32,8 @@ from urllib3.exceptions import ProtocolError
 from django_button_orders.client.exceptions import TOO_LATE, UNUSABLE, NotSentError
 
 if TYPE_CHECKING:
+    from requests.structures import CaseInsensitiveDict
+
     from django_button_orders.client.api import ButtonClient, Request
 
 
@@ -188,7 +189,7 @@ class Connection:
         template = requests.Request("GET", self.base_url, headers=headers).prepare()
         for value in headers.values():
             value.encode("latin-1")
-        self.headers: CaseInsensitiveDict[str] = template.headers
+        self.headers: dict[str, str] = dict(template.headers)
         # Retries belong to the database: a repeated POST is a second order.
         self.adapter = WatchedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         self.sock: socket.socket | None = None
@@ -198,11 +199,13 @@ class Connection:
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = self.base_url + request.path
-        prepared.headers = self.headers.copy()
+        headers = self.headers.copy()
         if request.body is not None:
             prepared.body = request.body
-            prepared.headers["Content-Type"] = "application/json"
-            prepared.headers["Content-Length"] = str(len(request.body))
+            headers["Content-Type"] = "application/json"
+            headers["Content-Length"] = str(len(request.body))
+        # A plain dict is written faster than one that ignores case.
+        prepared.headers = cast("CaseInsensitiveDict[str]", headers)
         return prepared
 
     @contextmanager
