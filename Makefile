@@ -53,7 +53,7 @@ serve:
 	$(DEMO_PYTHON) example_project/demo.py --serve
 
 test: $(VENV)/has-test
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -n auto $(TESTS)
 
 # SCREENSHOTS=1 also takes the documentation's screenshots anew.
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
