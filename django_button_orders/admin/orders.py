@@ -79,6 +79,8 @@ INTERNAL_FIELDS = (
     "revision",
     "reported_revision",
     "reported_digest",
+    "reported_btn_ref",
+    "site",
     "unanswered",
     "lease_expires_at",
     "lease_token",

@@ -106,10 +106,13 @@ class Migration(migrations.Migration):
                 ('source_id', django_button_orders.models.fields.ExactCharField(blank=True, editable=False, max_length=255, null=True, verbose_name='source ID')),
                 ('cancel_requested_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='cancellation requested')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('reported', 'Reported'), ('cancelled', 'Cancelled'), ('failed', 'Failed'), ('dismissed', 'Dismissed')], default='pending', editable=False, max_length=9, verbose_name='status')),
-                ('reason', models.CharField(blank=True, choices=[('invalid', 'No valid report could be built'), ('refused', 'Button refused it'), ('finalized', 'Too late to change'), ('exhausted', 'Gave up after all attempts'), ('unauthorized', 'Button does not accept the key'), ('unavailable', 'Button cannot be reached'), ('no_token', 'No attribution token')], editable=False, max_length=12, verbose_name='reason')),
+                ('reason', models.CharField(blank=True, choices=[('invalid', 'No valid report could be built'), ('refused', 'Button refused it'), ('finalized', 'Too late to change'), ('taken', 'Button has another order under this ID'), ('exhausted', 'Gave up after all attempts'), ('unauthorized', 'Button does not accept the key'), ('unavailable', 'Button cannot be reached'), ('no_token', 'No attribution token')], editable=False, max_length=12, verbose_name='reason')),
                 ('revision', models.IntegerField(default=1, editable=False, verbose_name='revision')),
                 ('reported_revision', models.IntegerField(blank=True, editable=False, null=True, verbose_name='reported revision')),
                 ('reported_digest', models.CharField(blank=True, editable=False, max_length=64, verbose_name='reported digest')),
+                ('reported_btn_ref', django_button_orders.models.fields.StrictCharField(blank=True, editable=False, max_length=255, null=True, verbose_name='reported token')),
+                ('has_late_token', models.BooleanField(default=False, editable=False, verbose_name='has a late token')),
+                ('site', django_button_orders.models.fields.ExactCharField(blank=True, default='', editable=False, max_length=100, verbose_name='site')),
                 ('attempts', models.IntegerField(default=0, editable=False, verbose_name='attempts')),
                 ('unanswered', models.IntegerField(default=0, editable=False, verbose_name='unanswered attempts')),
                 ('next_attempt_at', models.DateTimeField(blank=True, db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, null=True, verbose_name='next attempt')),
@@ -126,7 +129,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'Button order',
                 'verbose_name_plural': 'Button orders',
-                'permissions': [('retry_buttonorder', 'Can retry Button orders'), ('cancel_buttonorder', 'Can cancel orders at Button'), ('dismiss_buttonorder', 'Can dismiss failed Button orders'), ('ask_buttonorder', 'Can ask Button about orders')],
+                'permissions': [('retry_buttonorder', 'Can retry Button orders'), ('cancel_buttonorder', 'Can cancel orders at Button'), ('dismiss_buttonorder', 'Can dismiss failed Button orders'), ('ask_buttonorder', 'Can ask Button about orders'), ('overwrite_buttonorder', 'Can report over another order at Button')],
             },
         ),
         migrations.CreateModel(
@@ -210,6 +213,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='buttonorder',
             index=models.Index(condition=models.Q(('btn_ref__gt', ''), ('purchase_date__isnull', False), _connector='OR'), fields=['btn_ref', 'id'], name='button_order_token'),
+        ),
+        migrations.AddIndex(
+            model_name='buttonorder',
+            index=models.Index(condition=models.Q(('has_late_token', True)), fields=['has_late_token', 'id'], name='button_order_late_token'),
         ),
         migrations.AddIndex(
             model_name='buttonorder',

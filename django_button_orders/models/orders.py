@@ -143,6 +143,18 @@ class ButtonOrder(models.Model):
     reported_digest = models.CharField(
         _("reported digest"), max_length=64, blank=True, editable=False
     )
+    # Button ties a token to an order at the create only. Null: no create is recorded.
+    reported_btn_ref = StrictCharField(
+        _("reported token"), max_length=255, blank=True, null=True, editable=False
+    )
+    # Whether the order has another token now than the one that Button tied to it.
+    has_late_token = models.BooleanField(
+        _("has a late token"), default=False, editable=False
+    )
+    # ``SITE`` of the installation whose report Button has acknowledged first.
+    site = ExactCharField(
+        _("site"), max_length=100, blank=True, default="", editable=False
+    )
     attempts = models.IntegerField(_("attempts"), default=0, editable=False)
     # The number of attempts since Button's last definite answer, with the running one.
     # If there are more than one, Button may know more than is recorded.
@@ -246,6 +258,11 @@ class ButtonOrder(models.Model):
                 name="button_order_token",
             ),
             models.Index(
+                fields=["has_late_token", "id"],
+                condition=Q(has_late_token=True),
+                name="button_order_late_token",
+            ),
+            models.Index(
                 fields=["customer_order_id"],
                 condition=Q(customer_order_id__gt=""),
                 name="button_order_customer_id",
@@ -261,6 +278,7 @@ class ButtonOrder(models.Model):
             ("cancel_buttonorder", _("Can cancel orders at Button")),
             ("dismiss_buttonorder", _("Can dismiss failed Button orders")),
             ("ask_buttonorder", _("Can ask Button about orders")),
+            ("overwrite_buttonorder", _("Can report over another order at Button")),
         ]
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ class Reason(models.TextChoices):
     INVALID = "invalid", _("No valid report could be built")
     REFUSED = "refused", _("Button refused it")
     FINALIZED = "finalized", _("Too late to change")
+    TAKEN = "taken", _("Button has another order under this ID")
     EXHAUSTED = "exhausted", _("Gave up after all attempts")
     UNAUTHORIZED = "unauthorized", _("Button does not accept the key")
     UNAVAILABLE = "unavailable", _("Button cannot be reached")

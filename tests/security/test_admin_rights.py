@@ -399,6 +399,7 @@ class AssignmentTestCase(RightsTestCase):
         models.DateTimeField: "2020-02-02 00:00:00",
         models.UUIDField: str(UUID(int=1)),
         models.IntegerField: "77",
+        models.BooleanField: "on",
         models.TextField: "assigned",
         models.CharField: "assigned",
     }
