@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 # Headers that curl sets itself, and the one with the key.
-OMITTED_HEADERS = ("Authorization", "Accept-Encoding", "User-Agent")
+OMITTED_HEADERS = ("Authorization", "Accept-Encoding")
 
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason

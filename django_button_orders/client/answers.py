@@ -12,6 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol
 
 CHUNK_BYTES = 16384
+LONGEST_QUOTE = 300
+# The end of a text that was cut, back to what separates words, also in JSON and HTML.
+CUT_WORD = re.compile(r"[^\s\"',;:=&<>{}\[\]()]*\Z")
 ERROR_ENVELOPE = re.compile(r'"meta"\s*:\s*\{[^{}]*"status"\s*:\s*"error"')
 utc = timezone.utc
 
@@ -86,6 +89,15 @@ class Answer:
         message = error.get("message") if isinstance(error, dict) else error
         return message if isinstance(message, str) else ""
 
+    @property
+    def words(self) -> str:
+        """
+        What Button said, as one line: its message, or else the beginning of the body.
+
+        An answer that is no JSON, or has no envelope, may still say what is wrong.
+        """
+        return escape(in_one_line(self.message) or shorten(in_one_line(self.body)))
+
 
 class Body(NamedTuple):
     """The beginning of a body: at most as many bytes as were asked for."""
@@ -140,6 +152,26 @@ def decompress(body: Body, limit: int) -> Body:
         return body._replace(data=b"", is_complete=False, is_legible=False)
     is_complete = body.is_complete and decompressor.eof and len(data) <= limit
     return body._replace(data=data[:limit], is_complete=is_complete)
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def escape(line: str) -> str:
+    """Return a line with the characters escaped that could control a terminal."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in line
+    )
+
+
+def shorten(line: str) -> str:
+    """Return the beginning of a line. A word that would be cut is left out."""
+    if len(line) <= LONGEST_QUOTE:
+        return line
+    # Secrets and customers' data are recognized by whole words only.
+    return f"{CUT_WORD.sub('', line[:LONGEST_QUOTE])}…"
 
 
 def parse_object(body: str) -> dict[str, Any] | None:

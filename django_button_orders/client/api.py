@@ -19,6 +19,7 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import ProtocolError
 
+from django_button_orders import __version__
 from django_button_orders.client.answers import (
     Answer,
     parse_object,
@@ -171,6 +172,6 @@ class ButtonClient:
 
 
 USER_AGENT = (
-    f"django-button-orders requests/{requests.__version__}"
+    f"django-button-orders/{__version__} requests/{requests.__version__}"
     f" python/{platform.python_version()}"
 )

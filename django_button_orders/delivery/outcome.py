@@ -20,6 +20,7 @@ from django_button_orders.delivery.verdicts import (
     Verdict,
     as_exhausted,
     describe_answer,
+    knows_order,
 )
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
@@ -222,9 +223,12 @@ def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
 def call_outcome(call: Call, verdict: Verdict | None) -> str:
     """Return how a call ended. ``verdict`` is for the last call of an attempt."""
     outcomes = Submission.Outcome
+    if verdict is None and call.operation == Operation.RETRIEVE:
+        # The attempt goes on, but a refusal or a proxy's page is no answer to it.
+        is_answered = knows_order(call.answer) is not None
+        return outcomes.SUCCEEDED if is_answered else outcomes.FAILED
     if verdict is None:
-        is_retrieve = call.operation == Operation.RETRIEVE
-        return outcomes.SUCCEEDED if is_retrieve else outcomes.WILL_RETRY
+        return outcomes.WILL_RETRY
     if verdict.result in SUCCESSES:
         return outcomes.SUCCEEDED
     return outcomes.FAILED if verdict.result is Result.FAILED else outcomes.WILL_RETRY

@@ -188,8 +188,8 @@ def describe_answer(operation: str, answer: Answer) -> str:
             f"A page of HTML came back with status {answer.status_code}: "
             "a proxy answered, not Button."
         )
-    message = answer.message or WITHOUT_MESSAGE
-    return f"Button answered {answer.status_code} to {operation}: {message}"
+    words = answer.words or WITHOUT_MESSAGE
+    return f"Button answered {answer.status_code} to {operation}: {words}"
 
 
 WITHOUT_MESSAGE = "without a message"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from django_button_orders.client import CallPool
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
+from django_button_orders.delivery.outcome import redacted
 from django_button_orders.delivery.rate_limit import (
     AHEAD_SECONDS,
     rate_of,
@@ -143,12 +144,12 @@ class Questions:
         if not self.must_stop():
             call = make_call(attempt, Operation.RETRIEVE, time.monotonic())
             attempt.verdict = judge_retrieve(call.answer)
-            self.count_failures(attempt.verdict)
+            self.count_failures(attempt, attempt.verdict)
 
-    def count_failures(self, verdict: Verdict) -> None:
+    def count_failures(self, attempt: Attempt, verdict: Verdict) -> None:
         """Stop the round when an answer says that Button needs a rest."""
         if verdict.result is Result.PAUSE:
-            self.ended = verdict.error
+            self.ended = redacted(attempt, verdict.error)
             self.must_wait.set()
         elif verdict.result is not Result.RETRY:
             self.failures_in_a_row = 0
@@ -170,5 +171,9 @@ def reset(attempt: Attempt) -> Attempt:
 
 
 def describe_failure(attempts: list[Attempt]) -> str:
-    errors = [item.verdict.error for item in attempts if item.verdict is not None]
+    errors = [
+        redacted(item, item.verdict.error)
+        for item in attempts
+        if item.verdict is not None
+    ]
     return f"Button does not answer. The last error: {errors[-1]}"

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from django_button_orders.admin.preview import as_curl, preview
 from django_button_orders.client.api import (
+    USER_AGENT,
     ButtonClient,
     cancel_order,
     create_order,
@@ -356,6 +357,7 @@ class CurlTests(SimpleTestCase):
             *("-X", "POST"),
             *("-u", "sk-of-the-shell:"),
             *("-H", "Accept: application/json, text/plain"),
+            *("-H", f"User-Agent: {USER_AGENT}"),
             *("-H", "X-Button-API-Version: 2018-02-13"),
             *("-H", "Content-Type: application/json"),
             *("--data-raw", request.body.decode()),

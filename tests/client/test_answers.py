@@ -125,6 +125,35 @@ class AnswerTests(WireTestCase):
             with self.subTest(body=body):
                 assert self.answer(body, status=400).message == message
 
+    def test_words(self):
+        long = f"{'word ' * 60}customer@example.com"
+        table = [
+            ('{"error": {"message": "No such order."}}', "No such order."),
+            ("Order is too old.\n", "Order is too old."),
+            ('["Too old."]', '["Too old."]'),
+            ('"Too old."', '"Too old."'),
+            ('{"reason": "too old"}', '{"reason": "too old"}'),
+            ('{"error": {"message": ""}}', '{"error": {"message": ""}}'),
+            ("5", "5"),
+            ("", ""),
+            (" \r\n", ""),
+            (
+                '{"error": {"message": "\\u001b[2J\\u202ered\\nline"}}',
+                R"\x1b[2J\u202ered line",
+            ),
+            ("\x1b[2J\u202ered\nline", R"\x1b[2J\u202ered line"),
+            (long, f"{'word ' * 60}…"),
+            (f"{long[1:]}", f"{long[1:300]}…"),
+            (
+                f'{{"a":"{"x" * 280}","b":"secret-{"y" * 20}"}}',
+                f'{{"a":"{"x" * 280}","b":"…',
+            ),
+            ("z" * 301, "…"),
+        ]
+        for body, words in table:
+            with self.subTest(body=body):
+                assert self.answer(body.encode(), status=400).words == words
+
     def test_any_status(self):
         for status in (200, 299, 400, 401, 418, 429, 500, 599, 600, 999):
             with self.subTest(status=status):

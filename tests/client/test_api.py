@@ -8,6 +8,7 @@ import logging
 import pytest
 from django.test import SimpleTestCase
 
+from django_button_orders import __version__
 from django_button_orders.client import (
     ButtonClient,
     ButtonError,
@@ -114,7 +115,9 @@ class HeaderTests(WireTestCase):
     def test_all(self):
         headers = self.headers()
 
-        assert headers.pop("user-agent").startswith("django-button-orders")
+        name, *others = headers.pop("user-agent").split()
+        assert name == f"django-button-orders/{__version__}"
+        assert [other.partition("/")[0] for other in others] == ["requests", "python"]
         assert headers.pop("host").startswith("127.0.0.1:")
         assert headers == {
             "authorization": f"Basic {BASIC}",

@@ -97,7 +97,11 @@ class RecordTests(RetrieveTestCase):
                 "failed",
                 "a proxy answered, not Button",
             ),
-            ({"status": 404, "body": "Not here"}, "failed", "404 to retrieve: without"),
+            (
+                {"status": 404, "body": "Not here"},
+                "failed",
+                "404 to retrieve: Not here",
+            ),
             ({"json": {"meta": {"status": "error"}}}, "failed", "Button answered 200"),
             ({"body": TimeoutError()}, "failed", "did not answer in time"),
             ({"body": requests.ConnectionError()}, "failed", "connection to Button"),

@@ -442,13 +442,35 @@ class UnknownOutcomeTests(DeliveryTestCase):
         assert self.state(row) == ("failed", "finalized")
 
     def test_button_does_not_take_the_question(self):
+        """The attempt goes on, but the question has not succeeded."""
+        for answer, error in (
+            ({"status": 405, "json": NOT_FOUND}, "No such order."),
+            ({"status": 400, "body": "Bad id"}, "400 to retrieve: Bad id"),
+            ({"status": 409, "json": NOT_FOUND}, "No such order."),
+            ({"status": 404, **HTML}, "a proxy answered, not Button"),
+            ({"status": 404, "body": "Not here"}, "404 to retrieve: Not here"),
+        ):
+            with self.subTest(answer=answer):
+                ButtonOrder.objects.all().delete()
+                row = self.create_unknown(status=504)
+                add_answer("GET", order_url(), **answer)
+                add_answer("POST")
+
+                self.report(row)
+
+                assert row.status == "reported"
+                asked = row.submissions.get(operation="retrieve")
+                assert asked.outcome == "failed"
+                assert error in asked.error
+
+    def test_button_says_that_it_has_no_such_order(self):
         row = self.create_unknown(status=504)
-        add_answer("GET", order_url(), status=405, json=NOT_FOUND)
+        add_answer("GET", order_url(), status=404, json=NOT_FOUND)
         add_answer("POST")
 
         self.report(row)
 
-        assert row.status == "reported"
+        assert row.submissions.get(operation="retrieve").outcome == "succeeded"
 
     def test_question_is_not_answered(self):
         for answer in ({"status": 503}, {"body": requests.ReadTimeout()}):

@@ -206,6 +206,11 @@ class ErrorTests(SimpleTestCase):
             with self.subTest(data=data):
                 assert self.error(422, data=data).endswith("create: without a message")
 
+    def test_words_without_an_envelope(self):
+        error = self.error(400, body="Order is\n too old.\n")
+
+        assert error == "Button answered 400 to create: Order is too old."
+
     def test_words_in_place_of_an_object(self):
         assert self.error(400, data={"error": "No."}).endswith(": No.")
 

@@ -573,6 +573,27 @@ class WordsOfButtonTests(EndToEndTestCase):
                     assert str(status) in row.last_error
                     assert places(secret) <= ALLOWED[secret.lower()]
 
+    def test_customer_in_an_answer_without_an_envelope(self):
+        for secret in (HASH, CUSTOMER_ID, EMAIL):
+            for body in (
+                f"Unknown: {secret}!",
+                json.dumps([secret]),
+                json.dumps({"echo": {"customer": secret}}),
+                # The quotation is cut in the middle of the secret.
+                f"{'word ' * 58}{secret}",
+            ):
+                row = self.create_for(
+                    "create", customer={"id": CUSTOMER_ID, "email_sha256": HASH}
+                )
+
+                with self.subTest(body=body):
+                    self.report(row, self.serve(answer(body.encode(), status=400)))
+
+                    assert "400 to create: " in row.last_error
+                    assert not any(
+                        secret[:size] in row.last_error for size in (12, len(secret))
+                    )
+
 
 class QueueTests(TransactionTestCase):
     """Messages to the broker contain only primary keys."""
