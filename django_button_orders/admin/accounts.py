@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -50,18 +49,10 @@ class PausedAccountAdmin(ReadOnlyMixin):
 
     def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Resume one account, and return to the page with the button."""
-        # The user need not be allowed to view it: the button is on its orders, too.
-        if not self.has_resume_permission(request):
-            raise PermissionDenied
-        account = self.find_on_write_database(request, object_id)
+        is_allowed = self.has_resume_permission(request)
+        account = self.find_for_action(request, object_id, is_allowed=is_allowed)
         self.resume(request, [account.pk] if account else [])
-        return HttpResponseRedirect(safe_next_url(request) or self.default_url(request))
-
-    def default_url(self, request: HttpRequest) -> str:
-        """Return the URL of the list, or of the index if the user may not view it."""
-        if self.has_view_permission(request):
-            return self.url("changelist")
-        return reverse("admin:index", current_app=self.admin_site.name)
+        return HttpResponseRedirect(safe_next_url(request) or self.url("changelist"))
 
     def resume(self, request: HttpRequest, pks: list[int]) -> None:
         """Resume accounts, add a log entry for each, and show a message."""

@@ -116,12 +116,12 @@ class OrderActionsMixin(UrlsMixin):
         """
         Return the order that an action is for.
 
-        Raise ``PermissionDenied`` if the action is not allowed or the user may not
-        view the order, and ``Http404`` if there is no such order.
+        Raise ``PermissionDenied`` as ``find_for_action`` does, and ``Http404`` if
+        there is no such order.
         """
-        order: ButtonOrder | None = self.find_on_write_database(request, object_id)
-        if not (is_allowed and self.has_view_permission(request, order)):
-            raise PermissionDenied
+        order: ButtonOrder | None = self.find_for_action(
+            request, object_id, is_allowed=is_allowed
+        )
         if order is None:
             raise Http404
         return order

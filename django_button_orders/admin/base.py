@@ -10,7 +10,11 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    PermissionDenied,
+    ValidationError,
+)
 from django.db import connections, router, transaction
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -60,6 +64,20 @@ class UrlsMixin(ModelAdminBase):
             return rows.get(pk=unquote(object_id))
         except (self.model.DoesNotExist, ValidationError, ValueError):
             return None
+
+    def find_for_action(
+        self, request: HttpRequest, object_id: str, *, is_allowed: bool
+    ) -> Any:
+        """
+        Return the row that an action is for, or None if there is none.
+
+        An action needs its own permission, ``is_allowed``, and the one to view the row.
+        Raise ``PermissionDenied`` if the user does not have both.
+        """
+        found = self.find_on_write_database(request, object_id)
+        if not (is_allowed and self.has_view_permission(request, found)):
+            raise PermissionDenied
+        return found
 
     def post_path(self, route: str, view: Any, name: str) -> URLPattern:
         """

@@ -72,7 +72,10 @@ def resume_buttons(
 ) -> list[Button]:
     """Return the button to resume an account, or none if the user may not."""
     model_admin = find_admin(site, PausedAccount)
-    if model_admin is None or not model_admin.has_resume_permission(request):
+    if model_admin is None or not (
+        model_admin.has_resume_permission(request)
+        and model_admin.has_view_permission(request, pause)
+    ):
         return []
     label = _("Resume the account %(account)s") % {"account": pause.account}
     return [Button(name="resume", label=label, url=model_admin.url("resume", pause.pk))]

@@ -123,12 +123,19 @@ class ResumeTests(AdminTestCase):
         assert self.accounts() == {"default", "eu"}
 
     def test_permission_alone(self):
-        self.log_in("resume_pausedaccount")
+        """Who may not view the account may not resume it either."""
+        self.log_in("resume_pausedaccount", "view_buttonorder")
+
+        assert self.client.post(self.url).status_code == 403
+        assert self.accounts() == {"default", "eu"}
+
+    def test_both_permissions(self):
+        self.log_in("resume_pausedaccount", "view_pausedaccount")
 
         response = self.client.post(self.url)
 
         assert self.accounts() == {"eu"}
-        assert response["Location"] == reverse("admin:index")
+        assert response["Location"] == LIST_URL
 
     def test_next(self):
         page = page_url(self.row)
@@ -184,6 +191,11 @@ class ShownTests(AdminTestCase):
 
         assert self.form not in self.html(page_url(self.row))
         assert self.form not in self.html(url_of(paused.get(), "change"))
+
+    def test_permission_without_the_one_to_view_the_account(self):
+        self.log_in("view_buttonorder", "resume_pausedaccount")
+
+        assert self.form not in self.html(page_url(self.row))
 
     def test_another_account(self):
         paused.update(account="eu")

@@ -256,7 +256,12 @@ class PausedTests(PanelTestCase):
         self.log_in("view_buttonorder")
         assert not self.form()
 
-        self.log_in("view_buttonorder", "resume_pausedaccount", name="eve")
+        self.log_in("view_buttonorder", "resume_pausedaccount", name="ann")
+        assert not self.form()
+
+        self.log_in(
+            "view_buttonorder", "view_pausedaccount", "resume_pausedaccount", name="eve"
+        )
         assert "Resume the account eu" in self.form()
 
     def form(self):

@@ -47,7 +47,9 @@ class StandingContextTests(AdminTestCase):
         }
         for codename, names in permissions.items():
             with self.subTest(codename=codename):
-                user = create_user("view_buttonorder", codename, name=codename)
+                _, model = codename.rsplit("_", 1)
+                view = ("view_buttonorder", f"view_{model}")
+                user = create_user(*view, codename, name=codename)
 
                 assert self.names(user=user) == names
 

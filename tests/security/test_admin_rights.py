@@ -333,6 +333,70 @@ class ViewerTests(RightsTestCase):
                 assert response.status_code == 400
 
 
+class ActionTests(RightsTestCase):
+    """An action needs its own permission and the one to view what it is about."""
+
+    # The model of each action, by its permission.
+    models = {
+        **{f"{verb}_buttonorder": "buttonorder" for verb in (*VERBS, "ask")},
+        "resume_pausedaccount": "pausedaccount",
+    }
+
+    def permission_for(self, name):
+        """Return the permission that a request of ``requests()`` needs, or None."""
+        for permission, model in self.models.items():
+            verb = permission.removesuffix(f"_{model}")
+            listed = (f"{verb}_orders", f"{verb}_accounts")
+            if name in (f"{model}_{verb}", f"{model}_{verb}_many", *listed):
+                return permission
+        return None
+
+    def actions(self):
+        for name, url, data in self.requests():
+            if permission := self.permission_for(name):
+                yield name, url, data, permission
+
+    def test_own_permission_alone(self):
+        self.log_in(*self.models)
+        for name, url, data, _ in self.actions():
+            with self.subTest(name=name):
+                assert self.client.post(url, data).status_code == 403
+                self.check_nothing_changed()
+
+    def test_permission_to_view_something_else(self):
+        for model in set(self.models.values()):
+            self.log_in(*self.models, f"view_{model}", name=model)
+            for name, url, data, permission in self.actions():
+                if self.models[permission] != model:
+                    with self.subTest(name=name):
+                        assert self.client.post(url, data).status_code == 403
+                        self.check_nothing_changed()
+
+    def test_both(self):
+        """Each pair of permissions opens its own action, and no other."""
+        for opened, model in self.models.items():
+            self.log_in(opened, f"view_{model}", name=opened)
+            for name, url, data, permission in self.actions():
+                with self.subTest(opened=opened, name=name), transaction.atomic():
+                    response = self.client.post(url, data)
+
+                    # An action of the list of orders first asks.
+                    if permission == opened and not name.endswith("_orders"):
+                        assert response.status_code == 302
+                        assert snapshot() != self.before
+                    else:
+                        self.check_nothing_changed()
+                    transaction.set_rollback(True)
+
+    def test_every_action_is_here(self):
+        found = {permission for *_, permission in self.actions()}
+        others = {"overwrite_buttonorder", "view_bodies_submission"}
+        custom = {name for model in ADMINS for name, _ in model._meta.permissions}
+
+        assert found == set(self.models)
+        assert custom - others <= found
+
+
 class MethodTests(RightsTestCase):
     def test_only_a_post_changes(self):
         """Only a POST changes something, even for a superuser."""
