@@ -59,9 +59,17 @@ def is_pair(value: object) -> bool:
     )
 
 
+def is_delay(value: object) -> bool:
+    return is_number(value) and value >= 0  # type: ignore[operator]  # a number
+
+
 def is_schedule(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(map(is_delay, value))
+
+
+def is_patterns(value: object) -> bool:
     return isinstance(value, tuple | list) and all(
-        is_number(seconds) and seconds >= 0 for seconds in value
+        isinstance(pattern, str) and pattern for pattern in value
     )
 
 
@@ -174,6 +182,10 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
+    first_report_delay: float = setting(0, is_delay, "be a number from 0 on")
+    dummy_emails: tuple[str, ...] = setting(
+        (), is_patterns, "be a tuple of strings such as '*@deleted.shop.com'"
+    )
     reconcile_days: int = setting(3, is_count, "be an integer from 0 on")
     batch_file_brand: str | None = setting(
         None,
@@ -201,6 +213,8 @@ FIELDS: Mapping[str, Field[Any]] = {
 PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
     "LEASE_SECONDS",
     "RECONCILE_DAYS",
+    "FIRST_REPORT_DELAY",
+    "DUMMY_EMAILS",
 }
 
 

@@ -167,6 +167,14 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
         _("It was dismissed %(when)s: %(error)s"), DISMISSED_WITHOUT_NOTE.todo
     ),
 }
+CUSTOMER_REFUSED = Texts(
+    _(
+        "Button has this order: it was reported %(reported)s. Its customer has changed "
+        "since, when Button accepted no more changes: Button keeps the customer that "
+        "it had."
+    ),
+    NOTHING_TO_DO,
+)
 CANCELLATIONS: dict[tuple[str, str], Texts] = {
     (Status.FAILED, Reason.REFUSED): CANCELLATION_REFUSED,
     (Status.FAILED, Reason.FINALIZED): CANCELLED_TOO_LATE,
@@ -235,6 +243,8 @@ def explain_not_pending(order: ButtonOrder) -> Texts:
         return CANCELLATIONS[key]
     if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
         return INVALID_DIRECT
+    if order.status == Status.REPORTED and order.has_refused_customer:
+        return CUSTOMER_REFUSED
     if key not in NOT_PENDING:
         key = (order.status, "")
     if key == (Status.DISMISSED, "") and not order.last_error:

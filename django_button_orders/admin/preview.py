@@ -64,6 +64,10 @@ NO_TOKEN = _(
     "Nothing would be sent. The order would be dismissed: it has no attribution "
     "token, and REPORT_WITHOUT_TOKEN is false."
 )
+CUSTOMER_REFUSED = _(
+    "Nothing would be sent: Button has this order, and keeps the customer that it had, "
+    "because it accepts no more changes."
+)
 NEVER = _("Button has not acknowledged anything of this order yet.")
 CANCELLED = _("Button has acknowledged that the order is cancelled.")
 NOT_ON_RECORD = _(
@@ -167,6 +171,8 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     text = NO_CALLS[verdict.result]
     if verdict.reason == Reason.NO_TOKEN:
         text = NO_TOKEN
+    if verdict.result is Result.REPORTED and attempt.row.has_refused_customer:
+        text = CUSTOMER_REFUSED
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},
         is_trouble=verdict.result not in verdicts.SUCCESSES,

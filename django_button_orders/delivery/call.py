@@ -20,6 +20,7 @@ from django_button_orders.client import (
 )
 from django_button_orders.delivery.attempt import Attempt, Call, Clock, IsStopped
 from django_button_orders.delivery.verdicts import (
+    CUSTOMER_KEPT,
     Result,
     Verdict,
     invalid,
@@ -27,7 +28,11 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder, Submission
-from django_button_orders.report.objects import with_decimals, without_btn_ref
+from django_button_orders.report.objects import (
+    is_same_order,
+    with_decimals,
+    without_btn_ref,
+)
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
@@ -113,7 +118,7 @@ def follow(attempt: Attempt, call: Call) -> None:
     """Set what follows from a call: the verdict of its attempt, or the next call."""
     result = judge(call.operation, call.answer)
     if isinstance(result, Verdict):
-        attempt.verdict = result
+        attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
     elif call.operation == Operation.RETRIEVE and result == Operation.UPDATE:
         attempt.verdict = judge_known_order(attempt)
         attempt.next_operation = Operation.UPDATE
@@ -126,6 +131,20 @@ def follow(attempt: Attempt, call: Call) -> None:
         )
     else:
         attempt.next_operation = result
+
+
+def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
+    """Return whether an update is too late that would change only the customer."""
+    row, desired = attempt.row, attempt.desired
+    return (
+        verdict.reason == Reason.FINALIZED
+        and desired is not None
+        and desired.report is not None
+        # After an unanswered update, Button may have another order than the row says.
+        and row.is_acknowledged
+        and row.unanswered <= 1
+        and is_same_order(row.reported_digest, desired.digest)
+    )
 
 
 def judge_known_order(attempt: Attempt) -> Verdict | None:

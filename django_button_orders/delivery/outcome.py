@@ -15,6 +15,7 @@ from django_button_orders.client.redaction import redact_word
 from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.backoff import next_delay
 from django_button_orders.delivery.verdicts import (
+    CUSTOMER_KEPT,
     SUCCESSES,
     Result,
     Verdict,
@@ -25,6 +26,7 @@ from django_button_orders.delivery.verdicts import (
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
+from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
 Status = ButtonOrder.Status
@@ -196,11 +198,22 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
         "reported_digest": attempt.desired.digest,
         "reported_at": DatabaseNow(),
     }
+    if keeps_refused_customer(attempt):
+        values["reported_digest"] = with_refused_customer(attempt.desired.digest)
+        del values["reported_at"]
     button_order_id = attempt.known_order.get("button_order_id")
     if isinstance(button_order_id, str) and button_order_id:
         text = make_storable(attempt.client.redact(button_order_id))
         values["button_order_id"] = text[:255]
     return values
+
+
+def keeps_refused_customer(attempt: Attempt) -> bool:
+    """Return whether Button has refused the customer of the report, now or before."""
+    assert attempt.desired is not None  # noqa: S101 - or else it is no success
+    marked = with_refused_customer(attempt.desired.digest)
+    was_refused = not attempt.calls and attempt.row.reported_digest == marked
+    return attempt.verdict is CUSTOMER_KEPT or was_refused
 
 
 def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
@@ -229,6 +242,8 @@ def call_outcome(call: Call, verdict: Verdict | None) -> str:
         return outcomes.SUCCEEDED if is_answered else outcomes.FAILED
     if verdict is None:
         return outcomes.WILL_RETRY
+    if verdict is CUSTOMER_KEPT:
+        return outcomes.FAILED
     if verdict.result in SUCCESSES:
         return outcomes.SUCCEEDED
     return outcomes.FAILED if verdict.result is Result.FAILED else outcomes.WILL_RETRY
@@ -236,7 +251,7 @@ def call_outcome(call: Call, verdict: Verdict | None) -> str:
 
 def call_error(call: Call, verdict: Verdict | None) -> str:
     """Return what went wrong with a call, as ``call_outcome`` does."""
-    if verdict is not None:
+    if verdict is not None and verdict is not CUSTOMER_KEPT:
         return verdict.error
     if isinstance(call.answer, Answer) and not call.answer.is_success:
         return describe_answer(call.operation, call.answer)

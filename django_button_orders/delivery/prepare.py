@@ -146,8 +146,7 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     Return the operation that makes them agree, or a verdict if none is needed.
     """
     agreed = Verdict(result=Result.REPORTED if desired.report else Result.CANCELLED)
-    is_same = desired.digest == row.reported_digest and row.is_acknowledged
-    if is_same and row.unanswered <= 1:
+    if row.has_settled(desired.digest) and row.unanswered <= 1:
         return agreed
     if desired.report is None:
         return Operation.CANCEL if row.may_be_known else agreed

@@ -341,8 +341,13 @@ def has_receivers(outcome: Outcome) -> bool:
     if outcome.status not in SIGNALS:
         return False
     # An order that Button knew already in this state is not reported again.
-    is_news = outcome.submissions or outcome.status != Status.REPORTED
-    return bool(is_news) and SIGNALS[outcome.status].has_listeners(ButtonOrder)
+    is_news = has_succeeded(outcome) or outcome.status != Status.REPORTED
+    return is_news and SIGNALS[outcome.status].has_listeners(ButtonOrder)
+
+
+def has_succeeded(outcome: Outcome) -> bool:
+    succeeded = Submission.Outcome.SUCCEEDED
+    return any(item.outcome == succeeded for item in outcome.submissions)
 
 
 def send_signal(outcome: Outcome, row: ButtonOrder) -> None:

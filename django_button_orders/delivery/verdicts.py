@@ -69,6 +69,8 @@ REPORTED = Verdict(result=Result.REPORTED)
 CANCELLED = Verdict(result=Result.CANCELLED)
 REFUSED = Verdict(result=Result.FAILED, reason=Reason.REFUSED)
 FINALIZED = Verdict(result=Result.FAILED, reason=Reason.FINALIZED)
+# The change that is too late is only one of the customer, which needs no person.
+CUSTOMER_KEPT = Verdict(result=Result.REPORTED)
 LATER = Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE)
 FORBIDDEN = Verdict(result=Result.RETRY, reason=Reason.UNAUTHORIZED)
 KEY_REFUSED = Verdict(result=Result.PAUSE, reason=Reason.UNAUTHORIZED)

@@ -161,7 +161,7 @@ class BatchFile:
             return is_wanted and self.since <= purchase_date < self.until
         # An order that was bought in the period is in the file of new orders. It is
         # in this one, too, if Button knew it before the change.
-        is_known = row.is_acknowledged and desired.digest != row.reported_digest
+        is_known = row.is_acknowledged and not row.has_settled(desired.digest)
         return purchase_date < self.since or is_known
 
     def as_rows(

@@ -23,7 +23,11 @@ from django_button_orders.models.fields import (
     StrictJSONField,
 )
 from django_button_orders.models.querysets import StateQuerySet
-from django_button_orders.report.objects import OrderReport
+from django_button_orders.report.objects import (
+    OrderReport,
+    is_customer_refused,
+    with_refused_customer,
+)
 
 # The fields that a shop may write. The outbox writes the other fields.
 PAYLOAD_FIELDS = (
@@ -329,7 +333,7 @@ class ButtonOrder(models.Model):
             digest = self.desired_digest()
         except ValidationError:
             return False
-        return (self.reported_revision, self.reported_digest) == (self.revision, digest)
+        return self.reported_revision == self.revision and self.has_settled(digest)
 
     def clean(self) -> None:
         super().clean()
@@ -352,6 +356,16 @@ class ButtonOrder(models.Model):
         if self.cancel_requested_at is not None:
             return CANCELLED_DIGEST
         return self.as_report().digest()
+
+    def has_settled(self, digest: str) -> bool:
+        """Return whether Button has acknowledged a digest, or all but its customer."""
+        settled = (digest, with_refused_customer(digest))
+        return self.is_acknowledged and self.reported_digest in settled
+
+    @property
+    def has_refused_customer(self) -> bool:
+        """Return whether Button kept an earlier customer, because it was too late."""
+        return is_customer_refused(self.reported_digest)
 
     @property
     def is_direct(self) -> bool:

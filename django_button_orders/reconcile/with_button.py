@@ -43,7 +43,7 @@ from django_button_orders.reconcile.values import (
     find_certain_differences,
     flatten,
 )
-from django_button_orders.report.objects import with_decimals, without_btn_ref
+from django_button_orders.report.objects import HALF, with_decimals, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
@@ -227,6 +227,7 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
     if not order:
         return "Button's answer does not show the order."
     assert attempt.desired is not None  # noqa: S101 - prepare() sets it
+    row = attempt.row
     theirs = flatten(order)
     payload = without_btn_ref(attempt.desired.payload)
     candidates = [flatten(payload)]
@@ -235,9 +236,13 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
         candidates.append(flatten(with_decimals(payload)))
     ours = min(candidates, key=lambda item: len(find_certain_differences(item, theirs)))
     paths = find_certain_differences(ours, theirs)
-    if not paths:
+    others = [path for path in paths if path[0] != "customer"]
+    if not others and (not paths or row.has_refused_customer):
         return None
-    return as_finding(attempt.row, Kind.DIFFERENT, as_shown(paths, ours, theirs))
+    # If only the customer differs, Button may refuse it, which is no failure.
+    known_digest = "" if others else row.reported_digest[:HALF]
+    values = as_shown(paths, ours, theirs)
+    return as_finding(row, Kind.DIFFERENT, values, known_digest=known_digest)
 
 
 def as_finding(

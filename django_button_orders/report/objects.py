@@ -13,26 +13,64 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, fields
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from django_button_orders.report import validation
 from django_button_orders.report.money import exponent, to_decimal
 from django_button_orders.report.validation import Cleaner, optional
+
+# Top-level domains in which nobody has an address.
+DUMMY_DOMAINS = ("invalid", "example")
+# The length of half a digest, and what its second half begins with if Button refused
+# the customer. Digests have no capitals otherwise.
+HALF = 32
+REFUSED = "X"
 
 
 def hash_email(email: str) -> str:
     """
     Return the SHA-256 of an e-mail address in hexadecimal, as Button expects it.
 
-    The address is stripped and lower-cased first, and not changed otherwise. Raises
-    ``ValidationError`` if it is empty or not a string.
+    The address is stripped and lower-cased first, and not changed otherwise. Returns ""
+    for a dummy address: see ``is_dummy_email``. Raises ``ValidationError`` if it is
+    empty or not a string.
     """
     normalized = validation.clean_text(email).strip().lower()
     if not normalized:
         raise ValidationError("Enter an e-mail address.", code="required")
+    if is_dummy_email(normalized):
+        return ""
     return hashlib.sha256(normalized.encode()).hexdigest()
+
+
+def is_dummy_email(normalized: str) -> bool:
+    """
+    Return whether an address stands for a customer whom the shop has anonymised.
+
+    It is one without "@", in a domain that RFC 2606 keeps for such uses, or one that
+    ``DUMMY_EMAILS`` matches. ``normalized`` is the address in lower case.
+    """
+    domain = normalized.rpartition("@")[2].rstrip(".")
+    return (
+        "@" not in normalized
+        or domain.rpartition(".")[2] in DUMMY_DOMAINS
+        or any(fnmatchcase(normalized, item.lower()) for item in dummy_patterns())
+    )
+
+
+def dummy_patterns() -> Sequence[str]:
+    """Return ``DUMMY_EMAILS``, or nothing if the settings cannot be read."""
+    # Imported here, because ``conf`` imports this package.
+    from django_button_orders.conf import get_settings
+
+    try:
+        return get_settings().dummy_emails
+    except ImproperlyConfigured:
+        # A shop may hash an address in its checkout, which must not fail for this.
+        return ()
 
 
 def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
@@ -55,6 +93,8 @@ class Customer:
     """
     The buyer. An e-mail address is hashed at once, and not stored.
 
+    A dummy address has no hash, see ``hash_email``.
+
     All fields are optional. ``device_id`` is the advertising id of a phone, and
     ``is_new`` says whether the shop has a new customer.
     """
@@ -71,7 +111,8 @@ class Customer:
                 hashed = hash_email(email)
             except ValidationError as exc:
                 raise ValidationError({"email": exc}) from exc
-            if self.email_sha256 and str(self.email_sha256).lower() != hashed:
+            given = str(self.email_sha256 or hashed).lower()
+            if hashed and given != hashed:
                 raise ValidationError(
                     {"email_sha256": "This is not the hash of the e-mail address."}
                 )
@@ -237,7 +278,7 @@ class OrderReport:
         return with_decimals(payload) if total_as_decimal else payload
 
     def digest(self) -> str:
-        """Return a SHA-256 of the values that an update can change at Button."""
+        """Return a hash of the values that an update can change at Button."""
         return digest_of(self.as_payload())
 
 
@@ -276,13 +317,35 @@ def without_btn_ref(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def digest_of(payload: Mapping[str, Any]) -> str:
     """
-    Return a SHA-256 of the values that an update can change at Button.
+    Return a hash of the values that an update can change at Button.
 
-    ``btn_ref`` is left out, because an update never sends it. The payload must have
-    amounts in minor units.
+    If there is a customer, the second half is the hash of the customer alone, and the
+    first half of all else. ``btn_ref`` is left out, because an update never sends it.
+    The payload must have amounts in minor units.
     """
-    text = json.dumps(without_btn_ref(payload), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    order = without_btn_ref(payload)
+    customer = order.pop("customer", None)
+    digest = hash_json(order)
+    return digest[:HALF] + hash_json(customer)[HALF:] if customer else digest
+
+
+def hash_json(value: Any) -> str:
+    """Return the SHA-256 of a value that JSON can represent."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def is_same_order(digest: str, other: str) -> bool:
+    """Return whether two digests differ in nothing but the customer."""
+    return digest[:HALF] == other[:HALF]
+
+
+def with_refused_customer(digest: str) -> str:
+    """Return a digest that is marked: Button has the order, but not this customer."""
+    return digest[:HALF] + REFUSED + digest[HALF + 1 :]
+
+
+def is_customer_refused(digest: str) -> bool:
+    return digest[HALF : HALF + 1] == REFUSED
 
 
 def as_timestamp(value: datetime | None) -> str | None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from django_button_orders.models import PausedAccount
 from django_button_orders.models.clock import from_now
+from django_button_orders.report.objects import with_refused_customer
 from tests.admin.utils import AdminTestCase
 from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings
@@ -61,6 +62,18 @@ class SettledTests(StandingTestCase):
                     next_attempt_at=None,
                     last_error=REFUSAL,
                 )
+
+    def test_customer_that_came_too_late(self):
+        digest = with_refused_customer(self.row.desired_digest())
+
+        self.check(
+            "Its customer has changed since, when Button accepted no more changes: "
+            "Button keeps the customer that it had. There is nothing to do.",
+            status="reported",
+            reported_revision=1,
+            reported_digest=digest,
+        )
+        assert "Nothing would be sent: Button has this order, and keeps" in self.page()
 
     def test_what_was_said(self):
         said = {

@@ -15,6 +15,7 @@ from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.record import record_with_retries
 from django_button_orders.delivery.verdicts import Result
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.signals import order_reported
 from tests import wire
 from tests.delivery.utils import DeliveryTestCase
 from tests.utils import (
@@ -296,6 +297,104 @@ class OperationTests(DeliveryTestCase):
         assert body["total_as_decimal"] is True
         assert body["total"] == 70.0
         assert body["line_items"] == [{"identifier": "a", "total": 70.01}]
+
+
+class LateCustomerTests(DeliveryTestCase):
+    """A change of the customer alone that comes too late is no failure."""
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.create_acknowledged(customer={"id": "u-77", "is_new": True})
+
+    def change(self, **values):
+        """Save a change that is too late, and make the attempt."""
+        add_answer("POST", order_url(), status=403, json=NOT_FOUND)
+        for name, value in values.items():
+            setattr(self.row, name, value)
+        self.row.save()
+        self.report(self.row)
+
+    def test_ends_quietly(self):
+        reported_at = self.row.reported_at
+
+        self.change(customer={"id": "anonymous"})
+
+        assert self.state(self.row) == ("reported", "")
+        assert self.row.last_error == ""
+        assert self.row.next_attempt_at is None
+        assert self.row.has_refused_customer
+        assert self.row.reported_at == reported_at
+        submission = self.row.submissions.last()
+        assert (submission.operation, submission.outcome) == ("update", "failed")
+        assert submission.error == "Button answered 403 to update: No such order."
+
+    def test_no_customer_any_more(self):
+        self.change(customer=None)
+
+        assert self.state(self.row) == ("reported", "")
+        assert self.row.has_refused_customer
+
+    def test_same_content_makes_no_call(self):
+        self.change(customer={"id": "anonymous"})
+
+        for _ in range(2):
+            ButtonOrder.objects.mark_changed()
+            self.report(self.row)
+
+        assert calls() == ["POST /v1/order/1994"]
+        assert self.state(self.row) == ("reported", "")
+        assert self.row.has_refused_customer
+        self.row.save()
+        assert self.row.status == "reported"
+
+    def test_another_customer_is_tried(self):
+        self.change(customer={"id": "anonymous"})
+        self.change(customer={"id": "u-78"})
+
+        assert len(calls()) == 2
+        assert self.state(self.row) == ("reported", "")
+
+    def test_taken_after_all(self):
+        self.change(customer={"id": "anonymous"})
+        responses.reset()
+        add_answer("POST", order_url())
+        self.row.customer = {"id": "u-78"}
+        self.row.save()
+        self.report(self.row)
+
+        assert self.state(self.row) == ("reported", "")
+        assert not self.row.has_refused_customer
+
+    def test_other_changes_fail(self):
+        self.change(customer={"id": "anonymous"}, total=1)
+
+        assert self.state(self.row) == ("failed", "finalized")
+        assert not self.row.has_refused_customer
+
+    def test_unanswered_update_before_it(self):
+        """Button may have the other total, so more than the customer differs."""
+        add_answer("POST", order_url(), status=503)
+        self.row.total = 1
+        self.row.save()
+        self.report(self.row)
+        responses.reset()
+
+        self.change(total=7000, customer={"id": "anonymous"})
+
+        assert self.state(self.row) == ("failed", "finalized")
+
+    def test_signal_is_not_sent(self):
+        sent = []
+
+        def receive(sender, **values):
+            sent.append(values)
+
+        order_reported.connect(receive)
+        self.addCleanup(order_reported.disconnect, receive)
+
+        self.change(customer={"id": "anonymous"})
+
+        assert sent == []
 
 
 class UnknownOutcomeTests(DeliveryTestCase):

@@ -100,6 +100,15 @@ class FileTests(TestCase):
         assert [item["identifier"] for item in found.line_items] == ["a", "b"]
         assert found.customer == {"email_sha256": hash_email(EMAIL)}
 
+    def test_dummy_address(self):
+        line = json_line("1").replace(EMAIL, "u7@deleted.invalid")
+        self.backfill(line)
+        self.backfill(f"{HEAD}\n{row('2')}".replace(EMAIL, "deleted"))
+
+        for found in ButtonOrder.objects.all():
+            assert not found.customer
+        assert ButtonOrder.objects.count() == 2
+
     @responses.activate
     def test_rows_are_reported(self):
         add_answer("POST")

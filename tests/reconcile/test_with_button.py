@@ -103,6 +103,20 @@ class DifferingTests(ButtonTestCase):
         assert list(values) == ["customer.id"]
         assert "u-7" not in str(values)
 
+    def test_customer_that_came_too_late(self):
+        """Button keeps the customer that it had, which is no failure."""
+        self.report(customer=Customer(id="u-77"))
+        self.tell(customer={"id": "u-78"})
+        self.sandbox.finalize("0")
+
+        assert self.compare(fixes=True) == {"different": 1, "fixed": 1}
+        self.report_due()
+
+        assert ButtonOrder.objects.get().status == "reported"
+        assert self.compare() == {"agree": 1}
+        self.tell(total=1)
+        assert self.compare() == {"different": 1}
+
     def test_unknown_there(self):
         self.report()
         self.forget()

@@ -10,9 +10,14 @@ from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
 from django_button_orders import Customer, LineItem, OrderReport, hash_email
+from django_button_orders.report.objects import (
+    is_customer_refused,
+    is_same_order,
+    with_refused_customer,
+)
 from django_button_orders.report.validation import redact_email
 
 EMAIL = "user@example.com"
@@ -80,6 +85,47 @@ class HashEmailTests(SimpleTestCase):
         for email in ("", "  ", None, b"user@example.com", 1, "\ud800", "a\0@b.c"):
             with self.subTest(email=email), pytest.raises(ValidationError):
                 hash_email(email)
+
+
+class DummyEmailTests(SimpleTestCase):
+    def test_never_hashed(self):
+        dummies = [
+            "deleted",
+            "anonymous-7",
+            "u7@deleted.invalid",
+            " U7@Shop.EXAMPLE ",
+            "u7@example",
+            "u7@a.b.invalid.",
+            "a@b@c.invalid",
+        ]
+        for email in dummies:
+            with self.subTest(email=email):
+                customer = Customer(id="u-77", email=email)
+
+                assert hash_email(email) == ""
+                assert customer.as_dict() == {"id": "u-77"}
+
+    def test_hash_of_it_is_not_kept(self):
+        assert Customer(email="u7@x.invalid", email_sha256=HASH).as_dict() == {}
+
+    def test_real_addresses(self):
+        for domain in ("example.com", "invalid.com", "shop.test", "notinvalid.de"):
+            with self.subTest(domain=domain):
+                assert len(hash_email(f"u7@{domain}")) == 64
+
+    @override_settings(
+        BUTTON_ORDERS={"DUMMY_EMAILS": ["*@deleted.Shop.com", "gone-[0-9]*@*"]}
+    )
+    def test_setting(self):
+        assert hash_email("Jane@Deleted.shop.com") == ""
+        assert hash_email("gone-7@shop.com") == ""
+        assert hash_email(EMAIL) == HASH
+        assert hash_email("gone-jane@shop.com") != ""
+
+    @override_settings(BUTTON_ORDERS={"DUMMY_EMAILS": "*@deleted.shop.com"})
+    def test_wrong_settings_break_no_checkout(self):
+        assert hash_email(EMAIL) == HASH
+        assert hash_email("u7@x.invalid") == ""
 
 
 class CustomerTests(BadDataTestCase):
@@ -749,6 +795,23 @@ class DigestTests(SimpleTestCase):
         digests = {make_report(**change).digest() for change in changes}
 
         assert len(digests) == len(changes)
+        assert {len(digest) for digest in digests} == {64}
+
+    def test_halves(self):
+        def digest(**change):
+            return make_report(**change).digest()
+
+        jane, none = digest(customer={"id": "jane"}), digest()
+
+        assert is_same_order(jane, none)
+        assert is_same_order(jane, digest(customer={"id": "ada"}))
+        assert not is_same_order(jane, digest(customer={"id": "jane"}, total=1))
+        for known in (jane, none):
+            marked = with_refused_customer(known)
+            assert is_customer_refused(marked)
+            assert not is_customer_refused(known)
+            assert is_same_order(marked, known)
+            assert len(marked) == 64
 
 
 class AsFieldsTests(SimpleTestCase):
