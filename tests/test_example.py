@@ -43,18 +43,23 @@ class ExampleTests(SimpleTestCase):
 
     def test_integrations_of_the_benchmarks(self):
         """Celery runs the checks before a worker starts."""
-        for name in ("ours", "naive", "plain"):
-            with self.subTest(name=name):
-                status, output = self.manage(
-                    "check",
-                    DJANGO_SETTINGS_MODULE="benchmarks.settings",
-                    BENCH_INTEGRATION=name,
-                    PYTHONPATH=os.pathsep.join(
-                        [str(ROOT), str(ROOT / "example_project")]
-                    ),
-                )
+        for settings, variable, names in (
+            ("benchmarks.settings", "BENCH_INTEGRATION", ("ours", "naive", "plain")),
+            ("tests.faults.settings", "FAULTS_INTEGRATION", ("", "naive")),
+        ):
+            for name in names:
+                with self.subTest(settings=settings, name=name):
+                    status, output = self.manage(
+                        "check",
+                        DJANGO_SETTINGS_MODULE=settings,
+                        FAULTS_QUEUE="faults",
+                        PYTHONPATH=os.pathsep.join(
+                            [str(ROOT), str(ROOT / "example_project")]
+                        ),
+                        **{variable: name},
+                    )
 
-                assert status == 0, output
+                    assert status == 0, output
 
     def test_migrations(self):
         status, output = self.manage("makemigrations", "--check", "--dry-run")

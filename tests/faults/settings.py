@@ -32,11 +32,14 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
 }
 if os.environ.get("FAULTS_INTEGRATION") == "naive":
-    # The naive integration replaces this package.
+    # The naive integration replaces this package. The example shop's admin shows our
+    # box, so it goes, too.
     INSTALLED_APPS = [
         "benchmarks.naive" if name == "django_button_orders" else name
         for name in INSTALLED_APPS
+        if name != "django.contrib.admin"
     ]
+    ROOT_URLCONF = "shop.urls"
     MIDDLEWARE = [
         name for name in MIDDLEWARE if not name.startswith("django_button_orders")
     ]
