@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,9 +42,14 @@ class Results:
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # Is told the figures of each round, as a line of text.
+    listener: Callable[[str], None] | None = None
 
     def add(self, case: str, side: str, **metrics: float | None) -> None:
         self.rounds.setdefault((case, side), []).append(metrics)
+        if self.listener is not None:
+            figures = [f"{name} {number(value)}" for name, value in metrics.items()]
+            self.listener(f"{case}, {side}: {', '.join(figures)}")
 
     def add_pair(self, case: str, side: str, reference: str) -> None:
         """Show the ratios of one side to another, if both have figures."""

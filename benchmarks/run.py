@@ -2,14 +2,14 @@
 Run the benchmarks: python -m benchmarks.run [scenario ...]
 
 Each scenario measures this package and what shops write by hand, on private servers
-of this machine. The output is a table with ratios, and whether each target is
-reached. --json also writes the figures of each round to a file.
+of this machine. The output is a table of each with ratios, as soon as it has ended, and
+whether each target is reached. --json also writes the figures of each round to a file,
+as they come. Ctrl-C, or a scenario that fails, loses nothing of what was measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -17,13 +17,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = (
@@ -45,6 +47,8 @@ PACKAGES = (
     *("psycopg", "mysqlclient", "psutil", "uvloop"),
 )
 
+# The exit status that a shell gives a process ended by Ctrl-C.
+INTERRUPTED = 130
 
 # The environment must not name other servers, proxies or certificates.
 DISREGARDED = (
@@ -134,38 +138,26 @@ def versions() -> Iterator[tuple[str, str]]:
             yield name, "none"
 
 
-def describe_machine(facts: dict[str, Any]) -> str:
-    shown = ", ".join(f"{name} {value}" for name, value in facts.items())
-    return f"{shown}\n"
-
-
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     # SIGTERM must end the servers and processes too, so it raises an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    facts, start = machine(), time.monotonic()
+    report = Report(machine(), {**vars(options), "json": None}, options.json)
     # The example project's modules are imported as `shop` and `config`.
     sys.path[:0] = [str(ROOT), str(ROOT / "example_project")]
     with ExitStack() as stack:
         folder = prepare(stack)
         bench = import_module("benchmarks.bench").Bench(options, folder, stack)
-        found = {
-            name: import_module(f"benchmarks.scenarios.{name}").measure(bench)
-            for name in options.scenarios
-        }
-        facts |= bench.servers.versions()
-    targets = [target for results in found.values() for target in results.targets]
-    seconds = time.monotonic() - start
-    show(facts, found, targets, seconds)
-    if options.json:
-        report = {
-            "machine": facts,
-            "options": {**vars(options), "json": None},
-            "seconds": seconds,
-            "scenarios": {name: item.as_dict() for name, item in found.items()},
-        }
-        options.json.write_text(f"{json.dumps(report, indent=2)}\n")
-    return 0
+        report.begin()
+        try:
+            for name in options.scenarios:
+                scenario = import_module(f"benchmarks.scenarios.{name}")
+                report.run(name, partial(scenario.measure, bench))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            report.end(bench.servers.versions())
+    return 1 if report.failed else 0
 
 
 def prepare(stack: ExitStack) -> Path:
@@ -181,17 +173,6 @@ def prepare(stack: ExitStack) -> Path:
 
     django.setup()
     return folder
-
-
-def show(
-    facts: dict[str, Any], found: dict[str, Any], targets: list[Any], seconds: float
-) -> None:
-    text = import_module("benchmarks.results")
-    lines = [describe_machine(facts)]
-    for results in found.values():
-        lines += [*text.describe(results), ""]
-    lines += [*text.describe_targets(targets), f"\n{seconds:.0f} seconds."]
-    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

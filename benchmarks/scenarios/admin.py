@@ -38,7 +38,7 @@ NEXT_ATTEMPT = """CASE WHEN n % 1000 < 5 THEN now() + n % 7200 * interval '1 sec
 CURRENCY = "(ARRAY['USD', 'USD', 'USD', 'EUR', 'JPY'])[1 + n % 5]"
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     orders = ORDERS if not bench.options.quick else 2_000
     orders = bench.options.orders or orders
     base = bench.base("ours", "postgresql")
@@ -53,13 +53,13 @@ def measure(bench: Bench) -> Results:
         env={"DATABASE_URL": base.url, "BENCH_INTEGRATION": "ours"},
         seconds=900,
     )
-    return describe(found, orders)
+    describe(results, found, orders)
 
 
-def describe(found: dict[str, Any], orders: int) -> Results:
+def describe(results: Results, found: dict[str, Any], orders: int) -> None:
     case = f"{orders:,} orders"
     submissions = orders * SUBMISSIONS_EACH
-    results = Results(f"Admin: {case}, {submissions:,} submissions, server time")
+    results.title = f"Admin: {case}, {submissions:,} submissions, server time"
     for name, page in found["pages"].items():
         milliseconds = [1000 * seconds for seconds in page["seconds"]]
         figures = {
@@ -74,7 +74,6 @@ def describe(found: dict[str, Any], orders: int) -> Results:
             results.at_most(5, f"admin: {name}", figures[MEDIAN], bound, " ms")
     for name, seconds in found["once"].items():
         results.notes.append(f"{name}: {1000 * seconds:,.0f} ms")
-    return results
 
 
 def stock(base: Base, orders: int) -> None:

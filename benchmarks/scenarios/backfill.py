@@ -24,9 +24,9 @@ PEAK_MIB = 150
 NUMBER = {"mysql": "concat('OLD-', n)"}
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     count = bench.history(ORDERS, quick=QUICK_ORDERS)
-    results = Results(f"Backfill: {count:,} orders become due rows")
+    results.title = f"Backfill: {count:,} orders become due rows"
     for kind in AIMS:
         base = bench.base("ours", kind)
         bench.say(f"backfill, {kind}: {count:,} orders are made")
@@ -47,7 +47,6 @@ def measure(bench: Bench) -> Results:
             1, what, None if bench.options.quick else scaled, AIMS[kind], "s"
         )
         results.at_most(1, f"{what}: memory", peak, PEAK_MIB, " MiB")
-    return results
 
 
 def from_files(bench: Bench, base: Base, kind: str, results: Results) -> None:

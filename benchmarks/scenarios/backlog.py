@@ -84,8 +84,8 @@ FOUR = Side("naive threads 4 x 8", "naive", NAIVE_ORDERS, "threads", 8, workers=
 SIDES = (PREFORK, THREADS, OURS)
 
 
-def measure(bench: Bench) -> Results:
-    results = Results(
+def measure(bench: Bench, results: Results) -> None:
+    results.title = (
         f"Backlog: {bench.orders(ORDERS):,} due orders ({bench.orders(NAIVE_ORDERS):,}"
         " of naive), 4 processes; statements and the like for each order"
     )
@@ -101,7 +101,6 @@ def measure(bench: Bench) -> Results:
         compare(results, case.name)
         add_limits(bench, results, case)
     set_targets(results)
-    return results
 
 
 def sides_of(case: Case) -> tuple[Side, ...]:

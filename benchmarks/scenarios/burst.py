@@ -29,8 +29,8 @@ ORDERS, NAIVE_ORDERS = 5_000, 1_000
 LINES = (0, 2)
 
 
-def measure(bench: Bench) -> Results:
-    results = Results(
+def measure(bench: Bench, results: Results) -> None:
+    results.title = (
         f"Burst: {bench.orders(ORDERS):,} orders ({bench.orders(NAIVE_ORDERS):,} of"
         " naive) saved one after another; requests and the like for each"
     )
@@ -49,7 +49,6 @@ def measure(bench: Bench) -> Results:
         results.at_least(2, f"{what}: rate to naive's best pool", best, bound)
         what = f"{what}: CPU per order to naive's cheaper pool"
         results.at_most(2, what, to_cheapest_naive(results, name), 1 / 3)
-    return results
 
 
 def name_of(case: Case, lines: int) -> str:

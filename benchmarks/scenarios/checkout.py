@@ -18,7 +18,7 @@ from benchmarks.bench import Bench
 from benchmarks.results import Results, percentile
 from benchmarks.system import Shop
 from tests.faults.gate import dropping_port
-from tests.faults.servers import MissingServerError, RabbitMQ
+from tests.faults.servers import MissingServerError, RabbitMQ, unused_folder
 
 ORDERS = 1_500
 TURN = 10
@@ -27,9 +27,9 @@ MEDIAN, P99, CPU = "median µs", "p99 µs", "CPU µs"
 ADDED, ADDED_CPU = "added µs", "added CPU µs"
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     count = bench.orders(ORDERS, quick=100)
-    results = Results(f"Checkout: {count:,} orders saved by each shop, in turn")
+    results.title = f"Checkout: {count:,} orders saved by each shop, in turn"
     for _ in bench.rounds(1):
         bench.say("checkout, what a save costs")
         measure_cost(bench, results, count)
@@ -39,7 +39,6 @@ def measure(bench: Bench) -> Results:
             bench.say("checkout, RabbitMQ in memory alarm")
             measure_alarm(bench, results, count)
     set_targets(results)
-    return results
 
 
 def measure_cost(bench: Bench, results: Results, count: int) -> None:
@@ -73,7 +72,7 @@ def measure_alarm(bench: Bench, results: Results, count: int) -> None:
     with ExitStack() as stack:
         shops = {}
         for name in ("healthy", "memory alarm"):
-            server = RabbitMQ(bench.folder / f"rabbitmq-{name.replace(' ', '-')}")
+            server = RabbitMQ(unused_folder(bench.folder, "rabbitmq"))
             try:
                 server.install()
                 stack.callback(server.stop)

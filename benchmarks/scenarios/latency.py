@@ -21,9 +21,9 @@ MEDIAN, P99 = "median ms", "p99 ms"
 CASE = "0 ms"
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     count = bench.orders(ORDERS, quick=20)
-    results = Results(f"Latency: {count} orders, one at a time, commit to reported row")
+    results.title = f"Latency: {count} orders, one at a time, commit to reported row"
     for _ in bench.rounds(1):
         bench.say("latency")
         with ExitStack() as stack:
@@ -39,7 +39,6 @@ def measure(bench: Bench) -> Results:
     ratio = results.ratio(CASE, "ours", "naive", MEDIAN)
     results.at_most(4, "latency: median to naive's", ratio, 1.5)
     results.at_most(4, "latency: p99", results.median(CASE, "ours", P99), 100, " ms")
-    return results
 
 
 def open_shop(bench: Bench, stack: ExitStack, integration: str) -> Shop:

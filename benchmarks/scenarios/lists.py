@@ -24,11 +24,11 @@ RATE, DATABASE, PRUNED = "orders/s", "database ms", "prune ms"
 ALONE, AMONG = "due rows alone", "among finished rows"
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     due = bench.orders(DUE, quick=50)
     case = f"{due:,} due"
     finished = due * FACTOR
-    results = Results(f"Lists: {due:,} due rows, and {finished:,} that are finished")
+    results.title = f"Lists: {due:,} due rows, and {finished:,} that are finished"
     for _ in bench.rounds(1):
         for side in (ALONE, AMONG):
             bench.say(f"lists, {side}")
@@ -38,7 +38,6 @@ def measure(bench: Bench) -> Results:
     for metric, what in ((DATABASE, "claim and record"), (PRUNED, "prune")):
         ratio = results.ratio(case, AMONG, ALONE, metric)
         results.at_most(7, f"lists: {what} among finished rows", ratio, 1.5)
-    return results
 
 
 def drain(bench: Bench, due: int, finished: int) -> dict[str, float | None]:

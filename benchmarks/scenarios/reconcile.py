@@ -25,9 +25,9 @@ MISSING, AGREEING, FEW, BUTTON = "missing", "agreeing", "a fifth", "Button"
 PAGE = 500
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     count = bench.orders(ORDERS, quick=QUICK_ORDERS)
-    results = Results(f"Reconcile: {count:,} orders")
+    results.title = f"Reconcile: {count:,} orders"
     for kind in ("postgresql", "sqlite"):
         base = bench.base("ours", kind)
         for case, orders in ((FEW, count // 5), (AGREEING, count)):
@@ -48,7 +48,6 @@ def measure(bench: Bench) -> Results:
         )
         results.at_most(1, f"reconcile, {kind}: memory, five times as many", ratio, 1.1)
         with_button(bench, base, kind, results)
-    return results
 
 
 def with_button(bench: Bench, base: Base, kind: str, results: Results) -> None:

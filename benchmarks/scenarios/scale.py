@@ -21,10 +21,10 @@ LATENCY = 0.05
 RATE, PEAK, GROWTH = "orders/s", "peak MiB", "growth of memory"
 
 
-def measure(bench: Bench) -> Results:
+def measure(bench: Bench, results: Results) -> None:
     few = bench.orders(FEW, quick=1_000)
     many = bench.orders(MANY, quick=20_000)
-    results = Results(f"Scale: at most {bench.seconds(SECONDS):g} seconds, 50 ms")
+    results.title = f"Scale: at most {bench.seconds(SECONDS):g} seconds, 50 ms"
     for _ in bench.rounds(1):
         for case in (Case(few), Case(many), Case(many, at_once=True)):
             for processes in (1, 4) if case.waiting == few else (4,):
@@ -34,7 +34,6 @@ def measure(bench: Bench) -> Results:
                 course = ", ".join(map(str, memory.course()))
                 results.notes.append(f"{case}, {processes} processes, MiB: {course}")
     set_targets(results, few, many)
-    return results
 
 
 class Case(NamedTuple):

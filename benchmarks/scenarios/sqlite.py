@@ -12,8 +12,8 @@ BURST = 1_000
 BACKLOG_CASE, BURST_CASE = "backlog, 0 ms", "burst, 0 ms"
 
 
-def measure(bench: Bench) -> Results:
-    results = Results("SQLite: a backlog, and a shop that sells while workers write")
+def measure(bench: Bench, results: Results) -> None:
+    results.title = "SQLite: a backlog, and a shop that sells while workers write"
     for _ in bench.rounds(1):
         for side in (PREFORK, OURS):
             bench.say(f"sqlite, {side.name}")
@@ -29,4 +29,3 @@ def measure(bench: Bench) -> Results:
     results.at_least(8, "SQLite, backlog: rate to naive", ratio, 5)
     locked = results.median(BURST_CASE, OURS.name, "errors")
     results.at_most(8, "SQLite: 'database is locked'", locked, 0, "")
-    return results

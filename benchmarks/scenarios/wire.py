@@ -10,8 +10,8 @@ ROUNDS = 20
 CPU = "CPU µs"
 
 
-def measure(bench: Bench) -> Results:
-    results = Results("Wire: one call after another, from one thread")
+def measure(bench: Bench, results: Results) -> None:
+    results.title = "Wire: one call after another, from one thread"
     rounds = 3 if bench.options.quick else ROUNDS
     per_thread = {}
     for _ in bench.rounds(1):
@@ -45,4 +45,3 @@ def measure(bench: Bench) -> Results:
     opened = results.median("TLS", "ours", "connections")
     results.at_most(5, "wire, TLS: handshakes of one thread", opened, 1, "")
     results.at_most(5, "wire, TLS: handshakes of each of 8", per_thread["TLS"], 1, "")
-    return results

@@ -122,7 +122,6 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: dict[str, Server] = {}
-        self.started = 0
 
     def url(self, kind: str) -> str:
         """Return the URL of a shared server. Tests must not restart it."""
@@ -138,8 +137,7 @@ class Servers:
 
     def start(self, kind: str) -> Server:
         """Start a server for the caller alone."""
-        self.started += 1
-        return servers.start(kind, self.folder / f"{kind}-{self.started}")
+        return servers.start(kind, servers.unused_folder(self.folder, kind))
 
     def stop(self) -> None:
         for server in self.running.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -302,6 +303,11 @@ def temporary_folder() -> Iterator[Path]:
         folder = Path(path)
         folder.chmod(0o755)
         yield folder
+
+
+def unused_folder(parent: Path, kind: str) -> Path:
+    """Return the path of a new folder, for one more server of a kind."""
+    return parent / f"{kind}-{secrets.token_hex(4)}"
 
 
 SERVERS: dict[str, type[Server]] = {
