@@ -103,6 +103,11 @@ class ButtonOrdersCommand(BaseCommand):
         stream.write(f"{', '.join(counts) or 'Nothing to do'}.", str)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, such as "1 order" or "1,200 orders"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return a text without characters that could control a terminal."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from shlex import quote
 
 from django.core.management.base import CommandError
 from django.db.models import Count
 
 from django_button_orders.conf import account_names, get_settings
+from django_button_orders.management.base import counted
 from django_button_orders.models import PausedAccount
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -17,10 +19,6 @@ HeldBack = Counter[tuple[str, str]]
 
 PAUSED = "account {} is paused, because Button refuses its key"
 DISABLED = "ENABLED is false for account {}"
-HOW_TO_RESUME = (
-    f"Correct API_KEY. The key is tried again every {PAUSE_SECONDS / 60:.0f} minutes; "
-    "resume the account in the admin to go on at once."
-)
 # Results of attempts after which an order is still pending.
 UNFINISHED = ("retry", "pause", "release")
 
@@ -44,9 +42,21 @@ def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
 def explain(held_back: HeldBack) -> str:
     """Return sentences that say why orders wait, and what to do about it."""
     reasons = ", ".join(sorted(reason.format(account) for reason, account in held_back))
-    sentence = f"{held_back.total()} orders are still to be reported: {reasons}."
-    is_paused = any(reason == PAUSED for reason, _ in held_back)
-    return f"{sentence} {HOW_TO_RESUME}" if is_paused else sentence
+    number = held_back.total()
+    are = "is" if number == 1 else "are"
+    sentence = f"{counted(number, 'order')} {are} still to be reported: {reasons}."
+    paused = sorted(account for reason, account in held_back if reason == PAUSED)
+    return f"{sentence} {how_to_resume(*paused)}" if paused else sentence
+
+
+def how_to_resume(*accounts: str) -> str:
+    """Return sentences that say what to do about paused accounts."""
+    name = quote(accounts[0]) if len(accounts) == 1 else "NAME"
+    return (
+        f"Correct API_KEY. The key is tried again every {PAUSE_SECONDS / 60:.0f} "
+        "minutes; to go on at once, resume the account in the admin, or with "
+        f"'manage.py button_orders_retry --account {name} --resume'."
+    )
 
 
 def count_paused(rows: ButtonOrderQuerySet) -> HeldBack:

@@ -21,8 +21,8 @@ from tests.utils import add_answer, button_settings, calls, create_row, refuse_q
 
 REFUSED_KEY = (
     "account default is paused, because Button refuses its key. Correct API_KEY. "
-    "The key is tried again every 5 minutes; resume the account in the admin to go "
-    "on at once."
+    "The key is tried again every 5 minutes; to go on at once, resume the account in "
+    "the admin, or with 'manage.py button_orders_retry --account default --resume'."
 )
 
 
@@ -234,15 +234,14 @@ class ReportTests(TestCase):
             with self.subTest(arguments=arguments):
                 _, _, error = self.report(*arguments)
 
-                assert error == (
-                    f"{count} orders are still to be reported: {REFUSED_KEY}"
-                )
+                orders = "1 order is" if count == 1 else f"{count} orders are"
+                assert error == f"{orders} still to be reported: {REFUSED_KEY}"
 
     def test_refused_key(self):
         """It is told at once, and as long as an order waits for it."""
         add_answer("POST", status=401)
         create_row()
-        still = f"1 orders are still to be reported: {REFUSED_KEY}"
+        still = f"1 order is still to be reported: {REFUSED_KEY}"
 
         out, _, error = self.report()
 
@@ -262,7 +261,7 @@ class ReportTests(TestCase):
         _, _, error = self.report("--order-id", "1994")
 
         assert error == (
-            "1 orders are still to be reported: ENABLED is false for account default."
+            "1 order is still to be reported: ENABLED is false for account default."
         )
         assert calls() == []
 

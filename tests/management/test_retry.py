@@ -6,11 +6,13 @@ import pty
 import subprocess
 from datetime import timedelta
 
+from django.contrib.admin.models import LogEntry
 from django.db import transaction
-from django.test import TestCase, override_settings
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models.clock import from_now
 from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
 from tests.utils import button_settings, create_row
@@ -163,6 +165,98 @@ class RetryTests(TestCase):
         assert ButtonOrder.objects.failed().count() == 2
 
 
+@override_settings(BUTTON_ORDERS=SETTINGS)
+class ResumeTests(TransactionTestCase):
+    databases = {"default", "archive"}
+
+    def pause(self, account="eu", *, using="default", orders=2):
+        PausedAccount.objects.using(using).all().pause(
+            account, seconds=300, error="Button answered 401."
+        )
+        for number in range(orders):
+            create_row(order_id=f"{account} {number}", account=account, using=using)
+        waiting = ButtonOrder.objects.using(using).filter(order_id=f"{account} 0")
+        waiting.update(
+            reason="unauthorized", last_status_code=401, next_attempt_at=from_now(300)
+        )
+
+    def resume(self, *arguments, account="eu"):
+        return call("button_orders_retry", "--account", account, "--resume", *arguments)
+
+    def paused(self):
+        return set(PausedAccount.objects.values_list("account", flat=True))
+
+    def test_resumed(self):
+        self.pause()
+        self.pause("default")
+        create_row(order_id="cancelled", account="eu", status="cancelled")
+
+        assert self.resume() == (
+            "Account 'eu' is resumed: 2 orders are due again.\n",
+            "",
+            "",
+        )
+        assert self.paused() == {"default"}
+        assert ButtonOrder.objects.filter(account="eu").due().count() == 2
+        assert not LogEntry.objects.exists()
+
+    def test_one_order_and_none(self):
+        self.pause(orders=1)
+        assert self.resume()[0] == "Account 'eu' is resumed: 1 order is due again.\n"
+
+        self.pause(orders=0)
+        ButtonOrder.objects.all().delete()
+        assert self.resume()[0] == "Account 'eu' is resumed: 0 orders are due again.\n"
+
+    def test_not_paused(self):
+        self.pause("default")
+
+        assert self.resume() == ("Account 'eu' is not paused.\n", "", "")
+        assert self.paused() == {"default"}
+
+    def test_every_database(self):
+        self.pause(orders=1)
+        self.pause(using="archive")
+
+        assert "3 orders are due" in self.resume()[0]
+        assert not PausedAccount.objects.using("archive").exists()
+
+    def test_json(self):
+        self.pause()
+
+        for resumed, due in ((True, 2), (False, 0)):
+            out, _, _ = self.resume("--format", "json")
+            assert json.loads(out) == {"account": "eu", "resumed": resumed, "due": due}
+
+    def test_others_do_not_fit(self):
+        self.pause()
+        for arguments in (
+            ["--resume"],
+            ["--resume", "--all"],
+            *(
+                ["--resume", "--account", "eu", *more]
+                for more in (
+                    ["--order-id", "eu 0"],
+                    ["--reason", "unauthorized"],
+                    ["--status-code", "401"],
+                    ["--older-than", "1h"],
+                    ["--newer-than", "1h"],
+                    ["--limit", "1"],
+                    ["--all"],
+                    ["--dry-run"],
+                )
+            ),
+        ):
+            with self.subTest(arguments=arguments):
+                out, _, error = call("button_orders_retry", *arguments)
+
+                assert error == "--resume takes an --account, and nothing else."
+                assert (out, self.paused()) == ("", {"eu"})
+
+    def test_unknown_account(self):
+        assert "'moon' is not an account" in self.resume(account="moon")[2]
+
+
 class RetryProcessTests(ProcessTestCase):
     def setUp(self):
         super().setUp()
@@ -183,7 +277,7 @@ class RetryProcessTests(ProcessTestCase):
         return out, status
 
     def test_question_on_a_terminal(self):
-        question = "Retry all 1 failed orders? [y/N] "
+        question = "Retry 1 failed order? [y/N] "
         assert self.answer("\n") == (
             f"{question}CommandError: Nothing was changed.\n",
             1,

@@ -82,7 +82,8 @@ class TextTests(StatusTestCase):
             f"Calls, 24 hours: {rates}",
             f"Calls, 7 days: {rates}",
             "Paused: account eu. Button said 401. Correct API_KEY. The key is tried "
-            "again every 5 minutes; resume the account in the admin to go on at once.",
+            "again every 5 minutes; to go on at once, resume the account in the admin, "
+            "or with 'manage.py button_orders_retry --account eu --resume'.",
             "Last sweep: 2.2 min ago",
             "Counted: 0 s ago",
             "All is within the limits that were given.",

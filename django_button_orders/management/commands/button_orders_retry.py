@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -7,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
+    counted,
     stop_on_signals,
 )
 from django_button_orders.management.options.selection import (
@@ -15,16 +17,19 @@ from django_button_orders.management.options.selection import (
     count,
     pages,
 )
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.operations.accounts import resume_accounts
 from django_button_orders.operations.orders import retry_many
 
 
 class Command(ButtonOrdersCommand):
     help = (
         "Makes failed orders due again, with a fresh set of attempts. Dismissed "
-        "ones only when they are named by --order-id. Others are left alone."
+        "ones only when they are named by --order-id. Others are left alone. With "
+        "--resume, it ends the pause of an account instead, once its API_KEY is "
+        "corrected: what has waited for the key is due again."
     )
     examples = """\
   manage.py button_orders_retry --order-id 1994
@@ -32,11 +37,17 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_retry --account eu --status-code 5xx
   manage.py button_orders_retry --reason refused --older-than 3h --limit 100
   manage.py button_orders_retry --all --noinput
+  manage.py button_orders_retry --account eu --resume
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
         parser.add_argument("--all", action="store_true", help="all that have failed")
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="end the pause of the --account, whose key Button has refused",
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="only count, change nothing"
         )
@@ -47,6 +58,10 @@ class Command(ButtonOrdersCommand):
         self, *, dry_run: bool, format: str, interactive: bool, **options: Any
     ) -> None:
         selection = Selection.of(options)
+        if options["resume"]:
+            is_alone = not (dry_run or options["all"]) and selection.is_account
+            self.resume(selection.account if is_alone else None, format)
+            return
         if options["all"] != selection.is_empty:
             raise CommandError(
                 "Say what to retry: --order-id, --reason, --account, --status-code, "
@@ -58,7 +73,7 @@ class Command(ButtonOrdersCommand):
         else:
             if options["all"]:
                 self.confirm(
-                    lambda: f"Retry all {self.count(selection)} failed orders?",
+                    lambda: f"Retry {counted(self.count(selection), 'failed order')}?",
                     interactive=interactive,
                 )
             with stop_on_signals() as stop:
@@ -71,6 +86,29 @@ class Command(ButtonOrdersCommand):
                 f"These orders cannot be retried: {', '.join(sorted(missing))}. "
                 "They are unknown, or have not failed."
             )
+
+    def resume(self, account: str | None, format_: str) -> None:
+        """End the pause of an account, and say how many orders are due again."""
+        if account is None:
+            raise CommandError("--resume takes an --account, and nothing else.")
+        is_resumed, due = False, 0
+        for alias in database_aliases():
+            paused = PausedAccount.objects.using(alias).filter(account=account)
+            if resume_accounts(paused, trigger="command"):
+                is_resumed = True
+                rows = ButtonOrder.objects.using(alias).filter(account=account)
+                due += rows.due().count()
+        if format_ == "json":
+            summary = {"account": account, "resumed": is_resumed, "due": due}
+            self.stdout.write(json.dumps(summary))
+        elif is_resumed:
+            are = "is" if due == 1 else "are"
+            self.stdout.write(
+                f"Account '{account}' is resumed: {counted(due, 'order')} {are} due "
+                "again."
+            )
+        else:
+            self.stdout.write(f"Account '{account}' is not paused.")
 
     def count(self, selection: Selection) -> int:
         """Return how many orders would be retried."""

@@ -19,7 +19,7 @@ from django.db import Error
 from django_button_orders.conf import account_names
 from django_button_orders.management.base import ButtonOrdersCommand
 from django_button_orders.management.options.values import positive, seconds
-from django_button_orders.management.unfinished import HOW_TO_RESUME
+from django_button_orders.management.unfinished import how_to_resume
 from django_button_orders.models.databases import MissingTablesError, database_aliases
 from django_button_orders.monitoring.alerts import Alert, find_alerts
 from django_button_orders.monitoring.calls import Period
@@ -221,8 +221,9 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
     yield f"Calls, 24 hours: {rates(statistics.day)}"
     yield f"Calls, 7 days: {rates(statistics.week)}"
     for account in statistics.paused:
-        parts = (f"Paused: account {account}.", account.last_error, HOW_TO_RESUME)
-        yield " ".join(filter(None, parts))
+        what = f"Paused: account {account}."
+        todo = how_to_resume(account.account)
+        yield " ".join(filter(None, [what, account.last_error, todo]))
     yield f"Last sweep: {'never' if sweep is None else f'{duration(sweep)} ago'}"
     yield f"Counted: {duration(statistics.age)} ago"
 

@@ -123,6 +123,12 @@ class Selection:
             )
         )
 
+    @property
+    def is_account(self) -> bool:
+        """Return whether ``--account`` is given, and nothing else."""
+        given = [name for name, value in vars(self).items() if value not in (None, [])]
+        return given == ["account"]
+
     def narrow(self, rows: ButtonOrderQuerySet) -> ButtonOrderQuerySet:
         """Return the selected rows. ``--limit`` is ignored."""
         if self.order_ids:
