@@ -2,62 +2,114 @@
 
 from __future__ import annotations
 
+import decimal
+import re
 from decimal import Decimal
 from functools import cache
 
 from django.core.exceptions import ValidationError
 from iso4217 import Currency
 
+# Currencies that are no more: old orders in them are still updated and backfilled. The
+# codes are from list three of ISO 4217 ("codes for historic denominations"), as far as
+# they were withdrawn since 2003. The list has no decimals: these are the ones that the
+# currencies had in list one.
+WITHDRAWN = {
+    0: "BYR MGF TRL",
+    2: (
+        "AFA ANG AZM BGL BGN CSD CUC CYP EEK GHC HRK LTL LVL MRO MTL MZM ROL RUR SDD "
+        "SIT SKK SLL SRG STD TMM VEB VEF YUM ZMK ZWD ZWL ZWN ZWR"
+    ),
+}
+ROUNDINGS = sorted(name for name in vars(decimal) if name.startswith("ROUND_"))
+# The digits of an amount: thirty, and the decimals of any currency.
+DIGITS = decimal.Context(prec=40)
+
 
 @cache
 def exponents() -> dict[str, int]:
-    """Return the number of decimals of each currency that has minor units."""
-    return {
+    """Return the number of decimals of each currency that has or had minor units."""
+    withdrawn = {
+        code: decimals
+        for decimals, codes in WITHDRAWN.items()
+        for code in codes.split()
+    }
+    current = {
         currency.code: currency.exponent
         for currency in Currency
         if currency.exponent is not None
     }
+    return withdrawn | current
 
 
 def exponent(currency: str) -> int:
     """
     Return the number of decimals of a currency: 2 for USD, 0 for JPY, 3 for KWD.
 
-    Raises ``ValidationError`` for anything but a current ISO 4217 code in upper case,
-    and for codes without minor units, such as gold.
+    Raises ``ValidationError`` for anything but an ISO 4217 code in upper case, and for
+    codes without minor units, such as gold. A currency may have been withdrawn since
+    2003, as its orders may still change.
     """
     known = exponents().get(currency) if isinstance(currency, str) else None
     if known is None:
         raise ValidationError(
-            "Enter the ISO 4217 code of a currency, in upper case, such as USD.",
+            "Enter the ISO 4217 code of a currency, in upper case, such as USD, "
+            "not %(value)s.",
             code="currency",
+            params={"value": describe(currency)},
         )
     return known
 
 
-def to_minor_units(amount: Decimal | int, currency: str) -> int:
+def describe(currency: object) -> str:
+    """Return what was given for a currency, unless it may be a customer's data."""
+    if not isinstance(currency, str):
+        return f"a value of type {type(currency).__name__}"
+    if re.fullmatch(r"[^\s@]{0,8}", currency):
+        return repr(currency)
+    return f"a text of {len(currency)} characters"
+
+
+def to_minor_units(
+    amount: Decimal | int, currency: str, *, rounding: str | None = None
+) -> int:
     """
     Return an amount in minor units: 1234 for 12.34 USD.
 
-    Raises ``ValidationError`` if the amount has more decimals than the currency, and
-    for floats, which cannot store most amounts exactly. It never rounds.
+    An amount with more decimals than the currency is rounded by ``rounding``, which is
+    a constant of ``decimal`` such as ``decimal.ROUND_HALF_UP``, and refused without
+    it. Raises ``ValidationError`` for that, and for floats, which cannot store most
+    amounts exactly.
     """
+    if rounding is not None and rounding not in ROUNDINGS:
+        raise ValidationError(
+            "rounding must be None or a constant of decimal (%(known)s).",
+            code="rounding",
+            params={"known": ", ".join(ROUNDINGS)},
+        )
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         raise ValidationError(
             "Enter the amount as a Decimal, not as %(type)s.",
             code="amount",
             params={"type": type(amount).__name__},
         )
-    decimals = exponent(currency)
+    try:
+        decimals = exponent(currency)
+    except ValidationError as exc:
+        raise ValidationError({"currency": exc}) from exc
     value = Decimal(amount)
     # An amount of over thirty digits is a mistake, and its arithmetic would be slow.
     if not value.is_finite() or (value and abs(value.adjusted()) > 30):
         raise ValidationError("Enter a finite amount of money.", code="amount")
+    if rounding is not None:
+        smallest = Decimal(1).scaleb(-decimals)
+        value = value.quantize(smallest, rounding, context=DIGITS)
     numerator, denominator = value.as_integer_ratio()
     units, fraction = divmod(numerator * 10**decimals, denominator)
     if fraction:
         raise ValidationError(
-            "%(currency)s has %(decimals)d decimals, the amount has more.",
+            "%(currency)s has %(decimals)d decimals, the amount has more. "
+            "Round it first (in Python: rounding=).",
             code="amount",
             params={"currency": currency, "decimals": decimals},
         )

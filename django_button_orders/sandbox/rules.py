@@ -24,6 +24,21 @@ from django_button_orders.sandbox.wire import RefusedError
 INT32 = 2**31 - 1
 # Gold and other metals have a code and no minor unit, so no amount can be in them.
 EXPONENTS = {item.code: item.exponent for item in Currency if item.exponent is not None}
+# Orders in a currency may be older than its end, and Button does not say that it takes
+# only current ones. These ended after 2002.
+EXPONENTS |= dict.fromkeys(("BYR", "MGF", "TRL"), 0)
+EXPONENTS |= dict.fromkeys(
+    (
+        # They became the euro: Slovenia, Cyprus, Malta, Slovakia, Estonia, Latvia,
+        # Lithuania, Croatia and Bulgaria.
+        *("SIT", "CYP", "MTL", "SKK", "EEK", "LVL", "LTL", "HRK", "BGN"),
+        # They had too many zeros, or were renamed.
+        *("AFA", "ANG", "AZM", "BGL", "CSD", "CUC", "GHC", "MRO", "MZM", "ROL", "RUR"),
+        *("SDD", "SLL", "SRG", "STD", "TMM", "VEB", "VEF", "YUM", "ZMK"),
+        *("ZWD", "ZWL", "ZWN", "ZWR"),
+    ),
+    2,
+)
 EXACT = Context(prec=28, traps=[Inexact, InvalidOperation])
 
 # ISO 8601 has more forms. These are the forms in Button's samples and client

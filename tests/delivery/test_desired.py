@@ -85,7 +85,11 @@ class HostOrderTests(DeliveryTestCase):
         assert row.line_items == body["line_items"]
 
     def test_other_exponents(self):
-        for currency, total, units in (("JPY", 700, 700), ("KWD", "1.234", 1234)):
+        for currency, total, units in (
+            ("JPY", 700, 700),
+            ("KWD", "1.234", 1234),
+            ("BGN", "12.30", 1230),
+        ):
             with self.subTest(currency=currency):
                 ButtonOrder.objects.all().delete()
                 _, row = self.create_order(currency=currency, total=total)

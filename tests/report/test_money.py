@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import decimal
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -41,6 +42,34 @@ class ExponentTests(SimpleTestCase):
                 pytest.raises(ValidationError, match="ISO 4217 code"),
             ):
                 exponent(currency)
+
+    def test_withdrawn(self):
+        """Orders from before the end of a currency are still updated."""
+        known = {"BGN": 2, "HRK": 2, "EEK": 2, "MRO": 2, "ZWL": 2, "BYR": 0, "TRL": 0}
+        for currency, decimals in known.items():
+            with self.subTest(currency=currency):
+                assert exponent(currency) == decimals
+
+    def test_error_says_what_was_given(self):
+        for currency, given in (
+            ("ZZZ", "'ZZZ'"),
+            ("usd", "'usd'"),
+            ("\x1b", "'\\x1b'"),
+            ("", "''"),
+            (None, "type NoneType"),
+            (840, "type int"),
+        ):
+            with self.subTest(currency=currency), pytest.raises(ValidationError) as it:
+                exponent(currency)
+
+            assert given in it.value.messages[0]
+
+    def test_error_quotes_no_customer(self):
+        for currency in ("a@b.c", "Jane Doe", "Hauptstrasse"):
+            with self.subTest(currency=currency), pytest.raises(ValidationError) as it:
+                exponent(currency)
+
+            assert currency not in it.value.messages[0]
 
     def test_all_are_plausible(self):
         assert len(exponents()) > 150
@@ -123,6 +152,56 @@ class ToMinorUnitsTests(SimpleTestCase):
                 pytest.raises(ValidationError, match="ISO 4217 code"),
             ):
                 to_minor_units(1, currency)
+
+    def test_error_names_the_currency(self):
+        with pytest.raises(ValidationError) as caught:
+            to_minor_units(Decimal("12.34"), "ZZZ")
+
+        assert list(caught.value.message_dict) == ["currency"]
+        assert "'ZZZ'" in caught.value.message_dict["currency"][0]
+
+    def test_rounding(self):
+        table = [
+            ("1048.90", "JPY", decimal.ROUND_HALF_UP, 1049),
+            ("1048.90", "JPY", decimal.ROUND_DOWN, 1048),
+            ("1048.50", "JPY", decimal.ROUND_HALF_EVEN, 1048),
+            ("-1048.50", "JPY", decimal.ROUND_HALF_UP, -1049),
+            ("12.345", "USD", decimal.ROUND_HALF_UP, 1235),
+            ("12.34", "USD", decimal.ROUND_UP, 1234),
+            ("1.23455", "CLF", decimal.ROUND_CEILING, 12346),
+            ("1E-30", "USD", decimal.ROUND_UP, 1),
+            ("1E+30", "CLF", decimal.ROUND_UP, 10**34),
+            ("0E-999999", "USD", decimal.ROUND_UP, 0),
+            # Rounding this to fewer digits first would round it up.
+            (f"0.00{'4' * 60}5", "USD", decimal.ROUND_HALF_UP, 0),
+            (f"0.00{'5'}{'0' * 60}1", "USD", decimal.ROUND_HALF_DOWN, 1),
+        ]
+        for amount, currency, rounding, units in table:
+            with self.subTest(amount=amount, rounding=rounding):
+                found = to_minor_units(Decimal(amount), currency, rounding=rounding)
+
+                assert found == units
+                assert type(found) is int
+
+    def test_rounding_of_a_whole_number(self):
+        assert to_minor_units(7, "JPY", rounding=decimal.ROUND_HALF_UP) == 7
+
+    def test_rounding_in_a_small_context(self):
+        with localcontext() as context:
+            context.prec = 2
+
+            assert (
+                to_minor_units(Decimal("12345.678"), "USD", rounding=decimal.ROUND_DOWN)
+                == 1234567
+            )
+
+    def test_unknown_rounding(self):
+        for rounding in ("half_up", "", True, 2, ["ROUND_UP"], "ROUND_05"):
+            with (
+                self.subTest(rounding=rounding),
+                pytest.raises(ValidationError, match="constant of decimal"),
+            ):
+                to_minor_units(Decimal("12.34"), "USD", rounding=rounding)
 
     def test_context_does_not_matter(self):
         with localcontext() as context:

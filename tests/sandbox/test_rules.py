@@ -190,6 +190,9 @@ class DecimalTests(SimpleTestCase):
             ("JPY", Decimal("100.0"), 100),
             ("KWD", Decimal("1.234"), 1234),
             ("USD", Decimal("1E+2"), 10000),
+            ("BGN", Decimal("12.50"), 1250),
+            ("HRK", Decimal("12.50"), 1250),
+            ("BYR", Decimal("12.0"), 12),
         ):
             with self.subTest(code=code, total=total):
                 assert self.check(currency=code, total=total)["total"] == held
