@@ -3,24 +3,26 @@ The report of one order as value objects, its JSON object for Button, and its di
 
 The names, types and limits come from Button's page "Report an Order" and from its
 overview of the Order API. Creating an object validates it: ``ValidationError`` names
-the invalid fields. A value that is ``None`` or empty is not sent.
+the invalid fields. A value that is ``None`` or empty is not sent. Keys of the shop may
+be integers or UUIDs, and become texts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass, fields, replace
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from django_button_orders.report import validation
 from django_button_orders.report.money import exponent, to_decimal
-from django_button_orders.report.validation import Cleaner, optional
+from django_button_orders.report.validation import Cleaner, Key, optional
 
 # Top-level domains in which nobody has an address.
 DUMMY_DOMAINS = ("invalid", "example")
@@ -99,7 +101,7 @@ class Customer:
     ``is_new`` says whether the shop has a new customer.
     """
 
-    id: str = ""
+    id: Key = ""
     email: InitVar[str | None] = None
     email_sha256: str = ""
     device_id: str = ""
@@ -124,7 +126,7 @@ class Customer:
 
 
 CUSTOMER_CLEANERS: dict[str, Cleaner] = {
-    "id": optional(validation.clean_personal_text),
+    "id": optional(validation.clean_personal_key),
     "email_sha256": optional(validation.clean_sha256),
     "device_id": optional(validation.clean_personal_text),
     "is_new": optional(validation.clean_boolean, None),
@@ -140,15 +142,18 @@ class LineItem:
     negative for a line that is itself a discount. ``amount`` is the price of one unit.
     A missing ``total`` is computed as ``amount`` times ``quantity``. ``category``
     begins with the most general name.
+
+    ``identifier`` tells the order's lines apart, so the key of the shop's line is best.
+    Where several lines have one identifier, the order's report numbers them.
     """
 
-    identifier: str
+    identifier: Key
     total: int | None = None
     amount: int | None = None
     quantity: int | None = None
     description: str = ""
-    sku: str = ""
-    upc: str = ""
+    sku: Key = ""
+    upc: Key = ""
     category: Sequence[str] = ()
     attributes: Mapping[str, str] | None = None
 
@@ -168,13 +173,13 @@ class LineItem:
 
 
 LINE_ITEM_CLEANERS: dict[str, Cleaner] = {
-    "identifier": validation.clean_required_text,
+    "identifier": validation.clean_required_key,
     "total": validation.integer(-validation.INT32_MAX - 1),
     "amount": optional(validation.integer(-validation.INT32_MAX - 1), None),
     "quantity": optional(validation.integer(0), None),
     "description": optional(validation.clean_text),
-    "sku": optional(validation.clean_text),
-    "upc": optional(validation.clean_text),
+    "sku": optional(validation.clean_key),
+    "upc": optional(validation.clean_key),
     "category": optional(validation.clean_category, ()),
     "attributes": optional(validation.clean_attributes, None),
 }
@@ -221,17 +226,32 @@ def clean_line_items(value: Any) -> tuple[LineItem, ...]:
     """Return line items, each with its own identifier."""
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise validation.wrong_type("a list of line items", value)
-    items = tuple(clean_line_item(at, item) for at, item in enumerate(value, start=1))
-    seen: set[str] = set()
-    for at, item in enumerate(items, start=1):
-        if item.identifier in seen:
-            raise ValidationError(
-                "Line %(position)d: its identifier stands on an earlier line.",
-                code="unique",
-                params={"position": at},
-            )
-        seen.add(item.identifier)
-    return items
+    return with_own_identifiers(
+        [clean_line_item(at, item) for at, item in enumerate(value, start=1)]
+    )
+
+
+def with_own_identifiers(items: Sequence[LineItem]) -> tuple[LineItem, ...]:
+    """
+    Return line items, with "MUG-2" for the second that has the identifier "MUG".
+
+    An article may be on several lines, and Button wants an identifier once in an order.
+    """
+    taken = {item.identifier for item in items}
+    if len(taken) == len(items):
+        return tuple(items)
+    found: list[LineItem] = []
+    numbers: dict[Key, Iterator[int]] = {}
+    for item in items:
+        if item.identifier in numbers:
+            names = (f"{item.identifier}-{n}" for n in numbers[item.identifier])
+            identifier = next(name for name in names if name not in taken)
+            taken.add(identifier)
+            found.append(replace(item, identifier=identifier))
+        else:
+            numbers[item.identifier] = count(2)
+            found.append(item)
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,12 +267,12 @@ class OrderReport:
     changes. Button advises against sending it.
     """
 
-    order_id: str
+    order_id: Key
     total: int
     currency: str
     purchase_date: datetime
     btn_ref: str | None = ""
-    customer_order_id: str | None = ""
+    customer_order_id: Key | None = ""
     customer: Customer | Mapping[str, Any] | None = None
     line_items: Sequence[LineItem | Mapping[str, Any]] | None = ()
     partner_order_channel: str | None = ""
@@ -288,7 +308,7 @@ ORDER_CLEANERS: dict[str, Cleaner] = {
     "currency": validation.clean_currency,
     "purchase_date": validation.clean_moment,
     "btn_ref": optional(validation.clean_btn_ref),
-    "customer_order_id": optional(validation.clean_short_text),
+    "customer_order_id": optional(validation.clean_short_key),
     "customer": optional(clean_customer, None),
     "line_items": optional(clean_line_items, ()),
     "partner_order_channel": optional(validation.clean_channel),

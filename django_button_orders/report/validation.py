@@ -10,10 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
 from django_button_orders.report.money import exponent
+
+# A key of the shop, as its models have it. Button takes it as text.
+Key = str | int | UUID
 
 INT32_MAX = 2**31 - 1
 # The most characters of an error, or of other unchecked text, that a row stores.
@@ -67,8 +71,27 @@ def clean_text(value: Any) -> str:
     return value
 
 
+def clean_key(value: Any) -> str:
+    """Return a key as text: "5" for 5. Floats and booleans are no keys."""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise wrong_type("text or an integer", value)
+    # The keys of databases have up to 64 bits.
+    if isinstance(value, int) and value.bit_length() <= 64:
+        return f"{value:d}"
+    return clean_text(value)
+
+
 def clean_short_text(value: Any) -> str:
-    text = clean_text(value)
+    return refuse_long(clean_text(value))
+
+
+def clean_short_key(value: Any) -> str:
+    return refuse_long(clean_key(value))
+
+
+def refuse_long(text: str) -> str:
     if len(text) > 255:
         raise ValidationError("Enter at most 255 characters.", code="max_length")
     return text
@@ -80,8 +103,12 @@ def clean_required_text(value: Any) -> str:
     return clean_text(value)
 
 
+def clean_required_key(value: Any) -> str:
+    return clean_required_text(value if value in (None, "") else clean_key(value))
+
+
 def clean_order_id(value: Any) -> str:
-    text = clean_required_text(value)
+    text = clean_required_key(value)
     if not PRINTABLE_ASCII.fullmatch(text):
         raise ValidationError(
             "Enter 1 to 255 printable ASCII characters.", code="order_id"
@@ -154,7 +181,15 @@ def clean_channel(value: Any) -> str:
 
 def clean_personal_text(value: Any) -> str:
     """Return a text about a customer. It must hold no e-mail address."""
-    text = clean_short_text(value)
+    return refuse_email(clean_short_text(value))
+
+
+def clean_personal_key(value: Any) -> str:
+    """Return a customer's key. It must hold no e-mail address."""
+    return refuse_email(clean_short_key(value))
+
+
+def refuse_email(text: str) -> str:
     if EMAIL.search(text) or REDACTED_EMAIL in text:
         raise ValidationError(
             "Enter no e-mail address here; pass it as Customer(email=...), "

@@ -43,7 +43,8 @@ class ShopOrderAdapter(OrderAdapter):
             # A line that was returned completely is left out.
             line_items=[
                 LineItem(
-                    identifier=line.product.sku,
+                    # A product may be on several lines, so its SKU is not enough.
+                    identifier=line.pk,
                     sku=line.product.sku,
                     description=line.product.name,
                     category=[line.product.category],

@@ -55,6 +55,10 @@ class OrderLine(models.Model):
     returned = models.PositiveIntegerField(default=0)
     unit_price = models.DecimalField(max_digits=8, decimal_places=2)
 
+    class Meta:
+        # In any other sequence, the order would be reported as changed.
+        ordering = ["pk"]
+
     def __str__(self) -> str:
         return f"{self.quantity} {self.product}"
 

@@ -5,8 +5,10 @@ import time
 from collections import UserDict
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
+from enum import IntEnum
 from hashlib import sha256
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -25,7 +27,22 @@ HASH = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"
 PURCHASED = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 INT32_MAX = 2**31 - 1
 NAN, INFINITY = float("nan"), float("inf")
-WRONG_TEXTS = [1, True, 1.5, NAN, b"a", ["a"], {"a": "b"}, object(), Decimal(1)]
+
+
+class Number(IntEnum):
+    FIVE = 5
+
+
+WRONG_KEYS = [True, 1.5, NAN, b"a", ["a"], {"a": "b"}, object(), Decimal(1), 2**65]
+WRONG_TEXTS = [1, *WRONG_KEYS]
+KEYS = [
+    (5, "5"),
+    (0, "0"),
+    (-(2**63), "-9223372036854775808"),
+    (Number.FIVE, "5"),
+    (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    ("5", "5"),
+]
 BROKEN_TEXTS = ["\ud800", "a\udfffb", "nul\0"]
 WRONG_MONEY = [True, False, 1.0, NAN, INFINITY, Decimal(1), "1", [1], {}, object()]
 
@@ -174,8 +191,14 @@ class CustomerTests(BadDataTestCase):
         assert len(customer.id) == len(customer.device_id) == 255
 
     def test_wrong_texts(self):
-        for field in ("id", "email_sha256", "device_id"):
+        for field in ("email_sha256", "device_id"):
             self.refuse(Customer, field, *WRONG_TEXTS, *BROKEN_TEXTS, "a" * 256)
+        self.refuse(Customer, "id", *WRONG_KEYS, *BROKEN_TEXTS, "a" * 256)
+
+    def test_key(self):
+        for key, text in KEYS:
+            with self.subTest(key=key):
+                assert Customer(id=key).as_dict() == {"id": text}
 
     def test_wrong_email(self):
         self.refuse(Customer, "email", " ", 1, b"a@b.c", [EMAIL], "\ud800@b.c")
@@ -307,7 +330,18 @@ class LineItemTests(BadDataTestCase):
         assert "total" in error
 
     def test_wrong_identifier(self):
-        self.refuse(self.make, "identifier", None, "", *WRONG_TEXTS, *BROKEN_TEXTS)
+        self.refuse(self.make, "identifier", None, "", *WRONG_KEYS, *BROKEN_TEXTS)
+
+    def test_error_of_a_key_names_its_type(self):
+        assert "Enter text or an integer, not a value of type float." in self.error(
+            self.make, identifier=5.0
+        )
+
+    def test_keys(self):
+        for field in ("identifier", "sku", "upc"):
+            for key, text in KEYS:
+                with self.subTest(field=field, key=key):
+                    assert self.make(**{field: key}).as_dict()[field] == text
 
     def test_wrong_money(self):
         for field in ("total", "amount"):
@@ -337,8 +371,9 @@ class LineItemTests(BadDataTestCase):
                 assert "amount" in self.error(LineItem, identifier="a", amount=amount)
 
     def test_wrong_texts(self):
-        for field in ("description", "sku", "upc"):
-            self.refuse(self.make, field, *WRONG_TEXTS, *BROKEN_TEXTS)
+        self.refuse(self.make, "description", *WRONG_TEXTS, *BROKEN_TEXTS)
+        for field in ("sku", "upc"):
+            self.refuse(self.make, field, *WRONG_KEYS, *BROKEN_TEXTS)
 
     def test_wrong_category(self):
         wrong = ["Home", b"Home", {"Home"}, {"Home": 1}, 1, True, iter(["Home"])]
@@ -372,7 +407,7 @@ class LineItemTests(BadDataTestCase):
 
     def test_all_errors_at_once(self):
         with pytest.raises(ValidationError) as caught:
-            LineItem(identifier="", total=1.5, sku=1)
+            LineItem(identifier="", total=1.5, sku=1.5)
 
         assert set(caught.value.message_dict) == {"identifier", "total", "sku"}
 
@@ -461,8 +496,14 @@ class OrderReportTests(BadDataTestCase):
         elsewhere = [".", "..", "btn-ref"]
 
         self.refuse(
-            make_report, "order_id", *WRONG_TEXTS, *BROKEN_TEXTS, *odd, *elsewhere
+            make_report, "order_id", *WRONG_KEYS, *BROKEN_TEXTS, *odd, *elsewhere
         )
+
+    def test_keys(self):
+        for field in ("order_id", "customer_order_id"):
+            for key, text in KEYS:
+                with self.subTest(field=field, key=key):
+                    assert make_report(**{field: key}).as_payload()[field] == text
 
     def test_total(self):
         for total in (0, 1, INT32_MAX):
@@ -498,7 +539,7 @@ class OrderReportTests(BadDataTestCase):
 
     def test_wrong_customer_order_id(self):
         self.refuse(
-            make_report, "customer_order_id", "x" * 256, *WRONG_TEXTS, *BROKEN_TEXTS
+            make_report, "customer_order_id", "x" * 256, *WRONG_KEYS, *BROKEN_TEXTS
         )
 
     def test_channel(self):
@@ -578,7 +619,7 @@ class CustomerOfReportTests(BadDataTestCase):
 
     def test_wrong_values(self):
         wrong = [
-            {"id": 1},
+            {"id": 1.5},
             {"id": "x" * 256},
             {"id": NAN},
             {"id": "\ud800"},
@@ -686,11 +727,46 @@ class LineItemsOfReportTests(BadDataTestCase):
 
         assert "100%s %(x)s" in self.error(make_report, line_items=lines)
 
-    def test_same_identifier_twice(self):
-        lines = [LineItem(identifier=name, total=1) for name in ("a", "b", "a")]
+    def identifiers(self, *names):
+        lines = [LineItem(identifier=name, total=1) for name in names]
+        report = make_report(line_items=lines)
+        # A row that stores them says the same.
+        again = make_report(line_items=report.as_fields()["line_items"])
+        assert again.digest() == report.digest()
+        return [item.identifier for item in report.line_items]
 
-        self.refuse(make_report, "line_items", lines)
-        assert "Line 3" in self.error(make_report, line_items=lines)
+    def test_one_article_on_several_lines(self):
+        assert self.identifiers("MUG", "TEA", "MUG", "MUG") == [
+            *("MUG", "TEA", "MUG-2", "MUG-3")
+        ]
+        assert self.identifiers(7, "7") == ["7", "7-2"]
+
+    def test_number_that_is_taken(self):
+        table = [
+            (("MUG", "MUG", "MUG-2"), ["MUG", "MUG-3", "MUG-2"]),
+            (("MUG-2", "MUG", "MUG", "MUG"), ["MUG-2", "MUG", "MUG-3", "MUG-4"]),
+            (("MUG-2", "MUG-2", "MUG", "MUG"), ["MUG-2", "MUG-2-2", "MUG", "MUG-3"]),
+            (
+                ("a", "a", "a-2-2", "a-2", "a-2"),
+                ["a", "a-3", "a-2-2", "a-2", "a-2-3"],
+            ),
+        ]
+        for names, found in table:
+            with self.subTest(names=names):
+                assert self.identifiers(*names) == found
+
+    def test_numbered_lines_keep_their_values(self):
+        line = {"identifier": "a", "total": 5, "quantity": 2, "category": ["x"]}
+
+        report = make_report(line_items=[line, line])
+
+        assert report.as_payload()["line_items"] == [line, line | {"identifier": "a-2"}]
+
+    def test_thousands_of_equal_lines(self):
+        names = self.identifiers(*["MUG"] * 10_000)
+
+        assert len(set(names)) == 10_000
+        assert names[-1] == "MUG-10000"
 
 
 class PayloadTests(SimpleTestCase):

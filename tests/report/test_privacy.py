@@ -91,7 +91,7 @@ class DescribeForLogTests(SimpleTestCase):
 
     def test_last_frame_counts(self):
         with pytest.raises(ValidationError) as info:
-            Customer(id=1)
+            Customer(id=1.5)
 
         assert "ValidationError at report/" in describe_for_log(info.value)
 

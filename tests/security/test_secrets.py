@@ -761,11 +761,6 @@ class ExceptionTests(EndToEndTestCase):
             "lines": lambda: OrderReport(
                 order_id="1", line_items=[{"identifier": "a", EMAIL: EMAIL}], **facts
             ),
-            "same line": lambda: OrderReport(
-                order_id="1",
-                line_items=[{"identifier": EMAIL, "total": 1}] * 2,
-                **facts,
-            ),
             "column": lambda: ButtonOrder(order_id=EMAIL * 20).save(),
             "column of JSON": lambda: ButtonOrder(
                 order_id="1", customer={"id": EMAIL, "a": {EMAIL}}

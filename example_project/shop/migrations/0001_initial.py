@@ -51,5 +51,8 @@ class Migration(migrations.Migration):
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='shop.order')),
                 ('product', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='shop.product')),
             ],
+            options={
+                'ordering': ['pk'],
+            },
         ),
     ]
