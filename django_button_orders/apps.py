@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.models.signals import post_save
+from django.db.models.signals import post_migrate, post_save
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +17,7 @@ class ButtonOrdersConfig(AppConfig):
     def ready(self) -> None:
         # These modules import the models, which are loaded only now.
         from django_button_orders import checks, doorbell
+        from django_button_orders.models import databases
         from django_button_orders.outbox import adapters, receivers
         from django_button_orders.tasks.publisher import CeleryPublisher
 
@@ -26,5 +27,10 @@ class ButtonOrdersConfig(AppConfig):
         # signals of their own.
         uid = "django_button_orders"
         post_save.connect(receivers.mark_on_save, dispatch_uid=f"{uid}.mark_on_save")
+        post_migrate.connect(
+            databases.store_first_work,
+            sender=self,
+            dispatch_uid=f"{uid}.store_first_work",
+        )
         adapters.on_registration(receivers.connect_deletions)
         autodiscover_modules("button_orders")

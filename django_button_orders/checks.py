@@ -129,7 +129,9 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
         yield Warning(
             f"{adapter.name}.date_field is not set.",
             hint="Without it, the commands cannot take --since and --until, and the "
-            "task reconcile_orders goes through all orders to find the latest.",
+            "task reconcile_orders cannot tell new orders from old ones: it adds none "
+            "that were written without a signal. Use 'button_orders_reconcile shop "
+            "--fix' for those.",
             obj=adapter.model,
             id="django_button_orders.W001",
         )

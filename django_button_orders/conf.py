@@ -69,7 +69,9 @@ def is_schedule(value: object) -> bool:
 
 def is_patterns(value: object) -> bool:
     return isinstance(value, tuple | list) and all(
-        isinstance(pattern, str) and pattern for pattern in value
+        # Another text would match no address. It may be a misplaced API key.
+        isinstance(pattern, str) and ("@" in pattern or "*" in pattern)
+        for pattern in value
     )
 
 

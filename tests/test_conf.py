@@ -113,7 +113,16 @@ BAD = {
     "KEEP_SUBMISSIONS_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
     "RECONCILE_DAYS": [*NO_NUMBERS, -1, 1.5],
     "FIRST_REPORT_DELAY": [*NO_NUMBERS, -1],
-    "DUMMY_EMAILS": [None, "*@shop.com", {"a"}, ("",), (1,), (b"a",), (None,)],
+    "DUMMY_EMAILS": [
+        None,
+        "*@shop.com",
+        {"a@b"},
+        ("",),
+        ("sk",),
+        (1,),
+        (b"a",),
+        (None,),
+    ],
     "BATCH_FILE_BRAND": ["", 1, "../shop", ".shop", "a b", "shop\n", "é", b"shop"],
     "BATCH_FILE_COLUMNS": [
         None,

@@ -11,7 +11,8 @@ import responses
 from django.db import OperationalError, connection
 from django.db.models import Model
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Checkpoint
+from django_button_orders.models.checkpoints import FIRST_AT_WORK
 
 BASE_URL = "https://button.test"
 ORDERS_URL = f"{BASE_URL}/v1/order"
@@ -53,6 +54,13 @@ def make_due() -> None:
     """Make every pending row due, and free of leases."""
     pending = ButtonOrder.objects.pending()
     pending.update(next_attempt_at=LONG_AGO, lease_expires_at=None)
+
+
+def set_first_at_work(moment: datetime, *, using: str = "default") -> None:
+    """Let the app have been at work on a database since a moment."""
+    checkpoints = Checkpoint.objects.using(using)
+    checkpoints.first_at_work()
+    checkpoints.filter(name=FIRST_AT_WORK).update(started_at=moment)
 
 
 def add_answer(method: str, url: str = ORDERS_URL, **answer: Any) -> None:

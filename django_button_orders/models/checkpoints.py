@@ -1,7 +1,8 @@
-"""The positions from which long commands resume."""
+"""The positions from which long commands resume, and the moment of the first work."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -9,6 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.orders import ButtonOrder
+
+# The name of the checkpoint that begins when the app is first at work on a database.
+FIRST_AT_WORK = "first at work"
 
 
 class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
@@ -21,6 +26,22 @@ class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
         )
         checkpoint.refresh_from_db(using=self.db)
         return checkpoint
+
+    def first_at_work(self) -> datetime:
+        """
+        Return the moment at which the app was first at work on this database.
+
+        It is stored by the first call, and never moved. A database that has rows by
+        then takes the moment at which the oldest of them was created.
+        """
+        moments = self.filter(name=FIRST_AT_WORK).values_list("started_at", flat=True)
+        if (moment := moments.first()) is not None:
+            return moment
+        rows = ButtonOrder.objects.using(self.db).order_by("pk")
+        oldest = rows.values_list("created_at", flat=True).first()
+        values = {} if oldest is None else {"started_at": oldest}
+        self.get_or_create(name=FIRST_AT_WORK, defaults=values)
+        return moments.get()
 
 
 class Checkpoint(models.Model):

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import Model
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Checkpoint
 
 NOT_MIGRATED = (
     "No database has the tables of django_button_orders. Run 'manage.py migrate' first."
@@ -57,6 +57,13 @@ def allowed_aliases() -> list[str]:
 def has_table(alias: str, model: type[Model] = ButtonOrder) -> bool:
     """Return whether a database has the table of a model. Queries the database."""
     return model._meta.db_table in connections[alias].introspection.table_names()
+
+
+def store_first_work(*, using: str, **kwargs: object) -> None:
+    """Store since when the app is at work on a database. Receives ``post_migrate``."""
+    # The signal is also sent if the routers refuse the tables, or they were removed.
+    if router.allow_migrate_model(using, Checkpoint) and has_table(using, Checkpoint):
+        Checkpoint.objects.using(using).first_at_work()
 
 
 @contextmanager

@@ -41,7 +41,8 @@ class OrderAdapter:
     """
 
     #: The date of an order, by which commands and tasks select orders. Give it an
-    #: index, so that the latest orders are found fast.
+    #: index, so that the latest orders are found fast. Without it, no order that was
+    #: written without a signal is reported by itself.
     date_field: ClassVar[str] = ""
     #: Related models, with the path to the order: ``{OrderLine: "order"}``, or
     #: ``{Refund: "line__order"}``. A change of such an object marks the order changed.

@@ -2,8 +2,12 @@
 Compare recent orders periodically, to report those that were saved without a signal.
 
 The comparison goes through the orders of the last RECONCILE_DAYS days, by the adapter's
-``date_field``, and starts again after the last one. Without a ``date_field``, it goes
-through all orders, the newest keys first.
+``date_field``, and starts again after the last one. Rows are added only for orders that
+were placed after the app was first at work on the database: to report older ones is a
+person's decision.
+
+Without a ``date_field``, it goes through all orders, the newest keys first, and adds no
+rows.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import router
 from django.utils import timezone
@@ -104,9 +108,32 @@ def select_recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> Sho
     name = adapter.date_field
     if not name:
         orders = adapter.get_queryset().using(using)
-        return ShopOrders(adapter=adapter, orders=orders, using=using, names=("-pk",))
+        return ShopOrders(
+            adapter=adapter,
+            orders=orders,
+            using=using,
+            names=("-pk",),
+            may_add=lambda order: False,
+        )
     since = timezone.now() - timedelta(days=days)
-    orders = select_orders(adapter, using=using, since=since)
-    # Dates usually have an index. By key alone, a database may read all orders to find
-    # the recent ones.
-    return ShopOrders(adapter=adapter, orders=orders, using=using, names=(name, "pk"))
+    first = Checkpoint.objects.using(using).first_at_work()
+    return ShopOrders(
+        adapter=adapter,
+        orders=select_orders(adapter, using=using, since=since),
+        using=using,
+        # Dates usually have an index. By key alone, a database may read all orders to
+        # find the recent ones.
+        names=(name, "pk"),
+        may_add=lambda order: is_later(getattr(order, name), first),
+    )
+
+
+def is_later(value: date, first: datetime) -> bool:
+    """Return whether the value of a date field is certainly after a moment."""
+    if isinstance(value, datetime):
+        return value > first
+    # A date says nothing of the time, so the first day does not count.
+    return (
+        value
+        > (timezone.localtime(first) if timezone.is_aware(first) else first).date()
+    )

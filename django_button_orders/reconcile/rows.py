@@ -40,6 +40,8 @@ Reason = ButtonOrder.Reason
 WAITING = "waiting"
 FAILED = "failed"
 NOT_REPORTABLE = "not_reportable"
+# Orders without a row that only a person may add.
+NOT_ADDED = "not_added"
 # The states that a difference shows, in Button's words.
 OPEN, CANCELLED = "open", "cancelled"
 

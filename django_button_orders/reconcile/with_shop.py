@@ -7,7 +7,7 @@ This finds orders without a row and changes that sent no signal, as
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.reconcile.findings import Finding, PageResult
 from django_button_orders.reconcile.rows import (
     FAILED,
+    NOT_ADDED,
     NOT_REPORTABLE,
     WAITING,
     Mismatch,
@@ -52,7 +53,8 @@ class ShopOrders:
     The comparison of one model's orders with their rows.
 
     ``names`` are the fields by which pages are read, see ``Keyset``. ``account`` and
-    ``order_ids`` select orders, which only the adapter can tell apart.
+    ``order_ids`` select orders, which only the adapter can tell apart. An order without
+    a row that ``may_add`` refuses is only counted.
     """
 
     adapter: OrderAdapter
@@ -61,6 +63,7 @@ class ShopOrders:
     names: tuple[str, ...] = ("pk",)
     account: str | None = None
     order_ids: Collection[str] = ()
+    may_add: Callable[[Any], bool] = lambda order: True
 
     side = Difference.Side.SHOP
 
@@ -84,16 +87,22 @@ class ShopOrders:
         own_rows, hosts = [], HostOrders()
         for key in keys:
             row = rows.get((key.account, key.order_id))
-            if row is None:
-                self.compare_without_row(key, result)
-            elif not (row.is_direct or is_made_for(row, key.source(self.using))):
-                self.compare_with_row_of_other(key, row, result)
-            else:
+            if row is not None and self.is_own(row, key):
                 own_rows.append(row)
                 hosts.cache[row.source_type_id, row.source_id] = key.host_order
+            elif not self.may_add(key.host_order):
+                result.counts[NOT_ADDED] += 1
+            elif row is None:
+                self.compare_without_row(key, result)
+            else:
+                self.compare_with_row_of_other(key, row, result)
         compare_rows(own_rows, hosts, result, using=self.using)
         self.compare_broken(broken, result)
         return result
+
+    def is_own(self, row: ButtonOrder, key: RowKey) -> bool:
+        """Return whether a row with an order's ID does not belong to another order."""
+        return row.is_direct or is_made_for(row, key.source(self.using))
 
     def rows(self) -> QuerySet[ButtonOrder]:
         return ButtonOrder.objects.using(self.using)
@@ -196,6 +205,9 @@ class ShopOrders:
         for key, error in broken:
             mismatch = Mismatch(kind=Kind.INVALID, error=error)
             row = rows.get(self.source_id(key))
+            if row is None and not self.may_add(key.host_order):
+                result.counts[NOT_ADDED] += 1
+                continue
             if row is None:
                 result.add(self.as_finding(key, mismatch))
                 continue

@@ -95,7 +95,7 @@ def prune_submissions() -> None:
 
 @shared_task(base=QueuedTask, name=RECONCILE_ORDERS, ignore_result=True)
 def reconcile_orders() -> None:
-    """Make orders of the last days due that were written without a signal."""
+    """Report orders of the last days that were written without a signal."""
     periodic.run_in_each_database(periodic.RECONCILE, shutdown.is_ending)
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from django_button_orders import beat
 from django_button_orders.delivery.sweep import SweepLimits, report_due
+from django_button_orders.models import Checkpoint
 from django_button_orders.models.databases import allowed_aliases, has_table
 from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.operations import retention
@@ -74,7 +75,12 @@ PRUNE = Job(
 
 def sweep_each_database(limits: SweepLimits) -> None:
     """Report what is due in each database, and record that a sweep has ended."""
-    in_each_database(lambda alias: report_due(using=alias, limits=limits), "swept")
+
+    def sweep(alias: str) -> None:
+        Checkpoint.objects.using(alias).first_at_work()
+        report_due(using=alias, limits=limits)
+
+    in_each_database(sweep, "swept")
     if not limits.is_stopped():
         in_each_database(store_sweep)
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta, timezone
 import responses
 from django.test import TestCase, override_settings
 
-from django_button_orders.models import ButtonOrder, Checkpoint, PausedAccount
+from django_button_orders.models import ButtonOrder, PausedAccount
 from tests.faults.processes import wait_for
 from tests.management.test_report import REFUSED_KEY
-from tests.management.utils import call
+from tests.management.utils import call, has_checkpoints
 from tests.shop.models import Order, OrderLine
 from tests.utils import NOT_FOUND, OK, ORDERS_URL, add_answer, button_settings, calls
 
@@ -274,7 +274,7 @@ class BackfillTests(TestCase):
 
         assert len(self.order_ids()) == 10
         # Those that it has looked at once more have not used up the limit.
-        assert not Checkpoint.objects.exists()
+        assert not has_checkpoints()
 
     def test_resume_without_an_interruption(self):
         out, err, error = self.backfill("--resume")

@@ -11,8 +11,9 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 
-from django_button_orders.models import ButtonOrder, Checkpoint
+from django_button_orders.models import ButtonOrder
 from tests.management.processes import ProcessTestCase
+from tests.management.utils import has_checkpoints
 from tests.shop.models import Order, Page
 
 COMMAND = "button_orders_backfill"
@@ -55,7 +56,7 @@ class BackfillProcessTests(ProcessTestCase):
         keys = {str(order.pk) for order in model.objects.all()}
         assert set(ButtonOrder.objects.values_list("source_id", flat=True)) == keys
         assert ButtonOrder.objects.due().count() == ORDERS
-        assert not Checkpoint.objects.exists()
+        assert not has_checkpoints()
 
     def test_killed_again_and_again(self):
         for model in (Page, Order):

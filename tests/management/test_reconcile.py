@@ -11,13 +11,12 @@ from django.test import TestCase, override_settings
 from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import (
     ButtonOrder,
-    Checkpoint,
     Difference,
     PausedAccount,
     Submission,
 )
 from django_button_orders.outbox.adapters import register, registered, unregister
-from tests.management.utils import call
+from tests.management.utils import call, has_checkpoints
 from tests.shop.models import Order
 from tests.utils import (
     LONG_AGO,
@@ -83,7 +82,7 @@ class ShopTests(ReconcileTestCase):
 
         assert self.reconcile("shop") == ("3 agree.\n", "", "")
         assert not Difference.objects.exists()
-        assert not Checkpoint.objects.exists()
+        assert not has_checkpoints()
 
     def test_nothing_to_compare(self):
         assert self.reconcile("shop") == ("Nothing to do.\n", "", "")
@@ -318,7 +317,7 @@ class ResumeTests(ReconcileTestCase):
         # The summary is that of the whole.
         assert second.endswith("10 missing, 10 fixed.\n")
         assert error == ""
-        assert not Checkpoint.objects.exists()
+        assert not has_checkpoints()
 
     def test_what_was_found_before_counts(self):
         self.reconcile("shop", "--limit", "4")

@@ -5,6 +5,9 @@ from io import StringIO
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from django_button_orders.models import Checkpoint
+from django_button_orders.models.checkpoints import FIRST_AT_WORK
+
 
 def call(name, *arguments):
     """Run a command; return what it printed, what it complained of, and its error."""
@@ -14,3 +17,8 @@ def call(name, *arguments):
     except CommandError as exc:
         error = str(exc)
     return out.getvalue(), err.getvalue(), error
+
+
+def has_checkpoints():
+    """Return whether there is a run that could be resumed."""
+    return Checkpoint.objects.exclude(name=FIRST_AT_WORK).exists()

@@ -1,24 +1,29 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta, timezone
+from io import StringIO
+from uuid import uuid4
 
+from django.core.management import call_command
 from django.db import connection
-from django.test import TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils.timezone import now
 
-from django_button_orders.models import ButtonOrder, Difference
+from django_button_orders import mark_changed
+from django_button_orders.models import ButtonOrder, Checkpoint, Difference
+from django_button_orders.models.checkpoints import FIRST_AT_WORK
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     get_adapter,
     register,
     unregister,
 )
-from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent
-from django_button_orders.tasks import reconcile_orders
+from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent, is_later
+from django_button_orders.tasks import reconcile_orders, report_due_orders
 from django_button_orders.tasks.worker import shutdown
 from tests.shop.models import Order, Page
-from tests.utils import button_settings
+from tests.utils import LONG_AGO, button_settings, set_first_at_work
 
 
 class Clock:
@@ -36,9 +41,14 @@ class Clock:
 class RecentTestCase(TestCase):
     databases = {"default", "archive"}
 
+    def setUp(self):
+        super().setUp()
+        for alias in self.databases:
+            set_first_at_work(LONG_AGO, using=alias)
+
     def write(self, count=1, *, days=1, using="default"):
         """Insert orders without a signal."""
-        begin = timezone.now() - timedelta(days=days)
+        begin = now() - timedelta(days=days)
         return Order.objects.using(using).bulk_create(
             Order(number=f"{days}-{at}", placed_at=begin + timedelta(seconds=at))
             for at in range(count)
@@ -152,8 +162,131 @@ def quoted(query):
     return query["sql"].replace('"', "`")
 
 
+class FirstAtWorkTests(RecentTestCase):
+    """Installing the app on a shop that has orders reports none by itself."""
+
+    def begin(self, **ago):
+        set_first_at_work(now() - timedelta(**ago))
+
+    def test_older_orders(self):
+        self.begin(days=2)
+        self.write(3, days=2.001)
+        self.write(2, days=1)
+
+        assert self.compare() == {"missing": 2, "fixed": 2, "not_added": 3}
+        assert not ButtonOrder.objects.exclude(order_id__startswith="1-").exists()
+        assert Difference.objects.count() == 2
+
+    def test_older_order_that_is_saved(self):
+        """A save reports it, and from then on its changes are found."""
+        self.begin(hours=1)
+        (order,) = self.write()
+        order.save()
+        assert ButtonOrder.objects.count() == 1
+
+        assert self.compare() == {"waiting": 1}
+
+    def test_older_order_that_has_changed(self):
+        self.begin(hours=1)
+        (order,) = self.write()
+        mark_changed(order)
+        ButtonOrder.objects.update(
+            status="reported", reported_revision=1, reported_digest="0"
+        )
+
+        assert self.compare() == {"changed": 1, "fixed": 1}
+
+    def test_older_order_with_the_id_of_one_that_is_gone(self):
+        self.begin(hours=1)
+        (order,) = self.write()
+        mark_changed(order)
+        ButtonOrder.objects.update(source_id=uuid4())
+
+        assert self.compare() == {"not_added": 1}
+
+    def test_older_order_whose_adapter_raises(self):
+        self.begin(hours=1)
+        orders = self.write(2)
+        Order.objects.update(trouble="get_order_id")
+        mark_changed(Order.objects.get(pk=orders[0].pk))
+
+        assert self.compare() == {"not_added": 1, "failed": 1}
+        assert ButtonOrder.objects.count() == 1
+
+    def test_first_run_begins(self):
+        Checkpoint.objects.all().delete()
+        self.write(days=0.001)
+
+        assert self.compare() == {"not_added": 1}
+        self.write(days=-0.001)
+        assert self.compare() == {"missing": 1, "fixed": 1, "not_added": 1}
+
+    def test_database_that_has_rows(self):
+        """The app was at work before it remembered since when."""
+        Checkpoint.objects.all().delete()
+        for order in self.write(2, days=2):
+            mark_changed(order)
+        begun = now() - timedelta(days=1.5)
+        oldest = ButtonOrder.objects.order_by("pk").first()
+        ButtonOrder.objects.filter(pk=oldest.pk).update(created_at=begun)
+        self.write()
+
+        assert self.compare() == {"missing": 1, "fixed": 1, "waiting": 2}
+        assert Checkpoint.objects.first_at_work() == begun
+
+    def test_sweep_begins(self):
+        Checkpoint.objects.all().delete()
+
+        report_due_orders()
+
+        assert Checkpoint.objects.get().name == FIRST_AT_WORK
+
+    def test_pruning_keeps_it(self):
+        self.begin(days=10_000)
+        before = Checkpoint.objects.first_at_work()
+
+        call_command("button_orders_prune", "--submissions-days=1", "--bodies-days=1")
+
+        assert Checkpoint.objects.first_at_work() == before
+
+    def test_command_adds_older_orders(self):
+        self.begin(hours=1)
+        self.write()
+
+        call_command("button_orders_reconcile", "shop", "--fix", stdout=StringIO())
+
+        assert ButtonOrder.objects.count() == 1
+
+
+class DateTests(SimpleTestCase):
+    """A date without a time counts from the next day on."""
+
+    def test_date(self):
+        first = datetime(2026, 11, 3, 23, 30, tzinfo=timezone.utc)
+        days = {2: False, 3: False, 4: True}
+        for day, later in days.items():
+            with self.subTest(day=day), override_settings(TIME_ZONE="UTC"):
+                assert is_later(date(2026, 11, day), first) is later
+
+    @override_settings(TIME_ZONE="Asia/Tokyo")
+    def test_local_date(self):
+        first = datetime(2026, 11, 3, 23, 30, tzinfo=timezone.utc)
+
+        assert not is_later(date(2026, 11, 4), first)
+        assert is_later(date(2026, 11, 5), first)
+
+    @override_settings(USE_TZ=False)
+    def test_naive(self):
+        first = datetime(2026, 11, 3, 12)
+
+        assert not is_later(date(2026, 11, 3), first)
+        assert is_later(date(2026, 11, 4), first)
+        assert not is_later(datetime(2026, 11, 3, 11), first)
+        assert is_later(datetime(2026, 11, 3, 13), first)
+
+
 class UndatedTests(RecentTestCase):
-    """Without a date_field, all orders are compared, the newest keys first."""
+    """Without a date_field, orders are compared with their rows, and none is added."""
 
     def setUp(self):
         super().setUp()
@@ -165,17 +298,34 @@ class UndatedTests(RecentTestCase):
         register(Page)(adapter)
         self.addCleanup(unregister, Page)
 
+    def write_pages(self, count):
+        return Page.objects.bulk_create(Page(title="") for _ in range(count))
+
+    def test_none_is_added(self):
+        self.write_pages(2)
+
+        assert self.compare() == {"not_added": 2}
+        assert not ButtonOrder.objects.exists()
+
+    def test_changed(self):
+        (page,) = self.write_pages(1)
+        mark_changed(page)
+        ButtonOrder.objects.update(
+            status="reported", reported_revision=1, reported_digest="0"
+        )
+
+        # The adapter has no build(), so what has changed cannot be built.
+        assert self.compare() == {"invalid": 1, "fixed": 1}
+
     def test_newest_first(self):
-        pages = Page.objects.bulk_create(Page(title="") for _ in range(BATCH_SIZE + 1))
+        pages = self.write_pages(BATCH_SIZE + 1)
+        for page in (pages[0], pages[-1]):
+            mark_changed(page)
 
-        self.compare(seconds=2, clock=Clock())
+        first = self.compare(seconds=2, clock=Clock())
 
-        ids = set(ButtonOrder.objects.values_list("order_id", flat=True))
-        assert len(ids) == BATCH_SIZE
-        assert f"page-{pages[-1].pk}" in ids
-        assert f"page-{pages[0].pk}" not in ids
-        self.compare(seconds=2, clock=Clock())
-        assert ButtonOrder.objects.count() == BATCH_SIZE + 1
+        assert first == {"waiting": 1, "not_added": BATCH_SIZE - 1}
+        assert self.compare(seconds=2, clock=Clock()) == {"waiting": 1}
 
     def test_date_field_that_was_not_there_before(self):
         """A position by other fields is not used: the comparison starts again."""
@@ -184,11 +334,8 @@ class UndatedTests(RecentTestCase):
         self.addCleanup(vars(adapter).pop, "date_field", None)
         adapter.date_field = ""
         # This is the time for one page of each model.
-        self.compare(seconds=2, clock=Clock())
+        assert self.compare(seconds=2, clock=Clock()) == {"not_added": BATCH_SIZE}
         del adapter.date_field
-        assert ButtonOrder.objects.count() == BATCH_SIZE
-        ButtonOrder.objects.all().delete()
-        Order.objects.update(placed_at=timezone.now())
 
         self.compare()
 
@@ -196,8 +343,12 @@ class UndatedTests(RecentTestCase):
 
     def test_each_model_has_its_share_of_the_time(self):
         self.write(BATCH_SIZE + 1)
-        Page.objects.bulk_create(Page(title="") for _ in range(BATCH_SIZE + 1))
+        self.write_pages(BATCH_SIZE + 1)
 
-        self.compare(seconds=2, clock=Clock())
+        counts = self.compare(seconds=2, clock=Clock())
 
-        assert ButtonOrder.objects.count() == 2 * BATCH_SIZE
+        assert counts == {
+            "missing": BATCH_SIZE,
+            "fixed": BATCH_SIZE,
+            "not_added": BATCH_SIZE,
+        }
