@@ -329,9 +329,8 @@ def announce(outcomes: list[Outcome], *, using: str) -> None:
     rows = ButtonOrder.objects.using(using).in_bulk(pks) if pks else {}
     for outcome in outcomes:
         row, status = outcome.attempt.row, outcome.status
-        level = logging.WARNING if status == Status.FAILED else logging.INFO
-        reason = outcome.verdict.reason
-        logger.log(level, "Order %s: %s %s", row.order_id, status, reason)
+        # What has failed in a sweep is logged as a warning in one line at its end.
+        logger.info("Order %s: %s %s", row.order_id, status, outcome.verdict.reason)
         if row.pk in rows and has_receivers(outcome):
             send_signal(outcome, rows[row.pk])
 

@@ -28,6 +28,7 @@ from django_button_orders.delivery.rate_limit import (
     wait_until,
 )
 from django_button_orders.delivery.record import record_all, record_with_retries
+from django_button_orders.delivery.troubles import Troubles, final_verdict
 from django_button_orders.delivery.verdicts import INTERRUPTED, Result
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -58,6 +59,7 @@ class SweepLimits:
     once if more than a batch is due, and ``on_throttled(seconds)`` if ``RATE_LIMIT``
     leaves work for later, with the seconds until the next free turn. If
     ``is_patient``, it waits for that turn itself, because no other sweep will come.
+    What has not succeeded is noted in ``troubles``, or else logged at the end.
     """
 
     seconds: float = float("inf")
@@ -65,6 +67,7 @@ class SweepLimits:
     on_backlog: Callable[[], object] = lambda: None
     on_throttled: Callable[[float], object] = lambda seconds: None
     is_patient: bool = False
+    troubles: Troubles | None = None
 
 
 def report(
@@ -81,7 +84,12 @@ def report(
             if attempt.not_before:
                 wait_until(attempt.not_before)
             perform(attempt)
-        return next((attempt.delay for attempt in record_all(attempts)), None)
+        recorded = list(record_all(attempts))
+        troubles = Troubles()
+        for attempt in recorded:
+            troubles.note(attempt)
+        troubles.log(using)
+        return next((attempt.delay for attempt in recorded), None)
     except BaseException:
         record_interrupted(attempts)
         raise
@@ -139,14 +147,20 @@ def report_due(
     outcome of each attempt. Returns how many attempts had which outcome.
     """
     rows = enabled_rows(using) if rows is None else rows
+    troubles = Troubles() if limits.troubles is None else limits.troubles
     sweep = Sweep(
         claims=Claims(rows, trigger=trigger),
         limits=limits,
         ends=time.monotonic() + limits.seconds,
         leaves_rest=leaves_rest,
         progress=progress,
+        troubles=troubles,
     )
-    return sweep.run(list(first))
+    try:
+        return sweep.run(list(first))
+    finally:
+        if limits.troubles is None:
+            troubles.log(using)
 
 
 @dataclass(kw_only=True)
@@ -165,6 +179,7 @@ class Sweep:
     ends: float
     leaves_rest: Callable[[], bool]
     progress: Progress
+    troubles: Troubles
     batch_size: int = field(default_factory=lambda: get_settings().batch_size)
     concurrency: int = field(default_factory=lambda: get_settings().concurrency)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -352,7 +367,8 @@ class Sweep:
 
     def count(self, attempt: Attempt) -> None:
         """Count an attempt that is recorded."""
-        outcome = attempt.verdict.result if attempt.verdict else Result.RELEASE
+        verdict = final_verdict(attempt)
+        outcome = verdict.result if verdict else Result.RELEASE
         if outcome is Result.RELEASE:
             self.released.add(attempt.row.pk)
             self.released_in_a_row += 1
@@ -367,6 +383,7 @@ class Sweep:
             # that is claimed later is a probe, or the pause is over.
             ends = time.monotonic() + get_settings().lease_seconds
             self.refused[attempt.row.account] = ends
+        self.troubles.note(attempt)
         self.progress(outcome.value)
 
     def record_interrupted(self) -> None:
