@@ -13,13 +13,13 @@ import atexit
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.report.privacy import describe_for_log
 
@@ -83,7 +83,7 @@ class Bell:
         self,
         publisher: Publisher,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = monotonic,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.publisher = publisher

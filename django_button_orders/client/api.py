@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from django_button_orders.client.redaction import (
     redact,
     without_beginning_of,
 )
+from django_button_orders.clock import monotonic
 
 ORDERS = "/v1/order"
 REDACTED = "[API key]"
@@ -95,13 +95,13 @@ class ButtonClient:
         """
         Send a request and return Button's answer, whatever its status.
 
-        The deadline counts from ``since``, a moment of ``time.monotonic()``, or from
+        The deadline counts from ``since``, a moment of ``clock.monotonic()``, or from
         now. Nothing is sent after the deadline, and no answer is read.
 
         Raises ``NotSentError`` if nothing was sent, and ``NoAnswerError`` if Button
         may have acted on the request.
         """
-        since = time.monotonic() if since is None else since
+        since = monotonic() if since is None else since
         deadline = Deadline(since + self.deadline)
         try:
             with (

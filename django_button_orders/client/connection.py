@@ -16,7 +16,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError
 
 from django_button_orders.client.exceptions import TOO_LATE, UNUSABLE, NotSentError
+from django_button_orders.clock import monotonic
 
 if TYPE_CHECKING:
     from requests.structures import CaseInsensitiveDict
@@ -41,14 +41,14 @@ class Deadline:
     """The moment at which a call has to be over, and the socket that it uses."""
 
     def __init__(self, moment: float) -> None:
-        #: By ``time.monotonic()``.
+        #: By ``clock.monotonic()``.
         self.moment = moment
         self.sock: socket.socket | None = None
         self.is_connecting = False
 
     @property
     def has_passed(self) -> bool:
-        return time.monotonic() >= self.moment
+        return monotonic() >= self.moment
 
     def shut_down_socket(self) -> None:
         """End the wait of the thread that uses the socket."""
@@ -115,7 +115,7 @@ class Watchdog:
                     self.deadlines.remove(deadline)
                 moments = [deadline.moment for deadline in self.deadlines]
                 self.wakes_at = min(moments, default=float("inf"))
-                seconds = self.wakes_at - time.monotonic()
+                seconds = self.wakes_at - monotonic()
                 self.condition.wait(min(seconds, threading.TIMEOUT_MAX))
 
 
@@ -224,7 +224,7 @@ class Connection:
         try:
             with _watchdog.watching(deadline):
                 connect, read = timeout
-                seconds = deadline.moment - time.monotonic()
+                seconds = deadline.moment - monotonic()
                 if seconds <= 0:
                     raise NotSentError(TOO_LATE)
                 response = self.adapter.send(

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 
 from django_button_orders.client import Answer, ButtonError
+from django_button_orders.clock import monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
@@ -61,7 +62,7 @@ def retrieve(
         user_id=user_id,
         settings=settings,
     )
-    call = make_call(attempt, RETRIEVE, time.monotonic())
+    call = make_call(attempt, RETRIEVE, monotonic())
     [submission] = submissions_of(attempt, judge_for_person(call.answer))
     return save(submission, order)
 

@@ -19,8 +19,6 @@ from django_button_orders.delivery.verdicts import (
 )
 from django_button_orders.models import ButtonOrder
 
-Clock = Callable[[], float]
-
 
 @dataclass(kw_only=True)
 class Call:
@@ -52,7 +50,7 @@ class Attempt:
     An attempt at one claimed row.
 
     Each step of ``delivery`` sets some fields, as the comments say. Moments are those
-    of ``time.monotonic()``.
+    of ``clock.monotonic()``.
     """
 
     # Set by claims: the row with its lease, and the moment when the lease ends.

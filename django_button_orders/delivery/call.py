@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -18,7 +17,8 @@ from django_button_orders.client import (
     retrieve_order,
     update_order,
 )
-from django_button_orders.delivery.attempt import Attempt, Call, Clock, IsStopped
+from django_button_orders.clock import Clock, monotonic
+from django_button_orders.delivery.attempt import Attempt, Call, IsStopped
 from django_button_orders.delivery.verdicts import (
     CUSTOMER_KEPT,
     Result,
@@ -50,7 +50,7 @@ def perform(
     attempt: Attempt,
     *,
     is_stopped: IsStopped = lambda attempt: False,
-    clock: Clock = time.monotonic,
+    clock: Clock = monotonic,
 ) -> Attempt:
     """
     Make the calls of a prepared attempt until there is a verdict.
@@ -61,7 +61,7 @@ def perform(
     while attempt.verdict is None:
         # This moment is taken before the lease is looked at, so that a process
         # that is frozen in between finds the deadline of its call passed.
-        began = time.monotonic()
+        began = monotonic()
         with recording_errors(attempt):
             if is_stopped(attempt) or not attempt.has_time(clock()):
                 attempt.release()
@@ -74,7 +74,7 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Call:
     """
     Make one call, and return it with its answer, or with what went wrong.
 
-    Its deadline counts from ``began``, a moment of ``time.monotonic()``.
+    Its deadline counts from ``began``, a moment of ``clock.monotonic()``.
     """
     client, request = attempt.client, make_request(attempt, operation)
     call = Call(
@@ -96,7 +96,7 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Call:
         logger.error("The call for order %s: %s", name, describe_for_log(exc))  # noqa: TRY400 - a traceback may quote a customer's data
         call.answer = NoAnswerError(describe_exception(exc, "The call"))
     finally:
-        call.duration_ms = round((time.monotonic() - began) * 1000)
+        call.duration_ms = round((monotonic() - began) * 1000)
         send_call_ended(attempt, call)
     return call
 

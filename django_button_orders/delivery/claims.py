@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import deque
 from collections.abc import Callable
 
+from django_button_orders.clock import monotonic
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.rate_limit import Turns
@@ -79,13 +79,13 @@ class Claims:
         """Claim up to ``limit`` rows of one account. Empty when nothing is due."""
         attempts: list[Attempt] = []
         self.is_throttled = False
-        if time.monotonic() < self.round_ends:
+        if monotonic() < self.round_ends:
             attempts = self.claim_next(limit)
         return attempts or self.begin_round() or self.claim_next(limit)
 
     def begin_round(self) -> list[Attempt]:
         """Look for accounts that have become due, and claim probes."""
-        self.round_ends = time.monotonic() + ROUND_SECONDS
+        self.round_ends = monotonic() + ROUND_SECONDS
         due = self.rows.pending().accounts()
         others = [name for name in due if name not in self.accounts]
         # An account whose calls hang may take up one sweep, but not each of them.
@@ -157,7 +157,7 @@ class Claims:
     def lease(self, rows: ButtonOrderQuerySet, limit: int) -> list[Attempt]:
         """Lease up to ``limit`` of the rows that are due."""
         lease_seconds = get_settings().lease_seconds
-        lease_ends = time.monotonic() + lease_seconds
+        lease_ends = monotonic() + lease_seconds
         claimed = rows.claim(limit=limit, lease_seconds=lease_seconds)
         return [
             Attempt(row=row, lease_ends=lease_ends, trigger=self.trigger)

@@ -7,14 +7,14 @@ Preparing reads the database. The calls, which come next, do not.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import Settings, get_settings, may_receive_api_key
-from django_button_orders.delivery.attempt import Attempt, Clock, IsStopped
+from django_button_orders.delivery.attempt import Attempt, IsStopped
 from django_button_orders.delivery.desired import (
     Desired,
     NoReport,
@@ -66,7 +66,7 @@ def prepare(
     attempt: Attempt,
     hosts: HostOrders | None = None,
     *,
-    clock: Clock = time.monotonic,
+    clock: Clock = monotonic,
 ) -> Attempt:
     """
     Set an attempt's next call, or its verdict if it needs none. Return the attempt.

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, router
 from django.db.models import QuerySet
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import CallRate, as_stored
@@ -79,10 +80,10 @@ def reserve_turns(account: str, count: float = 1) -> float:
 def wait_until(
     moment: float,
     *,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Wait for a moment of ``time.monotonic()``. It may be in the past."""
+    """Wait for a moment of ``clock.monotonic()``. It may be in the past."""
     seconds = moment - clock()
     if seconds > 0:
         sleep(seconds)
@@ -102,7 +103,7 @@ def read_clock(account: str) -> tuple[datetime, datetime] | None:
 
 @dataclass
 class Turns:
-    """The turns that one sweep reserves. Moments are those of ``time.monotonic()``."""
+    """The turns that one sweep reserves. Moments are those of ``clock.monotonic()``."""
 
     # How many calls each account got for which no turn was reserved.
     owed: Counter[str] = field(default_factory=Counter)
@@ -136,7 +137,7 @@ class Turns:
             return [0.0] * count
         # Turns that were reserved for orders without a call are lost.
         needed = count + self.owed.pop(account, 0)
-        first = time.monotonic() + reserve_turns(account, needed)
+        first = monotonic() + reserve_turns(account, needed)
         return [first + turn / rate for turn in range(count)]
 
     def schedule(self, attempt: Attempt, by: float) -> bool:
@@ -151,7 +152,7 @@ class Turns:
         if moment > by:
             return False
         attempt.not_before = moment
-        self.free_at[account] = max(moment, time.monotonic()) + 1 / rate
+        self.free_at[account] = max(moment, monotonic()) + 1 / rate
         return True
 
     def add_calls(self, account: str, calls: int) -> None:

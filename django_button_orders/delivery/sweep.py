@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_button_orders.client import CallPool
+from django_button_orders.clock import monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import perform
@@ -151,7 +152,7 @@ def report_due(
     sweep = Sweep(
         claims=Claims(rows, trigger=trigger),
         limits=limits,
-        ends=time.monotonic() + limits.seconds,
+        ends=monotonic() + limits.seconds,
         leaves_rest=leaves_rest,
         progress=progress,
         troubles=troubles,
@@ -171,7 +172,7 @@ class Sweep:
     A refused key ends the calls of its account. When the process is told to end, or
     the database is away, the calls under way are finished and recorded, and all
     other attempts are released. ``ends`` and ``claim_at`` are moments of
-    ``time.monotonic()``.
+    ``clock.monotonic()``.
     """
 
     claims: Claims
@@ -278,7 +279,7 @@ class Sweep:
     @property
     def has_time(self) -> bool:
         """Whether there is time to begin with more."""
-        return time.monotonic() < self.ends and not self.limits.is_stopped()
+        return monotonic() < self.ends and not self.limits.is_stopped()
 
     @property
     def makes_progress(self) -> bool:
@@ -289,14 +290,14 @@ class Sweep:
         """Return whether more should be claimed now."""
         # The threads have enough to do while the next attempts are prepared.
         has_room = self.calls.in_flight + len(self.early) < 2 * self.concurrency
-        is_time = time.monotonic() >= self.claim_at or not self.open
+        is_time = monotonic() >= self.claim_at or not self.open
         return has_room and is_time and self.makes_progress and self.has_time
 
     def claim(self) -> list[Attempt]:
         """Claim a batch."""
         attempts = self.claims.claim(self.batch_size)
         if not attempts:
-            self.claim_at = time.monotonic() + STEP_SECONDS
+            self.claim_at = monotonic() + STEP_SECONDS
         elif len(attempts) >= self.batch_size and not self.has_backlog:
             self.has_backlog = True
             self.limits.on_backlog()
@@ -317,7 +318,7 @@ class Sweep:
 
     def send_early(self) -> None:
         """Send the attempts whose turn comes before the next step."""
-        soon = time.monotonic() + STEP_SECONDS
+        soon = monotonic() + STEP_SECONDS
         for attempt in [self.early.popleft() for _ in range(len(self.early))]:
             is_stopped = self.is_stopped_for(attempt)
             if is_stopped or self.claims.turns.schedule(attempt, soon):
@@ -347,7 +348,7 @@ class Sweep:
 
     def flush_if_due(self) -> None:
         """Record what is done, if that was last done a while ago."""
-        if time.monotonic() >= self.flush_at:
+        if monotonic() >= self.flush_at:
             self.poll_calls()
             self.flush()
 
@@ -363,7 +364,7 @@ class Sweep:
             del self.open[id(attempt)]
             self.count(attempt)
         self.locked = [attempt for attempt in done if id(attempt) in self.open]
-        self.flush_at = time.monotonic() + FLUSH_SECONDS
+        self.flush_at = monotonic() + FLUSH_SECONDS
 
     def count(self, attempt: Attempt) -> None:
         """Count an attempt that is recorded."""
@@ -381,7 +382,7 @@ class Sweep:
         if is_refused(attempt):
             # The pause keeps the account's rows from being claimed from now on. One
             # that is claimed later is a probe, or the pause is over.
-            ends = time.monotonic() + get_settings().lease_seconds
+            ends = monotonic() + get_settings().lease_seconds
             self.refused[attempt.row.account] = ends
         self.troubles.note(attempt)
         self.progress(outcome.value)

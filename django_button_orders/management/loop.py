@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import Error, connections
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.delivery.sweep import SWEEP_SECONDS, SweepLimits, report_due
 from django_button_orders.management.base import Stop
@@ -30,7 +30,6 @@ RETRY_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 30.0
 LOG_SECONDS = 60.0
 
-Clock = Callable[[], float]
 Narrow = Callable[[ButtonOrderQuerySet], ButtonOrderQuerySet]
 
 
@@ -83,7 +82,7 @@ class Loop:
     narrow: Narrow
     is_whole: bool = True
     jobs: tuple[Job, ...] = (RECONCILE, PRUNE)
-    clock: Clock = time.monotonic
+    clock: Clock = monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
     backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)
     # The time at which each job is due in each database. At first, all of them are.

@@ -8,7 +8,6 @@ Call ``instrument_metrics()`` in one process, such as Celery beat's, and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from django_button_orders import __version__
 from django_button_orders.client.exceptions import ButtonError
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.delivery.attempt import Call
 from django_button_orders.models.databases import (
     allowed_aliases,
@@ -46,7 +46,7 @@ MILLISECOND = 1_000_000
 def instrument_metrics(
     meter_provider: MeterProvider | None = None,
     *,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = monotonic,
 ) -> None:
     """Register a gauge for each figure of ``button_orders_status``."""
     meter = metrics.get_meter(NAME, __version__, meter_provider)

@@ -8,8 +8,7 @@ counted whenever they are shown.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.snapshots import ONLY, Snapshot
 from django_button_orders.monitoring import calls
@@ -67,7 +67,7 @@ def store_sweep(using: str) -> None:
         take_snapshot(using)
 
 
-def take_snapshot(using: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+def take_snapshot(using: str, *, clock: Clock = monotonic) -> None:
     began, now = clock(), database_time(using)
     calls.store_hours(using, now)
     start = clock()

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from django_button_orders.clock import monotonic
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.models.clock import DatabaseNow
@@ -170,7 +171,7 @@ class Pruner:
         keyset = Keyset(submissions, ("started_at", "pk"))
         pages = keyset.key_pages(self.batch_size)
         for pks in pages if self.result.is_complete else ():
-            began = time.monotonic()
+            began = monotonic()
             pruned = self.prune_chunk(submissions, pks, action)
             count += pruned
             self.progress(pruned)
@@ -180,7 +181,7 @@ class Pruner:
                 break
             # The shop needs the same disk, and in SQLite the same lock, so it gets
             # as much time as the chunk took.
-            time.sleep(time.monotonic() - began)
+            time.sleep(monotonic() - began)
         return count
 
     def prune_chunk(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from django_button_orders.clock import Clock, monotonic
+
 
 class Throttle:
     """Spreads items evenly over time, ``rate`` per second. None means no limit."""
@@ -14,7 +16,7 @@ class Throttle:
         rate: float | None,
         *,
         wait: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = monotonic,
     ) -> None:
         self.rate = rate
         self.wait = wait

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from django_button_orders.client import CallPool
+from django_button_orders.clock import monotonic
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.outcome import redacted
@@ -56,13 +57,13 @@ class AccountTurns:
         if rate is None:
             return
         # A turn that was not used in time is lost, as in a sweep.
-        while self.moments and self.moments[0] < time.monotonic() - 1 / rate:
+        while self.moments and self.moments[0] < monotonic() - 1 / rate:
             self.moments.popleft()
         if not self.moments:
             count = max(1, int(rate * AHEAD_SECONDS))
-            first = time.monotonic() + reserve_turns(self.account, count)
+            first = monotonic() + reserve_turns(self.account, count)
             self.moments.extend(first + turn / rate for turn in range(count))
-        seconds = self.moments.popleft() - time.monotonic()
+        seconds = self.moments.popleft() - monotonic()
         if seconds > 0:
             self.wait(seconds)
 
@@ -142,7 +143,7 @@ class Questions:
     def perform(self, attempt: Attempt) -> None:
         """Ask about one order, in a thread of the pool."""
         if not self.must_stop():
-            call = make_call(attempt, Operation.RETRIEVE, time.monotonic())
+            call = make_call(attempt, Operation.RETRIEVE, monotonic())
             attempt.verdict = judge_retrieve(call.answer)
             self.count_failures(attempt, attempt.verdict)
 

@@ -13,7 +13,6 @@ rows.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -21,6 +20,7 @@ from datetime import date, datetime, timedelta
 from django.db import router
 from django.utils import timezone
 
+from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.models import Checkpoint
 from django_button_orders.models.clock import DatabaseNow
@@ -41,7 +41,7 @@ def compare_recent(
     using: str,
     seconds: float,
     is_stopped: IsOver = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = monotonic,
 ) -> Counter[str]:
     """
     Compare orders with their rows for about ``seconds``, and mark what differs.

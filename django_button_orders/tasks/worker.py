@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import mmap
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
 from celery._state import get_current_app
 from celery.signals import worker_init, worker_shutting_down
 
+from django_button_orders.clock import monotonic
 from django_button_orders.delivery.sweep import SWEEP_SECONDS, SweepLimits
 from django_button_orders.tasks.publisher import publish_sweep
 
@@ -80,7 +80,7 @@ class Reminder:
         self.silent_until = 0.0
 
     def __call__(self, seconds: float) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if now < self.silent_until:
             return
         self.silent_until = now + REMINDER_SECONDS

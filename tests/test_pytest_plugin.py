@@ -7,14 +7,15 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
+from django_button_orders import pytest_plugin
 from django_button_orders.conf import get_settings
 from django_button_orders.models import ButtonOrder
-from django_button_orders.tasks import report_due_orders
+from django_button_orders.sandbox import pytest_plugin as former_plugin
 from tests.shop.models import Order
 
 IMPORTED = """
 import sys
-import django_button_orders.sandbox.pytest_plugin
+import django_button_orders.pytest_plugin
 heavy = {"django", "http.server", "iso4217", "requests", "celery"}
 print(sorted(heavy & set(sys.modules)))
 """
@@ -32,13 +33,13 @@ def accounts():
 def test_order_arrives(button_sandbox):
     order = Order.objects.create(number="2026/11 #42", btn_ref="srctok-1")
 
-    report_due_orders()
+    button_sandbox.report()
 
     assert button_sandbox.orders["2026/11 #42"]["total"] == 7000
     assert ButtonOrder.objects.get().status == "reported"
     order.is_cancelled = True
     order.save()
-    report_due_orders()
+    button_sandbox.report()
     assert button_sandbox.orders["2026/11 #42"]["status"] == "deleted"
 
 
@@ -46,6 +47,10 @@ def test_settings_are_the_project_s(accounts, button_sandbox):
     assert get_settings().base_url == button_sandbox.url
     assert get_settings().api_key == button_sandbox.api_key
     assert get_settings().deadline == 9
+
+
+def test_no_save_rings_for_a_worker(button_sandbox):
+    assert get_settings().doorbell == "none"
 
 
 def test_accounts_do_not_reach_button(accounts, button_sandbox):
@@ -58,6 +63,10 @@ def test_accounts_do_not_reach_button(accounts, button_sandbox):
 
 def test_settings_are_put_back():
     assert get_settings().base_url == settings.BUTTON_ORDERS["BASE_URL"]
+
+
+def test_name_of_older_environments():
+    assert former_plugin.button_sandbox is pytest_plugin.button_sandbox
 
 
 def test_imports_next_to_nothing():
