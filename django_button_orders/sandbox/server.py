@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django_button_orders.sandbox.control import answer_control, is_control
 from django_button_orders.sandbox.fake_button import FakeButton, Listener
 from django_button_orders.sandbox.handler import Server
 from django_button_orders.sandbox.wire import Answer, Request
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The server's thread looks this often whether it should stop, and stop() waits for it.
 POLL_SECONDS = 0.02
@@ -61,7 +65,7 @@ class Sandbox(FakeButton):
             self.server.server_close()
             self.server = None
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
