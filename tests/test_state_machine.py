@@ -46,7 +46,7 @@ LEASE_SECONDS = 120
 HOST_ORDERS = ("host-1", "host-2")
 ORDERS = ("direct-1", "direct-2", "direct-3", "direct-4", *HOST_ORDERS)
 WORKERS = ("A", "B")
-FAILURES = {"invalid", "refused", "finalized", "exhausted"}
+FAILURES = {"invalid", "refused", "finalized", "taken", "exhausted"}
 REASONS = {
     "pending": {"", "unavailable", "unauthorized"},
     "reported": {""},
@@ -122,7 +122,7 @@ class ShopMachine(RuleBasedStateMachine):
     # A cancelled order takes no more steps, so orders are seldom cancelled.
     @rule(order_id=orders, seldom=st.sampled_from([True, False, False]))
     def cancel(self, order_id, seldom):
-        if not seldom:
+        if not seldom or self.button.is_of_another_shop(order_id):
             return
         self.cancelled.add(order_id)
         if order_id in HOST_ORDERS:
@@ -131,6 +131,13 @@ class ShopMachine(RuleBasedStateMachine):
             host.save()
         else:
             ButtonOrder.objects.get(order_id=order_id).cancel()
+
+    @rule(order_id=orders, seldom=st.sampled_from([True, False, False]))
+    def another_shop_reports(self, order_id, seldom):
+        """Another shop with the same key reports an order under the same id."""
+        # A cancellation after an unanswered create is sent without a question.
+        if seldom and order_id not in self.cancelled:
+            self.button.report_from_another_shop(order_id)
 
     # The workers, one step at a time, so that other rules can run in between
 
@@ -283,6 +290,9 @@ class ShopMachine(RuleBasedStateMachine):
             report_due(using="default")
             self.rows_make_sense()
         for row in ButtonOrder.objects.all():
+            if self.button.is_of_another_shop(row.order_id):
+                assert (row.status, row.reason) == ("failed", "taken")
+                continue
             is_cancelled = row.order_id in self.cancelled
             assert row.status == ("cancelled" if is_cancelled else "reported")
 

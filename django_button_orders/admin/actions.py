@@ -1,5 +1,5 @@
 """
-Retry, dismiss and cancel: the buttons of one order, and the actions of the list.
+Retry, dismiss, cancel and overwrite: the buttons of one order, and the list's actions.
 
 A button's view runs its action at once. An action of the list first shows a page
 that counts the orders and changes nothing. That page posts its signed keys to a view
@@ -33,11 +33,13 @@ from django_button_orders.admin.selection import (
 )
 from django_button_orders.admin.standing import Button
 from django_button_orders.admin.verbs import (
+    BULK_VERBS,
     CANCEL,
     DISMISS,
     MAX_NOTE_LENGTH,
     RETRY,
     VERBS,
+    BulkVerb,
     Verb,
     read_note,
 )
@@ -51,7 +53,7 @@ MAX_AT_ONCE = 1000
 
 class OrderActionsMixin(UrlsMixin):
     """
-    Add the buttons Retry, Dismiss and Cancel to the page of an order.
+    Add the buttons Retry, Dismiss, Cancel and Report over it to the page of an order.
 
     Each needs its permission and POST, and adds an entry to the admin's log.
     """
@@ -65,6 +67,9 @@ class OrderActionsMixin(UrlsMixin):
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return user_may(request, "cancel_buttonorder")
 
+    def has_overwrite_permission(self, request: HttpRequest) -> bool:
+        return user_may(request, "overwrite_buttonorder")
+
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
         """Return whether the user has the permission for a verb."""
         # Call the method by name, because a project may override it.
@@ -77,7 +82,7 @@ class OrderActionsMixin(UrlsMixin):
                 name=verb.name,
                 label=verb.label,
                 url=self.button_url(request, order, verb.name),
-                warning=verb.warning,
+                warning=verb.warning_about(order),
                 takes_note=verb.takes_note,
             )
             for verb in VERBS
@@ -174,7 +179,7 @@ class BulkActionsMixin(OrderActionsMixin):
         return self.confirm(request, queryset, CANCEL)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*map(self.confirmed_path, VERBS), *super().get_urls()]
+        return [*map(self.confirmed_path, BULK_VERBS), *super().get_urls()]
 
     def confirmed_path(self, verb: Verb) -> URLPattern:
         """Return the URL pattern that a verb's confirmation posts to."""
@@ -182,7 +187,7 @@ class BulkActionsMixin(OrderActionsMixin):
         return self.post_path(f"{verb.name}-many/", view, f"{verb.name}_many")
 
     def confirm(
-        self, request: HttpRequest, orders: ButtonOrderQuerySet, verb: Verb
+        self, request: HttpRequest, orders: ButtonOrderQuerySet, verb: BulkVerb
     ) -> HttpResponse:
         """Show how many orders a verb would change, and ask for confirmation."""
         selection = Selection(orders, verb)

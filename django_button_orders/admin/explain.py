@@ -138,6 +138,15 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
         _("It was too late to change this order at Button %(when)s: %(error)s"),
         _("Dismiss it; if the difference matters, settle it with Button."),
     ),
+    (Status.FAILED, Reason.TAKEN): Texts(
+        _("Nothing was changed at Button %(when)s: %(error)s"),
+        _(
+            "If this is a copy of the shop, or a shop that shares its key with another "
+            "one, leave it, and set ENABLED to false or use a key of its own. If "
+            "Button's order is this one, report over it. If not, give this order "
+            "another ID."
+        ),
+    ),
     (Status.FAILED, Reason.EXHAUSTED): Texts(
         _("All attempts were used up %(when)s. The last answer: %(error)s"),
         _("Retry once what stood in the way is gone."),

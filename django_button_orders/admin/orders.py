@@ -43,6 +43,7 @@ from django_button_orders.admin.history import history_context
 from django_button_orders.admin.panel import PanelMixin
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.standing import standing_context
+from django_button_orders.admin.verbs import OVERWRITE
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
 from django_button_orders.models.fields import StrictJSONField
@@ -301,6 +302,12 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
                 **standing_context(request, order, self.admin_site),
                 **self.calls_context(request, order),
             )
+            # Where both sides are compared, the button is offered once more.
+            context["overwrite_buttons"] = [
+                button
+                for button in context.get("buttons", [])
+                if button.name == OVERWRITE.name
+            ]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def calls_context(self, request: HttpRequest, order: ButtonOrder) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Retry, cancel and dismiss: the texts that the admin shows for each action."""
+"""Retry, dismiss, cancel and overwrite: the admin's texts for each action."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.orders import ACTIONS
@@ -29,18 +30,14 @@ class Verb:
     """
     The texts for one of ``ACTIONS``, by its name.
 
-    The button of one order shows ``label`` and, before it acts, ``warning``. The
-    confirmation for many orders shows ``question`` and ``consequences``; ``why_not``
-    has the reason, by status, why the other orders are skipped. ``done`` and
-    ``skipped`` make up the message afterwards.
+    The button of one order shows ``label`` and, before it acts, ``warning``, which may
+    have a placeholder for the order's ``error``. ``done`` and ``skipped`` make up the
+    message afterwards.
     """
 
     name: str
     label: _StrPromise
     warning: _StrPromise | str = ""
-    question: Any
-    consequences: _StrPromise
-    why_not: Mapping[str, _StrPromise]
     done: Any
     skipped: Any
 
@@ -53,6 +50,10 @@ class Verb:
     def takes_note(self) -> bool:
         """Whether the user may write a note."""
         return ACTIONS[self.name].takes_note
+
+    def warning_about(self, order: ButtonOrder) -> str:
+        """Return what the user is told before the verb acts on an order, or ""."""
+        return str(self.warning) % {"error": message_of(order.last_error)}
 
     def result_message(self, count: int, *, selected: int) -> tuple[str, int]:
         """
@@ -67,6 +68,20 @@ class Verb:
             sentences.append(self.skipped % {"count": skipped})
         is_all = count and not skipped
         return " ".join(sentences), messages.SUCCESS if is_all else messages.WARNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkVerb(Verb):
+    """
+    A verb that also applies to many orders.
+
+    Their confirmation shows ``question`` and ``consequences``; ``why_not`` has the
+    reason, by status, why the other orders are skipped.
+    """
+
+    question: Any
+    consequences: _StrPromise
+    why_not: Mapping[str, _StrPromise]
 
 
 class NoteForm(forms.Form):
@@ -86,7 +101,7 @@ def read_note(data: Mapping[str, Any], verb: Verb) -> str:
     return note
 
 
-RETRY = Verb(
+RETRY = BulkVerb(
     name="retry",
     label=_("Retry"),
     question=ngettext_lazy(
@@ -112,7 +127,27 @@ RETRY = Verb(
         "count",
     ),
 )
-CANCEL = Verb(
+OVERWRITE = Verb(
+    name="overwrite",
+    label=_("Report over it"),
+    warning=_(
+        "%(error)s If you report over it, Button's order gets everything that this one "
+        "says, and what it says now is lost. Do that only if both are one order."
+    ),
+    done=ngettext_lazy(
+        "%(count)d order will be reported over the one that Button has.",
+        "%(count)d orders will be reported over those that Button has.",
+        "count",
+    ),
+    skipped=ngettext_lazy(
+        "%(count)d was skipped: Button has no other order under its ID, as far as is "
+        "known.",
+        "%(count)d were skipped: Button has no other orders under their IDs, as far as "
+        "is known.",
+        "count",
+    ),
+)
+CANCEL = BulkVerb(
     name="cancel",
     label=_("Cancel at Button"),
     warning=_("Button will not count this order. That cannot be undone."),
@@ -142,7 +177,7 @@ CANCEL = Verb(
         "count",
     ),
 )
-DISMISS = Verb(
+DISMISS = BulkVerb(
     name="dismiss",
     label=_("Dismiss"),
     question=ngettext_lazy(
@@ -167,4 +202,6 @@ DISMISS = Verb(
         "count",
     ),
 )
-VERBS = (RETRY, DISMISS, CANCEL)
+BULK_VERBS = (RETRY, DISMISS, CANCEL)
+# No list has a button for OVERWRITE: a person has to see both sides of each order.
+VERBS: tuple[Verb, ...] = (*BULK_VERBS, OVERWRITE)

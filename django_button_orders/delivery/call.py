@@ -19,12 +19,14 @@ from django_button_orders.client import (
 )
 from django_button_orders.clock import Clock, monotonic
 from django_button_orders.delivery.attempt import Attempt, Call, IsStopped
+from django_button_orders.delivery.conflict import describe_both, is_ours
 from django_button_orders.delivery.verdicts import (
     CUSTOMER_KEPT,
     Result,
     Verdict,
     invalid,
     judge,
+    taken,
     unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder, Submission
@@ -117,17 +119,20 @@ def send_call_ended(attempt: Attempt, call: Call) -> None:
 def follow(attempt: Attempt, call: Call) -> None:
     """Set what follows from a call: the verdict of its attempt, or the next call."""
     result = judge(call.operation, call.answer)
+    if result == Operation.RETRIEVE and is_claimed(attempt):
+        result = Operation.UPDATE
     if isinstance(result, Verdict):
         attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
     elif call.operation == Operation.RETRIEVE and result == Operation.UPDATE:
         attempt.verdict = judge_known_order(attempt)
-        attempt.next_operation = Operation.UPDATE
+        attempt.next_operation = "" if attempt.verdict else Operation.UPDATE
     elif any(result == earlier.operation for earlier in attempt.calls):
-        # Button says both that it has the order and that it has not, as it
-        # may shortly after a 202. A later attempt will see.
+        # Button says both that it has the order and that it has not, as it may
+        # shortly after a 202, or does not say whose it is. A later attempt will see.
+        said = [f"{item.status_code} to {item.operation}" for item in attempt.calls]
         attempt.verdict = unknown_outcome(
-            f"Button answered {call.status_code} to {call.operation}, "
-            "against its earlier answer."
+            f"Button answered {' and then '.join(said)}, which does not say whether "
+            "it has this order."
         )
     else:
         attempt.next_operation = result
@@ -147,6 +152,17 @@ def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
     )
 
 
+def is_claimed(attempt: Attempt) -> bool:
+    """
+    Return whether an order that Button refuses to create twice is ours for certain.
+
+    Button has acknowledged it. Or an earlier attempt is unanswered, and so Button was
+    asked before this create, and showed no other order.
+    """
+    is_asked = any(call.operation == Operation.RETRIEVE for call in attempt.calls)
+    return attempt.row.is_acknowledged or is_asked
+
+
 def judge_known_order(attempt: Attempt) -> Verdict | None:
     """Return a verdict on an order that Button has already, or None to update it."""
     order = attempt.known_order
@@ -156,6 +172,8 @@ def judge_known_order(attempt: Attempt) -> Verdict | None:
             reason=Reason.FINALIZED,
             error="The order is cancelled at Button already.",
         )
+    if not is_ours(attempt, order):
+        return taken(describe_both(payload_for(attempt, Operation.CREATE), order))
     if shows_report(attempt, order):
         return Verdict(result=Result.REPORTED)
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from django_button_orders.client import Answer
@@ -30,6 +31,7 @@ from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
 Status = ButtonOrder.Status
+Reason = ButtonOrder.Reason
 Operation = Submission.Operation
 # Results that are not in here leave the row pending.
 STATUSES = {
@@ -149,6 +151,9 @@ def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
     The claim has counted this attempt as one of them.
     """
     without_this = max(attempt.row.unanswered - 1, 0)
+    if verdict.reason == Reason.TAKEN:
+        # Button has another order in the place of this one.
+        return 0
     if is_without_effect(attempt, verdict):
         return without_this
     if shows_creation(attempt, verdict):
@@ -158,14 +163,24 @@ def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
 
 
 def is_without_effect(attempt: Attempt, verdict: Verdict) -> bool:
-    """Return whether an attempt certainly changed nothing at Button."""
+    """
+    Return whether an attempt certainly changed nothing at Button.
+
+    An attempt that found our order there counts, so that Button is asked again.
+    """
     if not attempt.calls:
         return True
-    if verdict.result is Result.PAUSE:
-        # Before the key was refused, Button may have said that it has the order.
-        return len(attempt.calls) == 1
-    is_retrieve = attempt.calls[-1].operation == Operation.RETRIEVE
-    return is_retrieve and verdict.result is Result.RETRY
+    if verdict.result is Result.PAUSE and len(attempt.calls) == 1:
+        return True
+    is_found = verdict.result in SUCCESSES or attempt.next_operation == Operation.UPDATE
+    return not is_found and all(map(is_without_trace, attempt.calls))
+
+
+def is_without_trace(call: Call) -> bool:
+    """Return whether a call was a question, or a create that got 409."""
+    is_conflict = call.status_code == HTTPStatus.CONFLICT
+    is_refused = call.operation == Operation.CREATE and is_conflict
+    return is_refused or call.operation == Operation.RETRIEVE
 
 
 def shows_creation(attempt: Attempt, verdict: Verdict) -> bool:

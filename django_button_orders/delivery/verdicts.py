@@ -75,6 +75,8 @@ LATER = Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE)
 FORBIDDEN = Verdict(result=Result.RETRY, reason=Reason.UNAUTHORIZED)
 KEY_REFUSED = Verdict(result=Result.PAUSE, reason=Reason.UNAUTHORIZED)
 KNOWN = Next(Operation.UPDATE, is_known=True)
+# Button has an order under this id, and has to be asked whose it is.
+EXISTS = Next(Operation.RETRIEVE, is_known=True)
 UNKNOWN = Next(Operation.CREATE, is_known=False)
 # Button did not accept the question, which says nothing about the order.
 NOT_SAID = Next(Operation.CREATE, is_known=None)
@@ -99,7 +101,7 @@ ANSWERS: dict[str, tuple[Verdict | Next, ...]] = {
     "403":   (FORBIDDEN,        FINALIZED,        FINALIZED,        FORBIDDEN),
     "404":   (REFUSED,          UNKNOWN,          CANCELLED,        UNKNOWN),
     "408":   (LATER,            LATER,            LATER,            LATER),
-    "409":   (KNOWN,            LATER,            LATER,            NOT_SAID),
+    "409":   (EXISTS,           LATER,            LATER,            NOT_SAID),
     "425":   (LATER,            LATER,            LATER,            LATER),
     "429":   (LATER,            LATER,            LATER,            LATER),
     "4xx":   (REFUSED,          REFUSED,          REFUSED,          NOT_SAID),
@@ -195,6 +197,11 @@ def describe_answer(operation: str, answer: Answer) -> str:
 
 
 WITHOUT_MESSAGE = "without a message"
+# Ends the error of a row whose id another order has at Button.
+TAKEN_TODO = (
+    "Report this order under another id; or, if Button's order is this one, press "
+    "'Report over it' in the admin."
+)
 PREAMBLE = re.compile(
     r"(Gave up after all attempts\. The last one: )?"
     r"(Button answered [0-9]{3} to [a-z]+: )?"
@@ -202,8 +209,8 @@ PREAMBLE = re.compile(
 
 
 def message_of(error: str) -> str:
-    """Return Button's own words in a stored error, or the whole error."""
-    message = PREAMBLE.sub("", error, count=1)
+    """Return a stored error without our words: what Button said, if it said so."""
+    message = PREAMBLE.sub("", error, count=1).removesuffix(TAKEN_TODO).rstrip()
     return "" if message == WITHOUT_MESSAGE else message
 
 
@@ -219,6 +226,12 @@ def unknown_outcome(error: str) -> Verdict:
 
 
 INTERRUPTED = unknown_outcome("The worker ended in the middle of a call.")
+
+
+def taken(error: str) -> Verdict:
+    """Return the verdict on an order whose id another order has at Button."""
+    error = f"{error} {TAKEN_TODO}"
+    return Verdict(result=Result.FAILED, reason=Reason.TAKEN, error=error)
 
 
 def invalid(error: str) -> Verdict:

@@ -426,6 +426,14 @@ class ButtonOrder(models.Model):
         """Dismiss a failed row. Return False for another status."""
         return self._after_move(self.row().dismiss(note))
 
+    def overwrite(self) -> bool:
+        """
+        Report over the other order that Button has under this id.
+
+        Return False unless the row failed because of that.
+        """
+        return self._after_move(self.row().overwrite())
+
     @property
     def write_db(self) -> str:
         """

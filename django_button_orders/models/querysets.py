@@ -101,6 +101,10 @@ class StateQuerySet(LockableQuerySet[Row]):
         """Return the due rows that should have been reported long ago."""
         return self.pending().filter(STATES["stuck"])
 
+    def taken(self) -> Self:
+        """Return the failed rows whose id another order has at Button."""
+        return self.failed().filter(reason=Reason.TAKEN)
+
     def retryable(self) -> Self:
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
@@ -147,13 +151,26 @@ class StateQuerySet(LockableQuerySet[Row]):
 
     def retry(self) -> int:
         """Make failed and dismissed rows due, with all attempts again."""
-        return self.retryable().update(
+        return self.retryable().make_pending()
+
+    def overwrite(self) -> int:
+        """
+        Make rows due whose id another order has at Button, to report over that.
+
+        They count as acknowledged with nothing in it, so an update follows.
+        """
+        return self.taken().make_pending(reported_revision=0)
+
+    def make_pending(self, **values: Any) -> int:
+        """Make settled rows due, with all attempts again. Also set ``values``."""
+        return self.update(
             status=Status.PENDING,
             reason="",
             last_error="",
             attempts=0,
             next_attempt_at=DatabaseNow(),
             updated_at=DatabaseNow(),
+            **values,
         )
 
     def make_due(self) -> int:

@@ -1,5 +1,5 @@
 """
-Retry, cancel or dismiss Button orders for an operator, now or in a worker.
+Retry, overwrite, cancel or dismiss Button orders for an operator, now or in a worker.
 
 ``run_action`` is the way in; it locks, changes and logs the rows, and rings for
 them. ``queue_action`` leaves the same to workers, which call ``run_queued_action``.
@@ -46,6 +46,11 @@ class ActionSpec(NamedTuple):
 ACTIONS = {
     "retry": ActionSpec(
         ButtonOrderQuerySet.retryable, ButtonOrderQuerySet.retry, _("Retried.")
+    ),
+    "overwrite": ActionSpec(
+        ButtonOrderQuerySet.taken,
+        ButtonOrderQuerySet.overwrite,
+        _("Reported over another order at Button."),
     ),
     "cancel": ActionSpec(
         ButtonOrderQuerySet.cancellable,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.crypto import salted_hmac
-from django.utils.dateparse import parse_datetime
 
+from django_button_orders.report.moments import parse_moment
 from django_button_orders.report.validation import make_storable
 
 Path = tuple[str, ...]
@@ -126,15 +125,8 @@ def as_number(value: Any) -> Any:
 
 def as_moment(value: str) -> Any:
     """Return a moment without fractions of a second, as in Button's samples."""
-    try:
-        moment = parse_datetime(value)
-    except ValueError:
-        return value
-    if moment is None:
-        return value
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.replace(microsecond=0)
+    moment = parse_moment(value)
+    return value if moment is None else moment.replace(microsecond=0)
 
 
 def as_shown(

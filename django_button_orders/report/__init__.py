@@ -2,8 +2,9 @@
 What Button should know about one order: value objects and their rules. No database.
 
 Read ``objects`` (the report, its JSON object and its digest), then ``validation`` (the
-rules for single values) and ``money`` (minor units). ``columns`` names the columns of
-Button's batch files, and ``privacy`` describes errors without a customer's data.
+rules for single values), ``money`` (minor units) and ``moments``. ``columns`` names the
+columns of Button's batch files, and ``privacy`` describes errors without a customer's
+data.
 """
 
 from __future__ import annotations

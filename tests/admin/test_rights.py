@@ -28,6 +28,7 @@ BUTTONS = {
     "dismiss_buttonorder": "dismiss",
     "cancel_buttonorder": "cancel",
     "ask_buttonorder": "ask",
+    "overwrite_buttonorder": "overwrite",
     "resume_pausedaccount": "resume",
 }
 OTHERS = (
@@ -57,7 +58,7 @@ class RightsTestCase(AdminTestCase):
             response_body=json.dumps({"object": {"a": "body-of-the-answer"}}),
         )
         ButtonOrder.objects.update(
-            status="failed", reason="refused", customer={"id": "customer-7"}
+            status="failed", reason="taken", customer={"id": "customer-7"}
         )
 
     def url(self, view):
@@ -82,7 +83,9 @@ class RightsTestCase(AdminTestCase):
         ]
 
     def undo(self):
-        ButtonOrder.objects.update(status="failed", cancel_requested_at=None)
+        ButtonOrder.objects.update(
+            status="failed", reason="taken", cancel_requested_at=None
+        )
         PausedAccount.objects.all().delete()
         PausedAccount.objects.all().pause("default", seconds=300, error="401")
 

@@ -34,7 +34,7 @@ class StandingContextTests(AdminTestCase):
         assert self.names() == ["retry", "dismiss", "cancel", "ask", "resume"]
 
     def test_each_permission(self):
-        self.put(status="failed", reason="refused")
+        self.put(status="failed", reason="taken")
         self.row.refresh_from_db()
         PausedAccount.objects.all().pause("default", seconds=300, error="401")
         permissions = {
@@ -42,6 +42,7 @@ class StandingContextTests(AdminTestCase):
             "dismiss_buttonorder": ["dismiss"],
             "cancel_buttonorder": ["cancel"],
             "ask_buttonorder": ["ask"],
+            "overwrite_buttonorder": ["overwrite"],
             "resume_pausedaccount": ["resume"],
             "view_bodies_submission": [],
         }

@@ -61,9 +61,15 @@ class UnansweredTests(SimpleTestCase):
             (3, 2, [("update", 400)]),
             (3, 3, [("update", 503)]),
             (3, 0, [("cancel", 404)]),
-            # 409 says that Button has the order, whatever comes after it.
-            (1, 1, [("create", 409), ("update", 401)]),
-            (1, 1, [("create", 409), ("update", lost)]),
+            # Nor does one that is refused with 409, whatever a question brings.
+            (1, 0, [("create", 409), ("retrieve", 401)]),
+            (1, 0, [("create", 409), ("retrieve", 503)]),
+            (1, 0, [("create", 409), ("retrieve", lost)]),
+            (1, 0, [("create", 409), ("retrieve", 302)]),
+            # An update may have been applied, to an order that is ours.
+            (1, 1, [("create", 409), ("retrieve", 200), ("update", 401)]),
+            (1, 1, [("create", 409), ("retrieve", 200), ("update", lost)]),
+            (1, 0, [("create", 409), ("retrieve", 200), ("update", 200)]),
         ]
         for before, after, made in cases:
             with self.subTest(before=before, calls=made):

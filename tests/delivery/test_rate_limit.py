@@ -23,6 +23,7 @@ from django_button_orders.models import ButtonOrder, CallRate, Submission
 from django_button_orders.models.clock import from_now
 from tests.utils import (
     LONG_AGO,
+    OK,
     add_answer,
     button_settings,
     calls,
@@ -225,7 +226,8 @@ class SweepTests(TestCase):
         responses.reset()
         add_answer("POST", status=409, json={})
         for number in range(6):
-            add_answer("POST", order_url(f"{number}"))
+            shown = {"currency": "USD", "total": 7000}
+            add_answer("GET", order_url(f"{number}"), json={**OK, "object": shown})
             create_row(order_id=f"{number}")
         began = now()
 

@@ -106,12 +106,17 @@ class SubmissionTests(RecordTestCase):
     def test_each_call_of_an_attempt(self):
         row = create_row()
         add_answer("POST", ORDERS_URL, status=409)
+        add_answer("GET", order_url(), json={**OK, "object": {"currency": "USD"}})
         add_answer("POST", order_url())
 
         report(row.pk, using="default")
 
         kept = row.submissions.order_by("pk").values_list("operation", "outcome")
-        assert list(kept) == [("create", "will_retry"), ("update", "succeeded")]
+        assert list(kept) == [
+            ("create", "will_retry"),
+            ("retrieve", "succeeded"),
+            ("update", "succeeded"),
+        ]
 
     def test_no_call_no_submission(self):
         row = create_row(currency="usd")
@@ -374,12 +379,13 @@ class PauseTests(RecordTestCase):
         assert PausedAccount.objects.exists()
 
     def test_order_that_button_has_is_cancelled(self):
-        """Button answered 409 before it refused the key, so a cancellation is sent."""
+        """Button showed our order before it refused the key."""
         row = create_row()
         responses.add("POST", ORDERS_URL, status=409)
+        add_answer("GET", order_url(), json={**OK, "object": {"currency": "USD"}})
         responses.add("POST", order_url(), status=401)
         report(row.pk, using="default")
-        assert calls() == ["POST /v1/order", "POST /v1/order/1994"]
+        assert calls()[1:] == ["GET /v1/order/1994", "POST /v1/order/1994"]
         PausedAccount.objects.all().delete()
         row.refresh_from_db()
         row.cancel()
@@ -390,7 +396,7 @@ class PauseTests(RecordTestCase):
 
         row.refresh_from_db()
         assert row.status == "cancelled"
-        assert calls()[2:] == ["DELETE /v1/order/1994"]
+        assert calls()[3:] == ["DELETE /v1/order/1994"]
 
     def test_waits_five_minutes(self):
         row = self.create_paused()

@@ -34,7 +34,7 @@ TABLE = {
     401: (PAUSE, PAUSE, PAUSE, PAUSE),
     403: (NOT_ALLOWED, FINALIZED, FINALIZED, NOT_ALLOWED),
     404: (REFUSED, "create", CANCELLED, "create"),
-    409: ("update", RETRY, RETRY, "create"),
+    409: ("retrieve", RETRY, RETRY, "create"),
     **dict.fromkeys(REFUSALS, (REFUSED, REFUSED, REFUSED, "create")),
     **dict.fromkeys([408, 425, 429], (RETRY,) * 4),
     **dict.fromkeys([500, 501, 502, 503, 504, 507, 520, 599], (RETRY,) * 4),

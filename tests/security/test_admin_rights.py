@@ -26,7 +26,8 @@ from tests.utils import PURCHASED, button_settings
 FORM = "application/x-www-form-urlencoded"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 APP = apps.get_app_config("django_button_orders")
-VERBS = ("retry", "dismiss", "cancel")
+MANY_VERBS = ("retry", "dismiss", "cancel")
+VERBS = (*MANY_VERBS, "overwrite")
 VIEW = (
     "view_buttonorder",
     "view_difference",
@@ -48,6 +49,7 @@ STATUSES = {
     "buttonorder_retry": (405, 405, 405),
     "buttonorder_dismiss": (405, 405, 405),
     "buttonorder_cancel": (405, 405, 405),
+    "buttonorder_overwrite": (405, 405, 405),
     "buttonorder_ask": (405, 405, 405),
     "buttonorder_retry_many": (405, 405, 405),
     "buttonorder_dismiss_many": (405, 405, 405),
@@ -73,7 +75,7 @@ STATUSES = {
 # The views that change something, by POST. The others only show something.
 CHANGING = {
     *(f"buttonorder_{view}" for view in ("add", "change", "delete", "ask", *VERBS)),
-    *(f"buttonorder_{verb}_many" for verb in VERBS),
+    *(f"buttonorder_{verb}_many" for verb in MANY_VERBS),
     *(f"pausedaccount_{view}" for view in ("add", "change", "delete", "resume")),
     *(f"difference_{view}" for view in ("add", "change", "delete")),
     "_saveasnew",
@@ -115,9 +117,9 @@ class RightsTestCase(AdminTestCase):
     @classmethod
     def setUpTestData(cls):
         super().setUpTestData()
-        # A failed order can be retried, dismissed, cancelled and edited.
+        # It can be retried, dismissed, cancelled, reported over another and edited.
         ButtonOrder.objects.update(
-            status="failed", reason="refused", next_attempt_at=None
+            status="failed", reason="taken", next_attempt_at=None
         )
         PausedAccount.objects.create(account="eu", probe_at=PURCHASED)
         Difference.objects.create(
@@ -200,7 +202,8 @@ class AddressTests(RightsTestCase):
 
     def test_they_do_something(self):
         """A superuser's requests with the same data do change something."""
-        names = {"buttonorder_add", *(f"buttonorder_{verb}_many" for verb in VERBS)}
+        many = {f"buttonorder_{verb}_many" for verb in MANY_VERBS}
+        names = {"buttonorder_add", *many}
         names |= {f"buttonorder_{view}" for view in ("change", *VERBS)}
         names |= {"_saveasnew", "_continue", "_addanother", "_popup"}
         names |= {"buttonorder_ask", "pausedaccount_resume", "resume_accounts"}
