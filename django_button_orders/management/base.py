@@ -23,6 +23,20 @@ from tqdm import tqdm
 
 from django_button_orders.models.databases import MissingTablesError
 
+# What people read where the name of a count would be odd. Programs read the names.
+LABELS = {
+    "retry": "to be tried again",
+    "pause": "waiting for the key",
+    "release": "not tried",
+}
+# The words of the summaries that are others for one order.
+SINGULARS = {
+    "bodies": "body",
+    "orders": "order",
+    "rows": "row",
+    "submissions": "submission",
+}
+UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -93,14 +107,35 @@ class ButtonOrdersCommand(BaseCommand):
         if format_ == "json":
             stream.write(json.dumps(summary), str)
             return
-        if summary.get("dry_run"):
-            stream.write("Dry run, nothing was changed. Would be: ", str, ending="")
-        counts = [
-            f"{value} {name.replace('_', ' ')}"
+        counts = ", ".join(
+            count_of(name, value)
             for name, value in summary.items()
             if isinstance(value, int) and not isinstance(value, bool) and value
-        ]
-        stream.write(f"{', '.join(counts) or 'Nothing to do'}.", str)
+        )
+        if not counts:
+            is_dry = summary.get("dry_run")
+            text = "Dry run: there is nothing to do" if is_dry else "Nothing to do"
+        elif summary.get("dry_run"):
+            text = f"Dry run, nothing was changed. Would be: {counts}"
+        else:
+            text = counts
+        stream.write(f"{text}.", str)
+
+
+def count_of(name: str, number: int) -> str:
+    """Return a count of a summary in words, such as "1 body emptied"."""
+    label = LABELS.get(name, name.replace("_", " "))
+    first, *rest = label.split()
+    if number == 1:
+        first = SINGULARS.get(first, first)
+    return " ".join([f"{number}", first, *rest])
+
+
+def in_words(seconds: float) -> str:
+    """Return a length of time in the largest unit of which it has at least 1."""
+    whole = max(round(seconds), 1)
+    size, unit = next(item for item in UNITS if whole >= item[0])
+    return counted(round(whole / size), unit)
 
 
 def counted(number: int, noun: str) -> str:

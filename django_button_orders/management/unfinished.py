@@ -1,11 +1,10 @@
-"""Explain which orders a command has left unreported, and fail because of them."""
+"""Count and explain the orders that wait for a person to change the settings."""
 
 from __future__ import annotations
 
 from collections import Counter
 from shlex import quote
 
-from django.core.management.base import CommandError
 from django.db.models import Count
 
 from django_button_orders.conf import account_names, get_settings
@@ -19,24 +18,6 @@ HeldBack = Counter[tuple[str, str]]
 
 PAUSED = "account {} is paused, because Button refuses its key"
 DISABLED = "ENABLED is false for account {}"
-# Results of attempts after which an order is still pending.
-UNFINISHED = ("retry", "pause", "release")
-
-
-def fail_unless_done(outcomes: Counter[str], held_back: HeldBack) -> None:
-    """Raise ``CommandError`` if orders have failed, or are still pending."""
-    complaints = []
-    failed = outcomes["failed"]
-    unfinished = sum(outcomes[name] for name in UNFINISHED)
-    if failed or unfinished:
-        complaints.append(
-            f"{failed} failed and need a person, {unfinished} will be tried again. "
-            "The admin shows the reasons."
-        )
-    if held_back:
-        complaints.append(explain(held_back))
-    if complaints:
-        raise CommandError(" ".join(complaints))
 
 
 def explain(held_back: HeldBack) -> str:

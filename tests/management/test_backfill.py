@@ -143,7 +143,7 @@ class BackfillTests(TestCase):
         assert "9 created" in out
         assert "1 invalid" in out
         assert err.startswith("1: ShopOrderAdapter.is_reportable raised TroubleError")
-        assert error == "1 orders could not be identified."
+        assert error == "1 order could not be identified."
 
     def test_json(self):
         out, _, _ = self.backfill("--format", "json", "--dry-run")
@@ -213,7 +213,32 @@ class BackfillTests(TestCase):
         out, _, error = self.backfill("--now", "--limit", "2")
 
         assert out == "2 created, 2 failed.\n"
-        assert error.startswith("2 failed and need a person, 0 will be tried again.")
+        first = ButtonOrder.objects.earliest("next_attempt_at", "pk").order_id
+        assert error == (
+            "2 orders failed and need a person: 2 refused (such as order "
+            f"{first}: Button answered 400 to create: No such order)."
+        )
+
+    @responses.activate
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    def test_now_while_button_is_away(self):
+        """All rows are made, but only a few calls are tried."""
+        responses.add("POST", ORDERS_URL, body=TimeoutError())
+
+        out, err, error = self.backfill("--now", "--batch-size", "2")
+
+        away = "Button cannot be reached: Button did not answer in time."
+        tried = len(calls())
+        # The next call may be under way when the last one that is needed ends.
+        assert tried in (5, 6)
+        assert out == f"10 created, {tried} to be tried again.\n"
+        assert err == f"{away}\n"
+        assert error == (
+            f"{away} {tried} orders will be tried again, the first in 5 seconds. "
+            f"{10 - tried} orders were not tried; the next sweep, or this command, "
+            "reports them."
+        )
+        assert ButtonOrder.objects.due().count() == 10 - tried
 
     @responses.activate
     @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))

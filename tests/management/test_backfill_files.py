@@ -300,7 +300,7 @@ class FileTests(TestCase):
         _, err, error = self.backfill(f"{HEAD}\n", "--input-format", "jsonl")
 
         assert err.startswith("line 1: This is not JSON")
-        assert error == "1 orders could not be read."
+        assert error == "1 order could not be read."
 
     def test_no_file(self):
         _, _, error = call("button_orders_backfill", "--from-file", "/no/such/file")

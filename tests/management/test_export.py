@@ -72,7 +72,7 @@ class ExportTests(TestCase):
         before = today()
         out, err, error = self.export(*DAY, str(self.directory))
 
-        assert (out, err, error) == ("1 orders, 1 rows.\n", "", "")
+        assert (out, err, error) == ("1 order, 1 row.\n", "", "")
         [name] = self.names()
         days = {before, today()}
         assert name in {f"SHOP_orders_{day.isoformat()}.csv" for day in days}
@@ -141,9 +141,9 @@ class ExportTests(TestCase):
 
         out, err, error = self.export(*DAY, str(self.directory))
 
-        assert out == "1 orders, 1 rows, 1 failed.\n"
+        assert out == "1 order, 1 row, 1 failed.\n"
         assert err.startswith("7: ShopOrderAdapter.build raised TroubleError")
-        assert error == "1 orders are not in the file: see above why."
+        assert error == "1 order is not in the file: see above why."
         assert len(self.names()) == 1
 
     def test_interval(self):
@@ -182,7 +182,7 @@ class ExportTests(TestCase):
         )
 
         assert out.startswith("updated_date,order_id,line_item_identifier,is_cancelled")
-        assert (err, error) == ("1 orders, 1 rows.\n", "")
+        assert (err, error) == ("1 order, 1 row.\n", "")
 
     def test_bad_options(self):
         directory = str(self.directory)

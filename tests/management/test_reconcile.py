@@ -95,7 +95,7 @@ class ShopTests(ReconcileTestCase):
             out, _, error = self.reconcile("shop", "--fix")
 
         assert "due now" not in out
-        assert error == "1 orders were noted as failed and need a person."
+        assert error == "1 order was noted as failed and needs a person."
         assert self.reconcile("shop")[2] == ""
 
     def test_without_fix_nothing_changes(self):
@@ -382,7 +382,7 @@ class ButtonTests(ReconcileTestCase):
             "0: Button has other values: total is 7000 here and 6500 at Button\n"
             "1 different.\n"
         )
-        assert error == "1 differences are not fixed."
+        assert error == "1 difference is not fixed."
         assert ButtonOrder.objects.values().get() == before
 
     def test_fix_sends_an_update(self):
@@ -418,7 +418,7 @@ class ButtonTests(ReconcileTestCase):
 
         assert out == "1 not compared.\n"
         assert err == "0: Button answered 400 to retrieve: No such order.\n"
-        assert error == "1 orders were not compared."
+        assert error == "1 order was not compared."
 
     def test_refused_key(self):
         self.place(3)

@@ -17,7 +17,14 @@ from django_button_orders.models.snapshots import Snapshot
 from tests.faults.processes import wait_for
 from tests.management.processes import ProcessTestCase
 from tests.management.utils import call
-from tests.utils import add_answer, button_settings, calls, create_row, refuse_query
+from tests.utils import (
+    NOT_FOUND,
+    add_answer,
+    button_settings,
+    calls,
+    create_row,
+    refuse_query,
+)
 
 REFUSED_KEY = (
     "account default is paused, because Button refuses its key. Correct API_KEY. "
@@ -50,6 +57,8 @@ class ReportTests(TestCase):
 
     def test_nothing_due(self):
         assert self.report() == ("Nothing to do.\n", "", "")
+        out, _, _ = self.report("--dry-run")
+        assert out == "Dry run: there is nothing to do.\n"
 
     def test_sweep_is_recorded(self):
         self.report("--account", "default")
@@ -175,7 +184,7 @@ class ReportTests(TestCase):
 
         out, _, _ = self.report("--all")
 
-        assert out == "4 retry.\n"
+        assert out == "4 to be tried again.\n"
         assert len(calls()) == 4
 
     def test_ambiguous(self):
@@ -204,13 +213,30 @@ class ReportTests(TestCase):
         assert ButtonOrder.objects.get(status="reported").account == "eu"
 
     def test_failure(self):
-        add_answer("POST", status=400)
+        add_answer("POST", status=400, json={})
         create_row()
 
         out, _, error = self.report("--format", "json")
 
         assert json.loads(out) == {"failed": 1}
-        assert error.startswith("1 failed and need a person")
+        assert error == (
+            "1 order failed and needs a person: "
+            "1 refused (order 1994: Button answered 400 to create: {})."
+        )
+
+    def test_many_failures(self):
+        """The error of the shop's code may quote a customer, so it is left out."""
+        add_answer("POST", status=400, body="Too old\x1b[2J.")
+        for number in range(1200):
+            create_row(order_id=f"{number}", **({} if number else {"currency": "usd"}))
+
+        out, _, error = self.report()
+
+        assert out == "1200 failed.\n"
+        assert error == (
+            "1,200 orders failed and need a person: 1,199 refused (such as order 1: "
+            R"Button answered 400 to create: Too old\x1b[2J), 1 invalid (order 0)."
+        )
 
     def test_sweep_is_recorded_whatever_becomes_of_the_orders(self):
         add_answer("POST", status=400)
@@ -239,17 +265,18 @@ class ReportTests(TestCase):
 
     def test_refused_key(self):
         """It is told at once, and as long as an order waits for it."""
-        add_answer("POST", status=401)
+        add_answer("POST", status=401, json=NOT_FOUND)
         create_row()
         still = f"1 order is still to be reported: {REFUSED_KEY}"
 
         out, _, error = self.report()
 
-        assert out == "1 pause.\n"
-        assert error.endswith(
-            f"1 will be tried again. The admin shows the reasons. {still}"
+        assert out == "1 waiting for the key.\n"
+        assert error == (
+            "1 order will be tried again, in 5 minutes: 1 unauthorized (order 1994: "
+            f"Button answered 401 to create: No such order). {still}"
         )
-        assert self.report() == ("Nothing to do.\n", "", still)
+        assert self.report() == ("Nothing was sent.\n", "", still)
         assert len(calls()) == 1
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
@@ -257,21 +284,86 @@ class ReportTests(TestCase):
         """That is as it should be, except for orders that somebody names."""
         create_row()
 
-        assert self.report() == ("Nothing to do.\n", "", "")
-        _, _, error = self.report("--order-id", "1994")
+        why = "1 order is still to be reported: ENABLED is false for account default."
+        assert self.report() == (f"Nothing was sent. {why}\n", "", "")
+        out, _, error = self.report("--order-id", "1994")
 
-        assert error == (
-            "1 order is still to be reported: ENABLED is false for account default."
-        )
+        assert (out, error) == ("Nothing was sent.\n", why)
         assert calls() == []
 
     def test_will_retry(self):
-        add_answer("POST", status=503)
+        add_answer("POST", status=503, body="Down.")
         create_row()
 
         _, _, error = self.report()
 
-        assert "1 will be tried again" in error
+        assert error == (
+            "Button is not available: Button answered 503 to create: Down. 1 order "
+            "will be tried again, in 5 seconds."
+        )
+
+    def test_some_will_retry(self):
+        add_answer("POST", status=400, json=NOT_FOUND)
+        responses.add("POST", "https://button.test/v1/order", status=503)
+        for number in range(3):
+            create_row(order_id=f"{number}")
+
+        _, err, error = self.report()
+
+        assert err == ""
+        assert error.endswith(
+            "person: 1 refused (order 0: Button answered 400 to create: No such "
+            "order). 2 orders will be tried again, the first in 5 seconds: "
+            "2 unavailable (such as order 1: Button answered 503 to create: without a "
+            "message)."
+        )
+
+    def test_orders_that_wait(self):
+        self.create_waiting()
+        ButtonOrder.objects.filter(order_id="due").delete()
+        out = "Nothing is due. {} next attempt, {}in 1 hour.\n"
+        many = out.format("3 orders wait for their", "the first ")
+
+        assert self.report() == (many, "", "")
+        ButtonOrder.objects.exclude(order_id="1").delete()
+        assert self.report() == (out.format("1 order waits for its", ""), "", "")
+        assert self.report("--format", "json")[0] == "{}\n"
+
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=2, BATCH_SIZE=5))
+    def test_button_is_away(self):
+        """It is told at once, and nothing more is tried while nothing gets through."""
+        add_answer("POST", body=TimeoutError())
+        for number in range(50):
+            create_row(order_id=f"{number}")
+        away = "Button cannot be reached: Button did not answer in time."
+        for arguments in ((), ("--all",)):
+            with self.subTest(arguments=arguments), transaction.atomic():
+                out, err, error = self.report(*arguments)
+
+                tried = len(calls())
+                # With 2 connections, a few more may be under way.
+                assert 5 <= tried <= 10
+                assert out == f"{tried} to be tried again.\n"
+                assert err == f"{away}\n"
+                assert error == (
+                    f"{away} {tried} orders will be tried again, the first in "
+                    f"5 seconds. {50 - tried} orders were not tried; the next sweep, "
+                    "or this command, reports them."
+                )
+                assert ButtonOrder.objects.due().count() == 50 - tried
+                transaction.set_rollback(True)
+            responses.calls.reset()
+
+    def test_last_attempts(self):
+        """An order that has used up its attempts has failed."""
+        add_answer("POST", status=503)
+        create_row()
+        ButtonOrder.objects.update(attempts=13)
+
+        out, _, error = self.report()
+
+        assert out == "1 failed.\n"
+        assert error.startswith("1 order failed and needs a person: 1 exhausted")
 
     def test_database_that_is_away(self):
         with connection.execute_wrapper(refuse_query):
@@ -319,8 +411,11 @@ class ReportTests(TestCase):
 
         left = ButtonOrder.objects.due().filter(attempts=0).count()
         assert left
-        assert f"{left} release" in out
-        assert error.startswith("0 failed and need a person")
+        assert f"{left} not tried" in out
+        assert error == (
+            f"{left} orders were not tried; the next sweep, or this command, reports "
+            "them."
+        )
 
     def test_called_in_another_thread(self):
         """Signals belong to the main one."""
@@ -350,9 +445,9 @@ class ReportProcessTests(ProcessTestCase):
 
         assert status == 1
         assert json.loads(out) == {"reported": 1, "failed": 1}
-        # The log, and no bar: nobody would see it move.
-        assert err.splitlines()[1:] == [
-            "CommandError: 1 failed and need a person, 0 will be tried again. "
-            "The admin shows the reasons."
-        ]
+        # There is no bar, because nobody would see it move.
+        [line] = err.splitlines()
+        assert line.startswith(
+            "CommandError: 1 order failed and needs a person: 1 refused (order "
+        )
         assert self.run_command("button_orders_report")[0] == 0

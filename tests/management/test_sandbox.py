@@ -86,7 +86,7 @@ class CommandTests(SimpleTestCase):
                 assert lines[0].startswith("POST /v1/order 200")
                 assert lines[1].startswith("GET /v1/order/a%2Fb 404")
                 assert lines[2].startswith("DELETE /v1/order/1 dropped")
-                assert lines[3:] == ["3 requests, 1 orders."]
+                assert lines[3:] == ["3 requests, 1 order."]
                 assert signal.getsignal(number) is before
                 names = {thread.name for thread in threading.enumerate()}
                 assert "button-sandbox" not in names
@@ -143,7 +143,7 @@ class SandboxProcessTests(SimpleTestCase):
                 process.send_signal(number)
                 out, err = process.communicate(timeout=10)
 
-                assert out == "1 requests, 1 orders.\n"
+                assert out == "1 request, 1 order.\n"
                 assert err == ""
                 assert process.returncode == 0
 

@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.files.backfill import FileBackfill
 from django_button_orders.files.lines import UnreadableFileError
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
+    counted,
     printable,
     progress_bar,
     stop_on_signals,
@@ -33,12 +33,8 @@ from django_button_orders.management.options.values import (
     find_adapters,
     find_orders,
 )
-from django_button_orders.management.unfinished import (
-    HeldBack,
-    count_disabled,
-    count_paused,
-    fail_unless_done,
-)
+from django_button_orders.management.reporting import Reporting
+from django_button_orders.management.unfinished import count_disabled
 from django_button_orders.models import ButtonOrder, Checkpoint
 from django_button_orders.operations.backfill import Backfill, checkpoint_name
 from django_button_orders.operations.batches import Batch, first_errors
@@ -79,8 +75,6 @@ class Command(ButtonOrdersCommand):
         self.seen = 0
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
-        self.outcomes: Counter[str] = Counter()
-        self.held_back: HeldBack = Counter()
         self.missing = set(self.options.order_ids)
         if self.options.from_file:
             alias = database_of(ButtonOrder, self.options.database)
@@ -99,6 +93,9 @@ class Command(ButtonOrdersCommand):
     def stoppable(self) -> Iterator[None]:
         with stop_on_signals() as self.stop:
             self.throttle = Throttle(self.options.rate, wait=self.stop.wait)
+            self.reporting = Reporting(
+                trigger="backfill", stop=self.stop, tell=self.print_error
+            )
             yield
 
     def confirm_reporting(self, what: Callable[[], str]) -> None:
@@ -149,7 +146,7 @@ class Command(ButtonOrdersCommand):
 
     def describe_size(self, selections: list[Selection]) -> str:
         count = sum(orders.count() for _, orders in selections)
-        return f"Up to {min(count, self.options.limit or count):,} orders"
+        return f"Up to {counted(min(count, self.options.limit or count), 'order')}"
 
     def backfill_models(self, selections: list[Selection]) -> None:
         checkpoints = []
@@ -245,17 +242,10 @@ class Command(ButtonOrdersCommand):
     def report(self, batch: Batch) -> int:
         """Report the rows of a batch now. Return how many attempts were made."""
         rows = enabled_rows(batch.using).filter(pk__in=batch.queryset().values("pk"))
-        outcomes = report_due(
-            using=batch.using,
-            rows=rows,
-            trigger="backfill",
-            limits=SweepLimits(is_stopped=lambda: self.stop.is_set),
-        )
-        self.outcomes += outcomes
-        self.held_back += count_paused(rows)
+        tried = self.reporting.report(rows)
         if self.options.order_ids:
-            self.held_back += count_disabled(batch.queryset())
-        return sum(outcomes.values())
+            self.reporting.held_back += count_disabled(batch.queryset())
+        return batch.counts["created"] if self.reporting.is_away else tried
 
     def print_error(self, error: str) -> None:
         self.bar.clear()
@@ -270,7 +260,7 @@ class Command(ButtonOrdersCommand):
         summary: dict[str, Any] = {
             "dry_run": options.dry_run,
             **counts,
-            **self.outcomes,
+            **self.reporting.outcomes,
         }
         if options.format == "json":
             interrupted = self.stop.is_set
@@ -282,14 +272,15 @@ class Command(ButtonOrdersCommand):
         if self.stop.is_set:
             how = "Run it again" if self.options.from_file else "--resume"
             raise CommandError(
-                f"Interrupted after {self.seen:,} orders. {how} to go on.",
+                f"Interrupted after {counted(self.seen, 'order')}. {how} to go on.",
                 returncode=self.stop.exit_status,
             )
         if self.counts["invalid"]:
             what = "read" if self.options.from_file else "identified"
-            raise CommandError(f"{self.counts['invalid']} orders could not be {what}.")
+            invalid = counted(self.counts["invalid"], "order")
+            raise CommandError(f"{invalid} could not be {what}.")
         if self.missing:
             missing = ", ".join(sorted(self.missing))
             raise CommandError(f"No order to report has the id: {missing}.")
         if self.options.now:
-            fail_unless_done(self.outcomes, self.held_back)
+            self.reporting.fail_unless_done()

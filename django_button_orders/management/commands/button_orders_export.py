@@ -19,6 +19,7 @@ from django_button_orders.files.export import BatchFile
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
+    counted,
     printable,
     stop_on_signals,
 )
@@ -137,9 +138,10 @@ class Command(ButtonOrdersCommand):
         self.summarize(
             {"file": str(path) if path else None, **summary}, format_, stream=stream
         )
-        if counts["failed"]:
+        if failed := counts["failed"]:
+            are = "is" if failed == 1 else "are"
             raise CommandError(
-                f"{counts['failed']} orders are not in the file: see above why."
+                f"{counted(failed, 'order')} {are} not in the file: see above why."
             )
 
 

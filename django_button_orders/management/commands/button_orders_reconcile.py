@@ -11,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
+    counted,
     printable,
     progress_bar,
     stop_on_signals,
@@ -224,13 +225,16 @@ class Command(ButtonOrdersCommand):
             complaints.append("With --resume, it goes on where it has stopped.")
         unfixed = sum(self.counts[kind] for kind in KINDS) - self.counts[FIXED]
         if unfixed:
-            complaints.append(f"{unfixed} differences are not fixed.")
-        if self.newly_failed:
+            are = "is" if unfixed == 1 else "are"
+            complaints.append(f"{counted(unfixed, 'difference')} {are} not fixed.")
+        if failed := self.newly_failed:
+            was, need = ("was", "needs") if failed == 1 else ("were", "need")
             complaints.append(
-                f"{self.newly_failed} orders were noted as failed and need a person."
+                f"{counted(failed, 'order')} {was} noted as failed and {need} a person."
             )
-        if self.counts[NOT_COMPARED]:
-            complaints.append(f"{self.counts[NOT_COMPARED]} orders were not compared.")
+        if left := self.counts[NOT_COMPARED]:
+            was = "was" if left == 1 else "were"
+            complaints.append(f"{counted(left, 'order')} {was} not compared.")
         if unknown := self.unknown_ids():
             complaints.append(f"There is nothing to compare for: {unknown}.")
         if complaints:

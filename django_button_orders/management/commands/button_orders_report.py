@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import Count, Min
 from tqdm import tqdm
 
 from django_button_orders.delivery.claims import enabled_rows
-from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
+    counted,
+    in_words,
     progress_bar,
     stop_on_signals,
 )
@@ -22,16 +25,20 @@ from django_button_orders.management.options.selection import (
     pages,
 )
 from django_button_orders.management.options.values import positive
+from django_button_orders.management.reporting import Reporting
 from django_button_orders.management.unfinished import (
     HeldBack,
     count_disabled,
-    count_paused,
-    fail_unless_done,
+    explain,
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.monitoring.snapshot import store_sweep
+from django_button_orders.monitoring.snapshot import (
+    database_time,
+    seconds_between,
+    store_sweep,
+)
 from django_button_orders.tasks.periodic import in_each_database
 
 INTERVAL_SECONDS = 5
@@ -93,7 +100,7 @@ class Command(ButtonOrdersCommand):
             return
         if self.everything:
             self.confirm(
-                lambda: f"Report all {self.count()} pending orders now?",
+                lambda: f"Report {counted(self.count(), 'pending order')} now?",
                 interactive=options["interactive"],
             )
         self.handle_once(format)
@@ -133,11 +140,11 @@ class Command(ButtonOrdersCommand):
         had_failed = self.find_failed()
         with stop_on_signals() as stop:
             self.report(stop)
-        self.summarize(self.outcomes, format_)
+        self.print_summary(format_)
         if self.is_sweep and not stop.is_set:
             # A sweep is recorded as one even if orders have failed in it.
             in_each_database(store_sweep)
-        fail_unless_done(self.outcomes, self.held_back)
+        self.reporting.fail_unless_done()
         if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
         if had_failed:
@@ -180,34 +187,67 @@ class Command(ButtonOrdersCommand):
 
     def report(self, stop: Stop) -> None:
         """Report the rows of all databases. Count outcomes, and what is held back."""
-        self.outcomes: Counter[str] = Counter()
-        self.held_back: HeldBack = Counter()
         self.seen = 0
         with progress_bar(self.stderr, "Reporting", None) as bar:
+            self.reporting = Reporting(
+                trigger="command", stop=stop, tell=partial(self.tell, bar)
+            )
             for alias in database_aliases():
                 if self.is_sweep:
-                    self.report_due(enabled_rows(alias), stop, bar)
+                    self.reporting.report(enabled_rows(alias), bar.update)
                 else:
                     self.report_selected(alias, stop, bar)
 
     def report_selected(self, alias: str, stop: Stop, bar: tqdm[Any]) -> None:
+        reporting = self.reporting
         if self.selection.order_ids:
             named = self.selection.narrow(ButtonOrder.objects.using(alias))
-            self.held_back += count_disabled(named)
+            reporting.held_back += count_disabled(named)
         for pks in pages(self.rows(alias), self.selection.left(self.seen)):
             if stop.is_set:
                 return
             self.seen += len(pks)
             rows = enabled_rows(alias).filter(pk__in=pks)
+            if reporting.is_away:
+                reporting.left += len(pks)
+                continue
             rows.make_due()
-            self.report_due(rows, stop, bar)
+            reporting.report(rows, bar.update)
 
-    def report_due(self, rows: ButtonOrderQuerySet, stop: Stop, bar: tqdm[Any]) -> None:
-        self.outcomes += report_due(
-            using=rows.db,
-            rows=rows,
-            trigger="command",
-            progress=lambda outcome: bar.update(),
-            limits=SweepLimits(is_stopped=lambda: stop.is_set),
-        )
-        self.held_back += count_paused(rows)
+    def tell(self, bar: tqdm[Any], text: str) -> None:
+        bar.clear()
+        self.stderr.write(text)
+
+    def print_summary(self, format_: str) -> None:
+        """Print the outcomes, or why there are none."""
+        reporting = self.reporting
+        if format_ == "json" or reporting.outcomes:
+            self.summarize(reporting.outcomes, format_)
+        elif reporting.held_back:
+            self.stdout.write("Nothing was sent.")
+        else:
+            self.stdout.write(self.explain_idleness())
+
+    def explain_idleness(self) -> str:
+        """Return a sentence that says why nothing was sent."""
+        waiting, first = 0, float("inf")
+        disabled: HeldBack = Counter()
+        for alias in database_aliases():
+            rows = self.selection.narrow(enabled_rows(alias)).waiting()
+            found = rows.aggregate(number=Count("pk"), first=Min("next_attempt_at"))
+            if found["number"]:
+                waiting += found["number"]
+                now = database_time(alias)
+                first = min(first, seconds_between(now, found["first"]))
+            everything = self.selection.narrow(ButtonOrder.objects.using(alias).all())
+            disabled += count_disabled(everything)
+        if waiting:
+            wait = "waits for its" if waiting == 1 else "wait for their"
+            when = f"{'' if waiting == 1 else 'the first '}in {in_words(first)}"
+            return (
+                f"Nothing is due. {counted(waiting, 'order')} {wait} next attempt, "
+                f"{when}."
+            )
+        if disabled:
+            return f"Nothing was sent. {explain(disabled)}"
+        return "Nothing to do."

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.management.base import ButtonOrdersCommand
+from django_button_orders.management.base import ButtonOrdersCommand, counted
 from django_button_orders.sandbox import ReceivedRequest, Sandbox
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -78,7 +78,8 @@ class Command(ButtonOrdersCommand):
             while True:
                 time.sleep(3600)
         sandbox.stop()
-        self.write(f"{len(sandbox.requests)} requests, {len(sandbox.orders)} orders.")
+        requests = counted(len(sandbox.requests), "request")
+        self.write(f"{requests}, {counted(len(sandbox.orders), 'order')}.")
 
     def start(self, sandbox: Sandbox) -> None:
         try:
