@@ -53,21 +53,23 @@ def exponent(currency: str) -> int:
     known = exponents().get(currency) if isinstance(currency, str) else None
     if known is None:
         raise ValidationError(
-            "Enter the ISO 4217 code of a currency, in upper case, such as USD, "
-            "not %(value)s.",
+            "Enter the ISO 4217 code of a currency, in upper case, such as USD"
+            "%(instead)s.",
             code="currency",
-            params={"value": describe(currency)},
+            params={"instead": describe(currency)},
         )
     return known
 
 
 def describe(currency: object) -> str:
-    """Return what was given for a currency, unless it may be a customer's data."""
+    """Return ", not 'ZZZ'", but without what may be a customer's data."""
+    if currency in (None, ""):
+        return ""
     if not isinstance(currency, str):
-        return f"a value of type {type(currency).__name__}"
-    if re.fullmatch(r"[^\s@]{0,8}", currency):
-        return repr(currency)
-    return f"a text of {len(currency)} characters"
+        return f", not a value of type {type(currency).__name__}"
+    if re.fullmatch(r"[^\s@]{1,8}", currency):
+        return f", not {currency!r}"
+    return f", not a text of {len(currency)} characters"
 
 
 def to_minor_units(

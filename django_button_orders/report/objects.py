@@ -174,8 +174,8 @@ class LineItem:
 
 LINE_ITEM_CLEANERS: dict[str, Cleaner] = {
     "identifier": validation.clean_required_key,
-    "total": validation.integer(-validation.INT32_MAX - 1),
-    "amount": optional(validation.integer(-validation.INT32_MAX - 1), None),
+    "total": validation.minor_units(-validation.INT32_MAX - 1),
+    "amount": optional(validation.minor_units(-validation.INT32_MAX - 1), None),
     "quantity": optional(validation.integer(0), None),
     "description": optional(validation.clean_text),
     "sku": optional(validation.clean_key),
@@ -304,7 +304,7 @@ class OrderReport:
 
 ORDER_CLEANERS: dict[str, Cleaner] = {
     "order_id": validation.clean_order_id,
-    "total": validation.integer(0),
+    "total": validation.minor_units(0),
     "currency": validation.clean_currency,
     "purchase_date": validation.clean_moment,
     "btn_ref": optional(validation.clean_btn_ref),

@@ -147,6 +147,21 @@ def integer(minimum: int, maximum: int = INT32_MAX) -> Cleaner:
     return clean_integer
 
 
+def minor_units(minimum: int) -> Cleaner:
+    """Return a cleaner for amounts, which are 32-bit integers in Button's API."""
+    clean_integer = integer(minimum)
+
+    def clean_minor_units(value: Any) -> int:
+        try:
+            return int(clean_integer(value))
+        except ValidationError as exc:
+            if exc.code == "range" and value > INT32_MAX:
+                exc.message += " Button takes no larger amount of minor units."
+            raise
+
+    return clean_minor_units
+
+
 def clean_currency(value: Any) -> str:
     """Return the ISO 4217 code of a currency that has minor units."""
     exponent(value)

@@ -55,8 +55,8 @@ class ExponentTests(SimpleTestCase):
             ("ZZZ", "'ZZZ'"),
             ("usd", "'usd'"),
             ("\x1b", "'\\x1b'"),
-            ("", "''"),
-            (None, "type NoneType"),
+            ("", "such as USD."),
+            (None, "such as USD."),
             (840, "type int"),
         ):
             with self.subTest(currency=currency), pytest.raises(ValidationError) as it:

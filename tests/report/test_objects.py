@@ -515,6 +515,13 @@ class OrderReportTests(BadDataTestCase):
 
         self.refuse(make_report, "total", *WRONG_MONEY, *too_large)
 
+    def test_error_of_a_total_that_is_too_large(self):
+        said = "Button takes no larger amount"
+
+        assert said in self.error(make_report, total=INT32_MAX + 1)
+        assert said not in self.error(make_report, total=-1)
+        assert said in self.error(LineItem, identifier="a", total=INT32_MAX + 1)
+
     def test_wrong_currency(self):
         unknown = ["usd", "US", "ZZZ", "XAU", "XXX", "USD ", "$", "DEM"]
 
