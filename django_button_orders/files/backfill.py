@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
-from django_button_orders.files.jsonl import read_jsonl
-from django_button_orders.files.lines import (
-    Entry,
-    Line,
-    Lines,
-    RejectWriter,
+from django_button_orders.files.forms import (
     UnreadableFileError,
+    copy_to_disk,
+    open_plain,
 )
+from django_button_orders.files.jsonl import read_jsonl
+from django_button_orders.files.lines import Entry, Lines, RejectWriter
+from django_button_orders.files.reports import NO_CONVENTIONS, Conventions
 from django_button_orders.files.tables import OrderIds, Table
 from django_button_orders.models import PAYLOAD_FIELDS, as_stored
 from django_button_orders.models.clock import read_now
@@ -34,15 +32,18 @@ class FileBackfill:
     A run through the orders of a file that adds due rows for those without one.
 
     It holds one batch of ``stream`` in memory. A table is read twice, so a stream that
-    cannot seek is copied to disk first. The lines of rejected orders are written to
+    cannot seek is copied to disk first. ``names`` has the titles of a table's columns
+    by our names. The lines of rejected orders are written to
     ``rejects``, and their errors are passed to ``complain``.
     """
 
     stream: BinaryIO
     using: str
     format: str = ""
+    encoding: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     ignore_unknown: bool = False
+    conventions: Conventions = NO_CONVENTIONS
     rejects: BinaryIO | None = None
     complain: Callable[[str], object] = lambda error: None
     account: str = DEFAULT_ACCOUNT
@@ -111,52 +112,46 @@ class FileBackfill:
 
     def open_file(self, stack: ExitStack) -> Iterator[Entry]:
         """Open the file as JSON lines or as a table. Raises ``UnreadableFileError``."""
-        lines = Lines(self.stream)
-        first = next((line for line in lines if line.raw.strip()), None)
-        if first is None:
-            raise UnreadableFileError("The file is empty.")
-        if (self.format or guess_format(first)) == "csv":
-            return self.read_table(first, stack)
+        plain = open_plain(self.stream, stack, encoding=self.encoding)
+        self.stream, self.form = plain.stream, plain.form
+        if (self.format or guess_format(plain.start)) == "csv":
+            return self.read_table(stack)
         if self.names or self.ignore_unknown:
             raise UnreadableFileError("Columns can be named for CSV, not for JSON.")
-        lines.put_back([first])
-        self.reject_writer = RejectWriter(self.rejects)
-        return read_jsonl(lines)
+        self.reject_writer = RejectWriter(self.rejects, form=self.form)
+        return read_jsonl(Lines(self.stream), self.conventions)
 
-    def read_table(self, first: Line, stack: ExitStack) -> Iterator[Entry]:
+    def read_table(self, stack: ExitStack) -> Iterator[Entry]:
         if not self.stream.seekable():
-            self.stream = self.copy(first, stack)
-        first.close()
+            self.stream = copy_to_disk(self.stream, stack)
         ids = OrderIds(self.open_table(), is_stopped=self.is_stopped)
         stack.callback(ids.close)
         table = self.open_table()
-        self.reject_writer = RejectWriter(self.rejects, table.head)
+        self.reject_writer = RejectWriter(self.rejects, table.head, self.form)
         return table.entries(ids)
 
     def open_table(self) -> Table:
         self.stream.seek(0)
         return Table(
-            Lines(self.stream), names=self.names, ignore_unknown=self.ignore_unknown
+            Lines(self.stream),
+            names=self.names,
+            ignore_unknown=self.ignore_unknown,
+            conventions=self.conventions,
         )
 
-    def copy(self, first: Line, stack: ExitStack) -> BinaryIO:
-        """Return a copy on disk of a stream that can be read only once."""
-        copy: BinaryIO = TemporaryFile()  # noqa: SIM115 - closed by the stack
-        stack.enter_context(copy)
-        copy.write(b"\n" * (first.number - 1) + first.raw)
-        for rest in (first.rest, self.stream):
-            if rest is not None:
-                shutil.copyfileobj(rest, copy)
-        return copy
 
-
-def guess_format(first: Line) -> str:
-    start = first.raw.lstrip()[:1]
-    if start == b"[":
+def guess_format(start: bytes) -> str:
+    """Return the format of a file that begins so."""
+    if start.startswith(b"["):
         raise UnreadableFileError(
             "The file is one JSON array. Write one object on each line: jq -c '.[]'."
         )
-    return "jsonl" if start == b"{" else "csv"
+    if start.splitlines()[0].strip() == b"{":
+        raise UnreadableFileError(
+            "The file has JSON objects of several lines. Write one object on each "
+            "line: jq -c '.'."
+        )
+    return "jsonl" if start.startswith(b"{") else "csv"
 
 
 def row_of(report: OrderReport, account: str) -> tuple[Any, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from django_button_orders.files.reports import AMOUNTS, DECIMAL
+from django_button_orders.files.numbers import parse_amount, parse_integer
+from django_button_orders.files.reports import AMOUNTS, DECIMAL, Conventions
 from django_button_orders.report import columns
 
 # A file may have the e-mail address itself, which is hashed at once.
@@ -19,13 +20,17 @@ COLUMNS = (*columns.ORDER, *OF_CUSTOMER, *columns.OF_LINE_ITEM)
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 
+Parsers = Mapping[str, Callable[[str], Any]]
 
-def build_values(rows: list[dict[str, str]]) -> dict[str, Any]:
+
+def build_values(
+    rows: list[dict[str, str]], conventions: Conventions
+) -> dict[str, Any]:
     """
-    Return the values of an order from the cells of its rows.
+    Return the values of an order from the cells of its rows, each with a line item.
 
     A row may leave out the order's values that an earlier row has, but not contradict
-    them. Rows that are the same in all cells count once.
+    them.
     """
     of_order: dict[str, str] = {}
     for position, cells in enumerate(rows, start=1):
@@ -34,58 +39,48 @@ def build_values(rows: list[dict[str, str]]) -> dict[str, Any]:
                 continue
             if of_order.setdefault(name, text) != text:
                 raise ValidationError({name: f"Row {position} says something else."})
-    is_decimal = of_order.get(DECIMAL, "").lower() in ("true", "1")
-    values = parse(of_order, {name: name for name in columns.ORDER}, is_decimal)
-    items = [
-        parse(cells, columns.OF_LINE_ITEM, is_decimal) for cells in remove_doubles(rows)
-    ]
-    values["customer"] = parse(of_order, OF_CUSTOMER, is_decimal) or None
+    parsers = find_parsers(of_order, conventions)
+    values = parse(of_order, {name: name for name in columns.ORDER}, parsers)
+    items = [parse(cells, columns.OF_LINE_ITEM, parsers) for cells in rows]
+    values["customer"] = parse(of_order, OF_CUSTOMER, parsers) or None
     values["line_items"] = [item for item in items if item]
     return values
 
 
-def remove_doubles(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    found: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    for cells in rows:
-        found.setdefault(tuple(cells.items()), cells)
-    return list(found.values())
+def find_parsers(of_order: Mapping[str, str], conventions: Conventions) -> Parsers:
+    """Return the functions that read an order's cells. All other cells are texts."""
+    separator = conventions.decimal_separator
+    flag = of_order.get(DECIMAL, str(conventions.is_decimal))
+    parse_money: Callable[[str], Any] = parse_minor_units
+    if TRUTHS.get(flag.lower()):
+        currency = of_order.get("currency", conventions.currency)
+        parse_money = partial(parse_amount, currency=currency, separator=separator)
+    quantity = partial(parse_integer, separator=separator)
+    return {**PARSERS, **dict.fromkeys(AMOUNTS, parse_money), "quantity": quantity}
 
 
 def parse(
-    cells: dict[str, str], names: Mapping[str, str], is_decimal: bool
+    cells: Mapping[str, str], names: Mapping[str, str], parsers: Parsers
 ) -> dict[str, Any]:
     """Return the values of those cells whose columns ``names`` has, by its names."""
     values = {}
     for column, name in names.items():
         if column not in cells:
             continue
-        parser = PARSERS.get(name, str)
-        if is_decimal and name in AMOUNTS:
-            parser = parse_decimal
         try:
-            values[name] = parser(cells[column])
+            values[name] = parsers.get(name, str)(cells[column])
         except ValidationError as exc:
             raise ValidationError({column: exc}) from exc
     return values
 
 
-def parse_integer(text: str) -> int:
-    if not INTEGER.fullmatch(text):
-        raise ValidationError("Enter an integer.")
-    return int(text)
-
-
 def parse_minor_units(text: str) -> int:
     if not INTEGER.fullmatch(text):
-        raise ValidationError("Enter an integer of minor units: 1234 for 12.34 USD.")
+        raise ValidationError(
+            "Enter an integer of minor units: 1234 for 12.34 USD. For a file with "
+            "decimals, there is --decimals."
+        )
     return int(text)
-
-
-def parse_decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation as exc:
-        raise ValidationError("Enter an amount such as 12.34.") from exc
 
 
 def parse_boolean(text: str) -> bool:
@@ -105,11 +100,7 @@ def parse_object(text: str) -> Any:
         raise ValidationError("Enter a JSON object.") from exc
 
 
-# All other values are texts.
-PARSERS: dict[str, Callable[[str], Any]] = {
-    "total": parse_minor_units,
-    "amount": parse_minor_units,
-    "quantity": parse_integer,
+PARSERS: Parsers = {
     DECIMAL: parse_boolean,
     "is_new": parse_boolean,
     # From the most general to the most specific: "Home > Kitchen".

@@ -10,17 +10,23 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from django_button_orders.files.lines import Entry, Lines
-from django_button_orders.files.reports import build_report
+from django_button_orders.files.reports import (
+    NO_CONVENTIONS,
+    Conventions,
+    build_report,
+)
 
 
-def read_jsonl(lines: Lines) -> Iterator[Entry]:
+def read_jsonl(
+    lines: Lines, conventions: Conventions = NO_CONVENTIONS
+) -> Iterator[Entry]:
     """Yield an entry for each line that is not empty."""
     for line in lines:
         if not line.raw.strip():
             continue
         entry = Entry(lines=[line])
         try:
-            entry.report = build_report(parse(line.as_text()))
+            entry.report = build_report(parse(line.as_text()), conventions)
         except ValidationError as exc:
             entry.reject(line.number, exc)
         yield entry

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
-import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 from django.core.exceptions import ValidationError
 
+from django_button_orders.files.forms import (
+    BLOCK,
+    NAME_ENCODING,
+    PLAIN,
+    Form,
+    without_marks,
+)
 from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.validation import as_line, make_storable
 
 # A longer line is no order, and is not held in memory.
 LONGEST_LINE = 1 << 20
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-class UnreadableFileError(Exception):
-    """The file cannot be read at all. The message says what to do."""
 
 
 class Line(NamedTuple):
@@ -41,7 +41,9 @@ class Line(NamedTuple):
         try:
             return self.raw.decode().rstrip("\r\n")
         except UnicodeDecodeError as exc:
-            raise ValidationError("The line is not valid UTF-8.", code="utf8") from exc
+            raise ValidationError(
+                f"The line is not valid UTF-8. {NAME_ENCODING}", code="utf8"
+            ) from exc
 
     def close(self) -> None:
         if self.rest is not None:
@@ -82,7 +84,7 @@ class Lines:
         self.number += 1
         is_whole = len(raw) < LONGEST_LINE or raw.endswith(b"\n")
         rest = None if is_whole else self.store_rest()
-        return Line(self.number, without_mark(raw) if self.number == 1 else raw, rest)
+        return Line(self.number, without_marks(raw) if self.number == 1 else raw, rest)
 
     def put_back(self, lines: list[Line]) -> None:
         self.waiting.extendleft(reversed(lines))
@@ -98,32 +100,29 @@ class Lines:
         return rest
 
 
-def without_mark(raw: bytes) -> bytes:
-    """Return a file's first line without a byte order mark."""
-    if raw.startswith(UTF16):
-        raise UnreadableFileError("The file is UTF-16. Save it as UTF-8.")
-    return raw.removeprefix(codecs.BOM_UTF8)
-
-
 class RejectWriter:
     """Writes the lines of rejected orders unchanged, so that they can be corrected."""
 
-    def __init__(self, stream: BinaryIO | None, head: Line | None = None) -> None:
+    def __init__(
+        self, stream: BinaryIO | None, head: Sequence[Line] = (), form: Form = PLAIN
+    ) -> None:
         self.stream = stream
         # The header of a table comes first: rows are useless without it.
-        self.head = [] if head is None else [head]
+        self.head = head
+        self.encode = form.encoder()
 
     def add(self, lines: list[Line]) -> None:
         for line in (*self.head, *lines):
             if self.stream is not None:
                 self.write(line, self.stream)
             line.close()
-        self.head = []
+        self.head = ()
 
     def write(self, line: Line, stream: BinaryIO) -> None:
-        stream.write(line.raw)
+        stream.write(self.encode(line.raw))
         if line.rest is not None:
-            shutil.copyfileobj(line.rest, stream)
+            while piece := line.rest.read(BLOCK):
+                stream.write(self.encode(piece))
         elif not line.raw.endswith(b"\n"):
             # The last line of the file may come before others here.
-            stream.write(b"\n")
+            stream.write(self.encode(b"\n"))

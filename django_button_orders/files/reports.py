@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.utils.dateparse import parse_datetime
 
+from django_button_orders.files.dates import read_moment
 from django_button_orders.report.money import to_minor_units
 from django_button_orders.report.objects import Customer, OrderReport, from_mapping
-from django_button_orders.report.validation import as_line, wrong_type
+from django_button_orders.report.validation import (
+    as_line,
+    clean_currency,
+    wrong_type,
+)
 
 REQUIRED = ("order_id", "total", "currency", "purchase_date")
 MOMENTS = ("purchase_date", "finalization_date")
@@ -22,7 +27,27 @@ DECIMAL = "total_as_decimal"
 AMOUNTS = ("total", "amount")
 
 
-def build_report(values: Mapping[str, Any]) -> OrderReport:
+@dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """What a file's author takes for granted: how to read values that do not say it."""
+
+    decimals: bool = False
+    decimal_separator: str = ""
+    currency: str = ""
+    zone: tzinfo | None = None
+    date_format: str = ""
+
+    @property
+    def is_decimal(self) -> bool:
+        return self.decimals or bool(self.decimal_separator)
+
+
+NO_CONVENTIONS = Conventions()
+
+
+def build_report(
+    values: Mapping[str, Any], conventions: Conventions = NO_CONVENTIONS
+) -> OrderReport:
     """
     Return the report of an order.
 
@@ -31,13 +56,21 @@ def build_report(values: Mapping[str, Any]) -> OrderReport:
     does not contain the values.
     """
     known = {**dict.fromkeys(REQUIRED), **values}
-    if known.pop(DECIMAL, None) is True:
-        known = convert_amounts(known)
-    elif values.get(DECIMAL) not in (None, False):
+    if known["currency"] in (None, ""):
+        known["currency"] = conventions.currency
+    is_decimal = known.pop(DECIMAL, None)
+    if is_decimal is None:
+        is_decimal = conventions.is_decimal
+    if not isinstance(is_decimal, bool):
         raise ValidationError({DECIMAL: "Enter true or false."})
+    if is_decimal:
+        known = convert_amounts(known)
     convert(known, "customer", read_customer)
+    read = partial(
+        read_moment, zone=conventions.zone, date_format=conventions.date_format
+    )
     for name in MOMENTS:
-        convert(known, name, read_moment)
+        convert(known, name, read)
     report: OrderReport = from_mapping(OrderReport, known)
     return report
 
@@ -60,21 +93,11 @@ def read_customer(value: Any) -> Customer:
     return replace(customer, email=value.get("email"))
 
 
-def read_moment(value: Any) -> datetime:
-    try:
-        moment = parse_datetime(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None:
-        raise ValidationError(
-            "Enter a date and time of ISO 8601 with its zone, such as "
-            "2026-11-23T08:00:00Z."
-        )
-    return moment
-
-
 def convert_amounts(values: dict[str, Any]) -> dict[str, Any]:
-    currency = values["currency"]
+    try:
+        currency = clean_currency(values["currency"])
+    except ValidationError as exc:
+        raise ValidationError({"currency": exc}) from exc
     items = values.get("line_items")
     if isinstance(items, list):
         items = [
@@ -85,7 +108,7 @@ def convert_amounts(values: dict[str, Any]) -> dict[str, Any]:
     return with_minor_units(values, currency)
 
 
-def with_minor_units(values: dict[str, Any], currency: Any) -> dict[str, Any]:
+def with_minor_units(values: dict[str, Any], currency: str) -> dict[str, Any]:
     values = dict(values)
     for name in AMOUNTS:
         if isinstance(values.get(name), int | Decimal):

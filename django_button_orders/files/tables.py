@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from django_button_orders.files.cells import COLUMNS, build_values
-from django_button_orders.files.lines import Entry, Line, Lines, UnreadableFileError
-from django_button_orders.files.reports import build_report
+from django_button_orders.files.cells import build_values
+from django_button_orders.files.headers import dialect, read_header
+from django_button_orders.files.lines import Entry, Line, Lines
+from django_button_orders.files.reports import (
+    NO_CONVENTIONS,
+    Conventions,
+    build_report,
+)
+from django_button_orders.report.columns import OF_LINE_ITEM
 
-DELIMITERS = ",;\t"
 # Without this limit, one open quote would take the rest of the file.
 MOST_LINES_OF_A_ROW = 100
 MOST_ROWS_OF_AN_ORDER = 10_000
@@ -39,17 +43,30 @@ class Row:
     cells: dict[str, str] = field(default_factory=dict)
     error: ValidationError | None = None
 
+    @property
+    def continues_order(self) -> bool:
+        """Return whether the row has only a line item, of the order above it."""
+        return bool(self.cells) and self.cells.keys() <= OF_LINE_ITEM.keys()
+
 
 class Table:
     """Reads the orders of a CSV file with a header."""
 
     def __init__(
-        self, lines: Lines, *, names: Mapping[str, str], ignore_unknown: bool
+        self,
+        lines: Lines,
+        *,
+        names: Mapping[str, str],
+        ignore_unknown: bool,
+        conventions: Conventions = NO_CONVENTIONS,
     ) -> None:
         self.lines = lines
-        self.head, self.delimiter, self.columns = read_header(
-            lines, names=names, ignore_unknown=ignore_unknown
-        )
+        self.header = read_header(lines, names=names, ignore_unknown=ignore_unknown)
+        self.conventions = conventions
+
+    @property
+    def head(self) -> Sequence[Line]:
+        return self.header.lines
 
     def entries(self, ids: OrderIds) -> Iterator[Entry]:
         """Yield an entry for each order."""
@@ -61,8 +78,15 @@ class Table:
             if not entry.errors and ids.is_scattered(rows[0].order_id):
                 entry.reject(entry.lines[0].number, SCATTERED)
             if not entry.errors:
-                build(entry, rows)
+                self.build(entry, rows)
             yield entry
+
+    def build(self, entry: Entry, rows: list[Row]) -> None:
+        try:
+            values = build_values([row.cells for row in rows], self.conventions)
+            entry.report = build_report(values, self.conventions)
+        except ValidationError as exc:
+            entry.reject(entry.lines[0].number, exc)
 
     def orders(self) -> Iterator[list[Row]]:
         """Yield the rows of each order."""
@@ -77,10 +101,15 @@ class Table:
             yield rows
 
     def rows(self) -> Iterator[Row]:
+        order_id = ""
         while (record := self.next_record()) is not None:
             lines, values, error = record
-            if values or error:
-                yield self.make_row(lines, values, error)
+            if error or any(value.strip() for value in values):
+                row = self.make_row(lines, values, error)
+                if row.continues_order:
+                    row.order_id = order_id
+                order_id = row.order_id
+                yield row
 
     def next_record(
         self,
@@ -89,7 +118,8 @@ class Table:
         taken: list[Line] = []
         try:
             values = next(
-                csv.reader(self.read_lines(taken), **dialect(self.delimiter)), None
+                csv.reader(self.read_lines(taken), **dialect(self.header.delimiter)),
+                None,
             )
         except csv.Error as exc:
             # Only the first line may be wrong, so the others are read again.
@@ -111,85 +141,29 @@ class Table:
     def make_row(
         self, lines: list[Line], values: list[str], error: ValidationError | None
     ) -> Row:
-        if error is None and len(values) != len(self.columns):
+        columns = self.header.columns
+        values = [value.strip() for value in values]
+        # Some programs write a delimiter at the end of each row.
+        while len(values) > len(columns) and not values[-1]:
+            values.pop()
+        if error is None and len(values) != len(columns):
             error = ValidationError(
                 "The row has %(row)d values, and the header %(header)d.",
-                params={"row": len(values), "header": len(self.columns)},
+                params={"row": len(values), "header": len(columns)},
             )
+        if error is None and any(values[at] for at in self.header.untitled):
+            error = ValidationError("The row has a value in a column without a title.")
         if error is not None:
             return Row(lines=lines, order_id=self.guess_order_id(lines[0]), error=error)
-        pairs = zip(self.columns, values, strict=True)
-        cells = {name: value for name, value in pairs if name and value != ""}
+        pairs = zip(columns, values, strict=True)
+        cells = {name: value for names, value in pairs if value for name in names}
         return Row(lines=lines, order_id=cells.get("order_id", ""), cells=cells)
 
     def guess_order_id(self, line: Line) -> str:
         """Return the probable order ID of a row that cannot be read."""
-        cells = line.raw.decode(errors="replace").split(self.delimiter)
-        at = self.columns.index("order_id")
-        return cells[at].strip(' "\r\n') if at < len(cells) else ""
-
-
-def build(entry: Entry, rows: list[Row]) -> None:
-    try:
-        entry.report = build_report(build_values([row.cells for row in rows]))
-    except ValidationError as exc:
-        entry.reject(entry.lines[0].number, exc)
-
-
-def dialect(delimiter: str) -> dict[str, Any]:
-    return {"delimiter": delimiter, "strict": True}
-
-
-def read_header(
-    lines: Lines, *, names: Mapping[str, str], ignore_unknown: bool
-) -> tuple[Line, str, list[str]]:
-    """Return the header's line, the delimiter and the names of the columns."""
-    head = next((line for line in lines if line.raw.strip()), None)
-    if head is None:
-        raise UnreadableFileError("The file is empty.")
-    head.close()
-    try:
-        text = head.as_text()
-        for delimiter in DELIMITERS:
-            theirs = next(csv.reader([text], **dialect(delimiter)))
-            columns = [names.get(title, as_name(title)) for title in theirs]
-            if "order_id" in columns:
-                return head, delimiter, check_columns(columns, theirs, ignore_unknown)
-    except (csv.Error, ValidationError) as exc:
-        raise UnreadableFileError("The header of the file cannot be read.") from exc
-    raise UnreadableFileError(
-        "The header of the file has no order_id. Name its column: "
-        "--map 'order_id=Order number'."
-    )
-
-
-def as_name(title: str) -> str:
-    """Return "order_id" for "Order ID"."""
-    return "_".join(title.lower().split())
-
-
-def check_columns(
-    columns: list[str], theirs: list[str], ignore_unknown: bool
-) -> list[str]:
-    """Return the names of the columns, "" for those to ignore."""
-    unknown = [
-        title
-        for name, title in zip(columns, theirs, strict=True)
-        if name not in COLUMNS
-    ]
-    if unknown and not ignore_unknown:
-        raise UnreadableFileError(
-            f"These columns are not known: {', '.join(unknown)}. Name what they are "
-            f"(--map ours=theirs), or leave them out (--ignore-unknown). Known are: "
-            f"{', '.join(COLUMNS)}."
-        )
-    known = [name if name in COLUMNS else "" for name in columns]
-    twice = {name for name in known if name and known.count(name) > 1}
-    if twice:
-        raise UnreadableFileError(
-            f"More than one column is {', '.join(sorted(twice))}."
-        )
-    return known
+        cells = line.raw.decode(errors="replace").split(self.header.delimiter)
+        at = self.header.order_id_at
+        return cells[at].strip().strip('"').strip() if at < len(cells) else ""
 
 
 class OrderIds:

@@ -7,7 +7,8 @@ import pytest
 from django.test import TestCase, override_settings
 
 from django_button_orders.files.backfill import FileBackfill
-from django_button_orders.files.lines import LONGEST_LINE, UnreadableFileError
+from django_button_orders.files.forms import UnreadableFileError
+from django_button_orders.files.lines import LONGEST_LINE
 from django_button_orders.models import ButtonOrder
 from django_button_orders.operations.batches import LARGEST_BATCH
 from tests.utils import button_settings, create_row
@@ -106,7 +107,7 @@ class FileBackfillTests(TestCase):
         assert backfill.seen == 2
 
     def test_keeps_the_first_reasons(self):
-        backfill = self.begin(b"{\n" * 30)
+        backfill = self.begin(b"{x\n" * 30)
         list(backfill.run())
 
         assert backfill.counts == {"invalid": 30}

@@ -72,7 +72,8 @@ class JSONLinesTests(SimpleTestCase):
 
     def test_date_without_a_zone(self):
         assert self.refused(purchase_date="2026-11-01T12:00:00") == (
-            "line 1: purchase_date: Enter a datetime with a time zone."
+            "line 1: purchase_date: Enter a datetime with a time zone, or name the "
+            "zone of all: --time-zone Europe/Berlin."
         )
 
     def test_email_is_hashed(self):
@@ -167,7 +168,8 @@ class JSONLinesTests(SimpleTestCase):
         content = line(order_id="1").encode() + b'{"order_id": "\xff"}\n{"a\0": 1}\n'
 
         assert errors(read_json(content)) == [
-            "line 2: The line is not valid UTF-8.",
+            "line 2: The line is not valid UTF-8. Name the file's encoding, such as "
+            "--encoding cp1252.",
             "line 3: The line has a null character.",
         ]
 

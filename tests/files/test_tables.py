@@ -7,8 +7,9 @@ from django.test import SimpleTestCase
 
 from django_button_orders import hash_email
 from django_button_orders.files.cells import COLUMNS
-from django_button_orders.files.lines import LONGEST_LINE, Lines, UnreadableFileError
-from django_button_orders.files.tables import Table
+from django_button_orders.files.forms import UnreadableFileError
+from django_button_orders.files.lines import LONGEST_LINE, Lines
+from django_button_orders.files.tables import MOST_ROWS_OF_AN_ORDER, Table
 from tests.files.utils import errors, open_table, read_table, rejected, reports
 
 HEAD = "order_id,total,currency,purchase_date,line_item_identifier,line_item_total"
@@ -174,19 +175,109 @@ class HeaderTests(SimpleTestCase):
                 assert order_ids(read_table(content)) == ["1"]
 
     def test_byte_order_mark(self):
-        content = b"\xef\xbb\xbf" + table(row()).encode()
+        for marks in (1, 2):
+            with self.subTest(marks=marks):
+                content = b"\xef\xbb\xbf" * marks + table(row()).encode()
+
+                assert order_ids(read_table(content)) == ["1"]
+
+    def test_padded_titles(self):
+        for head in (
+            HEAD.replace("_", " ").title().replace(",", " , "),
+            HEAD.replace("order_id", "Order\u00a0ID"),
+            HEAD.upper(),
+        ):
+            with self.subTest(head=head):
+                assert order_ids(read_table(table(row(), head=head))) == ["1"]
+
+    def test_quoted_titles(self):
+        for delimiter in ",;\t":
+            with self.subTest(delimiter=delimiter):
+                head = ",".join(f'"{title}"' for title in HEAD.split(","))
+                content = table(row(), head=head).replace(",", delimiter)
+
+                assert order_ids(read_table(content)) == ["1"]
+
+    def test_delimiter_that_is_in_a_title(self):
+        head = f"{HEAD.replace(',', ';')};Colour, size, weight"
+        content = table(row().replace(",", ";") + ";x", head=head)
+
+        assert order_ids(read_table(content, ignore_unknown=True)) == ["1"]
+
+    def test_line_that_names_the_delimiter(self):
+        for first, delimiter in (("sep=;", ";"), ('"SEP=|"', "|"), ("sep=,", ",")):
+            with self.subTest(first=first):
+                content = f"{first}\n" + table(row("x x"), row()).replace(
+                    ",", delimiter
+                )
+
+                assert order_ids(read_table(content)) == ["x x", "1"]
+                assert open_table(content).head[0].raw == f"{first}\n".encode()
+
+    def test_delimiter_at_the_end(self):
+        content = table(f"{row()},", head=f"{HEAD},")
 
         assert order_ids(read_table(content)) == ["1"]
 
-    def test_utf_16(self):
-        assert self.refused(table(row()).encode("utf-16")) == (
-            "The file is UTF-16. Save it as UTF-8."
+    def test_values_without_a_title(self):
+        content = table(f"{row('1')},7", f"{row('2')},", head=f"{HEAD},")
+
+        assert errors(read_table(content)) == [
+            "line 2: The row has a value in a column without a title."
+        ]
+        assert order_ids(read_table(content)) == ["2"]
+        assert order_ids(read_table(content, ignore_unknown=True)) == ["1", "2"]
+
+    def read_one(self, content, **names):
+        [report] = reports(read_table(content, names=names))
+        return report
+
+    def test_map_wins_over_a_column_of_that_name(self):
+        content = table(f"{row()},5", head=f"{HEAD},Subtotal")
+
+        assert self.read_one(content, total="Subtotal").total == 5
+
+    def test_one_column_for_two_of_ours(self):
+        content = table(row()).replace("order_id", "Number")
+
+        report = self.read_one(content, order_id="Number", customer_order_id="Number")
+        assert (report.order_id, report.customer_order_id) == ("1", "1")
+
+        report = self.read_one(table(row()), customer_order_id="order_id")
+        assert (report.order_id, report.customer_order_id) == ("1", "1")
+
+    def test_map_does_not_mind_case_and_spaces(self):
+        content = table(row()).replace("order_id", '" Order  Number"')
+
+        assert self.read_one(content, order_id="order number").order_id == "1"
+
+    def test_map_to_one_of_two_that_differ_in_case(self):
+        content = table(f"{row('1')},2", head=f"{HEAD},ORDER_ID")
+
+        assert self.read_one(content, order_id="ORDER_ID").order_id == "2"
+
+    def test_map_to_what_the_file_does_not_have(self):
+        content = table(row(), head=HEAD.replace("order_id", "jane@example.com"))
+
+        assert self.refused(content, names={"total": "Sum", "order_id": "No."}) == (
+            "The file has no column 'Sum', 'No.'. Its columns are '[e-mail]', 'total', "
+            "'currency', 'purchase_date', 'line_item_identifier', 'line_item_total'."
         )
+
+    def test_column_of_order_and_line(self):
+        """The total of a line must not be taken for that of the order."""
+        head = "order_id,Total,currency,purchase_date,line_item_identifier"
+        content = table(f"1,7000,USD,{DATE},a", head=head)
+        names = {"line_item_total": "Total"}
+
+        assert "Name a column for total, too" in self.refused(content, names=names)
+        report = self.read_one(content, total="Total", **names)
+        assert (report.total, report.line_items[0].total) == (7000, 7000)
 
     def test_other_names(self):
         head = HEAD.replace("order_id", "Order, no.").replace("total,c", "Sum,c", 1)
         head = head.replace("Order, no.", '"Order, no."')
-        names = {"Order, no.": "order_id", "Sum": "total"}
+        names = {"order_id": "Order, no.", "total": "Sum"}
 
         assert order_ids(read_table(table(row(), head=head), names=names)) == ["1"]
 
@@ -224,20 +315,60 @@ class RowsOfAnOrderTests(SimpleTestCase):
         assert order_ids(entries) == ["2"]
         assert errors(entries) == ["line 2: total: Row 2 says something else."]
 
-    def test_repeated_row_counts_once(self):
-        [report] = reports(read_table(table(row(), row())))
+    def lines(self, *rows):
+        [report] = reports(read_table(table(*rows)))
+        return [(item.identifier, item.total) for item in report.line_items]
 
-        assert len(report.line_items) == 1
+    def test_one_article_on_two_lines(self):
+        """No line is lost, whether the rows repeat the order or not."""
+        for again in (row("1", "a", "5"), "1,,,,a,5", ",,,,a,5"):
+            with self.subTest(again=again):
+                found = self.lines(row("1", "a", "5"), again, row("1", "b", "5"))
+
+                assert found == [("a", 5), ("a-2", 5), ("b", 5)]
+
+    def test_one_article_on_later_lines(self):
+        found = self.lines(row("1", "b", "5"), *["1,,,,a,5"] * 2)
+
+        assert found == [("b", 5), ("a", 5), ("a-2", 5)]
 
     def test_identifier_that_stands_twice(self):
-        [error] = errors(read_table(table(row("1", "a", "1"), row("1", "a", "2"))))
+        found = self.lines(row("1", "a", "1"), row("1", "a", "2"))
 
-        assert "its identifier stands on an earlier line" in error
+        assert found == [("a", 1), ("a-2", 2)]
 
     def test_later_rows_need_not_repeat_the_order(self):
         entries = read_table(table(row("1", "a"), "1,,,,b,0"))
 
         assert len(reports(entries)[0].line_items) == 2
+
+    def test_later_rows_need_not_repeat_the_id(self):
+        entries = read_table(
+            table(row("1", "a"), ",,,,b,0", ",,,,c,0", row("2", "a"), ",,,,b,0")
+        )
+
+        assert [len(report.line_items) for report in reports(entries)] == [3, 2]
+
+    def test_row_without_an_id_that_says_something_of_the_order(self):
+        entries = read_table(table(row("1", "a"), ",7000,,,b,0", row("2")))
+
+        assert order_ids(entries) == ["1", "2"]
+        assert errors(entries)[0].startswith("line 3: order_id: This field is required")
+
+    def test_rows_without_an_id_below_a_bad_row(self):
+        """A part of an order must never be reported as the whole order."""
+        entries = read_table(table("1,7000", ",,,,b,0", ",,,,c,0", row("2")))
+
+        assert order_ids(entries) == ["2"]
+        assert rejected(entries).count(b"\n") == 3
+
+    def test_more_rows_without_an_id_than_an_order_has(self):
+        content = table(row("1", "a"), *[",,,,b,0"] * MOST_ROWS_OF_AN_ORDER, row("2"))
+
+        entries = read_table(content)
+
+        assert order_ids(entries) == ["2"]
+        assert len(errors(entries)) == 2
 
     def test_rows_that_do_not_stand_together(self):
         """A part of an order must never be reported as the whole order."""
@@ -321,6 +452,25 @@ class BadRowTests(SimpleTestCase):
 
         assert len(reports(entries)[0].line_items) == 2
         assert errors(entries)[0].startswith("line 6: ")
+
+    def test_rows_of_empty_cells(self):
+        content = table(",,,,,", row("1", "a"), " , ,\u00a0,,,", row("1", "b"), ",,,,,")
+
+        [report] = reports(read_table(content))
+
+        assert len(report.line_items) == 2
+        assert errors(read_table(content)) == []
+
+    def test_padded_cells(self):
+        [report] = reports(read_table(table(row(" 1", " a ", "7000 ", "\u00a07000"))))
+
+        assert (report.order_id, report.total) == ("1", 7000)
+        assert report.line_items[0].identifier == "a"
+
+    def test_delimiter_at_the_end_of_rows(self):
+        assert order_ids(read_table(table(f"{row('1')},", f"{row('2')},,"))) == [
+            *("1", "2")
+        ]
 
     def test_rejects_begin_with_the_header(self):
         content = "\ufeff" + table(row("1", total="x"), row("2")).replace("\n", "\r\n")

@@ -35,7 +35,7 @@ def errors(entries):
     return [error for entry in entries for error in entry.errors]
 
 
-def rejected(entries, head=None):
+def rejected(entries, head=()):
     """Return the lines of rejected orders, as they are written."""
     file = BytesIO()
     rejects = RejectWriter(file, head)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import stat
@@ -288,7 +289,16 @@ class FileTests(TestCase):
             ("", "The file is empty."),
             ("[{}]", "The file is one JSON array."),
             ("number\n1\n", "The header of the file has no order_id."),
-            (json_line().encode("utf-16"), "The file is UTF-16."),
+            ("{\n}\n", "The file has JSON objects of several lines."),
+            ("<html>", "The file is HTML or XML"),
+            (b"PK\3\4\0\0", "The file is a ZIP archive, or a workbook (.xlsx)."),
+            (b"\xd0\xcf\x11\xe0\0", "The file is a workbook (.xls)."),
+            (b"BZh9", "The file is compressed, and only gzip is read."),
+            (gzip.compress(json_line().encode())[:-9], "The file is damaged"),
+            (
+                f"{HEAD};\xe4".encode("cp1252"),
+                "The header of the file cannot be read: ",
+            ),
         ):
             with self.subTest(reason=reason):
                 out, _, error = self.backfill(content)

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.delivery.claims import enabled_rows
 from django_button_orders.files.backfill import FileBackfill
-from django_button_orders.files.lines import UnreadableFileError
+from django_button_orders.files.forms import UnreadableFileError
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     counted,
@@ -24,6 +24,7 @@ from django_button_orders.management.options.backfill import (
     add_file_options,
     add_run_options,
     add_selection,
+    conventions_of,
     open_input,
     open_rejects,
     refuse_contradictions,
@@ -60,6 +61,8 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_backfill --order-id 1994 --order-id 1995 --now
   manage.py button_orders_backfill --noinput --rate 50 --resume
   manage.py button_orders_backfill --from-file orders.csv --rejects rejects.csv
+  manage.py button_orders_backfill --from-file orders.csv --decimals --currency EUR \\
+    --time-zone Europe/Berlin --map "order_id=Order number" --ignore-unknown
   zcat orders.jsonl.gz | manage.py button_orders_backfill --from-file -
 """
 
@@ -203,8 +206,10 @@ class Command(ButtonOrdersCommand):
                     stream=stream,
                     using=alias,
                     format=options.input_format,
+                    encoding=options.encoding or "",
                     names=dict(options.map),
                     ignore_unknown=options.ignore_unknown,
+                    conventions=conventions_of(options),
                     rejects=rejects,
                     complain=self.print_error,
                     account=options.account or DEFAULT_ACCOUNT,

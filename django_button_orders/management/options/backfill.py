@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.files.cells import COLUMNS
+from django_button_orders.files.numbers import SEPARATORS
+from django_button_orders.files.reports import Conventions
 from django_button_orders.management.options.values import (
     moment,
     positive,
@@ -21,6 +25,7 @@ from django_button_orders.management.options.values import (
     refuse_unknown_account,
     refuse_unknown_database,
 )
+from django_button_orders.report.validation import clean_currency
 
 CONTRADICTIONS = (
     ("--dry-run", "--now"),
@@ -32,7 +37,19 @@ CONTRADICTIONS = (
         for name in ("--model", "--since", "--until", "--order-id")
     ),
 )
-FILE_OPTIONS = ("--input-format", "--map", "--ignore-unknown", "--account", "--rejects")
+FILE_OPTIONS = (
+    "--input-format",
+    "--encoding",
+    "--map",
+    "--ignore-unknown",
+    "--decimals",
+    "--decimal-separator",
+    "--currency",
+    "--time-zone",
+    "--date-format",
+    "--account",
+    "--rejects",
+)
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -64,8 +81,8 @@ def add_file_options(parser: CommandParser) -> None:
         "--from-file",
         metavar="FILE",
         help="JSON lines with Button's field names, or CSV with a row for each line "
-        "item, the rows of an order together; UTF-8, amounts in minor units (1234 "
-        "is 12.34 USD); - is standard input",
+        "item, the rows of an order together; may be compressed with gzip; - is "
+        "standard input",
     )
     group.add_argument(
         "--input-format",
@@ -78,14 +95,16 @@ def add_file_options(parser: CommandParser) -> None:
         type=pair,
         default=[],
         metavar="OURS=THEIRS",
-        help="what a column is called in the header of the CSV file; can be given "
-        f"more than once. Ours are {', '.join(COLUMNS)}",
+        help="what a column is called in the header of the CSV file, which wins over a "
+        "column that has our name; can be given more than once. Ours are "
+        f"{', '.join(COLUMNS)}",
     )
     group.add_argument(
         "--ignore-unknown",
         action="store_true",
         help="leave columns of the CSV file out whose names are not known",
     )
+    add_conventions(group)
     group.add_argument(
         "--account", help="of these orders: a key of ACCOUNTS (default: default)"
     )
@@ -94,6 +113,46 @@ def add_file_options(parser: CommandParser) -> None:
         metavar="FILE",
         help="write the lines of refused orders to this file, as they are, to be "
         "mended and read again",
+    )
+
+
+def add_conventions(group: argparse._ArgumentGroup) -> None:
+    """Add the options that tell what the file does not say itself."""
+    group.add_argument(
+        "--encoding",
+        type=encoding,
+        help="such as cp1252 (default: UTF-8, or UTF-16 if the file begins so)",
+    )
+    group.add_argument(
+        "--decimals",
+        action="store_true",
+        help="amounts are decimals: 12.34, 1,234.50 or $12.50, and not minor units "
+        "(1234 is 12.34 USD), unless the file says so in total_as_decimal",
+    )
+    group.add_argument(
+        "--decimal-separator",
+        choices=SEPARATORS,
+        default="",
+        help="what stands before the decimals, for files with amounts such as 7.000; "
+        "implies --decimals",
+    )
+    group.add_argument(
+        "--currency",
+        type=currency,
+        help="of orders for which the file has none, such as USD",
+    )
+    group.add_argument(
+        "--time-zone",
+        type=time_zone,
+        metavar="ZONE",
+        help="of dates for which the file has none, such as Europe/Berlin or UTC",
+    )
+    group.add_argument(
+        "--date-format",
+        default="",
+        metavar="FORMAT",
+        help="of all dates, if they are not ISO 8601, in the directives of strptime: "
+        "%%d/%%m/%%Y %%H:%%M",
     )
 
 
@@ -140,13 +199,50 @@ def add_run_options(parser: CommandParser) -> None:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Parse "order_id=Order number" into a column's name in the file and our name."""
+    """Parse "order_id=Order number" into our name and a column's name in the file."""
     ours, _, theirs = text.partition("=")
-    if ours not in COLUMNS or not theirs:
+    if ours not in COLUMNS or not theirs.strip():
         raise argparse.ArgumentTypeError(
             f"'{text}' is not OURS=THEIRS; ours are {', '.join(COLUMNS)}"
         )
-    return theirs, ours
+    return ours, " ".join(theirs.split())
+
+
+def encoding(text: str) -> str:
+    """Parse the name of an encoding that Python knows."""
+    try:
+        "".encode(text)
+    except LookupError as exc:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an encoding") from exc
+    return text
+
+
+def currency(text: str) -> str:
+    """Parse the code of a currency."""
+    try:
+        return clean_currency(text)
+    except ValidationError as exc:
+        raise argparse.ArgumentTypeError(" ".join(exc.messages)) from exc
+
+
+def time_zone(text: str) -> ZoneInfo:
+    """Parse the name of a time zone."""
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as exc:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a time zone such as Europe/Berlin or UTC"
+        ) from exc
+
+
+def conventions_of(options: argparse.Namespace) -> Conventions:
+    return Conventions(
+        decimals=options.decimals,
+        decimal_separator=options.decimal_separator,
+        currency=options.currency or "",
+        zone=options.time_zone,
+        date_format=options.date_format,
+    )
 
 
 def refuse_contradictions(options: Mapping[str, Any]) -> None:
@@ -154,6 +250,9 @@ def refuse_contradictions(options: Mapping[str, Any]) -> None:
     for names in CONTRADICTIONS:
         if all(is_given(name, options) for name in names):
             raise CommandError(f"Choose one of {' and '.join(names)}.")
+    ours = [name for name, _ in options["map"]]
+    if twice := sorted({name for name in ours if ours.count(name) > 1}):
+        raise CommandError(f"Name one column for {', '.join(twice)}: see --map.")
     for name in FILE_OPTIONS:
         if is_given(name, options) and not options["from_file"]:
             raise CommandError(f"{name} is about files: it needs --from-file.")
