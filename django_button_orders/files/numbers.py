@@ -77,6 +77,8 @@ def is_name_of(word: str, currency: str) -> bool:
 
 def parse_integer(text: str, *, separator: str = "") -> int:
     """Return an integer, which may have decimals that are all zero."""
+    if re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
     if not re.fullmatch(r"-?[0-9][0-9.,'\u2019\s]{0,30}", text):
         raise ValidationError("Enter an integer.")
     number = parse_number(text.removeprefix("-"), separator=separator)

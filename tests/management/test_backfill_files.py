@@ -284,6 +284,11 @@ class FileTests(TestCase):
         assert error.startswith("These columns are not known: Colour.")
         assert out == "1 created.\n"
 
+    def test_titles_that_control_a_terminal(self):
+        _, _, error = self.backfill(f"{HEAD},\x1b[2J\u202e\n")
+
+        assert error.startswith("These columns are not known: \ufffd[2J\ufffd.")
+
     def test_files_that_cannot_be_read(self):
         for content, reason in (
             ("", "The file is empty."),

@@ -220,7 +220,7 @@ class Command(ButtonOrdersCommand):
                 )
                 self.run_backfill(backfill, "file", None)
             except (OSError, UnreadableFileError) as exc:
-                raise CommandError(str(exc)) from exc
+                raise CommandError(printable(str(exc))) from exc
 
     # Both
 
