@@ -18,7 +18,7 @@ from django_button_orders.report.validation import as_line, redact_email
 
 DELIMITERS = ",;\t"
 # Excel writes and reads a line such as "sep=;" above the header.
-SEP = re.compile(r'"?sep=(?P<delimiter>.)"?', re.IGNORECASE)
+SEP = re.compile(r' *"?sep=(?P<delimiter>[^"\w\n\r])"? *', re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def read_header(
     head = [next_line(lines)]
     delimiters = DELIMITERS
     try:
-        if match := SEP.fullmatch(head[0].as_text().strip()):
+        if match := SEP.fullmatch(head[0].as_text()):
             delimiters = match["delimiter"]
             head.append(next_line(lines))
         text = head[-1].as_text()
@@ -93,10 +93,12 @@ def split(text: str, delimiters: str, order_id: str) -> tuple[str, list[str]]:
             error = f"{exc}."
         else:
             found[delimiter] = [" ".join(title.split()) for title in titles]
-    best = max(
-        found, key=lambda each: (bool(find(found[each], order_id)), len(found[each]))
-    )
-    if error and not find(found[best], order_id):
+    # The delimiter is the one that finds the ID, or else the most titles.
+    rank = {
+        each: (bool(find(found[each], order_id)), len(found[each])) for each in found
+    }
+    best = max(rank, key=rank.__getitem__, default="")
+    if error and rank.get(best, (False, 1)) == (False, 1):
         raise unreadable(error)
     return best, found[best]
 

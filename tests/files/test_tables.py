@@ -205,7 +205,7 @@ class HeaderTests(SimpleTestCase):
         assert order_ids(read_table(content, ignore_unknown=True)) == ["1"]
 
     def test_line_that_names_the_delimiter(self):
-        for first, delimiter in (("sep=;", ";"), ('"SEP=|"', "|"), ("sep=,", ",")):
+        for first, delimiter in (("sep=;", ";"), ('"SEP=|"', "|"), ("sep=\t", "\t")):
             with self.subTest(first=first):
                 content = f"{first}\n" + table(row("x x"), row()).replace(
                     ",", delimiter
@@ -282,7 +282,9 @@ class HeaderTests(SimpleTestCase):
         assert order_ids(read_table(table(row(), head=head), names=names)) == ["1"]
 
     def test_no_order_id(self):
-        assert "has no order_id" in self.refused("number,total\n1,2\n")
+        for head in ("number,total", '"number";"total"', "number"):
+            with self.subTest(head=head):
+                assert "has no order_id" in self.refused(f"{head}\n1,2\n")
 
     def test_unknown_columns(self):
         content = table(f"{row()},x", head=f"{HEAD},Colour")
@@ -296,7 +298,7 @@ class HeaderTests(SimpleTestCase):
         assert self.refused(content) == "More than one column is order_id."
 
     def test_header_that_cannot_be_read(self):
-        for head in (b'order_id,"total', b"order_id,\xff"):
+        for head in (b'order_id,"total', b'"order_id"x;total', b"order_id,\xff"):
             with self.subTest(head=head):
                 assert "cannot be read" in self.refused(head + b"\n1,2\n")
 
