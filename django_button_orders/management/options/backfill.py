@@ -126,15 +126,16 @@ def add_conventions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--decimals",
         action="store_true",
-        help="amounts are decimals: 12.34, 1,234.50 or $12.50, and not minor units "
-        "(1234 is 12.34 USD), unless the file says so in total_as_decimal",
+        help="amounts are decimals such as 12.34, 1,234.50 or $12.50, and not integers "
+        "of minor units (1234 is 12.34 USD); total_as_decimal in the file wins",
     )
     group.add_argument(
         "--decimal-separator",
         choices=SEPARATORS,
         default="",
-        help="what stands before the decimals, for files with amounts such as 7.000; "
-        "implies --decimals",
+        metavar="CHARACTER",
+        help="what stands before the decimals, . or , for files with amounts such as "
+        "7.000; implies --decimals",
     )
     group.add_argument(
         "--currency",
