@@ -246,7 +246,6 @@ def with_own_identifiers(items: Sequence[LineItem]) -> tuple[LineItem, ...]:
         if item.identifier in numbers:
             names = (f"{item.identifier}-{n}" for n in numbers[item.identifier])
             identifier = next(name for name in names if name not in taken)
-            taken.add(identifier)
             found.append(replace(item, identifier=identifier))
         else:
             numbers[item.identifier] = count(2)

@@ -289,6 +289,16 @@ class ExportTests(TestCase):
         assert self.payload("1")["total"] == 700
         assert self.payload("1")["currency"] == "JPY"
 
+    def test_currency_of_amounts_and_option(self):
+        head = "order_id,total,purchase_date"
+        content = f'{head}\n1,"12,50 €",2026-11-01T08:00:00Z\n'
+        content += "2,12.50 USD,2026-11-01T08:00:00Z\n"
+
+        _, err, _ = self.backfill(content, "--decimals", "--currency", "EUR")
+
+        assert self.payload("1")["total"] == 1250
+        assert err.startswith("line 3: total: Enter an amount")
+
     def test_conventions_of_json(self):
         content = '{"order_id": 7, "total": 12.5, "purchase_date": "2026-11-01 08:00"}'
 
