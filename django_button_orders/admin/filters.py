@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
+from datetime import timezone as datetime_timezone
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q
@@ -284,14 +284,12 @@ class PurchaseDateFilter(DateFilter):
 
 def today() -> date:
     """Return today's date in the current time zone."""
-    now = timezone.now()
-    return (timezone.localtime(now) if timezone.is_aware(now) else now).date()
+    return timezone.localtime(datetime.now(datetime_timezone.utc)).date()
 
 
 def start_of(day: date) -> datetime:
     """Return the moment when a day begins in the current time zone."""
-    start = datetime.combine(day, time.min)
-    return timezone.make_aware(start) if settings.USE_TZ else start
+    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def other_parameters(changelist: Any, names: list[str]) -> list[tuple[str, str]]:

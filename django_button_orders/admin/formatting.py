@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from datetime import timezone as datetime_timezone
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext_lazy
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.report.money import in_major_units
 
 # Longer texts are cut, and longer JSON is not indented.
@@ -99,10 +100,9 @@ def format_next_attempt(order: ButtonOrder) -> SafeString | None:
     then = order.next_attempt_at
     if order.status != ButtonOrder.Status.PENDING or then is None:
         return None
-    now = timezone.now()
-    if order.lease_expires_at is not None and order.lease_expires_at > now:
+    if order.lease_expires_at is not None and is_future(order.lease_expires_at):
         return format_moment(then, _("running now"))
-    text = format_until(then) if then > now else format_due(now - then)
+    text = format_until(then) if is_future(then) else format_due(age_of(then))
     return format_moment(then, text)
 
 
@@ -160,7 +160,18 @@ def format_ago(moment: datetime | None) -> str:
     """Return how long ago a moment was, such as "3 hours ago"."""
     if moment is None:
         return _("at an unknown time")
-    return format_age(timezone.now() - moment)
+    return format_age(age_of(moment))
+
+
+def age_of(moment: datetime) -> timedelta:
+    """Return how long ago a moment was, below zero if it has not come yet."""
+    # Local times must not be subtracted: an hour of each autumn comes twice.
+    age: timedelta = datetime.now(datetime_timezone.utc) - as_aware(moment)
+    return age
+
+
+def is_future(moment: datetime) -> bool:
+    return age_of(moment) < timedelta()
 
 
 def format_age(age: timedelta) -> str:
@@ -170,7 +181,7 @@ def format_age(age: timedelta) -> str:
 
 def format_until(moment: datetime) -> str:
     """Return the time until a moment, such as "in 3 hours"."""
-    return format_distance(moment - timezone.now(), FUTURE) or _("in a moment")
+    return format_distance(-age_of(moment), FUTURE) or _("in a moment")
 
 
 def format_due(delay: timedelta) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import router
 from django.http import HttpRequest
-from django.utils import timezone
 
 from django_button_orders.admin.base import keep_bodies_days
-from django_button_orders.admin.formatting import format_body
+from django_button_orders.admin.formatting import age_of, format_body
 from django_button_orders.models import ButtonOrder, Submission
 
 MAX_SUBMISSIONS = 50
@@ -100,5 +99,5 @@ def is_pruned(submission: Submission) -> bool:
         return False
     if submission.method == "POST":
         return True
-    is_old = timezone.now() - submission.started_at > timedelta(days=days)
+    is_old = age_of(submission.started_at) > timedelta(days=days)
     return is_old and submission.status_code is not None

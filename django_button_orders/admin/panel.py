@@ -281,7 +281,7 @@ def draw_chart(hours: Mapping[datetime, Durations]) -> Chart:
     return Chart(
         bars=[
             Bar(
-                hour=hour,
+                hour=formatting.to_local(hour),
                 counts=counts,
                 x=at * step,
                 width=step - GAP,

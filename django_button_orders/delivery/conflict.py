@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.models import ButtonOrder
-from django_button_orders.models.clock import as_aware
+from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.report.moments import parse_moment
 
 # Button may leave out the fraction of a second, or round it.

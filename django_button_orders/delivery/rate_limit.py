@@ -23,7 +23,7 @@ from django.db.models import QuerySet
 from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.models import CallRate, as_stored
+from django_button_orders.models import CallRate, as_aware
 from django_button_orders.models.clock import DatabaseNow
 
 # Turns are reserved up to this many seconds ahead. Their rows are leased until then.
@@ -64,7 +64,7 @@ def reserve_turns(account: str, count: float = 1) -> float:
     for _ in range(RACES):
         found = read_clock(account)
         if found is None:
-            new = CallRate(account=account, next_call_at=as_stored(NEVER))
+            new = CallRate(account=account, next_call_at=NEVER)
             clocks().bulk_create([new], ignore_conflicts=True)
             continue
         free_at, now = found
@@ -98,7 +98,8 @@ def clocks() -> QuerySet[CallRate]:
 def read_clock(account: str) -> tuple[datetime, datetime] | None:
     """Return when the next turn is free, and the present time, by the database."""
     clock = clocks().filter(account=account).annotate(now=DatabaseNow())
-    return clock.values_list("next_call_at", "now").first()
+    found = clock.values_list("next_call_at", "now").first()
+    return found and (as_aware(found[0]), as_aware(found[1]))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from django_button_orders.files.jsonl import read_jsonl
 from django_button_orders.files.lines import Entry, Lines, RejectWriter
 from django_button_orders.files.reports import NO_CONVENTIONS, Conventions
 from django_button_orders.files.tables import OrderIds, Table
-from django_button_orders.models import PAYLOAD_FIELDS, as_stored
+from django_button_orders.models import PAYLOAD_FIELDS
 from django_button_orders.models.clock import read_now
 from django_button_orders.operations.batches import LARGEST_BATCH, Batch, first_errors
 from django_button_orders.report.objects import OrderReport
@@ -156,5 +156,4 @@ def guess_format(start: bytes) -> str:
 
 def row_of(report: OrderReport, account: str) -> tuple[Any, ...]:
     values = report.as_fields()
-    payload = [as_stored(values[name]) for name in PAYLOAD_FIELDS]
-    return (account, report.order_id, *payload)
+    return (account, report.order_id, *(values[name] for name in PAYLOAD_FIELDS))

@@ -28,7 +28,7 @@ from django_button_orders.delivery.desired import (
     find_desired,
 )
 from django_button_orders.delivery.verdicts import Result
-from django_button_orders.models import ButtonOrder, as_aware, as_stored
+from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import HostOrders, find_adapter
@@ -85,7 +85,7 @@ class BatchFile:
         rows = ButtonOrder.objects.using(using).filter(account=self.account)
         # An operator, or REPORT_WITHOUT_TOKEN, has decided not to report these.
         rows = rows.exclude(status=Status.DISMISSED)
-        since, until = as_stored(self.since), as_stored(self.until)
+        since, until = self.since, self.until
         if self.kind == "new":
             bought = Q(purchase_date__gte=since, purchase_date__lt=until)
             # An order that was bought in the period was marked since it began.

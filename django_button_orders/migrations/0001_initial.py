@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('account', django_button_orders.models.fields.ExactCharField(max_length=100, unique=True, verbose_name='account')),
-                ('next_call_at', models.DateTimeField(verbose_name='next call')),
+                ('next_call_at', django_button_orders.models.fields.AwareDateTimeField(verbose_name='next call')),
             ],
             options={
                 'verbose_name': 'call rate',
@@ -37,8 +37,8 @@ class Migration(migrations.Migration):
                 ('position', models.TextField(blank=True, verbose_name='position')),
                 ('counts', models.JSONField(default=dict, verbose_name='counts')),
                 ('errors', models.JSONField(default=list, verbose_name='errors')),
-                ('started_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='started')),
-                ('updated_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='updated')),
+                ('started_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='started')),
+                ('updated_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='updated')),
             ],
             options={
                 'verbose_name': 'checkpoint',
@@ -50,8 +50,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('account', django_button_orders.models.fields.ExactCharField(max_length=100, unique=True, verbose_name='account')),
-                ('paused_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='paused')),
-                ('probe_at', models.DateTimeField(verbose_name='next probe')),
+                ('paused_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='paused')),
+                ('probe_at', django_button_orders.models.fields.AwareDateTimeField(verbose_name='next probe')),
                 ('last_error', models.TextField(blank=True, verbose_name='last error')),
             ],
             options={
@@ -64,9 +64,9 @@ class Migration(migrations.Migration):
             name='Snapshot',
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('swept_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='last sweep')),
-                ('next_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='next')),
-                ('taken_at', models.DateTimeField(null=True, verbose_name='taken')),
+                ('swept_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='last sweep')),
+                ('next_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='next')),
+                ('taken_at', django_button_orders.models.fields.AwareDateTimeField(null=True, verbose_name='taken')),
                 ('seconds', models.FloatField(default=0, verbose_name='seconds it took')),
                 ('figures', models.JSONField(default=dict, verbose_name='figures')),
             ],
@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='SubmissionHour',
             fields=[
-                ('hour', models.DateTimeField(primary_key=True, serialize=False, verbose_name='hour')),
+                ('hour', django_button_orders.models.fields.AwareDateTimeField(primary_key=True, serialize=False, verbose_name='hour')),
                 ('durations', models.JSONField(default=dict, verbose_name='durations')),
             ],
             options={
@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 ('partner_order_channel', django_button_orders.models.fields.StrictCharField(blank=True, default='', max_length=10, null=True, verbose_name='channel')),
                 ('finalization_date', django_button_orders.models.fields.AwareDateTimeField(blank=True, null=True, verbose_name='finalization date')),
                 ('source_id', django_button_orders.models.fields.ExactCharField(blank=True, editable=False, max_length=255, null=True, verbose_name='source ID')),
-                ('cancel_requested_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='cancellation requested')),
+                ('cancel_requested_at', django_button_orders.models.fields.AwareDateTimeField(blank=True, editable=False, null=True, verbose_name='cancellation requested')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('reported', 'Reported'), ('cancelled', 'Cancelled'), ('failed', 'Failed'), ('dismissed', 'Dismissed')], default='pending', editable=False, max_length=9, verbose_name='status')),
                 ('reason', models.CharField(blank=True, choices=[('invalid', 'No valid report could be built'), ('refused', 'Button refused it'), ('finalized', 'Too late to change'), ('taken', 'Button has another order under this ID'), ('exhausted', 'Gave up after all attempts'), ('unauthorized', 'Button does not accept the key'), ('unavailable', 'Button cannot be reached'), ('no_token', 'No attribution token')], editable=False, max_length=12, verbose_name='reason')),
                 ('revision', models.IntegerField(default=1, editable=False, verbose_name='revision')),
@@ -115,15 +115,15 @@ class Migration(migrations.Migration):
                 ('site', django_button_orders.models.fields.ExactCharField(blank=True, default='', editable=False, max_length=100, verbose_name='site')),
                 ('attempts', models.IntegerField(default=0, editable=False, verbose_name='attempts')),
                 ('unanswered', models.IntegerField(default=0, editable=False, verbose_name='unanswered attempts')),
-                ('next_attempt_at', models.DateTimeField(blank=True, db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, null=True, verbose_name='next attempt')),
-                ('lease_expires_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='lease expires')),
+                ('next_attempt_at', django_button_orders.models.fields.AwareDateTimeField(blank=True, db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, null=True, verbose_name='next attempt')),
+                ('lease_expires_at', django_button_orders.models.fields.AwareDateTimeField(blank=True, editable=False, null=True, verbose_name='lease expires')),
                 ('lease_token', models.UUIDField(blank=True, editable=False, null=True, verbose_name='lease token')),
                 ('button_order_id', models.CharField(blank=True, editable=False, max_length=255, verbose_name="Button's order ID")),
-                ('reported_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='reported')),
+                ('reported_at', django_button_orders.models.fields.AwareDateTimeField(blank=True, editable=False, null=True, verbose_name='reported')),
                 ('last_status_code', models.SmallIntegerField(blank=True, editable=False, null=True, verbose_name='last answer')),
                 ('last_error', models.TextField(blank=True, editable=False, verbose_name='last error')),
-                ('created_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, verbose_name='created')),
-                ('updated_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, verbose_name='updated')),
+                ('created_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, verbose_name='created')),
+                ('updated_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), editable=False, verbose_name='updated')),
                 ('source_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contenttypes.contenttype', verbose_name='source type')),
             ],
             options={
@@ -143,8 +143,8 @@ class Migration(migrations.Migration):
                 ('source_id', django_button_orders.models.fields.ExactCharField(blank=True, max_length=255, null=True, verbose_name='source ID')),
                 ('values', models.JSONField(blank=True, default=dict, verbose_name='values')),
                 ('error', models.TextField(blank=True, verbose_name='error')),
-                ('found_at', models.DateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='found')),
-                ('fixed_at', models.DateTimeField(blank=True, help_text='When the order was marked due, or both sides agreed again.', null=True, verbose_name='fixed')),
+                ('found_at', django_button_orders.models.fields.AwareDateTimeField(db_default=django_button_orders.models.clock.DatabaseNow(), verbose_name='found')),
+                ('fixed_at', django_button_orders.models.fields.AwareDateTimeField(blank=True, help_text='When the order was marked due, or both sides agreed again.', null=True, verbose_name='fixed')),
                 ('source_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contenttypes.contenttype', verbose_name='source type')),
             ],
             options={

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from django_button_orders.models.accounts import CallRate, PausedAccount
 from django_button_orders.models.checkpoints import Checkpoint
-from django_button_orders.models.clock import as_aware, as_stored
 from django_button_orders.models.differences import Difference
+from django_button_orders.models.fields import as_aware
 from django_button_orders.models.orders import (
     CANCELLED_DIGEST,
     PAYLOAD_FIELDS,
@@ -39,7 +39,6 @@ __all__ = [
     "Submission",
     "SubmissionHour",
     "as_aware",
-    "as_stored",
     "content_types",
     "model_of",
 ]

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow, from_now
-from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
 
 # A paused account is probed with one row after this time.
 PAUSE_SECONDS = 300.0
@@ -16,7 +16,7 @@ class CallRate(models.Model):
     """The time of the next call for an account that has a ``RATE_LIMIT``."""
 
     account = ExactCharField(_("account"), max_length=100, unique=True)
-    next_call_at = models.DateTimeField(_("next call"))
+    next_call_at = AwareDateTimeField(_("next call"))
 
     class Meta:
         verbose_name = _("call rate")
@@ -53,8 +53,8 @@ class PausedAccount(models.Model):
     """An account whose key Button has refused. It is not called until a probe works."""
 
     account = ExactCharField(_("account"), max_length=100, unique=True)
-    paused_at = models.DateTimeField(_("paused"), db_default=DatabaseNow())
-    probe_at = models.DateTimeField(_("next probe"))
+    paused_at = AwareDateTimeField(_("paused"), db_default=DatabaseNow())
+    probe_at = AwareDateTimeField(_("next probe"))
     last_error = models.TextField(_("last error"), blank=True)
 
     objects = PausedAccountQuerySet.as_manager()

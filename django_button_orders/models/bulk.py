@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.models import NOT_PROVIDED, Expression, Model
 from django.db.models.constants import OnConflict
 
-from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.models import ButtonOrder, Submission, as_aware
 
 # A row is written only if these columns still have the values that were read.
 FENCE = ("id", "lease_token", "revision")
@@ -260,7 +260,7 @@ class PostgreSQLBulkSQL(JSONBulkSQL):
     ) -> str:
         objects = [{f"c{at}": value for at, value in enumerate(row)} for row in rows]
         # PostgreSQL parses dates and UUIDs from texts.
-        return json.dumps(objects, default=str)
+        return json.dumps(objects, default=lambda value: str(as_aware(value)))
 
 
 class SQLiteBulkSQL(JSONBulkSQL):

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
 from django_button_orders.models.orders import ButtonOrder
 
 # The name of the checkpoint that begins when the app is first at work on a database.
@@ -58,8 +58,8 @@ class Checkpoint(models.Model):
     position = models.TextField(_("position"), blank=True)
     counts = models.JSONField(_("counts"), default=dict)
     errors = models.JSONField(_("errors"), default=list)
-    started_at = models.DateTimeField(_("started"), db_default=DatabaseNow())
-    updated_at = models.DateTimeField(_("updated"), db_default=DatabaseNow())
+    started_at = AwareDateTimeField(_("started"), db_default=DatabaseNow())
+    updated_at = AwareDateTimeField(_("updated"), db_default=DatabaseNow())
 
     objects = CheckpointQuerySet.as_manager()
 

@@ -1,50 +1,37 @@
-"""Times: from the database's clock, and as the database stores them."""
+"""The time on a database's clock."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import connections
 from django.db.models.functions import Now
 from django.db.models.sql import Query
-from django.utils import timezone
+
+from django_button_orders.models.fields import AwareDateTimeField, as_aware
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
 
-def as_aware(value: datetime | None) -> datetime | None:
-    """Add the time zone to a date that was read without ``USE_TZ``."""
-    if value is None or settings.USE_TZ or timezone.is_aware(value):
-        return value
-    return timezone.make_aware(value)
-
-
-def as_stored(value: Any) -> Any:
-    """Remove the time zone from a date that is stored without ``USE_TZ``."""
-    if isinstance(value, datetime) and not settings.USE_TZ and timezone.is_aware(value):
-        return timezone.make_naive(value)
-    return value
-
-
 class DatabaseNow(Now):
     """
     The time on the database's clock, so that a worker's wrong clock is harmless.
 
-    Django stores UTC in MySQL, whose CURRENT_TIMESTAMP is in the server's zone. In
-    SQLite, Django writes and compares dates as texts with microseconds.
+    It is in UTC, as ``AwareDateTimeField`` stores dates. MySQL's CURRENT_TIMESTAMP is
+    in the server's zone. In SQLite, Django writes and compares dates as texts with
+    microseconds.
     """
+
+    output_field = AwareDateTimeField()
 
     def as_mysql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> Any:
-        if settings.USE_TZ:
-            context["template"] = "UTC_TIMESTAMP(6)"
-            return self.as_sql(compiler, connection, **context)
-        return super().as_mysql(compiler, connection, **context)
+        context["template"] = "UTC_TIMESTAMP(6)"
+        return self.as_sql(compiler, connection, **context)
 
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
@@ -60,10 +47,12 @@ def from_now(seconds: float) -> Any:
 
 
 def read_now(using: str) -> Any:
-    """Return the time on a database's clock, as the database stores it."""
+    """Return the time on a database's clock, as a parameter of its statements."""
     connection = connections[using]
     sql, parameters = Query(None).get_compiler(using).compile(DatabaseNow())
     with connection.cursor() as cursor:
         suffix = connection.features.bare_select_suffix
         cursor.execute(f"SELECT {sql}{suffix}", parameters)
-        return cursor.fetchone()[0]
+        now = cursor.fetchone()[0]
+    # PostgreSQL alone returns the time in the zone of the session.
+    return as_aware(now) if connection.vendor == "postgresql" else now

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.fields import ExactCharField
+from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
 from django_button_orders.models.orders import model_of
 
 
@@ -54,8 +54,8 @@ class Difference(models.Model):
     # The values of the row and of the other side, by the names of the fields.
     values = models.JSONField(_("values"), default=dict, blank=True)
     error = models.TextField(_("error"), blank=True)
-    found_at = models.DateTimeField(_("found"), db_default=DatabaseNow())
-    fixed_at = models.DateTimeField(
+    found_at = AwareDateTimeField(_("found"), db_default=DatabaseNow())
+    fixed_at = AwareDateTimeField(
         _("fixed"),
         null=True,
         blank=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import date, datetime, timezone
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.utils import timezone as django_timezone
 
-from django_button_orders.models.clock import as_stored
 from django_button_orders.report.validation import (
     clean_moment,
     clean_text,
@@ -90,21 +90,64 @@ class MinorUnitsField(IntegerBase):
 
 
 class AwareDateTimeField(DateTimeBase):
-    """A date and time. It refuses one without a time zone instead of guessing it."""
+    """
+    A date and time, which is stored in UTC, also without ``USE_TZ``.
+
+    With ``USE_TZ``, it refuses one without a time zone instead of guessing it. Without,
+    its values are local times, as Django's are. Those would be stored as they are, and
+    name two moments in an hour of each autumn; leases would end an hour too early in
+    spring. A local time that was read knows by ``fold`` which of two moments it is.
+    """
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        if value is None or connection.vendor == "postgresql":
+            return value
+        # Django takes it for a time in the zone of the database's settings.
+        return as_stored(value.replace(tzinfo=timezone.utc))
 
     def get_prep_value(self, value: Any) -> Any:
-        # Without USE_TZ, databases take dates without a time zone.
         return super().get_prep_value(as_stored(value))
 
+    def get_db_prep_value(
+        self, value: Any, connection: Any, prepared: bool = False
+    ) -> Any:
+        if not prepared:
+            value = self.get_prep_value(value)
+        if isinstance(value, datetime):
+            value = as_aware(value)
+            if connection.vendor != "postgresql":
+                value = value.astimezone(timezone.utc).replace(tzinfo=None)
+        return super().get_db_prep_value(value, connection, prepared=True)
+
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if isinstance(value, date | str) and settings.USE_TZ:
+        if isinstance(value, date | str):
             try:
                 # Django would convert a date without a time to midnight.
                 moment = self.to_python(value) if isinstance(value, str) else value
-                clean_moment(moment)
+                clean_moment(as_aware(moment))
             except ValidationError as exc:
                 raise ValidationError({self.name: exc}) from exc
         return super().get_db_prep_save(value, connection)
+
+
+def as_aware(value: Any) -> Any:
+    """Return the moment, in UTC, of a local time in a project without ``USE_TZ``."""
+    if not isinstance(value, datetime) or settings.USE_TZ or value.tzinfo:
+        return value
+    local = value.replace(tzinfo=django_timezone.get_default_timezone())
+    try:
+        # To Python, a time of the hour that comes twice equals no time of another zone.
+        return local.astimezone(timezone.utc)
+    except OverflowError:
+        # The last hours of the calendar: who stores the date says what is wrong.
+        return local
+
+
+def as_stored(value: Any) -> Any:
+    """Return a moment as Django has it: as a local time where ``USE_TZ`` is false."""
+    if not isinstance(value, datetime) or settings.USE_TZ or not value.tzinfo:
+        return value
+    return django_timezone.make_naive(value, django_timezone.get_default_timezone())
 
 
 class StrictJSONField(JSONBase):

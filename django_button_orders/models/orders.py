@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders import doorbell
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import states
-from django_button_orders.models.clock import DatabaseNow, as_aware
+from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.fields import (
     AwareDateTimeField,
     ExactCharField,
@@ -21,6 +21,7 @@ from django_button_orders.models.fields import (
     PersonalJSONField,
     StrictCharField,
     StrictJSONField,
+    as_aware,
 )
 from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.report.objects import (
@@ -126,7 +127,7 @@ class ButtonOrder(models.Model):
     source_id = ExactCharField(
         _("source ID"), max_length=255, null=True, blank=True, editable=False
     )
-    cancel_requested_at = models.DateTimeField(
+    cancel_requested_at = AwareDateTimeField(
         _("cancellation requested"), null=True, blank=True, editable=False
     )
 
@@ -165,14 +166,14 @@ class ButtonOrder(models.Model):
     unanswered = models.IntegerField(
         _("unanswered attempts"), default=0, editable=False
     )
-    next_attempt_at = models.DateTimeField(
+    next_attempt_at = AwareDateTimeField(
         _("next attempt"),
         null=True,
         blank=True,
         db_default=DatabaseNow(),
         editable=False,
     )
-    lease_expires_at = models.DateTimeField(
+    lease_expires_at = AwareDateTimeField(
         _("lease expires"), null=True, blank=True, editable=False
     )
     lease_token = models.UUIDField(
@@ -181,17 +182,17 @@ class ButtonOrder(models.Model):
     button_order_id = models.CharField(
         _("Button's order ID"), max_length=255, blank=True, editable=False
     )
-    reported_at = models.DateTimeField(
+    reported_at = AwareDateTimeField(
         _("reported"), null=True, blank=True, editable=False
     )
     last_status_code = models.SmallIntegerField(
         _("last answer"), null=True, blank=True, editable=False
     )
     last_error = models.TextField(_("last error"), blank=True, editable=False)
-    created_at = models.DateTimeField(
+    created_at = AwareDateTimeField(
         _("created"), db_default=DatabaseNow(), editable=False
     )
-    updated_at = models.DateTimeField(
+    updated_at = AwareDateTimeField(
         _("updated"), db_default=DatabaseNow(), editable=False
     )
 

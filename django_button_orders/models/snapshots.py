@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.fields import AwareDateTimeField
 
 # The primary key of the only row.
 ONLY = 1
@@ -15,10 +16,10 @@ class Snapshot(models.Model):
     """The figures of the last count. There is one row in each database."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
-    swept_at = models.DateTimeField(_("last sweep"), db_default=DatabaseNow())
+    swept_at = AwareDateTimeField(_("last sweep"), db_default=DatabaseNow())
     # The earliest time of the next count. The sweep that moves it does the count.
-    next_at = models.DateTimeField(_("next"), db_default=DatabaseNow())
-    taken_at = models.DateTimeField(_("taken"), null=True)
+    next_at = AwareDateTimeField(_("next"), db_default=DatabaseNow())
+    taken_at = AwareDateTimeField(_("taken"), null=True)
     seconds = models.FloatField(_("seconds it took"), default=0)
     figures = models.JSONField(_("figures"), default=dict)
 
@@ -34,7 +35,7 @@ class Snapshot(models.Model):
 class SubmissionHour(models.Model):
     """The submissions of one past hour, counted by outcome and duration."""
 
-    hour = models.DateTimeField(_("hour"), primary_key=True)
+    hour = AwareDateTimeField(_("hour"), primary_key=True)
     # {"succeeded": {"48": 3}}: three submissions of 48 ms, or slightly more.
     durations = models.JSONField(_("durations"), default=dict)
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import connections
 from django.db.models import Case, Count, Expression, F, Value, When
 from django.db.models.functions import TruncHour
 
-from django_button_orders.models import Submission
+from django_button_orders.models import Submission, as_aware
 from django_button_orders.models.snapshots import SubmissionHour
 
 HOUR = timedelta(hours=1)
@@ -75,11 +76,13 @@ def summarize(hours: Iterable[Durations]) -> Period:
 
 
 def hour_of(moment: datetime, using: str) -> datetime:
-    """Return the start of a moment's hour, in the database's time zone."""
-    zone = connections[using].timezone
-    if zone is not None:
-        moment = moment.astimezone(zone)
-    return moment.replace(minute=0, second=0, microsecond=0)
+    """Return the start of a moment's hour, as the database's time zone divides it."""
+    connection: Any = connections[using]
+    is_local = connection.vendor == "postgresql"
+    zone = ZoneInfo(connection.timezone_name) if is_local else timezone.utc
+    hour = moment.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    # In UTC, so that the hours before it can be found by subtraction.
+    return hour.astimezone(timezone.utc)
 
 
 def last_hours(count: int, now: datetime, using: str) -> list[datetime]:
@@ -110,7 +113,7 @@ def count_calls(using: str, since: datetime, until: datetime | None = None) -> H
     )
     hours: Hours = {}
     for hour, outcome, bucket, calls in groups:
-        durations = hours.setdefault(hour, {})
+        durations = hours.setdefault(as_aware(hour), {})
         durations.setdefault(outcome, Counter())[bucket] += calls
     return hours
 
@@ -132,7 +135,7 @@ def next_hour_to_store(using: str, default: datetime) -> datetime:
     """Return the hour after the last stored one."""
     stored = SubmissionHour.objects.using(using).order_by("-hour")
     latest = stored.values_list("hour", flat=True).first()
-    return default if latest is None else latest + HOUR
+    return default if latest is None else as_aware(latest) + HOUR
 
 
 def store(using: str, counted: Hours, start: datetime, until: datetime) -> None:
@@ -152,7 +155,8 @@ def find_stored_hours(using: str, now: datetime) -> Hours:
     first = last_hours(WEEK_HOURS, now, using)[0]
     stored = SubmissionHour.objects.using(using).filter(hour__gte=first)
     return {
-        hour: from_json(item) for hour, item in stored.values_list("hour", "durations")
+        as_aware(hour): from_json(item)
+        for hour, item in stored.values_list("hour", "durations")
     }
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
 from django_button_orders.clock import Clock, monotonic
+from django_button_orders.models import as_aware
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.snapshots import ONLY, Snapshot
 from django_button_orders.monitoring import calls
@@ -94,7 +95,8 @@ def find_figures(using: str, now: datetime) -> tuple[Figures, float]:
 
 
 def seconds_between(earlier: datetime, later: datetime) -> float:
-    return max((later - earlier).total_seconds(), 0.0)
+    passed: timedelta = as_aware(later) - as_aware(earlier)
+    return max(passed.total_seconds(), 0.0)
 
 
 def count_figures(using: str, now: datetime) -> Figures:
@@ -105,5 +107,5 @@ def database_time(using: str) -> datetime:
     """Return the time by the clock of a database."""
     # An aggregate returns a row even if the table is empty.
     time_ = Coalesce(Max(DatabaseNow()), DatabaseNow())
-    now: datetime = Snapshot.objects.using(using).aggregate(now=time_)["now"]
+    now: datetime = as_aware(Snapshot.objects.using(using).aggregate(now=time_)["now"])
     return now

@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import DateTimeField, Model, QuerySet
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, make_naive
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.outbox.savepoints import savepoint
@@ -212,8 +213,10 @@ def select_orders(
 
 
 def as_column(moment: datetime, is_moment: bool) -> Any:
-    """Return a moment as a date field stores it: as it is, or as the local date."""
-    return moment if is_moment else localtime(moment).date()
+    """Return a moment as a date field of the shop takes it, or as the local date."""
+    if not is_moment:
+        return localtime(moment).date()
+    return moment if settings.USE_TZ else make_naive(moment)
 
 
 class HostOrders:

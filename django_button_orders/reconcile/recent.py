@@ -15,14 +15,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 from django.db import router
-from django.utils import timezone
+from django.utils.timezone import localdate
 
 from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
-from django_button_orders.models import Checkpoint
+from django_button_orders.models import Checkpoint, as_aware
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.outbox.adapters import OrderAdapter, registered, select_orders
 from django_button_orders.reconcile.findings import FIXED
@@ -115,7 +115,7 @@ def select_recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> Sho
             names=("-pk",),
             may_add=lambda order: False,
         )
-    since = timezone.now() - timedelta(days=days)
+    since = datetime.now(timezone.utc) - timedelta(days=days)
     first = Checkpoint.objects.using(using).first_at_work()
     return ShopOrders(
         adapter=adapter,
@@ -133,7 +133,4 @@ def is_later(value: date, first: datetime) -> bool:
     if isinstance(value, datetime):
         return value > first
     # A date says nothing of the time, so the first day does not count.
-    return (
-        value
-        > (timezone.localtime(first) if timezone.is_aware(first) else first).date()
-    )
+    return value > localdate(as_aware(first))

@@ -7,7 +7,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_button_orders.models import PausedAccount
-from django_button_orders.models.clock import from_now
+from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.objects import with_refused_customer
 from tests.admin.utils import AdminTestCase
 from tests.shop.models import Order
@@ -29,6 +29,12 @@ class StandingTestCase(AdminTestCase):
 
 
 class SettledTests(StandingTestCase):
+    def test_just_now(self):
+        sentence = "Button has this order: it was reported a moment ago."
+        for use_tz in (True, False):
+            with self.subTest(USE_TZ=use_tz), override_settings(USE_TZ=use_tz):
+                self.check(sentence, status="reported", reported_at=DatabaseNow())
+
     def test_each_reason(self):
         sentences = {
             ("reported", ""): "Button has this order: it was reported 3 hours ago. "

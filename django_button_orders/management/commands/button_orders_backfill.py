@@ -4,6 +4,7 @@ import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timezone
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -36,7 +37,7 @@ from django_button_orders.management.options.values import (
 )
 from django_button_orders.management.reporting import Reporting
 from django_button_orders.management.unfinished import count_disabled
-from django_button_orders.models import ButtonOrder, Checkpoint
+from django_button_orders.models import ButtonOrder, Checkpoint, as_aware
 from django_button_orders.operations.backfill import Backfill, checkpoint_name
 from django_button_orders.operations.batches import Batch, first_errors
 from django_button_orders.operations.throttle import Throttle
@@ -188,8 +189,9 @@ class Command(ButtonOrdersCommand):
         if options.resume and found is not None:
             return found
         if found is not None:
+            began = as_aware(found.started_at).astimezone(timezone.utc)
             self.stderr.write(
-                f"This starts anew. A run of {found.started_at:%Y-%m-%d %H:%M} (UTC) "
+                f"This starts anew. A run of {began:%Y-%m-%d %H:%M} (UTC) "
                 "was interrupted; --resume would have gone on from there."
             )
         return None if options.dry_run else checkpoints.begin(name)

@@ -20,7 +20,7 @@ from django_button_orders.management.options.values import (
     refuse_unknown_account,
     refuse_unknown_database,
 )
-from django_button_orders.models import ButtonOrder, as_stored, content_types
+from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.models.databases import database_aliases, migrated_alias
 from django_button_orders.operations.throttle import Throttle
 from django_button_orders.outbox.adapters import OrderAdapter
@@ -169,7 +169,7 @@ def select_rows(alias: str, options: Namespace) -> QuerySet[ButtonOrder]:
 def dates_of(options: Namespace) -> Q:
     dates = Q()
     if options.since:
-        dates &= Q(purchase_date__gte=as_stored(options.since))
+        dates &= Q(purchase_date__gte=options.since)
     if options.until:
-        dates &= Q(purchase_date__lt=as_stored(options.until))
+        dates &= Q(purchase_date__lt=options.until)
     return dates
