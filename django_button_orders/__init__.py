@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from django_button_orders.beat import beat_schedule as beat_schedule
+    from django_button_orders.middleware import aget_btn_ref as aget_btn_ref
     from django_button_orders.middleware import get_btn_ref as get_btn_ref
     from django_button_orders.outbox.adapters import OrderAdapter as OrderAdapter
     from django_button_orders.outbox.adapters import register as register
@@ -30,6 +31,7 @@ _HOME = {
     "LineItem": "report.objects",
     "OrderAdapter": "outbox.adapters",
     "OrderReport": "report.objects",
+    "aget_btn_ref": "middleware",
     "beat_schedule": "beat",
     "get_btn_ref": "middleware",
     "hash_email": "report.objects",

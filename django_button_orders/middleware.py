@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote_plus
 
-from django.http import HttpRequest, HttpResponse
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import SynchronousOnlyOperation
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from django_button_orders.report.validation import is_btn_ref
 
 PARAMETER = "btn_ref"
 SESSION_KEY = "button_orders_btn_ref"
+# When the token came, in seconds since the epoch.
+TIME_KEY = "button_orders_btn_ref_at"
 
 
 class AttributionMiddleware:
@@ -18,19 +28,88 @@ class AttributionMiddleware:
 
     A new token replaces the old one. An order does not clear it, because Button
     decides which orders it is for. Logging out ends the session, and so the token.
+    Django saves the session of the request that ends last: a token that has come with
+    another one meanwhile is kept.
+
     Put this middleware below Django's ``SessionMiddleware``.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
+    sync_capable = True
+    async_capable = True
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        # A missing session is an error that the system checks report.
-        session = getattr(request, "session", {})
-        btn_ref = request.GET.get(PARAMETER, "")
-        if is_usable(btn_ref) and btn_ref != get_btn_ref(request):
-            session[SESSION_KEY] = btn_ref
-        return self.get_response(request)
+    def __init__(
+        self,
+        get_response: Callable[
+            [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
+        ],
+    ) -> None:
+        self.get_response: Callable[[HttpRequest], Any] = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(
+        self, request: HttpRequest
+    ) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self.__acall__(request)
+        btn_ref = find_token(request)
+        if btn_ref and btn_ref != get_btn_ref(request):
+            request.session.update(as_items(btn_ref))
+        response: HttpResponseBase = self.get_response(request)
+        stored = stored_session(request)
+        if stored is not None and stored.get(TIME_KEY):
+            take_over(stored, request.session)
+        return response
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        btn_ref = find_token(request)
+        if btn_ref and btn_ref != await aget_btn_ref(request):
+            await request.session.aupdate(as_items(btn_ref))
+        response: HttpResponseBase = await self.get_response(request)
+        stored = stored_session(request)
+        if stored is not None and await stored.aget(TIME_KEY):
+            take_over(stored, request.session)
+        return response
+
+
+def as_items(btn_ref: str) -> dict[str, Any]:
+    """Return what the session keeps of a token that has come now."""
+    return {SESSION_KEY: btn_ref, TIME_KEY: time.time()}
+
+
+def stored_session(request: HttpRequest) -> SessionBase | None:
+    """Return the visitor's session as it is stored, if this request will replace it."""
+    session = getattr(request, "session", None)
+    if not isinstance(session, SessionBase) or not session.session_key:
+        return None
+    is_saved = session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+    # A session that was not accessed is loaded as it is saved.
+    if not (session.accessed and is_saved):
+        return None
+    return type(session)(session.session_key)
+
+
+def take_over(stored: SessionBase, session: SessionBase) -> None:
+    """Keep a token that came with another request while this one was under way."""
+    # Both are loaded. The time tells such a token from one that the shop has removed.
+    if stored[TIME_KEY] > session.get(TIME_KEY, 0):
+        session.update({key: stored.get(key) for key in (SESSION_KEY, TIME_KEY)})
+
+
+def find_token(request: HttpRequest) -> str:
+    """Return the token in the URL of a request that has a session, or ""."""
+    # A missing session is an error that the system checks report.
+    if not hasattr(request, "session"):
+        return ""
+    # request.GET would refuse a URL with more than DATA_UPLOAD_MAX_NUMBER_FIELDS
+    # parameters, also of a page that reads none of them.
+    pairs = request.META.get("QUERY_STRING", "").split("&")
+    values = [pair for pair in pairs if pair.startswith(f"{PARAMETER}=")]
+    if not values:
+        return ""
+    btn_ref = unquote_plus(values[-1].partition("=")[2])
+    return btn_ref if is_usable(btn_ref) else ""
 
 
 def is_usable(btn_ref: str) -> bool:
@@ -41,5 +120,20 @@ def is_usable(btn_ref: str) -> bool:
 def get_btn_ref(request: HttpRequest) -> str:
     """Return the attribution token of this visitor, or an empty string."""
     session = getattr(request, "session", None)
-    btn_ref = session.get(SESSION_KEY, "") if session is not None else ""
+    if session is None:
+        return ""
+    try:
+        btn_ref = session.get(SESSION_KEY, "")
+    except SynchronousOnlyOperation as exc:
+        raise SynchronousOnlyOperation(
+            "get_btn_ref() reads the session from the database, which an async view "
+            "must not wait for. Use: await aget_btn_ref(request)."
+        ) from exc
+    return btn_ref if is_usable(btn_ref) else ""
+
+
+async def aget_btn_ref(request: HttpRequest) -> str:
+    """Return what ``get_btn_ref`` does, in an async view."""
+    session = getattr(request, "session", None)
+    btn_ref = "" if session is None else await session.aget(SESSION_KEY, "")
     return btn_ref if is_usable(btn_ref) else ""

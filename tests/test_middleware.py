@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import threading
+
+import pytest
+from asgiref.sync import iscoroutinefunction
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpResponse
 from django.test import RequestFactory, SimpleTestCase, TestCase
 
-from django_button_orders import get_btn_ref
+from django_button_orders import aget_btn_ref, get_btn_ref
 from django_button_orders.middleware import AttributionMiddleware
 
 KEY = "button_orders_btn_ref"
@@ -63,6 +70,18 @@ class AttributionMiddlewareTests(SimpleTestCase):
         """Without a token no session is read, so that a page stays cacheable."""
         assert not self.visit("?page=2").session.accessed
 
+    def test_more_parameters_than_django_reads(self):
+        many = "&".join(f"f{number}=1" for number in range(1500))
+        assert not self.visit(f"?{many}").session.accessed
+
+        for query in (f"?{many}&btn_ref=srctok-1", f"?btn_ref=srctok-1&{many}"):
+            assert get_btn_ref(self.visit(query)) == "srctok-1"
+
+    def test_other_names(self):
+        for query in ("?xbtn_ref=a", "?btn_ref2=a", "?x=btn_ref=a", "?btn_ref", "?&"):
+            with self.subTest(query=query):
+                assert not self.visit(query).session.accessed
+
     def test_same_token_again_writes_nothing(self):
         request = self.visit("?btn_ref=srctok-1", **{KEY: "srctok-1"})
 
@@ -113,3 +132,123 @@ class VisitTests(TestCase):
         self.client.logout()
 
         assert self.client.get("/").content == b""
+
+    def test_session_only_for_a_token(self):
+        for query in ("", "?page=2", "?btn_ref=", "?btn_ref=org-1"):
+            self.client.get(f"/{query}")
+
+        assert not Session.objects.exists()
+
+
+class RequestsAtOnceTests(TestCase):
+    """Other requests of a visitor end while a view of hers is under way."""
+
+    def setUp(self):
+        self.client.get("/?btn_ref=srctok-1")
+        self.store = self.client.session
+
+    def run_view(self, view, query=""):
+        request = RequestFactory().get(f"/{query}")
+        request.session = type(self.store)(self.store.session_key)
+        AttributionMiddleware(view)(request)
+        if request.session.modified:
+            request.session.save()
+
+    def token(self):
+        return self.client.get("/").content.decode()
+
+    def test_token_that_comes_meanwhile(self):
+        def add_to_cart(request):
+            request.session["cart"] = 1
+            self.client.get("/?btn_ref=srctok-2")
+
+        self.run_view(add_to_cart)
+
+        assert self.token() == "srctok-2"
+        assert self.client.session["cart"] == 1
+
+    def test_token_of_its_own_is_the_newer_one(self):
+        def add_to_cart(request):
+            request.session["cart"] = 1
+
+        self.run_view(add_to_cart, "?btn_ref=srctok-3")
+
+        assert self.token() == "srctok-3"
+
+    def test_token_that_the_shop_removes(self):
+        def forget(request):
+            del request.session[KEY]
+
+        self.run_view(forget)
+
+        assert self.token() == ""
+
+    def test_session_that_is_only_read(self):
+        with self.assertNumQueries(1):
+            self.run_view(lambda request: get_btn_ref(request))
+
+    def test_session_that_ends(self):
+        self.run_view(lambda request: request.session.flush())
+
+        assert self.token() == ""
+
+
+class AsyncTests(TestCase):
+    async def test_from_landing_to_checkout(self):
+        await self.async_client.get("/async/?btn_ref=srctok-1")
+
+        response = await self.async_client.get("/async/")
+        assert response.content == b"srctok-1"
+
+    async def test_without_token(self):
+        response = await self.async_client.get("/async/?page=2")
+
+        assert (response.content, response.cookies) == (b"", {})
+
+    async def test_same_thread(self):
+        """Among async middleware and views, no thread is needed for this one."""
+        threads = []
+
+        async def view(request):
+            threads.append(threading.get_ident())
+            return HttpResponse()
+
+        middleware = AttributionMiddleware(view)
+        assert iscoroutinefunction(middleware)
+        request = RequestFactory().get("/?btn_ref=srctok-1")
+        request.session = SessionStore()
+
+        await middleware(request)
+
+        assert threads == [threading.get_ident()]
+        assert await aget_btn_ref(request) == "srctok-1"
+        # The session is loaded, so nothing is waited for.
+        assert get_btn_ref(request) == "srctok-1"
+
+    async def test_without_sessions(self):
+        request = RequestFactory().get("/?btn_ref=srctok-1")
+
+        assert await aget_btn_ref(request) == ""
+
+    async def test_view_that_would_wait(self):
+        await self.async_client.get("/async/?btn_ref=srctok-1")
+
+        with pytest.raises(SynchronousOnlyOperation, match="await aget_btn_ref"):
+            await self.async_client.get("/async/waits/")
+
+    async def test_token_that_comes_meanwhile(self):
+        await self.async_client.get("/async/?btn_ref=srctok-1")
+        cookie = self.async_client.cookies["sessionid"].value
+
+        async def add_to_cart(request):
+            await request.session.aset("cart", 1)
+            await self.async_client.get("/async/?btn_ref=srctok-2")
+            return HttpResponse()
+
+        request = RequestFactory().get("/")
+        request.session = SessionStore(cookie)
+        await AttributionMiddleware(add_to_cart)(request)
+        await request.session.asave()
+
+        response = await self.async_client.get("/async/")
+        assert response.content == b"srctok-2"

@@ -16,6 +16,7 @@ NAMES = [
     "LineItem",
     "OrderAdapter",
     "OrderReport",
+    "aget_btn_ref",
     "beat_schedule",
     "get_btn_ref",
     "hash_email",
