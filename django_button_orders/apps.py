@@ -19,9 +19,12 @@ class ButtonOrdersConfig(AppConfig):
         from django_button_orders import checks, doorbell
         from django_button_orders.models import databases
         from django_button_orders.outbox import adapters, receivers
+        from django_button_orders.tasks.checks import check_celery
         from django_button_orders.tasks.publisher import CeleryPublisher
 
         register(checks.check_button_orders)
+        register(checks.check_deployment, deploy=True)
+        register(check_celery)
         doorbell.connect(CeleryPublisher())
         # For all senders, because proxies and children of a registered model send
         # signals of their own.

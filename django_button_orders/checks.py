@@ -14,8 +14,10 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import FieldDoesNotExist
+from django.db import connections
 
 from django_button_orders.conf import (
+    DEFAULT_ACCOUNT,
     LEASE_MARGIN_SECONDS,
     LEASE_START_SECONDS,
     SETTING,
@@ -24,6 +26,7 @@ from django_button_orders.conf import (
     get_settings,
     may_receive_api_key,
 )
+from django_button_orders.models.databases import allowed_aliases
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     registered,
@@ -31,8 +34,13 @@ from django_button_orders.outbox.adapters import (
 )
 
 IDS = {"unknown": "django_button_orders.E001", "type": "django_button_orders.E002"}
+NO_ADAPTER = "django_button_orders.W012"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
+# Transactions of SQLite that wait for the present writer before they read anything.
+WRITING_MODES = ("IMMEDIATE", "EXCLUSIVE")
+# A writer of SQLite that waits for less may be refused while a worker records a batch.
+SQLITE_TIMEOUT_SECONDS = 10
 
 
 def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
@@ -47,9 +55,16 @@ def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
             problems += check_base_url(account)
             problems += check_lease(account)
     problems += check_middleware()
-    for adapter in registered():
-        problems += check_adapter(adapter)
+    problems += check_adapters()
+    problems += check_sqlite()
     return problems
+
+
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """Run the checks of ``manage.py check --deploy`` alone."""
+    if any(find_problems()):
+        return []
+    return [error for name in account_names() for error in check_deployed_key(name)]
 
 
 def path_of(account: str, key: str) -> str:
@@ -59,15 +74,48 @@ def path_of(account: str, key: str) -> str:
     return f"{SETTING}['{key}']"
 
 
-def check_api_key(account: str) -> Iterator[CheckMessage]:
+def lacks_key(account: str) -> bool:
     account_settings = get_settings(account)
-    if account_settings.enabled and not account_settings.api_key:
-        yield Error(
-            f"{path_of(account, 'API_KEY')} is not set.",
-            hint="Make a key in Button's dashboard, or set ENABLED to False: "
-            "then orders are recorded and wait.",
-            id="django_button_orders.E003",
-        )
+    return account_settings.enabled and not account_settings.api_key
+
+
+def shares_key(account: str) -> bool:
+    """Return whether an account uses the key of the default one, maybe by mistake."""
+    own = get_settings().accounts.get(account, {})
+    is_default = account == DEFAULT_ACCOUNT or "API_KEY" in own
+    return get_settings(account).enabled and not is_default and not lacks_key(account)
+
+
+def check_api_key(account: str) -> Iterator[CheckMessage]:
+    """Warn only, so that a machine without the key can migrate and run tests."""
+    if lacks_key(account):
+        yield Warning(**describe_missing_key(account), id="django_button_orders.W010")
+    if shares_key(account):
+        yield Warning(**describe_shared_key(account), id="django_button_orders.W011")
+
+
+def check_deployed_key(account: str) -> Iterator[CheckMessage]:
+    if lacks_key(account):
+        yield Error(**describe_missing_key(account), id="django_button_orders.E003")
+    if shares_key(account):
+        yield Error(**describe_shared_key(account), id="django_button_orders.E020")
+
+
+def describe_missing_key(account: str) -> dict[str, str]:
+    return {
+        "msg": f"{path_of(account, 'API_KEY')} is not set.",
+        "hint": "Orders are recorded and wait. Make a key in Button's dashboard, or "
+        "set ENABLED to False.",
+    }
+
+
+def describe_shared_key(account: str) -> dict[str, str]:
+    return {
+        "msg": f"{path_of(account, 'API_KEY')} is not set: the orders of this account "
+        "are reported with the key of the default one.",
+        "hint": "Set the key of the account's own organisation at Button, or the same "
+        "key once more if they share it.",
+    }
 
 
 def check_base_url(account: str) -> Iterator[CheckMessage]:
@@ -104,6 +152,46 @@ def check_middleware() -> Iterator[CheckMessage]:
             hint=f"Put '{SESSIONS}' above '{ATTRIBUTION}' in MIDDLEWARE.",
             id="django_button_orders.E006",
         )
+    if settings.SESSION_COOKIE_SAMESITE == "Strict":
+        yield Warning(
+            "SESSION_COOKIE_SAMESITE is 'Strict', so browsers send no session with a "
+            "click on a partner's link. AttributionMiddleware begins a new one there, "
+            "which logs the customer out.",
+            hint="Set it to 'Lax', which is Django's default.",
+            id="django_button_orders.W015",
+        )
+
+
+def check_adapters() -> Iterator[CheckMessage]:
+    adapters = registered()
+    if not adapters:
+        yield Warning(
+            "No order model has an adapter, so no order of the shop is reported.",
+            hint="Write an adapter in 'button_orders.py' of an installed app, and put "
+            "@register(...) above it. If the shop saves ButtonOrder rows itself, add "
+            f"'{NO_ADAPTER}' to SILENCED_SYSTEM_CHECKS.",
+            id=NO_ADAPTER,
+        )
+    for adapter in adapters:
+        yield from check_adapter(adapter)
+
+
+def check_sqlite() -> Iterator[CheckMessage]:
+    for alias in allowed_aliases():
+        connection: Any = connections[alias]
+        if connection.vendor != "sqlite" or connection.is_in_memory_db():
+            continue
+        options = connection.settings_dict["OPTIONS"]
+        is_immediate = str(options.get("transaction_mode")).upper() in WRITING_MODES
+        is_patient = options.get("timeout", 0) >= SQLITE_TIMEOUT_SECONDS
+        if not (is_immediate and is_patient):
+            yield Warning(
+                f"The SQLite database '{alias}' may refuse a save of the shop while a "
+                "worker writes ('database is locked').",
+                hint=f"Put 'transaction_mode': 'IMMEDIATE' and 'timeout': 20 into "
+                f"DATABASES['{alias}']['OPTIONS'].",
+                id="django_button_orders.W013",
+            )
 
 
 def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:

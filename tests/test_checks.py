@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.test import SimpleTestCase, TestCase, override_settings
 
 import django_button_orders
 from django_button_orders import OrderAdapter, register
-from django_button_orders.checks import check_button_orders
-from django_button_orders.outbox.adapters import unregister
+from django_button_orders.checks import check_button_orders, check_deployment
+from django_button_orders.outbox.adapters import registered, unregister
 from tests.shop.models import OrderLine, Page
 
 SECRET = "sk-secret"
@@ -18,12 +23,17 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
 
 
-def ids(**values):
+def ids(check=check_button_orders, **values):
     """Return the ids of what is found, as "E003", for a setting."""
     with override_settings(BUTTON_ORDERS={"API_KEY": SECRET, **values}):
-        messages = check_button_orders()
+        messages = check()
     assert SECRET not in str(messages)
     return [message.id.removeprefix("django_button_orders.") for message in messages]
+
+
+def deployed_ids(**values):
+    """Return what ``check --deploy`` finds besides."""
+    return ids(check_deployment, **values)
 
 
 class RegistrationTests(TestCase):
@@ -34,6 +44,21 @@ class RegistrationTests(TestCase):
             messages = run_checks()
 
         assert "django_button_orders.E001" in [message.id for message in messages]
+
+    @override_settings(BUTTON_ORDERS={"API_KEY": ""})
+    def test_missing_key_stops_only_a_deployment(self):
+        """A machine that builds an image, or runs tests, has no key."""
+        err = StringIO()
+        call_command("check", stderr=err)
+        assert "W010" in err.getvalue()
+
+        with pytest.raises(SystemCheckError, match=r"E003.*API_KEY"):
+            call_command("check", "--deploy", stderr=err)
+
+    def test_settings_of_the_tests(self):
+        ours = [m for m in run_checks() if m.id.startswith("django_button_orders.")]
+
+        assert ours == []
 
 
 class CheckButtonOrdersTests(SimpleTestCase):
@@ -68,10 +93,16 @@ class CheckButtonOrdersTests(SimpleTestCase):
 
 class ApiKeyTests(SimpleTestCase):
     def test_not_set(self):
-        assert ids(API_KEY="") == ["E003"]
+        assert ids(API_KEY="") == ["W010"]
+        assert deployed_ids(API_KEY="") == ["E003"]
+        assert deployed_ids() == []
 
     def test_not_needed(self):
         assert ids(API_KEY="", ENABLED=False) == []
+        assert deployed_ids(API_KEY="", ENABLED=False) == []
+
+    def test_unreadable_settings(self):
+        assert deployed_ids(API_KEY="", DEADLINE=0) == []
 
     def test_setting_absent(self):
         # override_settings() clears the cache of the settings when it begins and ends.
@@ -79,7 +110,7 @@ class ApiKeyTests(SimpleTestCase):
             del settings.BUTTON_ORDERS
             (message,) = check_button_orders()
 
-        assert message.id == "django_button_orders.E003"
+        assert message.id == "django_button_orders.W010"
         assert message.msg == "BUTTON_ORDERS['API_KEY'] is not set."
 
     def test_account(self):
@@ -90,8 +121,20 @@ class ApiKeyTests(SimpleTestCase):
         assert message.msg == "BUTTON_ORDERS['ACCOUNTS']['fr']['API_KEY'] is not set."
 
     def test_account_of_its_own(self):
-        assert ids(ACCOUNTS={"fr": {"API_KEY": ""}}) == ["E003"]
-        assert ids(ACCOUNTS={"fr": {"API_KEY": "", "ENABLED": False}}) == []
+        for found in (ids, deployed_ids):
+            missing = "W010" if found is ids else "E003"
+            assert found(ACCOUNTS={"fr": {"API_KEY": ""}}) == [missing]
+            assert found(ACCOUNTS={"fr": {"API_KEY": "", "ENABLED": False}}) == []
+            assert found(ACCOUNTS={"fr": {"API_KEY": "sk-fr"}}) == []
+
+    def test_account_that_uses_the_default_key(self):
+        for found, shared in ((ids, "W011"), (deployed_ids, "E020")):
+            assert found(ACCOUNTS={"fr": {}}) == [shared]
+            assert found(ACCOUNTS={"fr": {"RATE_LIMIT": 5}}) == [shared]
+            assert found(ACCOUNTS={"fr": {"ENABLED": False}}) == []
+            assert found(ACCOUNTS={"default": {"RATE_LIMIT": 5}}) == []
+            # They share it on purpose.
+            assert found(ACCOUNTS={"fr": {"API_KEY": SECRET}}) == []
 
 
 class BaseUrlTests(SimpleTestCase):
@@ -99,13 +142,15 @@ class BaseUrlTests(SimpleTestCase):
         for url in ("https://example.com", "http://127.0.0.1:8000", "http://[::1]:1/"):
             with self.subTest(url=url):
                 assert ids(BASE_URL=url) == []
-                assert ids(ACCOUNTS={"fr": {"BASE_URL": url}}) == []
+                assert ids(ACCOUNTS={"fr": {"API_KEY": "a", "BASE_URL": url}}) == []
 
     def test_plain_http(self):
         for url in ("http://example.com", "http://localhost.example.com"):
             with self.subTest(url=url):
                 assert ids(BASE_URL=url) == ["E004"]
-                assert ids(ACCOUNTS={"fr": {"BASE_URL": url}}) == ["E004"]
+                assert ids(ACCOUNTS={"fr": {"API_KEY": "a", "BASE_URL": url}}) == [
+                    "E004"
+                ]
 
     @override_settings(DEBUG=True)
     def test_plain_http_with_debug(self):
@@ -122,7 +167,7 @@ class LeaseTests(SimpleTestCase):
     def test_too_short(self):
         assert ids(DEADLINE=30, LEASE_SECONDS=35.9) == ["E005"]
         assert ids(DEADLINE=115) == ["E005"]
-        assert ids(ACCOUNTS={"fr": {"DEADLINE": 116}}) == ["E005"]
+        assert ids(ACCOUNTS={"fr": {"API_KEY": "a", "DEADLINE": 116}}) == ["E005"]
 
 
 class MiddlewareTests(SimpleTestCase):
@@ -139,6 +184,62 @@ class MiddlewareTests(SimpleTestCase):
         for middleware, found in table:
             with self.subTest(found=found), override_settings(MIDDLEWARE=middleware):
                 assert ids() == found
+
+    def test_strict_cookies(self):
+        """The click on a partner's link would log the customer out."""
+        for middleware, same_site, found in (
+            ([SESSIONS, ATTRIBUTION], "Strict", ["W015"]),
+            ([SESSIONS, ATTRIBUTION], "Lax", []),
+            ([SESSIONS], "Strict", []),
+        ):
+            with override_settings(
+                MIDDLEWARE=middleware, SESSION_COOKIE_SAMESITE=same_site
+            ):
+                assert ids() == found
+
+
+class SQLiteTests(SimpleTestCase):
+    def check(self, name, **options):
+        if connection.vendor != "sqlite":
+            return None
+        before = connection.settings_dict
+        connection.settings_dict = {**before, "NAME": name, "OPTIONS": options}
+        try:
+            return ids()
+        finally:
+            connection.settings_dict = before
+
+    def test_options(self):
+        good = {"timeout": 20, "transaction_mode": "IMMEDIATE"}
+        table = [
+            ({}, ["W013"]),
+            ({"timeout": 20}, ["W013"]),
+            ({"transaction_mode": "IMMEDIATE"}, ["W013"]),
+            ({**good, "transaction_mode": "DEFERRED"}, ["W013"]),
+            ({**good, "timeout": 5}, ["W013"]),
+            ({**good, "transaction_mode": "exclusive"}, []),
+            (good, []),
+        ]
+        for options, found in table:
+            with self.subTest(**options):
+                assert self.check("/srv/shop.sqlite3", **options) in (found, None)
+
+    def test_in_memory(self):
+        for name in (":memory:", "file:shop?mode=memory&cache=shared"):
+            assert self.check(name) in ([], None)
+
+
+class NoAdapterTests(SimpleTestCase):
+    def test_none(self):
+        adapters = {adapter.model: type(adapter) for adapter in registered()}
+        for model, adapter in adapters.items():
+            unregister(model)
+            self.addCleanup(register(model), adapter)
+
+        [message] = check_button_orders()
+
+        assert message.id == "django_button_orders.W012"
+        assert "SILENCED_SYSTEM_CHECKS" in message.hint
 
 
 class AdapterTests(SimpleTestCase):

@@ -35,11 +35,14 @@ class Trouble:
     #: What Button answered about that order, or "" for an error of the shop's code,
     #: which may quote a customer.
     error: str
+    #: Whether the error is about the settings, so that it may be logged.
+    is_of_settings: bool = False
     number: int = 0
 
     def describe(self, *, with_error: bool) -> str:
         such_as = "" if self.number == 1 else "such as "
-        said = f": {self.error.rstrip('.')}" if self.error and with_error else ""
+        tells = with_error or self.is_of_settings
+        said = f": {self.error.rstrip('.')}" if self.error and tells else ""
         return f"{self.number:,} {self.reason} ({such_as}order {self.order_id}{said})"
 
 
@@ -74,6 +77,7 @@ class Troubles:
                 reason=str(Reason(verdict.reason)),
                 order_id=attempt.row.order_id,
                 error="" if is_ours else redacted(attempt, verdict.error),
+                is_of_settings=verdict.result is Result.PAUSE and not attempt.calls,
             )
         self.by_cause[cause].number += 1
         if attempt.delay is not None:

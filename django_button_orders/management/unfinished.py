@@ -17,6 +17,7 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 HeldBack = Counter[tuple[str, str]]
 
 PAUSED = "account {} is paused, because Button refuses its key"
+KEYLESS = "account {} has no API_KEY"
 DISABLED = "ENABLED is false for account {}"
 
 
@@ -26,7 +27,8 @@ def explain(held_back: HeldBack) -> str:
     number = held_back.total()
     are = "is" if number == 1 else "are"
     sentence = f"{counted(number, 'order')} {are} still to be reported: {reasons}."
-    paused = sorted(account for reason, account in held_back if reason == PAUSED)
+    keys = (PAUSED, KEYLESS)
+    paused = sorted(account for reason, account in held_back if reason in keys)
     return f"{sentence} {how_to_resume(*paused)}" if paused else sentence
 
 
@@ -44,7 +46,14 @@ def count_paused(rows: ButtonOrderQuerySet) -> HeldBack:
     """Count the pending rows of paused accounts."""
     paused = PausedAccount.objects.using(rows.db).values_list("account", flat=True)
     # Rows that are not due count, too: the one whose key was refused has to wait.
-    return count_accounts(rows.filter(account__in=list(paused)), PAUSED)
+    keyless = {name for name in account_names() if not get_settings(name).api_key}
+    counts: HeldBack = Counter()
+    for accounts, reason in (
+        (set(paused) - keyless, PAUSED),
+        (set(paused) & keyless, KEYLESS),
+    ):
+        counts += count_accounts(rows.filter(account__in=accounts), reason)
+    return counts
 
 
 def count_disabled(rows: ButtonOrderQuerySet) -> HeldBack:

@@ -78,6 +78,18 @@ class LogTests(TroublesTestCase):
             f"WARNING:{LOGGER}:Database default: failed: 1 refused (order 1994)."
         ]
 
+    @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
+    def test_no_key(self):
+        create_row()
+
+        with self.assertLogs("django_button_orders", "WARNING") as logs:
+            report_due(using="default")
+
+        assert logs.output == [
+            f"WARNING:{LOGGER}:Database default: tried again later: 1 unauthorized "
+            "(order 1994: BUTTON_ORDERS['API_KEY'] is not set)."
+        ]
+
     def test_nothing_about_the_customer(self):
         create_row(customer={"id": "customer-1", "email_sha256": HASH})
         add_answer("POST", status=400, body=f"customer-1 {HASH} a@example.com")

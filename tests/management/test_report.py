@@ -263,6 +263,18 @@ class ReportTests(TestCase):
                 orders = "1 order is" if count == 1 else f"{count} orders are"
                 assert error == f"{orders} still to be reported: {REFUSED_KEY}"
 
+    @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
+    def test_no_key(self):
+        row = create_row()
+
+        _, _, error = self.report()
+
+        assert (
+            "1 order is still to be reported: account default has no API_KEY" in error
+        )
+        row.refresh_from_db()
+        assert (row.status, row.attempts) == ("pending", 0)
+
     def test_refused_key(self):
         """It is told at once, and as long as an order waits for it."""
         add_answer("POST", status=401, json=NOT_FOUND)
