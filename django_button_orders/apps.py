@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from django.db.models.signals import post_migrate, post_save
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +25,7 @@ class ButtonOrdersConfig(AppConfig):
         register(checks.check_button_orders)
         register(checks.check_deployment, deploy=True)
         register(check_celery)
+        register(checks.check_sites, Tags.database)
         doorbell.connect(CeleryPublisher())
         # For all senders, because proxies and children of a registered model send
         # signals of their own.

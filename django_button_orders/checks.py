@@ -8,13 +8,15 @@ projects may silence it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connections
+from django.db import DatabaseError, connections, router, transaction
+from django.db.models import Count
 
 from django_button_orders.conf import (
     DEFAULT_ACCOUNT,
@@ -24,9 +26,12 @@ from django_button_orders.conf import (
     account_names,
     find_problems,
     get_settings,
+    is_button,
     may_receive_api_key,
 )
+from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import allowed_aliases
+from django_button_orders.monitoring.alerts import describe_other_site
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     registered,
@@ -54,6 +59,7 @@ def check_button_orders(**kwargs: Any) -> list[CheckMessage]:
             problems += check_api_key(account)
             problems += check_base_url(account)
             problems += check_lease(account)
+            problems += check_debug(account)
     problems += check_middleware()
     problems += check_adapters()
     problems += check_sqlite()
@@ -139,6 +145,46 @@ def check_lease(account: str) -> Iterator[CheckMessage]:
             hint="A call starts only with its DEADLINE and "
             f"{LEASE_MARGIN_SECONDS} seconds of the lease left.",
             id="django_button_orders.E005",
+        )
+
+
+def check_debug(account: str) -> Iterator[CheckMessage]:
+    found = get_settings(account)
+    is_sent = found.enabled and found.api_key and is_button(found.base_url)
+    if settings.DEBUG and is_sent:
+        yield Warning(
+            f"DEBUG is on, and orders of the account '{account}' go to the real "
+            f"Button at {found.base_url}.",
+            hint="In a copy of a shop, set ENABLED to False, or let BASE_URL be that "
+            "of 'manage.py button_orders_sandbox'. See docs/staging.rst.",
+            id="django_button_orders.W021",
+        )
+
+
+def check_sites(
+    *, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """
+    Check for orders that are left alone. Django calls it with databases only.
+
+    Before ``migrate`` there are no tables, or older ones.
+    """
+    problems: list[CheckMessage] = []
+    for alias in databases or ():
+        with suppress(DatabaseError), transaction.atomic(using=alias):
+            problems += check_sites_of(alias)
+    return problems
+
+
+def check_sites_of(alias: str) -> Iterator[CheckMessage]:
+    if not router.allow_migrate_model(alias, ButtonOrder):
+        return
+    rows = ButtonOrder.objects.using(alias).of_other_sites().order_by("site")
+    for site, count in rows.values_list("site").annotate(Count("pk")):
+        yield Warning(
+            describe_other_site(site, count, using=alias),
+            hint="See docs/staging.rst.",
+            id="django_button_orders.W020",
         )
 
 

@@ -83,6 +83,11 @@ def is_api_key(value: object) -> bool:
     )
 
 
+def is_site(value: object) -> bool:
+    # The column of a row that has it takes no more.
+    return isinstance(value, str) and len(value) <= 100 and value.isprintable()
+
+
 def is_header(value: object) -> bool:
     return value is None or (
         isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
@@ -175,6 +180,9 @@ class Settings:
     batch_size: int = integer(100)
     concurrency: int = integer(16)
     queue: str | None = text(None)
+    site: str = setting(
+        "", is_site, "be a string of at most 100 characters, all of them printable"
+    )
     rate_limit: float | None = setting(
         None,
         lambda value: value is None or is_positive(value),
@@ -214,6 +222,7 @@ FIELDS: Mapping[str, Field[Any]] = {
 # These cannot differ between accounts, because one process works for all of them.
 PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
     "LEASE_SECONDS",
+    "SITE",
     "RECONCILE_DAYS",
     "FIRST_REPORT_DELAY",
     "DUMMY_EMAILS",
@@ -306,12 +315,26 @@ def account_names() -> tuple[str, ...]:
     return (DEFAULT_ACCOUNT, *others)
 
 
+def this_site() -> str:
+    """Return ``SITE``, or "" if the settings cannot be read: nothing is sent then."""
+    try:
+        return get_settings().site
+    except ImproperlyConfigured:
+        return ""
+
+
 def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_button(url: str) -> bool:
+    """Return whether a URL is of the real Button."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host == "usebutton.com" or host.endswith(".usebutton.com")
 
 
 @cache

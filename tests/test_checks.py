@@ -9,14 +9,16 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.test import SimpleTestCase, TestCase, override_settings
 
 import django_button_orders
 from django_button_orders import OrderAdapter, register
 from django_button_orders.checks import check_button_orders, check_deployment
+from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import registered, unregister
 from tests.shop.models import OrderLine, Page
+from tests.utils import create_row
 
 SECRET = "sk-secret"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -168,6 +170,71 @@ class LeaseTests(SimpleTestCase):
         assert ids(DEADLINE=30, LEASE_SECONDS=35.9) == ["E005"]
         assert ids(DEADLINE=115) == ["E005"]
         assert ids(ACCOUNTS={"fr": {"API_KEY": "a", "DEADLINE": 116}}) == ["E005"]
+
+
+@override_settings(DEBUG=True)
+class DebugTests(SimpleTestCase):
+    """Orders of a developer's machine go to the real Button."""
+
+    def test_real_button(self):
+        for url in ("https://api.usebutton.com", "https://USEBUTTON.com/x"):
+            assert ids(BASE_URL=url) == ["W021"]
+        assert ids() == ["W021"]
+
+    def test_each_account(self):
+        accounts = {"eu": {"ENABLED": True, "API_KEY": "sk-eu"}}
+
+        assert ids(ENABLED=False, ACCOUNTS=accounts) == ["W021"]
+
+    def test_elsewhere(self):
+        for url in ("http://127.0.0.1:8010", "http://localhost", "https://b.test"):
+            assert ids(BASE_URL=url) == []
+
+    def test_nothing_is_sent(self):
+        assert ids(ENABLED=False) == []
+
+    @override_settings(DEBUG=False)
+    def test_live(self):
+        assert ids() == []
+
+
+class SiteTests(TestCase):
+    databases = {"default", "archive"}
+
+    def found(self, site="", databases=("default", "archive")):
+        values = {"API_KEY": SECRET, "SITE": site}
+        with override_settings(BUTTON_ORDERS=values):
+            return [
+                message
+                for message in run_checks(databases=databases)
+                if message.id == "django_button_orders.W020"
+            ]
+
+    def test_other_site(self):
+        create_row(using="archive")
+        create_row()
+        ButtonOrder.objects.using("archive").update(site="live")
+
+        [warning] = self.found(site="staging")
+        assert "1 pending order in the database archive is left alone" in warning.msg
+        assert "SITE is staging here" in warning.msg
+        assert "docs/staging.rst" in warning.hint
+        assert self.found(site="live") == []
+        assert self.found(databases=None) == []
+
+    def test_before_migrate(self):
+        """migrate runs the checks before there are tables."""
+
+        def refuse(execute, sql, *arguments):
+            if ButtonOrder._meta.db_table in sql:
+                raise ProgrammingError("There is no such table.")
+            return execute(sql, *arguments)
+
+        create_row()
+        ButtonOrder.objects.update(site="live")
+        with connection.execute_wrapper(refuse):
+            assert self.found() == []
+        assert ButtonOrder.objects.exists()
 
 
 class MiddlewareTests(SimpleTestCase):

@@ -40,6 +40,7 @@ DEFAULTS = {
     "BATCH_SIZE": 100,
     "CONCURRENCY": 16,
     "QUEUE": None,
+    "SITE": "",
     "RATE_LIMIT": None,
     "REPORT_WITHOUT_TOKEN": True,
     "TOTAL_AS_DECIMAL": False,
@@ -67,6 +68,7 @@ GOOD = {
     "BATCH_SIZE": [1, 10_000],
     "CONCURRENCY": [1, 64],
     "QUEUE": ["button", None],
+    "SITE": ["", "live", "shop.example.com", "Läden 2", "a" * 100],
     "RATE_LIMIT": [None, 0.5, 100],
     "REPORT_WITHOUT_TOKEN": [True, False],
     "TOTAL_AS_DECIMAL": [True, False],
@@ -106,6 +108,7 @@ BAD = {
     "BATCH_SIZE": [*NO_NUMBERS, 0, -1, 1.5],
     "CONCURRENCY": [*NO_NUMBERS, 0, -1, 1.5],
     "QUEUE": ["", 1, b"q", True, ["q"]],
+    "SITE": [None, 1, True, b"live", ["live"], "a" * 101, "a\n", "\x1b", "\u202e"],
     "RATE_LIMIT": [True, "1", 0, -1, NAN, INFINITY, [1]],
     "REPORT_WITHOUT_TOKEN": NO_BOOLEANS,
     "TOTAL_AS_DECIMAL": NO_BOOLEANS,
@@ -138,6 +141,8 @@ BAD = {
     ],
     "ACCOUNTS": [None, [], "fr", {"fr": None}, {"fr": SECRET}, {"": {}}, {1: {}}],
 }
+# These take any text.
+TEXTS = {"API_KEY", "API_VERSION", "QUEUE", "SITE", "BATCH_FILE_BRAND"}
 ONE_FOR_ALL = [
     "ACCOUNTS",
     "BATCH_SIZE",
@@ -148,6 +153,7 @@ ONE_FOR_ALL = [
     "LEASE_SECONDS",
     "QUEUE",
     "RECONCILE_DAYS",
+    "SITE",
 ]
 
 
@@ -222,7 +228,7 @@ class ValueTests(SimpleTestCase):
 
     def test_value_is_not_shown(self):
         """The value may be an API key that was put in the wrong place."""
-        for key in BAD.keys() - {"API_KEY", "API_VERSION", "QUEUE", "BATCH_FILE_BRAND"}:
+        for key in BAD.keys() - TEXTS:
             with self.subTest(key=key), button_orders(**{key: SECRET}):
                 (problem,) = find_problems()
 

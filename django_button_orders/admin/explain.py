@@ -14,7 +14,7 @@ from django_button_orders.admin.formatting import (
     format_datetime,
     format_until,
 )
-from django_button_orders.conf import get_settings
+from django_button_orders.conf import get_settings, this_site
 from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, PausedAccount
 
@@ -55,6 +55,20 @@ DISABLED = Texts(
         "BUTTON_ORDERS."
     ),
     _("The order waits until it is true."),
+)
+OF_OTHER_SITE = Texts(
+    _(
+        "The site %(site)s has reported this order, and SITE is %(here)s here, so "
+        "nothing is sent for it from here."
+    ),
+    _(
+        "That is right in a copy of that shop. In the shop itself, set SITE to "
+        "%(site)s, and restart the workers."
+    ),
+)
+ALSO_OF_OTHER_SITE = _(
+    "The site %(site)s has reported it, and SITE is %(here)s here: whatever changes "
+    "is not sent from here."
 )
 PAUSED = Texts(
     _(
@@ -198,6 +212,8 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     what, todo = (str(text) % values for text in texts)
     if pause is not None and not is_pending:
         todo = f"{todo} {str(ALSO_PAUSED) % values}"
+    if order.is_of_other_site and not is_pending:
+        todo = f"{todo} {str(ALSO_OF_OTHER_SITE) % values}"
     return Explanation(what, todo)
 
 
@@ -224,6 +240,8 @@ def placeholder_values(
     moment = order.next_attempt_at
     values = {
         "account": order.account,
+        "site": order.site,
+        "here": this_site() or gettext("not set"),
         "error": as_sentence(message_of(order.last_error)),
         "when": format_ago(order.updated_at),
         "reported": format_ago(order.reported_at),
@@ -266,6 +284,8 @@ def explain_pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
     row = order.row()
     if row.in_flight().exists():
         return IN_FLIGHT
+    if order.is_of_other_site:
+        return OF_OTHER_SITE
     if not is_enabled(order.account):
         return DISABLED
     if pause is not None:

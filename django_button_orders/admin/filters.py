@@ -35,6 +35,7 @@ STATES = {
     "waiting": _("Waiting to retry"),
     "in_flight": _("In flight"),
     "stuck": _("Stuck"),
+    "of_other_sites": _("Of another site"),
 }
 ANSWERS = {
     "2xx": (_("2xx: accepted"), Q(last_status_code__range=(200, 299))),
@@ -79,7 +80,7 @@ class LookupFilter(admin.SimpleListFilter):
 
 
 class StateFilter(LookupFilter):
-    """Filter pending orders by their state: due, waiting, in flight or stuck."""
+    """Filter pending orders by their state, such as due, waiting or in flight."""
 
     title = _("state")
     parameter_name = "state"

@@ -25,7 +25,7 @@ from django_button_orders.admin.filters import STATES, UNKNOWN
 from django_button_orders.admin.formatting import format_age, format_due
 from django_button_orders.admin.standing import resume_buttons
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.monitoring.alerts import find_alerts
+from django_button_orders.monitoring.alerts import find_alerts, find_site_alerts
 from django_button_orders.monitoring.calls import Durations, Period
 from django_button_orders.monitoring.current import (
     DAY_HOURS,
@@ -50,6 +50,11 @@ STUCK = ngettext_lazy(
 WAITING = ngettext_lazy(
     "%(number)s order is waiting to be reported.",
     "%(number)s orders are waiting to be reported.",
+    "count",
+)
+OF_OTHER_SITES = ngettext_lazy(
+    "%(number)s order is left alone here, because another site reports it.",
+    "%(number)s orders are left alone here, because another site reports them.",
     "count",
 )
 UNKNOWN_AMOUNT = ngettext_lazy(
@@ -92,7 +97,10 @@ class PanelMixin(UrlsMixin):
             "list_url": list_url,
             "has_orders": any(statistics.orders.statuses.values()),
             "sentences": list(summarize(statistics.orders, list_url)),
-            "alerts": find_alerts([statistics.using]),
+            "alerts": [
+                *find_alerts([statistics.using]),
+                *find_site_alerts([statistics]),
+            ],
             "paused": [
                 self.paused_context(request, account) for account in statistics.paused
             ],
@@ -153,12 +161,14 @@ def format_counted(sentence: Any, count: int) -> str:
 
 
 def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
-    """Yield a sentence for each: failed, stuck and waiting orders, if there are any."""
+    """Yield a sentence for each: failed, stuck, waiting and others' orders, if any."""
     failed, pending = Status.FAILED.value, Status.PENDING.value
+    others = sum(orders.other_sites.values())
     for sentence, count, parameters in (
         (NEEDS_A_PERSON, orders.statuses[failed], {"status__exact": failed}),
         (STUCK, orders.states["stuck"], {"state": "stuck"}),
-        (WAITING, orders.statuses[pending], {"status__exact": pending}),
+        (WAITING, orders.statuses[pending] - others, {"status__exact": pending}),
+        (OF_OTHER_SITES, others, {"state": "of_other_sites"}),
     ):
         if count:
             url = filtered_url(list_url, **parameters)

@@ -7,7 +7,7 @@ The preview prepares an attempt by the worker's own code, and rolls everything b
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,9 @@ NO_TOKEN = _(
 CUSTOMER_REFUSED = _(
     "Nothing would be sent: Button has this order, and keeps the customer that it had, "
     "because it accepts no more changes."
+)
+OF_OTHER_SITE = _(
+    "Nothing would be sent from here: the site %(site)s has reported this order."
 )
 NEVER = _("Button has not acknowledged anything of this order yet.")
 CANCELLED = _("Button has acknowledged that the order is cancelled.")
@@ -142,7 +145,12 @@ def preview(order: ButtonOrder) -> Preview:
         is_ours = isinstance(exc, ImproperlyConfigured)
         error = str(exc) if is_ours else describe_exception(exc, "The database")
         return Preview(sentence=error, is_trouble=True, acknowledged=acknowledged)
-    return build_preview(attempt, acknowledged)
+    built = build_preview(attempt, acknowledged)
+    if order.is_of_other_site:
+        # The command would make the call that nobody is to make from here.
+        sentence = str(OF_OTHER_SITE) % {"site": order.site}
+        return replace(built, sentence=sentence, is_trouble=True, call="", curl="")
+    return built
 
 
 def rehearse_claim(order: ButtonOrder) -> Attempt:

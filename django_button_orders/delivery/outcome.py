@@ -220,6 +220,9 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
     if isinstance(button_order_id, str) and button_order_id:
         text = make_storable(attempt.client.redact(button_order_id))
         values["button_order_id"] = text[:255]
+    if attempt.settings.site and not attempt.row.site and attempt.calls:
+        # From now on, only this installation reports it.
+        values["site"] = attempt.settings.site
     return values
 
 

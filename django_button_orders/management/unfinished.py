@@ -18,6 +18,7 @@ HeldBack = Counter[tuple[str, str]]
 
 PAUSED = "account {} is paused, because Button refuses its key"
 KEYLESS = "account {} has no API_KEY"
+OTHER_SITE = "site {} reports them, and SITE is another one here"
 DISABLED = "ENABLED is false for account {}"
 
 
@@ -62,7 +63,14 @@ def count_disabled(rows: ButtonOrderQuerySet) -> HeldBack:
     return count_accounts(rows.filter(account__in=disabled), DISABLED)
 
 
+def count_other_sites(rows: ButtonOrderQuerySet) -> HeldBack:
+    """Count the pending rows that other sites report, by site instead of account."""
+    others = rows.of_other_sites().order_by()
+    found = others.values_list("site").annotate(Count("pk"))
+    return Counter({(OTHER_SITE, site): count for site, count in found})
+
+
 def count_accounts(rows: ButtonOrderQuerySet, reason: str) -> HeldBack:
-    pending = rows.pending().unleased().order_by()
+    pending = rows.of_this_site().unleased().order_by()
     found = pending.values_list("account").annotate(Count("pk"))
     return Counter({(reason, account): count for account, count in found})

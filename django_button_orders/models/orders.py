@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
-from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.conf import DEFAULT_ACCOUNT, this_site
 from django_button_orders.models import states
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.fields import (
@@ -377,6 +377,11 @@ class ButtonOrder(models.Model):
     def is_acknowledged(self) -> bool:
         """Return whether Button has ever acknowledged this order."""
         return self.reported_revision is not None
+
+    @property
+    def is_of_other_site(self) -> bool:
+        """Return whether another site has reported it, so that this one must not."""
+        return self.site not in ("", this_site())
 
     @property
     def may_be_known(self) -> bool:

@@ -11,7 +11,13 @@ from django.db.models import Case, F, Value, When
 
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.keyset import Keyset
-from django_button_orders.models.states import FREE, STATES, Reason, Status
+from django_button_orders.models.states import (
+    FREE,
+    STATES,
+    Reason,
+    Status,
+    of_this_site,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,17 +95,25 @@ class StateQuerySet(LockableQuerySet[Row]):
         """Return the rows that no worker holds a lease on."""
         return self.filter(FREE)
 
+    def of_this_site(self) -> Self:
+        """Return the pending rows that this installation may report."""
+        return self.pending().filter(of_this_site())
+
+    def of_other_sites(self) -> Self:
+        """Return the pending rows that are left alone: another site reports them."""
+        return self.pending().exclude(of_this_site())
+
     def due(self) -> Self:
-        """Return the pending rows whose time has come, and which nobody holds."""
-        return self.pending().filter(STATES["due"])
+        """Return the rows to report whose time has come, and which nobody holds."""
+        return self.of_this_site().filter(STATES["due"])
 
     def waiting(self) -> Self:
-        """Return the pending rows whose time has not come."""
-        return self.pending().filter(STATES["waiting"])
+        """Return the rows to report whose time has not come."""
+        return self.of_this_site().filter(STATES["waiting"])
 
     def stuck(self) -> Self:
         """Return the due rows that should have been reported long ago."""
-        return self.pending().filter(STATES["stuck"])
+        return self.of_this_site().filter(STATES["stuck"])
 
     def taken(self) -> Self:
         """Return the failed rows whose id another order has at Button."""

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from django_button_orders.conf import this_site
 from django_button_orders.models.clock import DatabaseNow, from_now
 
 
@@ -50,3 +51,14 @@ STATES = {
         | Q(lease_expires_at__isnull=False)
     ),
 }
+
+
+def of_this_site() -> Q:
+    """
+    Return the condition of the rows that this installation may report.
+
+    They are those that it has reported before, and those that nobody has, or before
+    ``SITE`` was set.
+    """
+    site = this_site()
+    return Q(site__in=["", site]) if site else Q(site="")

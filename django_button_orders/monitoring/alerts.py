@@ -8,20 +8,31 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from django_button_orders.conf import (
     account_names,
     find_problems,
     get_settings,
     is_loopback,
+    this_site,
 )
-from django_button_orders.monitoring.current import find_sweep_seconds
+from django_button_orders.monitoring.current import Statistics, find_sweep_seconds
 from django_button_orders.monitoring.snapshot import database_time
 
 # Celery beat starts a sweep every 30 seconds.
 SWEEP_MISSING_SECONDS = 600
 # The keys of the sandbox and of Button's documentation.
 EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
+OTHER_SITE = ngettext_lazy(
+    "%(count)d pending order in the database %(alias)s is left alone: the site "
+    "%(site)s has reported it, and SITE is %(here)s here. That is right in a copy of "
+    "that shop. In the shop itself, set SITE to %(site)s.",
+    "%(count)d pending orders in the database %(alias)s are left alone: the site "
+    "%(site)s has reported them, and SITE is %(here)s here. That is right in a copy "
+    "of that shop. In the shop itself, set SITE to %(site)s.",
+    "count",
+)
 
 
 class Alert(NamedTuple):
@@ -74,6 +85,22 @@ def find_account_alerts(account: str) -> Iterator[Alert]:
             "is false: Button does not accept it."
         )
         yield Alert("example_key", account, message % names)
+
+
+def find_site_alerts(databases: Iterable[Statistics]) -> Iterator[Alert]:
+    """Yield an alert for each site whose orders are left alone in a database."""
+    for statistics in databases:
+        alias = statistics.using
+        for site, count in statistics.orders.other_sites.items():
+            message = describe_other_site(site, count, using=alias)
+            yield Alert("other_site", alias, message)
+
+
+def describe_other_site(site: str, count: int, *, using: str) -> str:
+    """Return why orders of another site wait, and what to do about it."""
+    here = this_site() or str(_("not set"))
+    names = {"count": count, "alias": using, "site": site, "here": here}
+    return str(OTHER_SITE % names)
 
 
 def is_sandbox(base_url: str) -> bool:

@@ -32,6 +32,9 @@ class Sample(NamedTuple):
 
 ORDERS = Metric("button_orders_orders", "Orders by status.")
 PENDING = Metric("button_orders_pending", "Pending orders by state.")
+OTHER_SITES = Metric(
+    "button_orders_other_sites", "Pending orders that another site reports."
+)
 AMOUNT = Metric(
     "button_orders_amount", "Money that Button does not know of, in major units."
 )
@@ -48,7 +51,7 @@ PING = Metric(
 )
 AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")
 METRICS = (
-    *(ORDERS, PENDING, AMOUNT, OLDEST_DUE, CALLS, SUCCESS, DURATION),
+    *(ORDERS, PENDING, OTHER_SITES, AMOUNT, OLDEST_DUE, CALLS, SUCCESS, DURATION),
     *(PAUSED, SWEEP, AGE, PING),
 )
 
@@ -64,6 +67,8 @@ def database_samples(statistics: Statistics) -> Iterator[Sample]:
         yield Sample(ORDERS, {"status": status}, number)
     for state, number in statistics.orders.states.items():
         yield Sample(PENDING, {"state": state}, number)
+    for site, number in statistics.orders.other_sites.items():
+        yield Sample(OTHER_SITES, {"site": site}, number)
     yield from amount_samples(statistics)
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield Sample(OLDEST_DUE, {}, oldest.seconds if oldest else 0)

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db.models import Count, Q, Sum
 
+from django_button_orders.conf import this_site
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.states import STATES
+from django_button_orders.models.states import STATES, of_this_site
 
 Status = ButtonOrder.Status
 # Most orders have another status. Those are counted, but not added up.
@@ -19,11 +20,16 @@ UNSETTLED = (Status.PENDING, Status.FAILED)
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Orders of one status, reason and currency. ``total`` is in minor units."""
+    """
+    Orders of one status, reason, currency and site. ``total`` is in minor units.
+
+    Pending orders of another site are in none of the states but ``in_flight``.
+    """
 
     status: str
     orders: int
     reason: str = ""
+    site: str = ""
     currency: str | None = None
     total: int = 0
     due: int = 0
@@ -66,6 +72,15 @@ class Orders:
             for state in STATES
         }
 
+    @property
+    def other_sites(self) -> dict[str, int]:
+        """Return the numbers of pending orders that other sites report."""
+        counts: Counter[str] = Counter()
+        for group in self.groups:
+            if group.status == Status.PENDING and group.site not in ("", this_site()):
+                counts[group.site] += group.orders
+        return dict(sorted(counts.items()))
+
     def reasons(self, status: str) -> dict[str, int]:
         """Return the reasons of a status, the most frequent first."""
         counts: Counter[str] = Counter()
@@ -106,12 +121,14 @@ def count_unsettled(using: str) -> Iterator[Group]:
     is_pending = Q(status=Status.PENDING)
     states: Any = {
         state: Count("pk", filter=is_pending & condition)
+        if state == "in_flight"
+        else Count("pk", filter=is_pending & of_this_site() & condition)
         for state, condition in STATES.items()
     }
     counted: Any = (
         ButtonOrder.objects.using(using)
         .filter(status__in=UNSETTLED)
-        .values("status", "reason", "currency")
+        .values("status", "reason", "currency", "site")
         .annotate(orders=Count("*"), sum=Sum("total"), **states)
         .order_by()
     )

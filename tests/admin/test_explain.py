@@ -28,6 +28,34 @@ class StandingTestCase(AdminTestCase):
         assert sentence in page, page[page.index("Where it stands") :][:500]
 
 
+class SiteTests(StandingTestCase):
+    def test_pending(self):
+        self.check(
+            "The site live has reported this order, and SITE is not set here, so "
+            "nothing is sent for it from here. That is right in a copy of that shop. "
+            "In the shop itself, set SITE to live, and restart the workers.",
+            site="live",
+        )
+        page = self.page()
+        assert "Nothing would be sent from here: the site live has reported" in page
+        assert "curl" not in page[page.index("What would be sent now") :]
+
+    @override_settings(BUTTON_ORDERS=button_settings(SITE="staging"))
+    def test_settled(self):
+        self.check(
+            "There is nothing to do. The site live has reported it, and SITE is "
+            "staging here: whatever changes is not sent from here.",
+            site="live",
+            status="reported",
+        )
+
+    @override_settings(BUTTON_ORDERS=button_settings(SITE="live"))
+    def test_this_site(self):
+        self.put(site="live")
+
+        assert "The site live" not in self.page()
+
+
 class SettledTests(StandingTestCase):
     def test_just_now(self):
         sentence = "Button has this order: it was reported a moment ago."

@@ -44,6 +44,15 @@ class FilterTests(FilterTestCase):
                 with self.subTest(found=found, name=name):
                     assert bool(self.list(f"?state={name}")) == (name in found)
 
+    def test_of_another_site(self):
+        self.put(site="live", next_attempt_at=from_now(-900))
+
+        assert self.list("?state=of_other_sites") == ["1994"]
+        assert self.list("?state=due") == self.list("?state=stuck") == []
+        with self.settings(BUTTON_ORDERS=button_settings(SITE="live")):
+            assert self.list("?state=of_other_sites") == []
+            assert self.list("?state=due") == ["1994"]
+
     def test_worker_that_died(self):
         self.put(next_attempt_at=from_now(-30), lease_expires_at=from_now(-5))
 

@@ -68,6 +68,16 @@ class SummaryTests(PanelTestCase):
     def test_one(self):
         assert "1 order is waiting to be reported." in self.text()
 
+    def test_of_another_site(self):
+        self.put(site="live")
+
+        text = self.text()
+
+        assert "1 order is left alone here, because another site reports it." in text
+        assert "Warning: 1 pending order in the database default is left" in text
+        assert "waiting to be reported" not in text
+        assert "?state=of_other_sites" in self.panel()
+
     def test_what_needs_a_person_comes_first(self):
         self.put(status="failed")
         self.add(2, next_attempt_at=from_now(-700))

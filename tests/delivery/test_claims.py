@@ -25,6 +25,83 @@ def accounts_of(attempts):
     return {attempt.row.account for attempt in attempts}
 
 
+def of_site(site):
+    return override_settings(BUTTON_ORDERS=button_settings(SITE=site))
+
+
+class SiteTests(TestCase):
+    """A row that another site has reported is left alone."""
+
+    def setUp(self):
+        for site in ("", "live", "staging"):
+            row = create_row(order_id=f"of {site}")
+            ButtonOrder.objects.filter(pk=row.pk).update(site=site)
+
+    def pk_of(self, site):
+        return ButtonOrder.objects.get(site=site).pk
+
+    def claim_all(self):
+        claims = Claims(enabled_rows("default"))
+        return sorted(ids_of(claims.claim(9)))
+
+    def test_sweep(self):
+        for site, claimed in (
+            ("", ["of "]),
+            ("live", ["of ", "of live"]),
+            ("staging", ["of ", "of staging"]),
+            ("Live", ["of "]),
+        ):
+            with self.subTest(site=site), of_site(site):
+                assert self.claim_all() == claimed
+            ButtonOrder.objects.update(lease_expires_at=None)
+
+    def test_one_row(self):
+        with of_site("staging"):
+            for site, count in (("", 1), ("live", 0), ("staging", 1)):
+                pk = self.pk_of(site)
+                attempts = claim_one(pk, using="default", trigger="save")
+
+                assert len(attempts) == count
+
+    def test_without_skip_locked(self):
+        """The UPDATE repeats the condition."""
+        with of_site("live"):
+            rows = ButtonOrder.objects.filter(site="staging")
+
+            assert rows.lease_in_a_race(5, {"attempts": 9}) == []
+
+    def test_probe(self):
+        """It would tell Button of the order, too."""
+        PausedAccount.objects.create(account="default", probe_at=LONG_AGO)
+        ButtonOrder.objects.exclude(site="live").delete()
+
+        with of_site("staging"):
+            assert self.claim_all() == []
+
+        assert PausedAccount.objects.get().probe_at == LONG_AGO
+
+    def test_throttled(self):
+        values = button_settings(SITE="staging", RATE_LIMIT=0.001)
+        ButtonOrder.objects.exclude(site="live").delete()
+        with override_settings(BUTTON_ORDERS=values):
+            claims = Claims(enabled_rows("default"))
+            claims.claim(9)
+
+            assert not claims.is_throttled
+
+    def test_states(self):
+        """It is neither due nor stuck, so nobody is called for it."""
+        rows = ButtonOrder.objects.filter(site="live")
+        rows.update(next_attempt_at=LONG_AGO)
+        with of_site("staging"):
+            for name in ("due", "waiting", "stuck", "in_flight", "of_this_site"):
+                assert not getattr(rows, name)().exists(), name
+            assert rows.pending().count() == rows.of_other_sites().count() == 1
+            oldest = find_oldest_due("default", now())
+            assert oldest.order.order_id != "of live"
+            assert rows.make_due() == 0
+
+
 @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
 class TurnTests(TestCase):
     """No account has to wait for the backlog of another."""
@@ -226,6 +303,11 @@ class IndexTests(TransactionTestCase):
         assert len([sql for sql in plans if "DESC" in sql]) == 1
         # They come out of the index in their order; SQLite says where they do not.
         assert not [sql for sql, plan in plans.items() if "TEMP B-TREE" in plan]
+
+    @override_settings(BUTTON_ORDERS=button_settings(SITE="live"))
+    def test_claim_of_a_site(self):
+        ButtonOrder.objects.filter(order_id="due 00").update(site="other")
+        self.test_claim()
 
     def test_claim_of_one_row(self):
         row = ButtonOrder.objects.due().first()

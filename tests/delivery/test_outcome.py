@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import responses
 from django.test import SimpleTestCase, override_settings
 from django.utils import timezone
 
@@ -9,6 +10,7 @@ from django_button_orders.client import Answer, NoAnswerError, NotSentError
 from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.desired import Desired
 from django_button_orders.delivery.outcome import find_outcome
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.delivery.verdicts import judge
 from django_button_orders.models import ButtonOrder
 from tests.delivery.utils import DeliveryTestCase, good_report
@@ -174,3 +176,100 @@ class ScheduleTests(DeliveryTestCase):
 
         assert row.attempts == 0
         assert seconds_from_now(row.next_attempt_at) <= 0
+
+
+class SiteTests(DeliveryTestCase):
+    """A row remembers the site whose report Button has acknowledged first."""
+
+    def as_site(self, site):
+        return override_settings(BUTTON_ORDERS=button_settings(SITE=site))
+
+    def change(self, row):
+        row.total += 1
+        row.save()
+        add_answer("POST", f"{ORDERS_URL}/1994")
+        self.report(row)
+
+    def test_first_acknowledgement(self):
+        add_answer("POST")
+        row = create_row()
+        with self.as_site("live"):
+            self.report(row)
+
+        assert row.site == "live"
+
+    def test_stays(self):
+        add_answer("POST")
+        row = create_row()
+        with self.as_site("live"):
+            self.report(row)
+        ButtonOrder.objects.update(site="staging")
+        with self.as_site("staging"):
+            self.change(row)
+
+        assert (row.status, row.site) == ("reported", "staging")
+
+    def test_acknowledged_before_it_was_set(self):
+        add_answer("POST")
+        row = create_row()
+        self.report(row)
+        assert row.site == ""
+        with self.as_site("live"):
+            self.change(row)
+
+        assert (row.status, row.site) == ("reported", "live")
+
+    def test_without_an_acknowledgement(self):
+        row = create_row()
+        cancelled = create_row(order_id="2")
+        cancelled.cancel()
+        add_answer("POST", status=400)
+        with self.as_site("live"):
+            self.report(row)
+            self.report(cancelled)
+
+        assert (row.status, row.site) == ("failed", "")
+        assert (cancelled.status, cancelled.site) == ("cancelled", "")
+
+    def test_without_a_call(self):
+        add_answer("POST")
+        row = create_row()
+        self.report(row)
+        ButtonOrder.objects.mark_changed()
+        with self.as_site("live"):
+            self.report(row)
+
+        assert (row.status, row.site, len(calls())) == ("reported", "", 1)
+
+    def test_in_a_batch(self):
+        add_answer("POST")
+        for number in range(3):
+            create_row(order_id=f"{number}")
+        with self.as_site("live"):
+            report_due(using="default")
+
+        assert set(ButtonOrder.objects.values_list("status", "site")) == {
+            ("reported", "live")
+        }
+
+    def test_copy_of_the_database(self):
+        """Nothing is sent for what the live shop has reported."""
+        add_answer("POST")
+        row = create_row()
+        with self.as_site("live"):
+            self.report(row)
+        row.total = 100
+        row.save()
+        responses.calls.reset()
+        for site in ("", "staging"):
+            with self.subTest(site=site), self.as_site(site):
+                self.report(row)
+                report_due(using="default")
+                ButtonOrder.objects.update(status="failed")
+                row.retry()
+                self.report(row)
+                row.cancel()
+                report_due(using="default")
+
+                assert calls() == []
+                assert ButtonOrder.objects.get().status == "pending"

@@ -33,6 +33,52 @@ REFUSED_KEY = (
 )
 
 
+@override_settings(BUTTON_ORDERS=button_settings(SITE="staging"))
+class SiteTests(TestCase):
+    """Nothing is sent for an order that another site has reported."""
+
+    LEFT = (
+        "1 pending order in the database default is left alone: the site live has "
+        "reported it, and SITE is staging here."
+    )
+    databases = {"default", "archive"}
+
+    def setUp(self):
+        create_row(order_id="1")
+        ButtonOrder.objects.update(site="live")
+
+    def report(self, *arguments):
+        with responses.RequestsMock():
+            return call("button_orders_report", *arguments)
+
+    def test_sweep(self):
+        for arguments in ([], ["--all"], ["--account", "default"]):
+            with self.subTest(arguments=arguments):
+                out, err, error = self.report(*arguments)
+
+                assert out.startswith(f"Nothing to do.\n{self.LEFT}")
+                assert (err, error) == ("", "")
+
+    def test_named(self):
+        out, _, error = self.report("--order-id", "1")
+
+        assert out == "Nothing was sent.\n"
+        assert error == (
+            "1 order is still to be reported: site live reports them, and SITE is "
+            "another one here."
+        )
+
+    def test_dry_run(self):
+        out, _, _ = self.report("--all", "--dry-run")
+
+        assert out == "Dry run: there is nothing to do.\n"
+
+    def test_json(self):
+        out, _, _ = self.report("--format", "json")
+
+        assert json.loads(out) == {}
+
+
 @override_settings(BUTTON_ORDERS=button_settings())
 class ReportTests(TestCase):
     databases = {"default", "archive"}

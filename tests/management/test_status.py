@@ -359,3 +359,36 @@ class PingTests(StatusTestCase):
         self.status()
 
         assert not responses.calls
+
+
+class SiteTests(StatusTestCase):
+    """Orders of another site are neither due nor stuck, and named."""
+
+    def setUp(self):
+        super().setUp()
+        self.put(site="live", next_attempt_at=from_now(-7200))
+
+    def test_all_formats(self):
+        out, error = self.status("--fail-if-due", "1", "--fail-if-stuck", "1")
+        assert not error
+        assert "Warning: 1 pending order in the database default is left alone" in out
+        assert "Oldest due: none" in out
+        found = self.json()
+        assert found["databases"][0]["other_sites"] == {"live": 1}
+        assert found["warnings"][-1]["code"] == "other_site"
+        assert self.metrics()["button_orders_other_sites"] == [
+            ({"database": "default", "site": "live"}, 1)
+        ]
+
+    def test_warning_as_a_limit(self):
+        _, error = self.status("--fail-if-warned")
+
+        assert "the site live has reported it" in error
+
+    @override_settings(BUTTON_ORDERS=button_settings(SITE="live"))
+    def test_this_site(self):
+        _, error = self.status("--fail-if-due", "1")
+
+        assert "Orders that are due: 1." in error
+        assert self.json()["databases"][0]["other_sites"] == {}
+        assert "button_orders_other_sites" not in self.metrics()

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from django.test import TestCase, override_settings
 
+from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot
-from django_button_orders.monitoring.alerts import find_alerts
+from django_button_orders.monitoring.alerts import find_alerts, find_site_alerts
+from django_button_orders.monitoring.current import find_statistics
 from tests.monitoring.utils import sweep
-from tests.utils import button_settings
+from tests.utils import button_settings, create_row
 
 BOTH = ("default", "archive")
 
@@ -96,3 +98,23 @@ class SweepAlertTests(TestCase):
         sweep("default")
 
         assert find_alerts(["default"]) == []
+
+
+class SiteTests(TestCase):
+    def alerts(self, **values):
+        with override_settings(BUTTON_ORDERS=button_settings(**values)):
+            return list(find_site_alerts([find_statistics("default")]))
+
+    def test_orders_of_another_site(self):
+        create_row()
+        assert self.alerts() == []
+        ButtonOrder.objects.update(site="live")
+        assert self.alerts(SITE="live") == []
+
+        [alert] = self.alerts(SITE="staging")
+        assert (alert.code, alert.subject) == ("other_site", "default")
+        assert alert.message.startswith(
+            "1 pending order in the database default is left alone: the site live has "
+            "reported it, and SITE is staging here."
+        )
+        assert "SITE is not set here" in self.alerts()[0].message

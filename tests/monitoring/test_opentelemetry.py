@@ -191,6 +191,6 @@ class SpanTests(TestCase):
 
     def test_two_calls_of_one_attempt(self):
         add_answer("POST", status=409)
-        add_answer("POST", order_url())
+        add_answer("GET", order_url(), status=404, json={})
 
-        assert [span.name for span in self.spans()] == ["POST create", "POST update"]
+        assert [span.name for span in self.spans()] == ["POST create", "GET retrieve"]

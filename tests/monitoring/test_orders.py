@@ -62,6 +62,21 @@ class OrdersTests(TestCase):
             with self.subTest(state=state):
                 assert getattr(ButtonOrder.objects, state)().count() == number
 
+    def test_other_sites(self):
+        for number, site in enumerate(["", "live", "staging", "live"]):
+            row = create(number, next_attempt_at=from_now(-900))
+            ButtonOrder.objects.filter(pk=row.pk).update(site=site)
+        create(5, status="failed")
+        ButtonOrder.objects.filter(status="failed").update(site="live")
+        values = button_settings(SITE="staging")
+
+        with override_settings(BUTTON_ORDERS=values):
+            orders = count_orders("default")
+            assert orders.other_sites == {"live": 2}
+            assert orders.states["due"] == orders.states["stuck"] == 2
+            assert orders.statuses["pending"] == 4
+        assert count_orders("default").other_sites == {"live": 2, "staging": 1}
+
     def test_reasons(self):
         for number, reason in enumerate(["invalid", "refused", "refused"]):
             create(number, status="failed", reason=reason)

@@ -36,7 +36,10 @@ from django_button_orders.management.options.values import (
     find_orders,
 )
 from django_button_orders.management.reporting import Reporting
-from django_button_orders.management.unfinished import count_disabled
+from django_button_orders.management.unfinished import (
+    count_disabled,
+    count_other_sites,
+)
 from django_button_orders.models import ButtonOrder, Checkpoint, as_aware
 from django_button_orders.operations.backfill import Backfill, checkpoint_name
 from django_button_orders.operations.batches import Batch, first_errors
@@ -252,6 +255,7 @@ class Command(ButtonOrdersCommand):
         tried = self.reporting.report(rows)
         if self.options.order_ids:
             self.reporting.held_back += count_disabled(batch.queryset())
+            self.reporting.held_back += count_other_sites(batch.queryset())
         return batch.counts["created"] if self.reporting.is_away else tried
 
     def print_error(self, error: str) -> None:

@@ -29,11 +29,13 @@ from django_button_orders.management.reporting import Reporting
 from django_button_orders.management.unfinished import (
     HeldBack,
     count_disabled,
+    count_other_sites,
     explain,
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.monitoring.alerts import describe_other_site
 from django_button_orders.monitoring.snapshot import (
     database_time,
     seconds_between,
@@ -166,7 +168,7 @@ class Command(ButtonOrdersCommand):
         rows = enabled_rows(alias)
         if self.selection.is_empty and not self.everything:
             return rows.due()
-        return self.selection.narrow(rows.pending().unleased())
+        return self.selection.narrow(rows.of_this_site().unleased())
 
     def count(self) -> int:
         """Return how many orders would be reported."""
@@ -203,6 +205,7 @@ class Command(ButtonOrdersCommand):
         if self.selection.order_ids:
             named = self.selection.narrow(ButtonOrder.objects.using(alias))
             reporting.held_back += count_disabled(named)
+            reporting.held_back += count_other_sites(named)
         for pks in pages(self.rows(alias), self.selection.left(self.seen)):
             if stop.is_set:
                 return
@@ -227,6 +230,15 @@ class Command(ButtonOrdersCommand):
             self.stdout.write("Nothing was sent.")
         else:
             self.stdout.write(self.explain_idleness())
+        if format_ != "json" and not self.selection.order_ids:
+            for alias in database_aliases():
+                self.tell_of_other_sites(alias)
+
+    def tell_of_other_sites(self, alias: str) -> None:
+        """Say which of the selected orders are left alone, and why."""
+        selected = self.selection.narrow(ButtonOrder.objects.using(alias).all())
+        for (_, site), number in sorted(count_other_sites(selected).items()):
+            self.stdout.write(describe_other_site(site, number, using=alias))
 
     def explain_idleness(self) -> str:
         """Return a sentence that says why nothing was sent."""

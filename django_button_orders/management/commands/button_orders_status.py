@@ -21,7 +21,11 @@ from django_button_orders.management.base import ButtonOrdersCommand
 from django_button_orders.management.options.values import positive, seconds
 from django_button_orders.management.unfinished import how_to_resume
 from django_button_orders.models.databases import MissingTablesError, database_aliases
-from django_button_orders.monitoring.alerts import Alert, find_alerts
+from django_button_orders.monitoring.alerts import (
+    Alert,
+    find_alerts,
+    find_site_alerts,
+)
 from django_button_orders.monitoring.calls import Period
 from django_button_orders.monitoring.current import Statistics, find_statistics
 from django_button_orders.monitoring.limits import Limits
@@ -153,7 +157,10 @@ class State:
 
     @cached_property
     def alerts(self) -> list[Alert]:
-        return find_alerts(item.using for item in self.databases)
+        return [
+            *find_alerts(item.using for item in self.databases),
+            *find_site_alerts(self.databases),
+        ]
 
     def find_exceeded(self, limits: Limits) -> Iterator[str]:
         """Yield a sentence for each limit that is exceeded, and each failed ping."""
@@ -266,6 +273,7 @@ def as_dict(statistics: Statistics) -> dict[str, Any]:
         "age": round(statistics.age, 1),
         "orders": statistics.orders.statuses,
         "pending": statistics.orders.states,
+        "other_sites": statistics.orders.other_sites,
         "failed": statistics.orders.reasons("failed"),
         "amounts": [
             amount_as_dict(amount)
