@@ -36,5 +36,5 @@ class ButtonOrdersConfig(AppConfig):
             sender=self,
             dispatch_uid=f"{uid}.store_first_work",
         )
-        adapters.on_registration(receivers.connect_deletions)
+        adapters.on_registration(receivers.connect_watched)
         autodiscover_modules("button_orders")

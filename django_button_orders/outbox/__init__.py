@@ -1,8 +1,10 @@
 """
 From a save in the shop to a due row, in the shop's own transaction.
 
-Read ``receivers`` (the shop's signals), ``marking`` (the whole way of a save),
-``identity`` (which row an order has), ``upsert`` (the one write), ``ownership`` (two
-orders with one id). ``adapters`` is how a shop describes its orders, and ``savepoints``
-keeps a failing statement from breaking the shop's transaction.
+Read ``receivers`` (the shop's signals), ``watching`` (the orders that a saved, deleted
+or linked object concerns), ``marking`` (the whole way of a save), ``stored`` (whether
+an instance is what the database keeps), ``identity`` (which row an order has),
+``upsert`` (the one write), ``ownership`` (two orders with one id, and renamed models).
+``adapters`` is how a shop describes its orders, and ``savepoints`` keeps a failing
+statement from breaking the shop's transaction.
 """

@@ -11,13 +11,24 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    ObjectDoesNotExist,
+    ValidationError,
+)
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import DateTimeField, Model, QuerySet
+from django.db.models import (
+    BinaryField,
+    CompositePrimaryKey,
+    DateTimeField,
+    Model,
+    QuerySet,
+)
 from django.utils.timezone import localtime, make_naive
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
@@ -143,6 +154,27 @@ def registered() -> list[OrderAdapter]:
     return list(_adapters.values())
 
 
+@cache
+def has_usable_key(model: type[Model]) -> bool:
+    """
+    Return whether a row can refer to a model's orders: by a key that text stands for.
+
+    If not, the log says so once. A system check reports it, too.
+    """
+    key: Any = model._meta.pk
+    while key.remote_field:
+        key = key.target_field
+    if not isinstance(key, (BinaryField, CompositePrimaryKey)):
+        return True
+    logger.error(
+        "Orders of %s are not reported: their primary key is a %s, "
+        "which is not supported.",
+        model._meta.label,
+        type(key).__name__,
+    )
+    return False
+
+
 def find_adapter(model: type[Model]) -> OrderAdapter | None:
     """Return the adapter of a model, or of the model it is a proxy or child of."""
     for base in model.__mro__:
@@ -180,7 +212,14 @@ def follow(instance: Any, path: str) -> Any:
     for name in path.split("__"):
         if instance is None:
             return None
-        instance = getattr(instance, name)
+        try:
+            instance = getattr(instance, name)
+        except ObjectDoesNotExist as exc:
+            # Without a related object, Django raises an error that is both. One that
+            # is in the database, and is not found, is another matter.
+            if not isinstance(exc, AttributeError):
+                raise
+            return None
     return instance
 
 

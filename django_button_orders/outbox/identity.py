@@ -11,6 +11,7 @@ from django.db import models
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.outbox.adapters import OrderAdapter, by_model
+from django_button_orders.outbox.stored import as_stored
 from django_button_orders.report.validation import clean_short_text
 
 ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0
@@ -24,12 +25,16 @@ class RowKey:
     placeholder row, so that an adapter that raises has a row for its error.
     """
 
-    def __init__(self, adapter: OrderAdapter, host_order: Any) -> None:
+    def __init__(
+        self, adapter: OrderAdapter, host_order: Any, *, is_leaving: bool = False
+    ) -> None:
         self.adapter = adapter
         self.host_order = host_order
         self.account = DEFAULT_ACCOUNT
         self.order_id = placeholder_id(adapter.model, host_order.pk)
         self.is_reportable = False
+        #: The order may be deleted just now, so it gets no new row.
+        self.is_leaving = is_leaving
         #: The hook that is running, or has raised, or returned what is not valid.
         self.hook = ""
 
@@ -57,6 +62,19 @@ class RowKey:
             raise missing
         self.hook = ""
         return missing is None
+
+    def use_stored(self, *, using: str, is_new: bool = False) -> None:
+        """
+        Have the hooks asked about what the database keeps of the order.
+
+        An order that would have to be read anew, and is gone, is asked as it is.
+        """
+        stored = as_stored(self.host_order, using=using, is_new=is_new)
+        if stored is None:
+            self.is_leaving = True
+        elif stored is not self.host_order:
+            self.host_order = stored
+            self.order_id = placeholder_id(self.adapter.model, stored.pk)
 
     def ask(self, hook: str) -> Any:
         """Call a hook of the adapter, and remember it for error messages."""

@@ -12,11 +12,13 @@ that the database refuses for now, as in a deadlock, is repeated after the commi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from django.db import OperationalError, router, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
@@ -24,13 +26,17 @@ from django_button_orders.outbox import upsert
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     find_adapter,
-    follow,
     get_adapter,
-    watched_paths,
+    has_usable_key,
 )
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.ownership import IdTakenError, ensure_ownership
 from django_button_orders.outbox.savepoints import LazySavepoint
+from django_button_orders.outbox.watching import (
+    as_orders,
+    has_registered_child,
+    related_orders,
+)
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
@@ -64,37 +70,57 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
 
 
 def mark_saved(
-    sender: type[Model], instance: Model, *, using: str, is_new: bool = False
+    sender: type[Model],
+    instance: Model,
+    *,
+    using: str,
+    is_new: bool = False,
+    left: Sequence[Model] = (),
 ) -> None:
-    """Mark the saved order changed, or the orders that the saved object belongs to."""
+    """
+    Mark the saved order changed, or the orders that the saved object belongs to.
+
+    ``left`` are the orders that it belonged to before.
+    """
     adapter = find_adapter(sender)
     if adapter is not None:
         mark_row(adapter, instance, using=using, is_new=is_new)
-    mark_related(sender, instance, using=using)
+    elif not is_new and has_registered_child(sender):
+        # An object that was created just now is the parent of no order yet.
+        mark_found(sender, partial(as_orders, instance, using=using), using=using)
+    find = partial(related_orders, sender, instance, using=using)
+    mark_found(sender, find, using=using)
+    mark_orders(left, using=using)
 
 
-def mark_related(
-    sender: type[Model], instance: Model, *, using: str, origin: object = None
+def mark_found(
+    sender: type[Model], find: Callable[[], Iterable[Model]], *, using: str
+) -> None:
+    """Mark the orders changed that a function finds for an object of the shop."""
+    mark_orders(find_safely(sender, find, using=using), using=using)
+
+
+def mark_orders(
+    orders: Iterable[Model], *, using: str, is_leaving: bool = False
 ) -> None:
     """
-    Mark the orders changed that a saved or deleted object belongs to.
+    Mark orders of registered models changed.
 
-    ``origin`` is the object or queryset whose deletion deletes this one, too.
+    ``is_leaving``: they may be deleted just now, so they get no new rows.
     """
-    for host_order in find_related(sender, instance, using=using):
-        adapter = find_adapter(type(host_order))
-        if adapter is not None:
-            is_leaving = is_deleted_by(origin, host_order)
-            mark_row(adapter, host_order, using=using, is_leaving=is_leaving)
+    for host_order in orders:
+        adapter = get_adapter(type(host_order))
+        mark_row(adapter, host_order, using=using, is_leaving=is_leaving)
 
 
-def find_related(sender: type[Model], instance: Model, *, using: str) -> list[Any]:
-    """Return the orders that a watched object belongs to. An error is only logged."""
-    found = []
+def find_safely(
+    sender: type[Model], find: Callable[[], Iterable[Model]], *, using: str
+) -> list[Model]:
+    """Return what a function finds for an object of the shop. Only log its errors."""
+    found: list[Model] = []
     try:
-        for path in watched_paths(sender):
-            with LazySavepoint(using):
-                found.append(follow(instance, path))
+        with LazySavepoint(using):
+            found.extend(find())
     except Exception as exc:
         if must_reach_shop(exc, using):
             raise
@@ -104,13 +130,6 @@ def find_related(sender: type[Model], instance: Model, *, using: str) -> list[An
             describe_for_log(exc),
         )
     return found
-
-
-def is_deleted_by(origin: object, host_order: Any) -> bool:
-    """Return whether the deletion of ``origin`` deletes an order."""
-    if isinstance(origin, QuerySet):
-        return isinstance(host_order, origin.model)
-    return isinstance(origin, Model) and host_order == origin
 
 
 def mark_row(
@@ -128,6 +147,8 @@ def mark_row(
     shop, it is repeated when this transaction is committed and its locks are gone. It
     raises only errors that ``must_reach_shop``.
     """
+    if not has_usable_key(adapter.model):
+        return
     try:
         mark_or_fail(
             adapter, host_order, using=using, is_new=is_new, is_leaving=is_leaving
@@ -140,7 +161,7 @@ def mark_row(
             adapter.name,
             describe_for_log(exc),
         )
-        mark_after_commit(adapter, host_order, using=using)
+        mark_after_commit(adapter, host_order, using=using, is_leaving=is_leaving)
 
 
 def mark_or_fail(
@@ -156,18 +177,19 @@ def mark_or_fail(
     Mark an order's row changed, or failed with the error of the adapter.
 
     ``is_new``: the order was created just now, so it has no row yet. ``is_leaving``: it
-    is being deleted, so it gets no new row. ``is_last``: no later attempt follows.
+    may be deleted just now, so it gets no new row, and its row is not made failed.
+    ``is_last``: no later attempt follows.
 
     Raises ``OperationalError`` if the database may accept the write later. On the last
     attempt, one that a hook raises is an error of the adapter: SQLite and MySQL also
     raise it for wrong SQL.
     """
-    key = RowKey(adapter, host_order)
+    key = RowKey(adapter, host_order, is_leaving=is_leaving)
     try:
         with atomic_if_shop_commits_itself(using):
             with LazySavepoint(using):
+                key.use_stored(using=using, is_new=is_new)
                 has_id = key.resolve()
-            key.is_reportable &= not is_leaving
             pk = upsert_row(key, using=using, is_new=is_new) if has_id else None
             if pk is not None:
                 doorbell.ring(pk, using=using)
@@ -189,7 +211,8 @@ def mark_or_fail(
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s at order %s: %s", key.hook_name, key.order_id, describe_for_log(exc)
         )
-        fail_row(key, exc, using=using)
+        if not key.is_leaving:
+            fail_row(key, exc, using=using)
 
 
 def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
@@ -200,12 +223,16 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
     the order may have to be cancelled at Button.
     """
     names = (key.account, key.order_id)
-    may_exist = not (is_new and key.is_reportable)
+    if key.is_leaving and is_settled(*names, using=using):
+        return None
+    may_insert = key.is_reportable and not key.is_leaving
+    may_exist = not (is_new and may_insert)
     row = upsert.update_row(*names, using=using) if may_exist else None
-    if not key.is_reportable:
+    if not may_insert:
         return row[0] if row else None
+    source = key.source(using)
     if row is None:
-        pk = upsert.insert_row(*names, key.source(using), using=using)
+        pk = upsert.insert_row(*names, source, using=using)
         if pk is not None:
             return pk
         # Another transaction has inserted it just now, or another order has this id.
@@ -213,11 +240,20 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
     if row is None:
         # It was inserted after this transaction's snapshot, and is locked.
         raise OperationalError("The order has a row, which cannot be seen yet.")
-    pk, source_id = row
-    # An order that is new may find the row of another model's order with its key.
-    if is_new or source_id != str(key.host_order.pk):
-        ensure_ownership(pk, key.source(using), using=using)
+    pk, *owner = row
+    if owner != [source[name] for name in upsert.SOURCE]:
+        ensure_ownership(pk, source, using=using)
     return pk
+
+
+def is_settled(account: str, order_id: str, *, using: str) -> bool:
+    """Return whether a row says that Button need never hear of its order."""
+    rows = ButtonOrder.objects.using(using).filter(account=account, order_id=order_id)
+    return rows.filter(
+        status__in=[ButtonOrder.Status.DISMISSED, ButtonOrder.Status.CANCELLED],
+        reported_revision__isnull=True,
+        unanswered=0,
+    ).exists()
 
 
 def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
@@ -246,24 +282,30 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
         )
 
 
-def mark_after_commit(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+def mark_after_commit(
+    adapter: OrderAdapter, host_order: Any, *, using: str, is_leaving: bool
+) -> None:
     """Mark an order's row changed when the shop's transaction is committed."""
     connection = transaction.get_connection(using)
     if not connection.in_atomic_block and not connection.get_autocommit():
         # The shop commits without Django, which would not call us after that.
-        mark_or_log(adapter, host_order, using=using)
+        mark_or_log(adapter, host_order, using=using, is_leaving=is_leaving)
         return
     transaction.on_commit(
-        lambda: mark_or_log(adapter, host_order, using=using),
+        lambda: mark_or_log(adapter, host_order, using=using, is_leaving=is_leaving),
         using=using,
         robust=True,
     )
 
 
-def mark_or_log(adapter: OrderAdapter, host_order: Any, *, using: str) -> None:
+def mark_or_log(
+    adapter: OrderAdapter, host_order: Any, *, using: str, is_leaving: bool
+) -> None:
     """Mark an order's row changed, in the last attempt. Log what to do if it fails."""
     try:
-        mark_or_fail(adapter, host_order, using=using, is_last=True)
+        mark_or_fail(
+            adapter, host_order, using=using, is_leaving=is_leaving, is_last=True
+        )
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s: a change of the order with the key %s is not noted: %s. "

@@ -27,20 +27,20 @@ KEYS = ("account", "order_id")
 # Seconds to wait between looks at a row that another transaction has locked.
 LOCK_WAITS = (0.005, 0.01, 0.02, 0.04)
 SOURCE = ("source_type_id", "source_id")
-RETURNED = ("id", "source_id")
+RETURNED = ("id", *SOURCE)
 # Not an escaped percent sign, as in the date format of SQLite.
 PLACEHOLDER = re.compile(r"(?<!%)%s")
 
 
-# The primary key of a row, and the primary key of its host order.
-RowRef: TypeAlias = tuple[int, str | None]
+# The primary key of a row, and the content type and primary key of its host order.
+RowRef: TypeAlias = tuple[int, int | None, str | None]
 
 
 def update_row(account: str, order_id: str, *, using: str) -> RowRef | None:
     """
     Mark the row of an order changed. Return None if there is no row.
 
-    The row may belong to another host order, whose key is then returned.
+    The row may belong to another host order, which the returned columns name.
     """
     keys = (account, order_id)
     if must_not_wait(using):
@@ -119,7 +119,7 @@ def update_sql(using: str) -> str:
 
 @cache
 def select_sql(using: str) -> str:
-    """Return the SELECT of a row's primary key and its host order's, as SQL."""
+    """Return the SELECT of what ``update_row`` returns, as SQL."""
     rows = ButtonOrder.objects.using(using).filter(**dict.fromkeys(KEYS, "x"))
     return str(rows.values_list(*RETURNED).query.get_compiler(using).as_sql()[0])
 

@@ -16,7 +16,14 @@ from django.db import (
     connections,
     transaction,
 )
-from django.test import TestCase, TransactionTestCase, override_settings
+from django.db.models import Case, F, Value
+from django.db.models.functions import Concat, Lower
+from django.test import (
+    SimpleTestCase,
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+)
 
 from django_button_orders import OrderAdapter, mark_changed, suppress_reporting
 from django_button_orders.models import ButtonOrder
@@ -25,7 +32,7 @@ from django_button_orders.outbox.adapters import get_adapter, register, unregist
 from django_button_orders.outbox.savepoints import takes_many_statements
 from django_button_orders.outbox.upsert import returns_written_rows
 from tests.shop.models import GiftOrder, Order, OrderLine, Page, WebOrder
-from tests.utils import button_settings, create_row
+from tests.utils import button_settings, create_row, models_with_other_keys
 
 rows = ButtonOrder.objects
 
@@ -192,8 +199,8 @@ class SaveTests(TestCase):
         )
         line = OrderLine.objects.get(pk=line.pk)
 
-        # The look has a savepoint.
-        with self.assertNumQueries(4 + write_in_a_transaction(of_a_change=True)):
+        # The line may have been moved from another order. Each look has a savepoint.
+        with self.assertNumQueries(7 + write_in_a_transaction(of_a_change=True)):
             line.save()
 
         assert rows.get().revision == 3
@@ -521,6 +528,122 @@ class SacredCheckoutTests(TestCase):
 
         with self.assertLogs("django_button_orders", "ERROR"):
             marking.mark_saved(OrderLine, line, using="default")
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class StoredTests(TestCase):
+    """The hooks are asked about what the database keeps, and not what was given."""
+
+    def test_expression(self):
+        order = Order.objects.create(number="42", is_paid=False, email="42")
+        order.is_paid = Case(default=Value(True))
+        order.number = Concat(Value("R-"), F("email"))
+
+        order.save()
+
+        assert rows.get().order_id == "R-42"
+        assert rows.get().status == "pending"
+        # Each save sends the expression once more.
+        order.save()
+        assert rows.get().revision == 2
+
+    def test_key_as_text(self):
+        key = uuid.uuid4()
+
+        order = Order.objects.create(pk=key.hex, number="42")
+
+        assert rows.get().source_id == str(key)
+        assert order.pk == key.hex
+
+    def test_placeholder_of_a_key_as_text(self):
+        key = uuid.uuid4()
+
+        with self.assertLogs("django_button_orders", "ERROR"):
+            Order.objects.create(pk=key.hex, number="")
+
+        assert rows.get().order_id == f"shop.order:{key}"
+
+    def test_mark_changed(self):
+        order = Order.objects.create(number="42")
+        order.number = Lower(Value("R-42"))
+        order.save()
+        rows.all().delete()
+
+        mark_changed(order)
+
+        assert rows.get().order_id == "r-42"
+
+    def test_order_that_is_gone(self):
+        """It gets no row, whatever its hooks say of the expression."""
+        order = Order.objects.create(number="42")
+        order.number = Lower(Value("R-42"))
+        order.save()
+        Order.objects.all().delete()
+        rows.all().delete()
+
+        mark_changed(order)
+
+        assert not rows.exists()
+
+    def test_refused_for_now(self):
+        order = Order.objects.create(number="42")
+        order.number = Lower(Value("R-42"))
+        refused = []
+
+        def refuse(execute, sql, params, many, context):
+            if "buttonorder" in sql and not refused:
+                refused.append(sql)
+                raise OperationalError("deadlock detected")
+            return execute(sql, params, many, context)
+
+        with (
+            self.captureOnCommitCallbacks(execute=True),
+            connection.execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "WARNING"),
+        ):
+            order.save()
+
+        assert rows.filter(order_id="r-42").exists()
+
+    def test_error_does_not_break_the_save(self):
+        def fail(execute, sql, params, many, context):
+            if sql.startswith("SELECT") and "shop_order" in sql:
+                return execute("SELECT nonsense FROM shop_order", None, many, context)
+            return execute(sql, params, many, context)
+
+        order = Order.objects.create(number="42")
+        order.number = Lower(Value("R-42"))
+        with (
+            self.captureOnCommitCallbacks(execute=True),
+            connection.execute_wrapper(fail),
+            self.assertLogs("django_button_orders", "WARNING"),
+        ):
+            order.save()
+
+        order.refresh_from_db()
+        assert order.number == "r-42"
+        assert not rows.filter(order_id__contains="Lower").exists()
+
+
+class KeyTests(SimpleTestCase):
+    """Orders with keys that no text stands for are not reported."""
+
+    def test_not_usable(self):
+        class OtherAdapter(OrderAdapter):
+            pass
+
+        for model in models_with_other_keys():
+            register(model)(OtherAdapter)
+            self.addCleanup(unregister, model)
+            order = model(pk=(1, 1) if model.__name__ == "Tenant" else b"1")
+
+            # Without a database, so nothing is asked and nothing written.
+            with self.assertLogs("django_button_orders", "ERROR") as logs:
+                marking.mark_saved(model, order, using="default", is_new=True)
+                marking.mark_saved(model, order, using="default")
+
+            (message,) = logs.output
+            assert f"shop.{model.__name__} are not reported" in message
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

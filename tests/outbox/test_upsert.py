@@ -63,7 +63,11 @@ class InsertTests(TestCase):
 
         row = rows.get(pk=pk)
         assert (row.account, row.order_id, row.source_id) == (text, text, text)
-        assert upsert.update_row(text, text, using="default") == (pk, text)
+        assert upsert.update_row(text, text, using="default") == (
+            pk,
+            None,
+            text,
+        )
 
 
 class MarkTests(TestCase):
@@ -86,6 +90,7 @@ class MarkTests(TestCase):
 
                     assert upsert.update_row("default", "1", using="default") == (
                         one.pk,
+                        None,
                         None,
                     )
                     rows.filter(pk=other.pk).mark_changed()
@@ -128,6 +133,7 @@ class LockedTests(TransactionTestCase):
         with transaction.atomic():
             assert upsert.update_row("default", "1", using="default") == (
                 rows.get().pk,
+                None,
                 None,
             )
         assert rows.get().revision == 2

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
+
+
+class Customer(models.Model):
+    friends = models.ManyToManyField("self")
 
 
 class Order(models.Model):
@@ -19,6 +26,8 @@ class Order(models.Model):
     account = models.CharField(max_length=20, default="default")
     btn_ref = models.CharField(max_length=300, blank=True)
     email = models.CharField(max_length=100, blank=True)
+    customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE)
+    notes = GenericRelation("Note")
     # The hook of the adapter that raises an error for this order.
     trouble = models.CharField(max_length=20, blank=True)
 
@@ -28,6 +37,24 @@ class OrderLine(models.Model):
     sku = models.CharField(max_length=50)
     price = models.DecimalField(max_digits=14, decimal_places=3)
     quantity = models.IntegerField(default=1)
+
+
+class Refund(models.Model):
+    line = models.ForeignKey(
+        OrderLine, null=True, related_name="refunds", on_delete=models.CASCADE
+    )
+
+
+class Note(models.Model):
+    """A note on an order, or on anything else."""
+
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE)
+    object_id = models.CharField(max_length=40)
+    about = GenericForeignKey()
+
+
+class Coupon(models.Model):
+    orders = models.ManyToManyField(Order, related_name="coupons")
 
 
 class WebOrder(Order):
@@ -43,3 +70,26 @@ class Page(models.Model):
     """A model without an adapter."""
 
     title = models.CharField(max_length=50)
+
+
+class Booking(models.Model):
+    """A model with child tables, of which only the children may be orders."""
+
+    number = models.CharField(max_length=50)
+    label = models.GeneratedField(
+        expression=Upper("number"),
+        output_field=models.CharField(max_length=50),
+        db_persist=True,
+    )
+
+
+class Trip(Booking):
+    persons = models.IntegerField(default=1)
+
+
+class Cruise(Trip):
+    ship = models.CharField(max_length=50, blank=True)
+
+
+class BookingLine(models.Model):
+    booking = models.ForeignKey(Booking, on_delete=models.CASCADE)
