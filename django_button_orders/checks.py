@@ -34,6 +34,7 @@ from django_button_orders.models.databases import allowed_aliases
 from django_button_orders.monitoring.alerts import describe_other_site
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
+    has_usable_key,
     registered,
     watched_models,
 )
@@ -259,6 +260,15 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
             id="django_button_orders.E008",
         )
     yield from check_watch(adapter)
+    if not has_usable_key(adapter.model):
+        yield Error(
+            f"Orders of {adapter.model._meta.label} cannot be reported: a composite "
+            "or binary primary key is not supported.",
+            hint="Register a model with another key, or save the orders as rows of "
+            "ButtonOrder.",
+            obj=adapter.model,
+            id="django_button_orders.E011",
+        )
     if not adapter.date_field:
         yield Warning(
             f"{adapter.name}.date_field is not set.",

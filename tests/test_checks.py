@@ -18,7 +18,7 @@ from django_button_orders.checks import check_button_orders, check_deployment
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import registered, unregister
 from tests.shop.models import OrderLine, Page
-from tests.utils import create_row
+from tests.utils import create_row, models_with_other_keys
 
 SECRET = "sk-secret"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -328,6 +328,18 @@ class AdapterTests(SimpleTestCase):
     def test_date_field(self):
         assert self.ids(date_field="titel") == ["E008"]
         assert self.ids(date_field="") == ["W001"]
+
+    def test_key(self):
+        for model in models_with_other_keys():
+            with self.subTest(model=model):
+                values = {"build": lambda self, order: None}
+                register(model)(type("KeyAdapter", (OrderAdapter,), values))
+                self.addCleanup(unregister, model)
+
+                error = check_button_orders()[-2]
+
+                assert error.id == "django_button_orders.E011"
+                assert model._meta.label in error.msg
 
     def test_watched_path(self):
         assert self.ids(watch={OrderLine: "ordr"}) == ["E010"]

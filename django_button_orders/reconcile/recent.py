@@ -24,7 +24,12 @@ from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
 from django_button_orders.models import Checkpoint, as_aware
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.outbox.adapters import OrderAdapter, registered, select_orders
+from django_button_orders.outbox.adapters import (
+    OrderAdapter,
+    has_usable_key,
+    registered,
+    select_orders,
+)
 from django_button_orders.reconcile.findings import FIXED
 from django_button_orders.reconcile.run import compare
 from django_button_orders.reconcile.with_shop import ShopOrders
@@ -52,7 +57,9 @@ def compare_recent(
     adapters = [
         adapter
         for adapter in registered()
-        if days and router.allow_migrate_model(using, adapter.model)
+        if days
+        and has_usable_key(adapter.model)
+        and router.allow_migrate_model(using, adapter.model)
     ]
     counts: Counter[str] = Counter()
     for adapter in adapters:

@@ -9,12 +9,22 @@ from datetime import datetime, timedelta, timezone
 import responses
 from django.test import TestCase, override_settings
 
+from django_button_orders import OrderAdapter
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.outbox.adapters import register, unregister
 from tests.faults.processes import wait_for
 from tests.management.test_report import REFUSED_KEY
 from tests.management.utils import call, has_checkpoints
 from tests.shop.models import Order, OrderLine
-from tests.utils import NOT_FOUND, OK, ORDERS_URL, add_answer, button_settings, calls
+from tests.utils import (
+    NOT_FOUND,
+    OK,
+    ORDERS_URL,
+    add_answer,
+    button_settings,
+    calls,
+    models_with_other_keys,
+)
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -42,6 +52,14 @@ class BackfillTests(TestCase):
         assert (out, err, error) == ("10 created.\n", "", "")
         assert ButtonOrder.objects.due().count() == 10
         assert ButtonOrder.objects.first().get_source().number in self.order_ids()
+
+    def test_model_whose_key_is_not_supported(self):
+        """It has no table here, so a query would fail."""
+        for model in models_with_other_keys():
+            register(model)(OrderAdapter)
+            self.addCleanup(unregister, model)
+
+        assert self.backfill() == ("10 created.\n", "", "")
 
     def test_twice(self):
         self.backfill()

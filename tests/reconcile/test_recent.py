@@ -23,7 +23,12 @@ from django_button_orders.reconcile.recent import BATCH_SIZE, compare_recent, is
 from django_button_orders.tasks import reconcile_orders, report_due_orders
 from django_button_orders.tasks.worker import shutdown
 from tests.shop.models import Order, Page
-from tests.utils import LONG_AGO, button_settings, set_first_at_work
+from tests.utils import (
+    LONG_AGO,
+    button_settings,
+    models_with_other_keys,
+    set_first_at_work,
+)
 
 
 class Clock:
@@ -156,6 +161,16 @@ class RecentTests(RecentTestCase):
         for sql in selects:
             assert "placed_at` >= " in quoted({"sql": sql})
             assert "ORDER BY `shop_order`.`placed_at` ASC" in quoted({"sql": sql})
+
+    def test_model_whose_key_is_not_supported(self):
+        """It has no table here, so a query would fail."""
+        for model in models_with_other_keys():
+            register(model)(OrderAdapter)
+            self.addCleanup(unregister, model)
+        self.write()
+
+        with self.assertLogs("django_button_orders"):
+            assert self.compare() == {"missing": 1, "fixed": 1}
 
 
 def quoted(query):

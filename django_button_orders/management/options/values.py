@@ -20,6 +20,7 @@ from django_button_orders.models.databases import migrated_alias
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     get_adapter,
+    has_usable_key,
     registered,
     select_orders,
 )
@@ -110,7 +111,7 @@ def database_of(model: type[Model], named: str | None) -> str:
 def find_adapters(label: str | None) -> list[OrderAdapter]:
     """Return the adapter of ``--model``, or all of them if it is not given."""
     if label is None:
-        return registered()
+        return [adapter for adapter in registered() if has_usable_key(adapter.model)]
     try:
         return [get_adapter(apps.get_model(label))]
     except (LookupError, ValueError, ImproperlyConfigured) as exc:
