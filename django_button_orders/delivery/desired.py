@@ -13,7 +13,13 @@ from django.db import InterfaceError, OperationalError
 
 from django_button_orders.delivery.verdicts import Result, Verdict, invalid
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder
-from django_button_orders.outbox.adapters import HostOrders, OrderAdapter, get_adapter
+from django_button_orders.outbox.adapters import (
+    HostOrders,
+    OrderAdapter,
+    find_adapter,
+    get_adapter,
+)
+from django_button_orders.outbox.ownership import reattach
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -24,6 +30,8 @@ from django_button_orders.report.validation import clean_order_id, make_storable
 
 logger = logging.getLogger(__name__)
 Reason = ButtonOrder.Reason
+
+MODEL_IS_GONE = "The model of the shop's order does not exist any more."
 
 T = TypeVar("T")
 
@@ -57,11 +65,16 @@ class Desired:
 
 
 class NoReport(Exception):  # noqa: N818 - carries a verdict, and is not an error
-    """No report can be built. ``verdict`` says what follows for the row."""
+    """
+    No report can be built. ``verdict`` says what follows for the row.
 
-    def __init__(self, verdict: Verdict) -> None:
+    ``order_id`` is the id that the shop's order has now, if it matters.
+    """
+
+    def __init__(self, verdict: Verdict, *, order_id: str = "") -> None:
         super().__init__(verdict)
         self.verdict = verdict
+        self.order_id = order_id
 
 
 def as_invalid(error: str) -> NoReport:
@@ -123,7 +136,8 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
             Verdict(
                 result=Result.DISMISSED,
                 error="The shop's order is not to be reported any more.",
-            )
+            ),
+            order_id=order_id,
         )
     report = call("build", lambda: adapter.build(order))
     return Desired(order_id=order_id, report=check_report(report, adapter, order_id))
@@ -132,8 +146,11 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
 def get_adapter_of(row: ButtonOrder) -> OrderAdapter:
     """Return the adapter that is registered for a row's host order."""
     model = row.get_source_model()
+    if model is None or find_adapter(model) is None:
+        reattach([row])
+        model = row.get_source_model()
     if model is None:
-        raise as_invalid("The model of the shop's order does not exist any more.")
+        raise as_invalid(MODEL_IS_GONE)
     try:
         return get_adapter(model)
     except ImproperlyConfigured as exc:

@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db.models import QuerySet
 
+from django_button_orders.delivery.desired import MODEL_IS_GONE
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.outbox.adapters import (
@@ -27,6 +28,7 @@ from django_button_orders.outbox.ownership import (
     IdTakenError,
     is_made_for,
     is_owned_by_live_order,
+    reattach,
 )
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.reconcile.findings import Finding, PageResult
@@ -84,6 +86,7 @@ class ShopOrders:
             (row.account, row.order_id): row
             for row in self.rows().filter(order_id__in=order_ids)
         }
+        reattach(rows.values())
         own_rows, hosts = [], HostOrders()
         for key in keys:
             row = rows.get((key.account, key.order_id))
@@ -258,6 +261,9 @@ class ReportedRows:
     def compare(self, page: list[ButtonOrder]) -> PageResult:
         result = PageResult(done=len(page))
         suspects = [row for row in page if row.is_direct]
+        for row in reattach(page):
+            if row.get_source_model() is None:
+                result.fail(row.order_id, MODEL_IS_GONE)
         for model, rows in by_model(page):
             try:
                 adapter = get_adapter(model)

@@ -283,7 +283,8 @@ class HostOrderTests(DeliveryTestCase):
         assert "No adapter is registered for shop.Order" in row.last_error
 
     def test_model_that_is_gone(self):
-        _, row = self.create_order()
+        order, row = self.create_order()
+        order.delete()
         ButtonOrder.objects.update(source_type=None)
 
         self.report(row)

@@ -21,12 +21,17 @@ from django_button_orders import (
 from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import get_adapter, register, unregister
-from django_button_orders.outbox.ownership import IdTakenError, assign_row
-from tests.shop.models import GiftOrder, Order, OrderLine, Page
+from django_button_orders.outbox.ownership import IdTakenError, assign_row, reattach
+from tests.shop.models import Booking, GiftOrder, Order, OrderLine, Page, Trip
 from tests.utils import add_answer, button_settings, calls, create_row, order_url
 
 rows = ButtonOrder.objects
 GONE = "00000000-0000-0000-0000-000000000000"
+
+
+class OneIdAdapter(OrderAdapter):
+    def get_order_id(self, order):
+        return "1994"
 
 
 def raiser(error):
@@ -418,11 +423,6 @@ class TakenTests(SourceTestCase):
 
     def test_other_model(self):
         """Orders of two models may have the same key and the same id."""
-
-        class OneIdAdapter(OrderAdapter):
-            def get_order_id(self, order):
-                return "1994"
-
         for model in (Page, Group):
             register(model)(OneIdAdapter)
             self.addCleanup(unregister, model)
@@ -468,3 +468,149 @@ class SameOrderTests(SourceTestCase):
         assert rows.get().revision == 2
         assert self.report() == {"reported": 1}
         assert json.loads(responses.calls[0].request.body)["total"] == 6500
+
+
+class RenamedTests(SourceTestCase):
+    """The model of the orders was renamed, or moved to another app."""
+
+    def gone(self):
+        """Return a content type without a model, and what is left if it is deleted."""
+        kind, _ = ContentType.objects.get_or_create(app_label="old", model="order")
+        return kind.pk, None
+
+    def place_and_rename(self, kind, **values):
+        rows.all().delete()
+        order = self.place(**values)
+        self.report()
+        rows.update(source_type=kind)
+        return order
+
+    def assert_attached(self, order):
+        row = self.row()
+        assert row.source_type_id == ContentType.objects.get_for_model(order).pk
+        assert row.get_source() == order
+
+    def test_saved(self):
+        for kind in self.gone():
+            with self.subTest(kind=kind):
+                order = self.place_and_rename(kind)
+                order.total = 65
+
+                order.save()
+
+                self.assert_attached(order)
+                assert self.report() == {"reported": 1}
+                assert self.row().total == 6500
+
+    def test_line_is_saved(self):
+        for kind in self.gone():
+            with self.subTest(kind=kind):
+                order = self.place_and_rename(kind)
+
+                OrderLine.objects.create(order=order, sku="a", price=1)
+
+                self.assert_attached(order)
+
+    def test_request_to_cancel_is_kept(self):
+        order = self.place_and_rename(self.gone()[0])
+        self.row().cancel()
+
+        order.save()
+
+        assert self.report() == {"cancelled": 1}
+        assert calls() == ["DELETE /v1/order/1994"]
+
+    def test_due(self):
+        """The worker finds the order of a row that nobody has saved since."""
+        for kind in self.gone():
+            with self.subTest(kind=kind):
+                order = self.place_and_rename(kind)
+                Order.objects.update(total=65)
+                rows.mark_changed()
+
+                assert self.report() == {"reported": 1}
+
+                self.assert_attached(order)
+                assert self.row().total == 6500
+
+    def test_order_that_is_gone(self):
+        for kind in self.gone():
+            with self.subTest(kind=kind):
+                self.place_and_rename(kind).delete()
+                rows.mark_changed()
+
+                assert self.report() == {"failed": 1}
+                assert "does not exist any more" in self.row().last_error
+
+    def test_order_with_another_id(self):
+        """Nothing says that it is the same order."""
+        order = self.place_and_rename(self.gone()[0])
+        Order.objects.filter(pk=order.pk).update(number="2001")
+        rows.mark_changed()
+
+        assert self.report() == {"failed": 1}
+        assert self.row().source_type_id != ContentType.objects.get_for_model(Order).pk
+
+    def test_unrelated_model_that_is_not_registered(self):
+        """Its orders have other keys, even where the numbers are the same."""
+        page = Page.objects.create(title="1994")
+        register(Page)(OneIdAdapter)
+        self.addCleanup(unregister, Page)
+        page.save()
+        unregister(Page)
+        register(Group)(OneIdAdapter)
+        self.addCleanup(unregister, Group)
+        with suppress_reporting():
+            Group.objects.create(pk=page.pk, name="1994")
+
+        assert self.report() == {"failed": 1}
+        assert "No adapter is registered for shop.Page" in self.row().last_error
+
+    def test_parent_that_is_not_registered_any_more(self):
+        register(Booking)(OneIdAdapter)
+        with suppress_reporting():
+            trip = Trip.objects.create(number="a")
+        Booking.objects.get().save()
+        unregister(Booking)
+        register(Trip)(OneIdAdapter)
+        self.addCleanup(unregister, Trip)
+
+        reattach(rows.all())
+
+        self.assert_attached(trip)
+
+    def test_adapter_that_raises(self):
+        self.place_and_rename(self.gone()[0])
+        Order.objects.update(trouble="get_order_id", email="jane@shop.test")
+
+        with self.assertLogs("django_button_orders", "WARNING") as logs:
+            reattach(rows.all())
+
+        assert "jane" not in f"{logs.output}"
+        assert self.row().get_source() is None
+
+    def test_row_that_has_failed_for_it(self):
+        order = self.place_and_rename(self.gone()[0])
+        rows.update(status="failed", reason="invalid", next_attempt_at=None)
+
+        reattach(rows.all())
+
+        self.assert_attached(order)
+        assert self.row().status == "pending"
+
+    def test_others_stay_as_they_are(self):
+        order = self.place_and_rename(self.gone()[0])
+        before = self.row()
+
+        reattach([before])
+
+        assert before.get_source() == order
+        assert (self.row().status, self.row().revision) == ("reported", 1)
+
+    def test_costs_nothing_otherwise(self):
+        self.place()
+        found = list(rows.all())
+        reattach(found)
+
+        with self.assertNumQueries(0):
+            reattach(found)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import responses
+from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -12,7 +13,7 @@ from tests.reconcile.utils import (
     ShopTestCase,
     kinds,
 )
-from tests.shop.models import Order, OrderLine
+from tests.shop.models import Order, OrderLine, Page
 from tests.utils import (
     add_answer,
     button_settings,
@@ -267,6 +268,80 @@ class OtherSourceTests(ShopTestCase):
         self.write_new()
 
         assert self.compare()["agree"] >= 1
+
+
+class RenamedTests(ShopTestCase):
+    """The model of the orders was renamed, so their rows have a stale content type."""
+
+    def rename(self, **values):
+        kind = ContentType.objects.create(app_label="old", model="order")
+        ButtonOrder.objects.update(source_type=kind, **values)
+
+    def test_attached_again(self):
+        for fixes in ({}, {"fixes": True}):
+            with self.subTest(fixes=fixes):
+                Order.objects.all().delete()
+                ButtonOrder.objects.all().delete()
+                order = self.place()
+                ContentType.objects.filter(app_label="old").delete()
+                self.rename()
+
+                counts = self.compare(**fixes)
+
+                assert counts["agree"] == 1
+                assert not kinds()
+                row = self.row()
+                assert row.get_source() == order
+                assert (row.status, row.revision) == ("reported", 1)
+
+    def test_changed_since(self):
+        order = self.place()
+        self.rename()
+        self.write(order, total=65)
+        add_answer("POST", order_url())
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+        assert self.row().total == 6500
+
+    def test_failed_for_it(self):
+        """It is due again, as its order can be reported now."""
+        self.place()
+        self.rename(status="failed", reason="invalid", next_attempt_at=None)
+
+        assert self.compare(fixes=True) == {"waiting": 1, "fixed": 0}
+        assert self.report() == "reported"
+
+    def test_older_than_the_dates(self):
+        """The rows are compared, although their orders were not."""
+        order = self.place()
+        self.rename()
+        (_, reported) = self.comparisons()
+
+        result = reported.compare(reported.keyset.page("", 10))
+
+        assert not result.errors
+        assert self.row().get_source() == order
+
+    def test_orders_that_are_gone(self):
+        """A worker could do nothing with them, so they are not marked."""
+        self.place().delete()
+        self.rename()
+
+        assert self.compare(fixes=True) == {"not_compared": 1, "fixed": 0}
+        assert self.row().status == "reported"
+
+    def test_row_of_another_model_with_the_same_key(self):
+        """What --fix has marked is reported."""
+        order = self.place()
+        ContentType.objects.get_for_model(Page)
+        ButtonOrder.objects.update(source_type=ContentType.objects.get_for_model(Page))
+        self.write(order, total=65)
+        add_answer("POST", order_url())
+
+        assert self.compare(fixes=True)["fixed"] == 1
+        assert self.report() == "reported"
+        assert self.row().get_source() == order
 
 
 class FailedTests(ShopTestCase):
