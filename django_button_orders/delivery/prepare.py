@@ -28,6 +28,7 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
 )
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.outbox.identity import dismiss_placeholders
 from django_button_orders.outbox.ownership import IdTakenError, assign_row
@@ -105,7 +106,12 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     row = attempt.row
     attempt.settings = settings_for(row)
     refuse_exhausted(attempt)
-    attempt.desired = desired = find_desired(row, hosts)
+    try:
+        attempt.desired = desired = find_desired(row, hosts)
+    except NoReport as exc:
+        if exc.order_id not in ("", row.order_id):
+            rows_with(exc.order_id, row).mark_changed()
+        raise
     if desired.order_id != row.order_id:
         rename(row, desired.order_id)
     if is_without_token(attempt, desired):
@@ -198,15 +204,22 @@ def rename(row: ButtonOrder, order_id: str) -> None:
     """
     if row.rename(order_id):
         return
-    rows = ButtonOrder.objects.using(row.write_db)
-    for other in rows.filter(account=row.account, order_id=order_id):
+    for other in rows_with(order_id, row):
         hand_over(row, other)
+    # The save of the order may have marked only the row that is dismissed here.
+    rows_with(order_id, row).mark_changed()
     raise NoReport(
         Verdict(
             result=Result.DISMISSED,
             error="Another row reports the shop's order by its present id.",
         )
     )
+
+
+def rows_with(order_id: str, row: ButtonOrder) -> ButtonOrderQuerySet:
+    """Return the row, in a queryset, that has an id in the account of another row."""
+    rows = ButtonOrder.objects.using(row.write_db)
+    return rows.filter(account=row.account, order_id=order_id)
 
 
 def hand_over(row: ButtonOrder, other: ButtonOrder) -> None:

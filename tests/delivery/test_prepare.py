@@ -63,6 +63,55 @@ class TokenTests(DeliveryTestCase):
         assert len(responses.calls) == 1
 
 
+class PresentIdTests(DeliveryTestCase):
+    """A save has marked a row that does not have the order's present id."""
+
+    def save_under(self, other_id, order, **values):
+        """Save the order as if its id had been another one in the save."""
+        order.number = other_id
+        order.save()
+        Order.objects.filter(pk=order.pk).update(number="1994", **values)
+
+    def test_change_reaches_the_row_that_reports_the_order(self):
+        table = {
+            "POST": {"total": 65},
+            "DELETE": {"is_cancelled": True},
+            # It is not to be reported, which does not concern a row that Button knows.
+            "POST ": {"is_paid": False, "total": 65},
+        }
+        for method, values in table.items():
+            with self.subTest(values=values):
+                Order.objects.all().delete()
+                ButtonOrder.objects.all().delete()
+                responses.reset()
+                add_answer("POST")
+                order = Order.objects.create(number="1994")
+                row = ButtonOrder.objects.get()
+                self.report(row)
+                self.save_under("Concat(...)", order, **values)
+                wrong = ButtonOrder.objects.get(order_id="Concat(...)")
+
+                self.report(wrong)
+
+                assert wrong.status == "dismissed"
+                row.refresh_from_db()
+                assert (row.status, row.revision) == ("pending", 2)
+                add_answer(method.strip(), order_url())
+                self.report(row)
+                assert calls()[-1] == f"{method.strip()} /v1/order/1994"
+
+    def test_order_that_has_the_id_is_another_one(self):
+        first = Order.objects.create(number="1994")
+        order = Order.objects.create(number="2001")
+        Order.objects.filter(pk=order.pk).update(number="1994")
+        row = ButtonOrder.objects.get(order_id="2001")
+
+        self.report(row)
+
+        assert self.state(row) == ("failed", "invalid")
+        assert ButtonOrder.objects.get(order_id="1994").get_source() == first
+
+
 class DatabaseTests(DeliveryTestCase):
     def test_goes_away(self):
         """That says nothing about the order: the worker gives it back."""
