@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 import responses
 from django.db import OperationalError, connection
-from django.db.models import BinaryField, CompositePrimaryKey, IntegerField, Model
-from django.test.utils import isolate_apps
+from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder, Checkpoint
 from django_button_orders.models.checkpoints import FIRST_AT_WORK
@@ -114,28 +113,3 @@ def find_name(name: str) -> Any:
             import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
     return found
-
-
-@isolate_apps()
-def models_with_other_keys() -> list[type[Model]]:
-    """Return models, without tables, whose keys no row can refer to."""
-
-    class Tenant(Model):
-        pk = CompositePrimaryKey("tenant", "number")
-        tenant = IntegerField()
-        number = IntegerField()
-
-        class Meta:
-            app_label = "shop"
-
-    class Blob(Model):
-        key = BinaryField(primary_key=True)
-
-        class Meta:
-            app_label = "shop"
-
-    class ChildOfBlob(Blob):
-        class Meta:
-            app_label = "shop"
-
-    return [Tenant, Blob, ChildOfBlob]

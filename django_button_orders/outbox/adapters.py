@@ -223,6 +223,14 @@ def follow(instance: Any, path: str) -> Any:
     return instance
 
 
+def all_orders(adapter: OrderAdapter, *, using: str | None) -> QuerySet[Any]:
+    """Return the orders of an adapter's queryset, which are read and not locked."""
+    orders = adapter.get_queryset().using(using)
+    # Outside of a transaction, a database refuses to lock what it reads.
+    orders.query.select_for_update = False
+    return orders
+
+
 def select_orders(
     adapter: OrderAdapter,
     *,
@@ -235,7 +243,7 @@ def select_orders(
 
     Raises ``ValidationError`` if there are dates and the adapter has no ``date_field``.
     """
-    orders = adapter.get_queryset().using(using)
+    orders = all_orders(adapter, using=using)
     if since is None and until is None:
         return orders
     name = adapter.date_field
@@ -280,7 +288,7 @@ class HostOrders:
         try:
             # A transaction is not begun, because in SQLite it may block writers.
             with savepoint(using):
-                for order in adapter.get_queryset().using(using).filter(pk__in=keys):
+                for order in all_orders(adapter, using=using).filter(pk__in=keys):
                     self.cache[rows[0].source_type_id, str(order.pk)] = order
         except Exception as exc:
             if is_time_limit(exc):
@@ -292,7 +300,7 @@ class HostOrders:
         """Return the host order of a row, or None if it is gone."""
         order = self.cache.get((row.source_type_id, row.source_id))
         if order is None:
-            orders = adapter.get_queryset().using(row._state.db)
+            orders = all_orders(adapter, using=row._state.db)
             order = orders.filter(pk=row.source_id).first()
         return order
 

@@ -19,6 +19,7 @@ from django_button_orders.models import ButtonOrder, content_types, model_of
 from django_button_orders.outbox.adapters import (
     HostOrders,
     OrderAdapter,
+    all_orders,
     find_adapter,
     registered,
 )
@@ -228,7 +229,7 @@ def reattach_to(adapter: OrderAdapter, rows: list[ButtonOrder]) -> None:
     keys = {as_key(adapter.model, row.source_id) for row in rows} - {None}
     orders = {
         order.pk: order
-        for order in adapter.get_queryset().using(using).filter(pk__in=keys)
+        for order in all_orders(adapter, using=using).filter(pk__in=keys)
     }
     for row in rows:
         order = orders.get(as_key(adapter.model, row.source_id))

@@ -26,6 +26,7 @@ from django_button_orders.models import Checkpoint, as_aware
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
+    all_orders,
     has_usable_key,
     registered,
     select_orders,
@@ -114,7 +115,7 @@ def compare_model(
 def select_recent_orders(adapter: OrderAdapter, days: int, *, using: str) -> ShopOrders:
     name = adapter.date_field
     if not name:
-        orders = adapter.get_queryset().using(using)
+        orders = all_orders(adapter, using=using)
         return ShopOrders(
             adapter=adapter,
             orders=orders,

@@ -20,6 +20,7 @@ from django_button_orders.models.keyset import Keyset
 from django_button_orders.outbox.adapters import (
     HostOrders,
     OrderAdapter,
+    all_orders,
     by_model,
     get_adapter,
 )
@@ -278,7 +279,7 @@ class ReportedRows:
 
     def existing_keys(self, adapter: OrderAdapter, rows: list[ButtonOrder]) -> set[str]:
         """Return the keys of the rows' host orders that exist."""
-        orders = adapter.get_queryset().using(self.using)
+        orders = all_orders(adapter, using=self.using)
         try:
             existing = orders.filter(pk__in=[row.source_id for row in rows])
             return set(map(str, existing.values_list("pk", flat=True)))

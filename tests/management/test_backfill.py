@@ -15,7 +15,7 @@ from django_button_orders.outbox.adapters import register, unregister
 from tests.faults.processes import wait_for
 from tests.management.test_report import REFUSED_KEY
 from tests.management.utils import call, has_checkpoints
-from tests.shop.models import Order, OrderLine
+from tests.shop.models import Blob, ChildOfBlob, Order, OrderLine, Tenant
 from tests.utils import (
     NOT_FOUND,
     OK,
@@ -23,7 +23,6 @@ from tests.utils import (
     add_answer,
     button_settings,
     calls,
-    models_with_other_keys,
 )
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -55,11 +54,13 @@ class BackfillTests(TestCase):
 
     def test_model_whose_key_is_not_supported(self):
         """It has no table here, so a query would fail."""
-        for model in models_with_other_keys():
+        for model in (Tenant, Blob, ChildOfBlob):
             register(model)(OrderAdapter)
             self.addCleanup(unregister, model)
 
         assert self.backfill() == ("10 created.\n", "", "")
+        _, _, error = self.backfill("--model", "shop.Blob")
+        assert "The primary key of 'shop.Blob' is not supported." in error
 
     def test_twice(self):
         self.backfill()

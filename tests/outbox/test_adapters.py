@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.models.query import QuerySet
-from django.test import SimpleTestCase, TestCase, override_settings
+from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders import OrderAdapter, register, suppress_reporting
@@ -189,7 +189,7 @@ class FollowTests(SimpleTestCase):
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
-class HostOrdersTests(TestCase):
+class HostOrdersTests(TransactionTestCase):
     def place(self, count):
         for number in range(count):
             order = Order.objects.create(number=f"{number}")
@@ -233,6 +233,20 @@ class HostOrdersTests(TestCase):
 
         assert outcomes == {"reported": 3, "failed": 1}
         assert ButtonOrder.objects.failed().get().order_id == "odd"
+
+    @responses.activate
+    def test_adapter_whose_queryset_locks(self):
+        """Its orders are read outside of a transaction, where nothing can be locked."""
+        add_answer("POST")
+        self.place(3)
+        adapter = get_adapter(Order)
+
+        with patch.object(
+            type(adapter),
+            "get_queryset",
+            lambda self: Order.objects.select_for_update(),
+        ):
+            assert report_due(using="default") == {"reported": 3}
 
     @responses.activate
     def test_adapter_whose_queryset_fails(self):

@@ -93,3 +93,28 @@ class Cruise(Trip):
 
 class BookingLine(models.Model):
     booking = models.ForeignKey(Booking, on_delete=models.CASCADE)
+
+
+class Tenant(models.Model):
+    """An order with a key that no text stands for. It has no table."""
+
+    pk = models.CompositePrimaryKey("shop", "number")
+    shop = models.IntegerField()
+    number = models.IntegerField()
+
+    class Meta:
+        managed = False
+
+
+class Blob(models.Model):
+    """An order with another such key. It has no table."""
+
+    key = models.BinaryField(primary_key=True)
+
+    class Meta:
+        managed = False
+
+
+class ChildOfBlob(Blob):
+    class Meta:
+        managed = False

@@ -113,12 +113,15 @@ def find_adapters(label: str | None) -> list[OrderAdapter]:
     if label is None:
         return [adapter for adapter in registered() if has_usable_key(adapter.model)]
     try:
-        return [get_adapter(apps.get_model(label))]
+        adapter = get_adapter(apps.get_model(label))
     except (LookupError, ValueError, ImproperlyConfigured) as exc:
         known = ", ".join(item.model._meta.label for item in registered())
         raise CommandError(
             f"'{label}' is not a registered model. Known are: {known}."
         ) from exc
+    if not has_usable_key(adapter.model):
+        raise CommandError(f"The primary key of '{label}' is not supported.")
+    return [adapter]
 
 
 def find_orders(
