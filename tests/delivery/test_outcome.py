@@ -209,6 +209,23 @@ class SiteTests(DeliveryTestCase):
 
         assert (row.status, row.site) == ("reported", "staging")
 
+    def test_renamed_while_sending(self):
+        add_answer("POST")
+        row = create_row()
+        with self.as_site("live"):
+            self.report(row)
+
+            def rename(request):
+                ButtonOrder.objects.update(site="shop-eu")
+                return 200, {}, b""
+
+            responses.add_callback("POST", f"{ORDERS_URL}/1994", rename)
+            row.total += 1
+            row.save()
+            self.report(row)
+
+        assert (row.status, row.site) == ("reported", "shop-eu")
+
     def test_acknowledged_before_it_was_set(self):
         add_answer("POST")
         row = create_row()

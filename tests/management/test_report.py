@@ -56,7 +56,7 @@ class SiteTests(TestCase):
             with self.subTest(arguments=arguments):
                 out, err, error = self.report(*arguments)
 
-                assert out.startswith(f"Nothing to do.\n{self.LEFT}")
+                assert out.startswith(f"Nothing was sent.\n{self.LEFT}")
                 assert (err, error) == ("", "")
 
     def test_named(self):
@@ -76,7 +76,7 @@ class SiteTests(TestCase):
     def test_json(self):
         out, _, _ = self.report("--format", "json")
 
-        assert json.loads(out) == {}
+        assert json.loads(out) == {"of_other_sites": 1}
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -223,22 +223,29 @@ class Command(ButtonOrdersCommand):
 
     def print_summary(self, format_: str) -> None:
         """Print the outcomes, or why there are none."""
-        reporting = self.reporting
-        if format_ == "json" or reporting.outcomes:
+        reporting, others = self.reporting, self.find_other_sites()
+        if format_ == "json":
+            left = Counter(of_other_sites=sum(number for *_, number in others))
+            self.summarize(reporting.outcomes + left, format_)
+            return
+        if reporting.outcomes:
             self.summarize(reporting.outcomes, format_)
-        elif reporting.held_back:
+        elif reporting.held_back or others:
             self.stdout.write("Nothing was sent.")
         else:
             self.stdout.write(self.explain_idleness())
-        if format_ != "json" and not self.selection.order_ids:
-            for alias in database_aliases():
-                self.tell_of_other_sites(alias)
-
-    def tell_of_other_sites(self, alias: str) -> None:
-        """Say which of the selected orders are left alone, and why."""
-        selected = self.selection.narrow(ButtonOrder.objects.using(alias).all())
-        for (_, site), number in sorted(count_other_sites(selected).items()):
+        for alias, site, number in others:
             self.stdout.write(describe_other_site(site, number, using=alias))
+
+    def find_other_sites(self) -> list[tuple[str, str, int]]:
+        """Return databases, sites, and how many of their orders are left alone."""
+        found = []
+        # For a named order, that is an error.
+        for alias in () if self.selection.order_ids else database_aliases():
+            selected = self.selection.narrow(ButtonOrder.objects.using(alias).all())
+            counts = sorted(count_other_sites(selected).items())
+            found += [(alias, site, number) for (_, site), number in counts]
+        return found
 
     def explain_idleness(self) -> str:
         """Return a sentence that says why nothing was sent."""
