@@ -102,6 +102,10 @@ def format_next_attempt(order: ButtonOrder) -> SafeString | None:
         return None
     if order.lease_expires_at is not None and is_future(order.lease_expires_at):
         return format_moment(then, _("running now"))
+    if order.is_of_other_site:
+        return format_moment(
+            then, _("left to the site %(site)s") % {"site": order.site}
+        )
     text = format_until(then) if is_future(then) else format_due(age_of(then))
     return format_moment(then, text)
 

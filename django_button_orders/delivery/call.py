@@ -119,7 +119,7 @@ def send_call_ended(attempt: Attempt, call: Call) -> None:
 def follow(attempt: Attempt, call: Call) -> None:
     """Set what follows from a call: the verdict of its attempt, or the next call."""
     result = judge(call.operation, call.answer)
-    if result == Operation.RETRIEVE and is_claimed(attempt):
+    if result == Operation.RETRIEVE and is_certainly_ours(attempt):
         result = Operation.UPDATE
     if isinstance(result, Verdict):
         attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
@@ -152,9 +152,9 @@ def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
     )
 
 
-def is_claimed(attempt: Attempt) -> bool:
+def is_certainly_ours(attempt: Attempt) -> bool:
     """
-    Return whether an order that Button refuses to create twice is ours for certain.
+    Return whether the order that Button refuses to create again is certainly ours.
 
     Button has acknowledged it. Or an earlier attempt is unanswered, and so Button was
     asked before this create, and showed no other order.

@@ -78,6 +78,11 @@ class ListTests(AdminTestCase):
 
         assert " running now " in self.text()
 
+    def test_order_of_another_site(self):
+        self.put(site="live")
+
+        assert "left to the site live" in self.text()
+
     def test_no_next_attempt(self):
         self.put(status="failed")
 
