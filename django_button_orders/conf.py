@@ -308,6 +308,15 @@ def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def first_report_delay() -> float:
+    """Return ``FIRST_REPORT_DELAY``, or 0 if the settings cannot be read."""
+    try:
+        return get_settings().first_report_delay
+    except ImproperlyConfigured:
+        # A shop's save asks for it, and must not fail for this.
+        return 0
+
+
 @cache
 def account_names() -> tuple[str, ...]:
     """Return the names of all accounts, the default one first."""

@@ -36,15 +36,23 @@ IDLE_SECONDS = 30.0
 PATIENCE_SECONDS = 1.0
 # Rings are dropped while this many wait to be published, as when the broker hangs.
 CAPACITY = 10_000
+# Longer waits live in the database alone: workers hold waiting messages in memory,
+# and brokers deliver them twice.
+LONGEST_COUNTDOWN_SECONDS = 300
 
 
 class Ring(NamedTuple):
-    """A message about a row. It has keys only, because brokers may log messages."""
+    """
+    A message about a row. It has keys only, because brokers may log messages.
+
+    Workers get it after ``delay`` seconds.
+    """
 
     pk: int
     using: str
     trigger: str = "save"
     user_id: str | None = None
+    delay: float = 0
 
 
 class Publisher:
@@ -204,14 +212,15 @@ def coalesced(rings: Iterable[Ring]) -> Iterator[Ring]:
     Yield one ring for all saves in a database, and every ring of a user.
 
     The worker that gets a ring also reports the other due rows, so one ring is
-    enough. A user's ring is kept, because the order's record names the user.
+    enough. A user's ring is kept, because the order's record names the user. Rows that
+    are held have a ring of their own.
     """
-    rung: set[str] = set()
+    rung: set[tuple[str, float]] = set()
     for ring in rings:
         if ring.trigger == "save" and ring.user_id is None:
-            if ring.using in rung:
+            if (ring.using, ring.delay) in rung:
                 continue
-            rung.add(ring.using)
+            rung.add((ring.using, ring.delay))
         yield ring
 
 
@@ -227,11 +236,21 @@ def connect(publisher: Publisher) -> Bell:
 
 
 def ring(
-    pk: int, *, using: str, trigger: str = "save", user_id: str | None = None
+    pk: int,
+    *,
+    using: str,
+    trigger: str = "save",
+    user_id: str | None = None,
+    delay: float = 0,
 ) -> None:
-    """Ring for a row once the transaction that made it due is committed."""
-    new = Ring(pk, using, trigger, user_id)
-    if is_last_on_commit(new):
+    """
+    Ring for a row once the transaction that made it due is committed.
+
+    If the row is held, workers get the ring after ``delay`` seconds. The sweep finds
+    rows that are held for longer than ``LONGEST_COUNTDOWN_SECONDS``.
+    """
+    new = Ring(pk, using, trigger, user_id, delay)
+    if delay > LONGEST_COUNTDOWN_SECONDS or is_last_on_commit(new):
         # An order and its lines are saved together: one ring is enough.
         return
 
@@ -244,11 +263,13 @@ def ring(
 
 
 def is_last_on_commit(ring: Ring) -> bool:
-    """Return whether the last callback of the transaction is for the same ring."""
+    """Return whether the last callback of the transaction is for the same row."""
     connection = transaction.get_connection(ring.using)
     if not connection.in_atomic_block or not connection.run_on_commit:
         return False
-    return getattr(connection.run_on_commit[-1][1], "ring", None) == ring
+    last: Ring | None = getattr(connection.run_on_commit[-1][1], "ring", None)
+    # The row of an order that was saved just before may be held, and stays so.
+    return last is not None and last._replace(delay=ring.delay) == ring
 
 
 def ring_now(ring: Ring) -> None:

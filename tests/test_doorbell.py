@@ -110,12 +110,15 @@ class BellTests(SimpleTestCase):
         self.broker.hanging.clear()
         self.bell.ring(ring(0))
         self.broker.started.wait(5)
+        held, also_held = (Ring(pk, "default", delay=3) for pk in (7, 8))
         for each in (ring(1), ring(2), by_hand, elsewhere, again_by_hand, ring(3)):
+            self.bell.ring(each)
+        for each in (held, also_held):
             self.bell.ring(each)
         self.broker.hanging.set()
         self.bell.wait(5)
 
-        told = [ring(0), ring(1), by_hand, elsewhere, again_by_hand]
+        told = [ring(0), ring(1), by_hand, elsewhere, again_by_hand, held]
         assert self.broker.rings == told
 
     def test_hanging_broker_costs_nothing(self):
@@ -254,6 +257,35 @@ class RingTests(TransactionTestCase):
         assert len(self.broker.rings) == 1
 
     @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
+    def test_held_order(self):
+        """It rings once, with the delay, also if its lines are saved after it."""
+        with (
+            override_settings(
+                BUTTON_ORDERS=button_settings(DOORBELL="thread", FIRST_REPORT_DELAY=3)
+            ),
+            transaction.atomic(),
+        ):
+            order = Order.objects.create(number="42")
+            OrderLine.objects.create(order=order, sku="a", price=1)
+
+        pk = ButtonOrder.objects.get().pk
+        assert self.rung() == [Ring(pk, "default", delay=3)]
+
+    def test_held_row(self):
+        for delay, delays in ((300, [300]), (301, [])):
+            with (
+                self.subTest(delay=delay),
+                override_settings(
+                    BUTTON_ORDERS=button_settings(
+                        DOORBELL="thread", FIRST_REPORT_DELAY=delay
+                    )
+                ),
+            ):
+                self.broker.rings.clear()
+                create_row(order_id=f"{delay}")
+
+                assert [ring.delay for ring in self.rung()] == delays
+
     def test_rolled_back(self):
         with transaction.atomic():
             create_row()

@@ -14,9 +14,10 @@ from django_button_orders.admin.formatting import (
     format_datetime,
     format_until,
 )
-from django_button_orders.conf import get_settings, this_site
+from django_button_orders.conf import first_report_delay, get_settings, this_site
 from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models.states import NEW
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -106,6 +107,13 @@ STUCK = Texts(
     _("Check that a Celery worker and Celery beat are running."),
 )
 WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
+HELD = Texts(
+    _(
+        "Its first report is held by FIRST_REPORT_DELAY, so that the shop can finish "
+        "the order. It is sent by itself %(next)s."
+    ),
+    NOTHING_TO_DO,
+)
 WAITING_BECAUSE: dict[str, Texts] = {
     Reason.UNAVAILABLE: Texts(
         _("Button could not be reached or could not take this order: %(error)s"),
@@ -291,6 +299,8 @@ def explain_pending(order: ButtonOrder, pause: PausedAccount | None) -> Texts:
     if pause is not None:
         return PAUSED
     if row.waiting().exists():
+        if first_report_delay() and row.filter(NEW).exists():
+            return HELD
         return WAITING_BECAUSE.get(order.reason, WAITING)
     if row.stuck().exists():
         return STUCK

@@ -8,12 +8,13 @@ from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
+from django.db.models.expressions import DatabaseDefault
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
-from django_button_orders.conf import DEFAULT_ACCOUNT, this_site
+from django_button_orders.conf import DEFAULT_ACCOUNT, first_report_delay, this_site
 from django_button_orders.models import states
-from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.fields import (
     AwareDateTimeField,
     ExactCharField,
@@ -297,8 +298,9 @@ class ButtonOrder(models.Model):
         worker may have written newer values since it was read.
         """
         if self._state.adding:
+            delay = self._hold()
             super().save(*args, **kwargs)
-            self._ring()
+            self._ring(delay)
             return
         names = kwargs.pop("update_fields", None)
         names = set(ORDER_FIELDS if names is None else names)
@@ -467,9 +469,18 @@ class ButtonOrder(models.Model):
             self._ring()
         return moved == 1
 
-    def _ring(self) -> None:
+    def _hold(self) -> float:
+        """Hold a new row for ``FIRST_REPORT_DELAY``. Return the seconds."""
+        delay = first_report_delay()
+        is_due = isinstance(self.next_attempt_at, DatabaseDefault)
+        if not delay or not is_due or self.status != self.Status.PENDING:
+            return 0
+        self.next_attempt_at = from_now(delay)
+        return delay
+
+    def _ring(self, delay: float = 0) -> None:
         if self.status == self.Status.PENDING:
-            doorbell.ring(self.pk, using=self.write_db)
+            doorbell.ring(self.pk, using=self.write_db, delay=delay)
 
 
 def content_types(using: str | None) -> ContentTypeManager:

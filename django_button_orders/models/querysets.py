@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from django.db import connections, models, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 
+from django_button_orders.conf import first_report_delay
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.states import (
     FREE,
+    NEW,
     STATES,
     Reason,
     Status,
@@ -132,27 +134,27 @@ class StateQuerySet(LockableQuerySet[Row]):
 
     def mark_changed(self, **values: Any) -> int:
         """Mark rows changed, so that a worker reports them. Also set ``values``."""
-        return self.update(**{**self.changed_values(), **values})
+        changed = self.changed_values(holds=first_report_delay() > 0)
+        return self.update(**{**changed, **values})
 
-    def changed_values(self) -> dict[str, Any]:
+    def changed_values(self, *, holds: bool) -> dict[str, Any]:
         """
         Return the new values of a row that is marked changed.
 
         The attempts start at zero again, unless a worker holds a lease. That worker may
-        have been killed by this row, so its attempt must count.
+        have been killed by this row, so its attempt must count. If it ``holds`` first
+        reports, a new row keeps its time, even if that has not come.
         """
+        is_due = Q(status=Status.PENDING, next_attempt_at__lte=DatabaseNow())
         return {
-            "status": Status.PENDING,
-            "reason": "",
-            # A row that is due keeps its time, and so its place in the index.
+            # A row that is due keeps its time, and so its place in the index. This is
+            # the first column, because MySQL sees the new values of earlier columns.
             "next_attempt_at": Case(
-                When(
-                    status=Status.PENDING,
-                    next_attempt_at__lte=DatabaseNow(),
-                    then=F("next_attempt_at"),
-                ),
+                When(is_due | NEW if holds else is_due, then=F("next_attempt_at")),
                 default=DatabaseNow(),
             ),
+            "status": Status.PENDING,
+            "reason": "",
             "last_error": "",
             "revision": F("revision") + 1,
             "attempts": Case(

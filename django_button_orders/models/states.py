@@ -36,6 +36,15 @@ class Reason(models.TextChoices):
 # A row is stuck if it has been due for longer than this.
 STUCK_SECONDS = 600
 
+# Rows that no worker has claimed yet. With FIRST_REPORT_DELAY they are held until their
+# time comes, and a change does not bring that forward.
+NEW = Q(
+    status=Status.PENDING,
+    reason="",
+    attempts=0,
+    unanswered=0,
+    reported_revision__isnull=True,
+)
 LEASED = Q(lease_expires_at__gt=DatabaseNow())
 FREE = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=DatabaseNow())
 DUE = FREE & Q(next_attempt_at__lte=DatabaseNow())

@@ -15,12 +15,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import OperationalError, router, transaction
 from django.db.models import Model
 
 from django_button_orders import doorbell
+from django_button_orders.conf import first_report_delay
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox import upsert
 from django_button_orders.outbox.adapters import (
@@ -190,9 +191,10 @@ def mark_or_fail(
             with LazySavepoint(using):
                 key.use_stored(using=using, is_new=is_new)
                 has_id = key.resolve()
-            pk = upsert_row(key, using=using, is_new=is_new) if has_id else None
-            if pk is not None:
-                doorbell.ring(pk, using=using)
+            row = upsert_row(key, using=using, is_new=is_new) if has_id else None
+            if row is not None:
+                delay = first_report_delay() if row.is_inserted else 0
+                doorbell.ring(row.pk, using=using, delay=delay)
     except IdTakenError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s.get_order_id: the order with the key %s has the id %s, which is that "
@@ -215,9 +217,16 @@ def mark_or_fail(
             fail_row(key, exc, using=using)
 
 
-def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
+class Upserted(NamedTuple):
+    """The primary key of a row, and whether the row was inserted just now."""
+
+    pk: int
+    is_inserted: bool
+
+
+def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> Upserted | None:
     """
-    Mark the row of an order changed, or insert one. Return its primary key.
+    Mark the row of an order changed, or insert one. Return the row, if there is one.
 
     An order that is not reportable gets no new row, and its old row is still marked:
     the order may have to be cancelled at Button.
@@ -229,12 +238,12 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
     may_exist = not (is_new and may_insert)
     row = upsert.update_row(*names, using=using) if may_exist else None
     if not may_insert:
-        return row[0] if row else None
+        return Upserted(row[0], is_inserted=False) if row else None
     source = key.source(using)
     if row is None:
         pk = upsert.insert_row(*names, source, using=using)
         if pk is not None:
-            return pk
+            return Upserted(pk, is_inserted=True)
         # Another transaction has inserted it just now, or another order has this id.
         row = upsert.update_row(*names, using=using)
     if row is None:
@@ -243,7 +252,7 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> int | None:
     pk, *owner = row
     if owner != [source[name] for name in upsert.SOURCE]:
         ensure_ownership(pk, source, using=using)
-    return pk
+    return Upserted(pk, is_inserted=False)
 
 
 def is_settled(account: str, order_id: str, *, using: str) -> bool:
@@ -265,8 +274,8 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
     key.is_reportable = True
     try:
         with transaction.atomic(using=using):
-            pk = upsert_row(key, using=using)
-            ButtonOrder.objects.using(using).filter(pk=pk or 0).update(
+            row = upsert_row(key, using=using)
+            ButtonOrder.objects.using(using).filter(pk=row.pk if row else 0).update(
                 status=ButtonOrder.Status.FAILED,
                 reason=ButtonOrder.Reason.INVALID,
                 next_attempt_at=None,

@@ -16,9 +16,11 @@ from typing import Any, TypeAlias, cast
 from django.db import OperationalError, connections
 from django.db.models import NOT_PROVIDED, Field
 from django.db.models.constants import OnConflict
-from django.db.models.sql import UpdateQuery
+from django.db.models.sql import Query, UpdateQuery
 
+from django_button_orders.conf import first_report_delay
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.clock import from_now
 from django_button_orders.models.querysets import can_skip_locked
 from django_button_orders.outbox.savepoints import Result, execute_in_savepoint
 
@@ -43,12 +45,13 @@ def update_row(account: str, order_id: str, *, using: str) -> RowRef | None:
     The row may belong to another host order, which the returned columns name.
     """
     keys = (account, order_id)
+    sql = update_sql(using, holds=first_report_delay() > 0)
     if must_not_wait(using):
         row = lock(keys, using=using)
         if row is not None:
-            execute_in_savepoint(update_sql(using), keys, using=using)
+            execute_in_savepoint(sql, keys, using=using)
         return row
-    result = execute_in_savepoint(update_sql(using), keys, using=using)
+    result = execute_in_savepoint(sql, keys, using=using)
     if result.affected and not result.rows:
         result = execute_in_savepoint(select_sql(using), keys, using=using)
     return first(result)
@@ -57,9 +60,14 @@ def update_row(account: str, order_id: str, *, using: str) -> RowRef | None:
 def insert_row(
     account: str, order_id: str, source: Mapping[str, Any], *, using: str
 ) -> int | None:
-    """Insert a due row for an order. Return its primary key, or None if it has one."""
-    given = (account, order_id, *(source[name] for name in SOURCE))
-    result = execute_in_savepoint(insert_sql(using), given, using=using)
+    """
+    Insert a row for an order. Return its primary key, or None if the order has one.
+
+    The row is due, or held for ``FIRST_REPORT_DELAY``.
+    """
+    sql, moment = insert_sql(using, first_report_delay())
+    given = (account, order_id, *(source[name] for name in SOURCE), *moment)
+    result = execute_in_savepoint(sql, given, using=using)
     if result.affected and not result.rows:
         operations: Any = connections[using].ops
         return int(operations.last_insert_id(result.cursor, TABLE, "id"))
@@ -103,11 +111,11 @@ def first(result: Result) -> RowRef | None:
 
 
 @cache
-def update_sql(using: str) -> str:
+def update_sql(using: str, *, holds: bool) -> str:
     """Return the UPDATE of ``ButtonOrderQuerySet.mark_changed()`` as SQL."""
     rows = ButtonOrder.objects.using(using)
     query: Any = rows.filter(**dict.fromkeys(KEYS, "x")).query.chain(UpdateQuery)
-    query.add_update_values(rows.changed_values())
+    query.add_update_values(rows.changed_values(holds=holds))
     sql, parameters = query.get_compiler(using).as_sql()
     # The constants go into the SQL, because drivers quote parameters at each save.
     values = [*map(literal, parameters[: -len(KEYS)]), *["%s"] * len(KEYS)]
@@ -130,8 +138,13 @@ def lock_sql(using: str) -> str:
 
 
 @cache
-def insert_sql(using: str) -> str:
-    """Return the INSERT of a new row as SQL, which ignores a row that exists."""
+def insert_sql(using: str, delay: float) -> tuple[str, tuple[Any, ...]]:
+    """
+    Return the INSERT of a new row as SQL, which ignores a row that exists.
+
+    Also return the parameters that follow those of the row. The row is due after
+    ``delay`` seconds.
+    """
     connection = connections[using]
     defaults = {
         str(field.column): field.get_db_prep_save(field.get_default(), connection)
@@ -143,13 +156,20 @@ def insert_sql(using: str) -> str:
     given = (*KEYS, *SOURCE)
     columns = [operations.quote_name(name) for name in (*defaults, *given)]
     values = [*map(literal, defaults.values()), *["%s"] * len(given)]
+    moment: tuple[Any, ...] = ()
+    if delay:
+        columns.append(operations.quote_name("next_attempt_at"))
+        query = Query(None)
+        resolved = from_now(delay).resolve_expression(query)
+        value, moment = query.get_compiler(using).compile(resolved)
+        values.append(value)
     sql = (
         f"{operations.insert_statement(on_conflict=ignore)} "
         f"{operations.quote_name(TABLE)} ({', '.join(columns)}) "
         f"VALUES ({', '.join(values)}) "
         f"{operations.on_conflict_suffix_sql((), ignore, (), KEYS)}"
     )
-    return sql + returning(using, "id")
+    return sql + returning(using, "id"), tuple(moment)
 
 
 def literal(value: str | int) -> str:

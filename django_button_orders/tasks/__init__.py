@@ -22,6 +22,7 @@ from django_button_orders.beat import (
 )
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import sweep
+from django_button_orders.doorbell import LONGEST_COUNTDOWN_SECONDS
 from django_button_orders.operations import orders
 from django_button_orders.tasks import periodic
 from django_button_orders.tasks.publisher import log_refusal
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     TaskBase = Task[Any, Any]
 else:
     TaskBase = Task
-
-# Longer waits live in the database alone: workers hold waiting messages in memory,
-# and brokers deliver them twice.
-LONGEST_COUNTDOWN_SECONDS = 300
 
 
 class QueuedTask(TaskBase):

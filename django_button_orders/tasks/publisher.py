@@ -75,7 +75,11 @@ class CeleryPublisher(Publisher):
             # Opening a channel takes longer than publishing: the producer keeps it.
             self.producer = producer_over(app, self.connection)
         task.apply_async(
-            (ring.pk,), as_keywords(ring), producer=self.producer, retry=False
+            (ring.pk,),
+            as_keywords(ring),
+            countdown=ring.delay,
+            producer=self.producer,
+            retry=False,
         )
 
     def publish_moves(

@@ -164,6 +164,14 @@ class SettledTests(StandingTestCase):
 
 
 class PendingTests(StandingTestCase):
+    @override_settings(BUTTON_ORDERS=button_settings(FIRST_REPORT_DELAY=300))
+    def test_held(self):
+        self.check(
+            "Its first report is held by FIRST_REPORT_DELAY, so that the shop can "
+            "finish the order. It is sent by itself in 4 minutes",
+            next_attempt_at=from_now(299),
+        )
+
     def test_due(self):
         assert "It is due, and a worker will report it shortly." in self.page()
 

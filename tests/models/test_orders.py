@@ -32,6 +32,30 @@ class SaveTests(TestCase):
         assert (row.status, row.revision, row.attempts) == ("pending", 1, 0)
         assert row.next_attempt_at is not None
 
+    def test_held(self):
+        """With FIRST_REPORT_DELAY, a new row waits, and saves do not change that."""
+        with override_settings(BUTTON_ORDERS=button_settings(FIRST_REPORT_DELAY=60)):
+            row = create_row()
+            row.refresh_from_db()
+            until = row.next_attempt_at
+            assert 50 < (until - row.created_at).total_seconds() < 70
+            row.total = 6000
+            row.save()
+            row.cancel()
+
+            assert row.next_attempt_at == until
+            assert ButtonOrder.objects.waiting().get().revision == 3
+
+    def test_not_held(self):
+        """A row with a time of its own, or which is not pending, is not held."""
+        with override_settings(BUTTON_ORDERS=button_settings(FIRST_REPORT_DELAY=60)):
+            create_row(order_id="1", next_attempt_at=PURCHASED)
+            ButtonOrder.objects.bulk_create([ButtonOrder(order_id="2")])
+            row = create_row(order_id="3", status="failed")
+            row.retry()
+
+            assert ButtonOrder.objects.due().count() == 3
+
     def test_changed_payload(self):
         row = create_row()
         self.settle(row)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from contextlib import suppress
+from io import StringIO
 from unittest.mock import patch
 
 import pytest
+import responses
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.db import (
     OperationalError,
     ProgrammingError,
@@ -26,6 +30,7 @@ from django.test import (
 )
 
 from django_button_orders import OrderAdapter, mark_changed, suppress_reporting
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox import marking
 from django_button_orders.outbox.adapters import (
@@ -46,7 +51,7 @@ from tests.shop.models import (
     Tenant,
     WebOrder,
 )
-from tests.utils import button_settings, create_row
+from tests.utils import LONG_AGO, add_answer, button_settings, create_row
 
 rows = ButtonOrder.objects
 
@@ -758,3 +763,56 @@ class MarkChangedTests(TestCase):
                 pytest.raises(TypeError, match=type(value).__name__),
             ):
                 mark_changed(value)
+
+
+@override_settings(BUTTON_ORDERS=button_settings(FIRST_REPORT_DELAY=60))
+class HoldTests(TestCase):
+    """An order that the shop finishes in several transactions is reported once."""
+
+    def setUp(self):
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+        self.order = Order.objects.create(number="42")
+
+    def report(self):
+        rows.update(next_attempt_at=LONG_AGO)
+        report_due(using="default")
+
+    def test_token_that_comes_a_second_later(self):
+        report_due(using="default")
+        self.order.btn_ref = "srctok-1"
+        self.order.save()
+        report_due(using="default")
+        assert rows.waiting().count() == 1
+
+        add_answer("POST")
+        self.report()
+
+        [call] = responses.calls
+        assert json.loads(call.request.body)["btn_ref"] == "srctok-1"
+
+    def test_cancelled_meanwhile(self):
+        self.order.is_cancelled = True
+        self.order.save()
+        assert rows.waiting().count() == 1
+
+        self.report()
+
+        assert rows.get().status == "cancelled"
+        assert len(responses.calls) == 0
+
+    def test_change_of_a_reported_order(self):
+        add_answer("POST")
+        self.report()
+
+        self.order.save()
+
+        assert rows.due().count() == 1
+
+    def test_backfill(self):
+        rows.all().delete()
+
+        call_command("button_orders_backfill", "--noinput", stdout=StringIO())
+
+        assert rows.due().count() == 1

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox import upsert
@@ -110,6 +110,66 @@ class MarkTests(TestCase):
 
         assert upsert.update_row("default", "1", using="default") is None
         assert {row.revision for row in rows.all()} == {1}
+
+
+class HoldTests(TestCase):
+    """With FIRST_REPORT_DELAY, a new row is held from when it was inserted."""
+
+    def insert(self, delay):
+        with override_settings(BUTTON_ORDERS={"FIRST_REPORT_DELAY": delay}):
+            pk = upsert.insert_row("default", "1", SOURCE, using="default")
+        return rows.get(pk=pk)
+
+    def test_inserted(self):
+        for delay in (0.5, 30, 86400):
+            with self.subTest(delay=delay):
+                rows.all().delete()
+                row = self.insert(delay)
+
+                held = row.next_attempt_at - row.created_at
+                assert abs(held.total_seconds() - delay) < 0.1
+
+    def test_zero_changes_nothing(self):
+        sql, moment = upsert.insert_sql("default", 0)
+
+        assert "next_attempt_at" not in sql
+        assert moment == ()
+        assert "unanswered" not in upsert.update_sql("default", holds=False)
+
+    def test_changes_do_not_bring_it_forward(self):
+        row = self.insert(600)
+        with override_settings(BUTTON_ORDERS={"FIRST_REPORT_DELAY": 600}):
+            upsert.update_row("default", "1", using="default")
+            rows.mark_changed()
+            rows.cancel()
+
+        again = rows.get()
+        assert again.next_attempt_at == row.next_attempt_at
+        assert again.revision == 4
+
+    def test_rows_that_are_not_new(self):
+        """They wait for a retry, and a change makes them due at once."""
+        not_new = (
+            {"attempts": 1, "reason": "unavailable"},
+            {"unanswered": 1},
+            {"reported_revision": 1},
+            {"reason": "unauthorized"},
+            {"status": "failed", "next_attempt_at": None},
+        )
+        for change in not_new:
+            with self.subTest(change=change):
+                rows.all().delete()
+                self.insert(600)
+                rows.update(**change)
+                with override_settings(BUTTON_ORDERS={"FIRST_REPORT_DELAY": 600}):
+                    upsert.update_row("default", "1", using="default")
+
+                assert rows.due().count() == 1
+
+    def test_wrong_settings_break_no_save(self):
+        row = self.insert("soon")
+
+        assert rows.due().get() == row
 
 
 class LockedTests(TransactionTestCase):

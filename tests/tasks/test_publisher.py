@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import datetime
 
 import pytest
 from django.test import SimpleTestCase, override_settings
@@ -14,10 +15,18 @@ from django_button_orders.doorbell import Ring
 from django_button_orders.models import ButtonOrder
 from django_button_orders.tasks import report_due_orders
 from django_button_orders.tasks.publisher import CeleryPublisher
+from tests import celery
 from tests.celery import app
 from tests.shop.models import Order, OrderLine
 from tests.tasks.utils import QueueTestCase, broken_broker, take_messages
-from tests.utils import add_answer, button_settings, calls, create_row, order_url
+from tests.utils import (
+    add_answer,
+    button_settings,
+    calls,
+    create_row,
+    order_url,
+    seconds_from_now,
+)
 
 
 @override_settings(BUTTON_ORDERS=button_settings(DOORBELL="thread"))
@@ -46,6 +55,15 @@ class PublisherTests(QueueTestCase):
         publisher.close()
 
         assert len(take_messages()) == 1
+
+    def test_delay(self):
+        publisher = CeleryPublisher()
+        publisher.publish(Ring(1, "default", delay=30))
+        publisher.close()
+
+        [message] = celery.take_messages()
+        eta = datetime.fromisoformat(message.headers["eta"])
+        assert 20 < seconds_from_now(eta) <= 30
 
     def test_refused(self):
         publisher = CeleryPublisher()
