@@ -30,13 +30,18 @@ ENDS = (".", "!", "?", "…", "。")
 
 
 class Explanation(NamedTuple):
-    """What has happened to an order or an account, and what a person can do."""
+    """
+    What has happened to an order or an account, and what a person can do.
+
+    ``warning`` is what has gone wrong, and nobody can change.
+    """
 
     what: str
     todo: str = ""
+    warning: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what} {self.todo}".strip()
+        return " ".join(filter(None, self))
 
 
 class Texts(NamedTuple):
@@ -47,6 +52,14 @@ class Texts(NamedTuple):
 
 
 NOTHING_TO_DO = _("There is nothing to do.")
+LATE_TOKEN = _(
+    "Reported without the token it has now. Button ties a token to an order at the "
+    "first report, and there is no way to add it afterwards."
+)
+OTHER_TOKEN = _(
+    "Reported with another token than it has now. Button ties a token to an order at "
+    "the first report, and there is no way to change it afterwards."
+)
 IN_FLIGHT = Texts(
     _("A worker is at it right now."), _("Load this page again in a moment.")
 )
@@ -218,11 +231,21 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     texts = explain_pending(order, pause) if is_pending else explain_not_pending(order)
     values = placeholder_values(order, pause)
     what, todo = (str(text) % values for text in texts)
+    warning = warn_of_token(order, order.btn_ref) if order.has_late_token else ""
+    if warning and texts.todo is NOTHING_TO_DO:
+        todo = ""
     if pause is not None and not is_pending:
         todo = f"{todo} {str(ALSO_PAUSED) % values}"
     if order.is_of_other_site and not is_pending:
         todo = f"{todo} {str(ALSO_OF_OTHER_SITE) % values}"
-    return Explanation(what, todo)
+    return Explanation(what, todo, warning)
+
+
+def warn_of_token(order: ButtonOrder, token: str | None) -> str:
+    """Return a warning if Button has tied another token, or none, to an order."""
+    if not order.is_late(token):
+        return ""
+    return str(OTHER_TOKEN if order.reported_btn_ref else LATE_TOKEN)
 
 
 def explain_pause(pause: PausedAccount) -> Explanation:

@@ -144,17 +144,23 @@ class AnswerFilter(LookupFilter):
 
 
 class TokenFilter(LookupFilter):
-    """Filter orders with or without an attribution token."""
+    """Filter orders with or without an attribution token, or with a late one."""
 
     title = _("attribution token")
     parameter_name = "token"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
-        return [("yes", _("With")), ("no", _("Without"))]
+        return [
+            ("yes", _("With")),
+            ("no", _("Without")),
+            ("late", _("Came too late")),
+        ]
 
     def narrow(self, queryset: Any, value: str) -> Any:
         if value == "yes":
             return queryset.filter(btn_ref__gt="")
+        if value == "late":
+            return queryset.filter(has_late_token=True)
         # An order that no worker has processed may have a token. The condition is
         # that of the index, so that PostgreSQL need not read the rows.
         known = queryset.filter(TOKEN_IS_KNOWN)

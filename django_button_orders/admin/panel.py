@@ -57,6 +57,11 @@ OF_OTHER_SITES = ngettext_lazy(
     "%(number)s orders are left alone here, because another site reports them.",
     "count",
 )
+LATE_TOKENS = ngettext_lazy(
+    "%(number)s order was reported without the token it has now.",
+    "%(number)s orders were reported without the token they have now.",
+    "count",
+)
 UNKNOWN_AMOUNT = ngettext_lazy(
     "%(number)s order of an unknown amount",
     "%(number)s orders of unknown amounts",
@@ -161,7 +166,7 @@ def format_counted(sentence: Any, count: int) -> str:
 
 
 def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
-    """Yield a sentence for each: failed, stuck, waiting and others' orders, if any."""
+    """Yield a sentence for each kind of orders that are not, or wrongly, reported."""
     failed, pending = Status.FAILED.value, Status.PENDING.value
     others = sum(orders.other_sites.values())
     for sentence, count, parameters in (
@@ -169,6 +174,7 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
         (STUCK, orders.states["stuck"], {"state": "stuck"}),
         (WAITING, orders.statuses[pending] - others, {"status__exact": pending}),
         (OF_OTHER_SITES, others, {"state": "of_other_sites"}),
+        (LATE_TOKENS, orders.late_tokens, {"token": "late"}),
     ):
         if count:
             url = filtered_url(list_url, **parameters)

@@ -15,6 +15,7 @@ from django_button_orders.client import Answer
 from django_button_orders.client.redaction import redact_word
 from django_button_orders.delivery.attempt import Attempt, Call
 from django_button_orders.delivery.backoff import next_delay
+from django_button_orders.delivery.tokens import find_tied_token
 from django_button_orders.delivery.verdicts import (
     CUSTOMER_KEPT,
     SUCCESSES,
@@ -27,6 +28,7 @@ from django_button_orders.delivery.verdicts import (
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
+from django_button_orders.models.orders import is_late_token
 from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
@@ -120,6 +122,8 @@ def row_values(
         "lease_expires_at": None,
         "updated_at": DatabaseNow(),
         **report_values(attempt),
+        **late_token_values(attempt),
+        **tied_token_values(attempt),
     }
     if attempt.calls:
         values["last_status_code"] = attempt.calls[-1].status_code
@@ -212,6 +216,7 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
         "reported_revision": attempt.row.revision,
         "reported_digest": attempt.desired.digest,
         "reported_at": DatabaseNow(),
+        **tied_token_values(attempt),
     }
     if keeps_refused_customer(attempt):
         values["reported_digest"] = with_refused_customer(attempt.desired.digest)
@@ -224,6 +229,23 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
         # From now on, only this installation reports it.
         values["site"] = attempt.settings.site
     return values
+
+
+def tied_token_values(attempt: Attempt) -> dict[str, Any]:
+    """Return the token that Button has tied to the order, if that is news."""
+    token = find_tied_token(attempt)
+    return {} if token == attempt.row.reported_btn_ref else {"reported_btn_ref": token}
+
+
+def late_token_values(attempt: Attempt) -> dict[str, Any]:
+    """Return whether the order's token came too late, if that is news."""
+    if attempt.desired is None:
+        return {}
+    report = attempt.desired.report
+    # A cancelled order needs no token.
+    token = report.btn_ref if report is not None else ""
+    is_late = is_late_token(token, find_tied_token(attempt))
+    return {} if is_late == attempt.row.has_late_token else {"has_late_token": is_late}
 
 
 def keeps_refused_customer(attempt: Attempt) -> bool:

@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('side', models.CharField(choices=[('shop', 'The shop and its row'), ('button', 'The row and Button')], max_length=6, verbose_name='comparison')),
-                ('kind', models.CharField(choices=[('missing', 'The order has no row'), ('changed', 'The order has changed unseen'), ('gone', "The shop's order is gone"), ('invalid', 'No valid report can be built'), ('unknown', 'Button does not know the order'), ('different', 'Button has other values'), ('active', 'Cancelled here, and not at Button'), ('deleted', 'Cancelled at Button, and not here')], max_length=9, verbose_name='difference')),
+                ('kind', models.CharField(choices=[('missing', 'The order has no row'), ('changed', 'The order has changed unseen'), ('gone', "The shop's order is gone"), ('invalid', 'No valid report can be built'), ('unknown', 'Button does not know the order'), ('different', 'Button has other values'), ('active', 'Cancelled here, and not at Button'), ('deleted', 'Cancelled at Button, and not here'), ('token', 'Reported without the token it has now')], max_length=9, verbose_name='difference')),
                 ('account', django_button_orders.models.fields.ExactCharField(default='default', max_length=100, verbose_name='account')),
                 ('order_id', django_button_orders.models.fields.ExactCharField(max_length=255, verbose_name='order ID')),
                 ('source_id', django_button_orders.models.fields.ExactCharField(blank=True, max_length=255, null=True, verbose_name='source ID')),

@@ -34,6 +34,7 @@ class Difference(models.Model):
         DIFFERENT = "different", _("Button has other values")
         ACTIVE = "active", _("Cancelled here, and not at Button")
         DELETED = "deleted", _("Cancelled at Button, and not here")
+        TOKEN = "token", _("Reported without the token it has now")
 
     side = models.CharField(_("comparison"), max_length=6, choices=Side)
     kind = models.CharField(_("difference"), max_length=9, choices=Kind)

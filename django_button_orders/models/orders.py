@@ -56,6 +56,7 @@ OUTBOX_FIELDS = [
     "attempts",
     "next_attempt_at",
     "last_error",
+    "has_late_token",
     "updated_at",
 ]
 # The digest of a cancelled order, which has no report.
@@ -311,8 +312,12 @@ class ButtonOrder(models.Model):
             super().save(*args, update_fields=names, **kwargs)
             if names:
                 rows = type(self)._default_manager.using(using).filter(pk=self.pk)
-                if not rows.get().is_up_to_date:
+                row = rows.get()
+                if not row.is_up_to_date:
                     rows.mark_changed()
+                elif row.has_late_token != row.is_late(row.btn_ref):
+                    # A new token alone makes no call, and so no attempt.
+                    rows.update(has_late_token=row.is_late(row.btn_ref))
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
 
@@ -369,6 +374,10 @@ class ButtonOrder(models.Model):
     def has_refused_customer(self) -> bool:
         """Return whether Button kept an earlier customer, because it was too late."""
         return is_customer_refused(self.reported_digest)
+
+    def is_late(self, token: str | None) -> bool:
+        """Return whether Button has tied another token, or none, to this order."""
+        return is_late_token(token, self.reported_btn_ref)
 
     @property
     def is_direct(self) -> bool:
@@ -481,6 +490,11 @@ class ButtonOrder(models.Model):
     def _ring(self, delay: float = 0) -> None:
         if self.status == self.Status.PENDING:
             doorbell.ring(self.pk, using=self.write_db, delay=delay)
+
+
+def is_late_token(token: str | None, tied: str | None) -> bool:
+    """Return whether a token came too late: after Button tied another one, or none."""
+    return bool(token) and tied is not None and token != tied
 
 
 def content_types(using: str | None) -> ContentTypeManager:

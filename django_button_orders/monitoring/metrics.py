@@ -38,6 +38,9 @@ OTHER_SITES = Metric(
 AMOUNT = Metric(
     "button_orders_amount", "Money that Button does not know of, in major units."
 )
+LATE_TOKENS = Metric(
+    "button_orders_late_tokens", "Orders reported without the token they have now."
+)
 OLDEST_DUE = Metric(
     "button_orders_oldest_due_seconds", "Age of the oldest due order, or 0.", "s"
 )
@@ -51,7 +54,8 @@ PING = Metric(
 )
 AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")
 METRICS = (
-    *(ORDERS, PENDING, OTHER_SITES, AMOUNT, OLDEST_DUE, CALLS, SUCCESS, DURATION),
+    *(ORDERS, PENDING, OTHER_SITES, AMOUNT, LATE_TOKENS, OLDEST_DUE),
+    *(CALLS, SUCCESS, DURATION),
     *(PAUSED, SWEEP, AGE, PING),
 )
 
@@ -70,6 +74,7 @@ def database_samples(statistics: Statistics) -> Iterator[Sample]:
     for site, number in statistics.orders.other_sites.items():
         yield Sample(OTHER_SITES, {"site": site}, number)
     yield from amount_samples(statistics)
+    yield Sample(LATE_TOKENS, {}, statistics.orders.late_tokens)
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield Sample(OLDEST_DUE, {}, oldest.seconds if oldest else 0)
     yield from call_samples(statistics)

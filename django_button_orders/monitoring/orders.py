@@ -57,6 +57,8 @@ class Orders:
     """The counted orders of one database."""
 
     groups: list[Group]
+    # See count_late_tokens().
+    late_tokens: int = 0
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -109,6 +111,12 @@ class Orders:
 
 def count_orders(using: str) -> Orders:
     return Orders([*count_settled(using), *count_unsettled(using)])
+
+
+def count_late_tokens(using: str) -> int:
+    """Count the orders that were reported without the token that they have now."""
+    late = ButtonOrder.objects.using(using).filter(has_late_token=True)
+    return int(late.aggregate(orders=Count("pk"))["orders"])
 
 
 def count_settled(using: str) -> Iterator[Group]:

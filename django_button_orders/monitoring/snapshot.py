@@ -9,7 +9,7 @@ counted whenever they are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,12 @@ from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.snapshots import ONLY, Snapshot
 from django_button_orders.monitoring import calls
 from django_button_orders.monitoring.calls import Hours
-from django_button_orders.monitoring.orders import Group, Orders, count_orders
+from django_button_orders.monitoring.orders import (
+    Group,
+    Orders,
+    count_late_tokens,
+    count_orders,
+)
 
 # The end of a sweep is recorded at most once in this time.
 INTERVAL_SECONDS = 10
@@ -46,12 +51,19 @@ class Figures:
 
     def as_json(self) -> dict[str, Any]:
         groups = [asdict(group) for group in self.orders.groups]
-        return {"groups": groups, "hours": calls.as_json(self.hours)}
+        return {
+            "groups": groups,
+            "late_tokens": self.orders.late_tokens,
+            "hours": calls.as_json(self.hours),
+        }
 
     @classmethod
     def from_json(cls, figures: Mapping[str, Any]) -> Figures:
         return cls(
-            orders=Orders([Group(**group) for group in figures["groups"]]),
+            orders=Orders(
+                [Group(**group) for group in figures["groups"]],
+                late_tokens=figures.get("late_tokens", 0),
+            ),
             hours=calls.hours_from_json(figures["hours"]),
         )
 
@@ -100,7 +112,11 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 
 
 def count_figures(using: str, now: datetime) -> Figures:
-    return Figures(orders=count_orders(using), hours=calls.count_open_hours(using, now))
+    late_tokens = count_late_tokens(using)
+    return Figures(
+        orders=replace(count_orders(using), late_tokens=late_tokens),
+        hours=calls.count_open_hours(using, now),
+    )
 
 
 def database_time(using: str) -> datetime:

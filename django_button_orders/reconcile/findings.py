@@ -16,6 +16,8 @@ Key = tuple[str, str]
 UNIQUE = ("order_id", "account", "side")
 # The fields that are written when a difference is found again.
 NEWS = ("kind", "source_type", "source_id", "values", "error", "found_at", "fixed_at")
+# Kinds of differences that no report can change.
+UNFIXABLE = (Difference.Kind.TOKEN,)
 # Counts of orders, beside those of each kind of difference.
 AGREE = "agree"
 FIXED = "fixed"
@@ -35,6 +37,10 @@ class Finding:
     host_order: Any = None
     known_digest: str | None = None
     is_fixed: bool = False
+
+    @property
+    def is_fixable(self) -> bool:
+        return self.difference.kind not in UNFIXABLE
 
     @property
     def key(self) -> Key:

@@ -42,6 +42,11 @@ FAILED = "failed"
 NOT_REPORTABLE = "not_reportable"
 # Orders without a row that only a person may add.
 NOT_ADDED = "not_added"
+# The error of a token that came too late.
+NOT_FIXABLE = (
+    "Button ties a token to an order at the first report, and no later report can add "
+    "or change it"
+)
 # The states that a difference shows, in Button's words.
 OPEN, CANCELLED = "open", "cancelled"
 
@@ -139,8 +144,28 @@ def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
     else:
         choice = choose_operation(row, desired)
         is_same = isinstance(choice, Verdict) and choice.result in SUCCESSES
+        if is_same and desired.report is not None:
+            return compare_tokens(row, desired.report.btn_ref)
         count_as = AGREE
     return count_as if is_same else as_changed(row, desired)
+
+
+def compare_tokens(row: ButtonOrder, token: str | None) -> str | Mismatch:
+    """Return a mismatch if an order's token is not the one that Button has tied."""
+    is_late = row.is_late(token)
+    if is_late != row.has_late_token:
+        # A worker has not seen this token. It makes no call, but corrects the row.
+        return Mismatch(kind=Kind.CHANGED, values=token_values(row.btn_ref, token))
+    if not is_late:
+        return AGREE
+    values = token_values(row.reported_btn_ref, token)
+    return Mismatch(kind=Kind.TOKEN, values=values, error=NOT_FIXABLE)
+
+
+def token_values(ours: str | None, theirs: str | None) -> dict[str, list[Any]]:
+    """Return the tokens of two sides as the values of a difference."""
+    path = ("btn_ref",)
+    return as_shown([path], {path: ours or None}, {path: theirs or None})
 
 
 def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:

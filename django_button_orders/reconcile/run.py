@@ -86,14 +86,17 @@ def compare(
 
 def fix(result: PageResult, *, using: str) -> None:
     """
-    Make the orders of all findings due. A worker decides which call to make.
+    Make the orders of findings due. A worker decides which call to make.
 
-    Skips a row that another transaction has locked, because the shop or a worker may
-    wait for us with that lock. The next comparison finds the order again.
+    Leaves out what no report can change. Skips a row that another transaction has
+    locked, because the shop or a worker may wait for us with that lock. The next
+    comparison finds the order again.
     """
     add_rows([item for item in result.findings if has_no_row(item)], using=using)
     by_digest: defaultdict[str | None, list[Finding]] = defaultdict(list)
     for finding in result.findings:
+        if not finding.is_fixable:
+            continue
         if finding.host_order is None:
             by_digest[finding.known_digest].append(finding)
         elif not has_no_row(finding):

@@ -35,9 +35,17 @@ from django_button_orders.models import (
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.keyset import Keyset
+from django_button_orders.models.orders import is_late_token
 from django_button_orders.reconcile.findings import Finding, PageResult
 from django_button_orders.reconcile.questions import Questions, is_unanswered
-from django_button_orders.reconcile.rows import CANCELLED, OPEN, WAITING, find_unchanged
+from django_button_orders.reconcile.rows import (
+    CANCELLED,
+    NOT_FIXABLE,
+    OPEN,
+    WAITING,
+    find_unchanged,
+    token_values,
+)
 from django_button_orders.reconcile.values import (
     as_shown,
     find_certain_differences,
@@ -238,11 +246,22 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
     paths = find_certain_differences(ours, theirs)
     others = [path for path in paths if path[0] != "customer"]
     if not others and (not paths or row.has_refused_customer):
-        return None
+        return compare_tokens(row, order)
     # If only the customer differs, Button may refuse it, which is no failure.
     known_digest = "" if others else row.reported_digest[:HALF]
     values = as_shown(paths, ours, theirs)
     return as_finding(row, Kind.DIFFERENT, values, known_digest=known_digest)
+
+
+def compare_tokens(row: ButtonOrder, order: dict[str, Any]) -> Finding | None:
+    """Return a finding if Button has tied another token, or none, to an order."""
+    # Button need not show the token. Then the one that it was told of counts.
+    tied = order.get("btn_ref", row.reported_btn_ref) or ""
+    is_known = "btn_ref" in order or row.reported_btn_ref is not None
+    if not is_known or not is_late_token(row.btn_ref, tied):
+        return None
+    values = token_values(row.btn_ref, tied)
+    return as_finding(row, Kind.TOKEN, values, error=NOT_FIXABLE)
 
 
 def as_finding(
@@ -251,6 +270,7 @@ def as_finding(
     values: dict[str, list[Any]] | None = None,
     *,
     known_digest: str = "",
+    error: str = "",
 ) -> Finding:
     difference = Difference(
         side=Difference.Side.BUTTON,
@@ -260,6 +280,7 @@ def as_finding(
         source_type_id=row.source_type_id,
         source_id=row.source_id,
         values=values or {},
+        error=error,
     )
     # The acknowledged digest is wrong, so the worker must not compare with it.
     return Finding(difference=difference, row=row, known_digest=known_digest)

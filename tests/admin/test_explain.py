@@ -97,6 +97,40 @@ class SettledTests(StandingTestCase):
                     last_error=REFUSAL,
                 )
 
+    def test_token_that_came_too_late(self):
+        """There is no remedy, and the page does not say that all is well."""
+        tied_once = "Button ties a token to an order at the first report, and there is"
+        warnings = {
+            "": f"Warning: Reported without the token it has now. {tied_once} no way "
+            "to add it afterwards.",
+            "srctok-0": "Warning: Reported with another token than it has now. "
+            f"{tied_once} no way to change it afterwards.",
+        }
+        for tied, warning in warnings.items():
+            with self.subTest(tied=tied):
+                self.check(
+                    f"it was reported 3 hours ago. {warning}",
+                    status="reported",
+                    reported_revision=1,
+                    reported_digest=self.row.desired_digest(),
+                    reported_btn_ref=tied,
+                    has_late_token=True,
+                )
+                page = self.page()
+                preview = page[page.index("What would be sent now") :]
+                assert "Nothing would be sent" in preview
+                assert warning in preview
+
+    def test_token_that_is_tied(self):
+        self.put(
+            status="reported",
+            reported_revision=1,
+            reported_digest=self.row.desired_digest(),
+            reported_btn_ref="srctok-1",
+        )
+
+        assert "Warning:" not in self.page()
+
     def test_customer_that_came_too_late(self):
         digest = with_refused_customer(self.row.desired_digest())
 

@@ -146,6 +146,12 @@ class FilterTests(FilterTestCase):
         assert self.list("?token=yes") == ["1994"]
         assert self.list("?token=no") == ["null", "empty"]
 
+    def test_late_token(self):
+        assert self.list("?token=late") == []
+        self.put(has_late_token=True)
+
+        assert self.list("?token=late") == ["1994"]
+
     def test_token_that_is_not_known_yet(self):
         for order_id, token in (("empty", ""), ("null", None), ("1995", "srctok-2")):
             create_row(order_id=order_id, btn_ref=token, purchase_date=None)

@@ -88,6 +88,12 @@ class SummaryTests(PanelTestCase):
             "2 orders are waiting to be reported."
         ) in self.text()
 
+    def test_late_tokens(self):
+        self.put(status="reported", has_late_token=True)
+
+        assert "1 order was reported without the token it has now." in self.text()
+        assert f'<a href="{LIST_URL}?token=late">1 order was' in self.panel()
+
     def test_sentences_are_links(self):
         self.put(next_attempt_at=from_now(-700))
 

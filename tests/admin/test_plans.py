@@ -29,6 +29,7 @@ PLAIN = {
     "o=-4": {"bought"},
     "o=2": {"unique"},
     "token=no": {"token"},
+    "token=late": {"late_token"},
 }
 CONDITIONAL = {
     # SQLite is left out: it expects every status and currency to be equally frequent.
@@ -115,6 +116,7 @@ class OrderTests(PlanTestCase):
                 {"status": "failed", "reason": "refused", "last_status_code": 422},
                 {"next_attempt_at": LONG_AGO, "last_status_code": 503},
                 {"lease_expires_at": from_now(60), "btn_ref": ""},
+                {"status": "reported", "has_late_token": True},
                 {"currency": "JPY", "purchase_date": LONG_AGO},
             )
         ):

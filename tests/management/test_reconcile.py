@@ -115,6 +115,20 @@ class ShopTests(ReconcileTestCase):
         assert ButtonOrder.objects.values().get() == before
         assert calls() == []
 
+    def test_token_that_came_too_late(self):
+        """It says that nothing can be done about it, also with --fix."""
+        self.place(1)
+        Order.objects.update(btn_ref="srctok-2")
+        self.reconcile("shop", "--fix")
+        self.report()
+
+        out, _, error = self.reconcile("shop", "--fix")
+
+        assert out.startswith("0: Reported without the token it has now: btn_ref is ")
+        assert "no later report can add or change it" in out
+        assert "due now" not in out
+        assert error == "1 difference is not fixed."
+
     def test_fix(self):
         add_answer("POST", order_url("0"))
         self.place(2)

@@ -224,6 +224,20 @@ class ExitTests(StatusTestCase):
                 assert "argument" in error
 
 
+class LateTokenTests(StatusTestCase):
+    def test_each_format(self):
+        line = "Reported without the token they have now: 1"
+        assert line not in self.status()[0]
+        self.put(has_late_token=True)
+
+        assert line in self.status()[0]
+        [database] = self.json()["databases"]
+        assert database["late_tokens"] == 1
+        assert self.metrics()["button_orders_late_tokens"] == [
+            ({"database": "default"}, 1)
+        ]
+
+
 class JSONTests(StatusTestCase):
     def test_all(self):
         self.put(next_attempt_at=from_now(-100))
@@ -239,6 +253,7 @@ class JSONTests(StatusTestCase):
         assert 100 <= oldest["seconds"] < 130
         assert 0 <= database.pop("last_sweep_seconds") < 30
         assert database["orders"]["pending"] == 1
+        assert database["late_tokens"] == 0
         assert database["pending"]["due"] == 1
         assert database["amounts"] == [
             {"status": "pending", "currency": "USD", "amount": "70.00", "orders": 1}
@@ -287,6 +302,7 @@ class PrometheusTests(StatusTestCase):
         assert found["button_orders_amount"] == [
             ({**default, "status": "pending", "currency": "USD"}, 70.0)
         ]
+        assert found["button_orders_late_tokens"] == [(default, 0)]
         [(labels, age)] = found["button_orders_oldest_due_seconds"]
         assert 100 <= age < 130
         assert found["button_orders_success_ratio"][0] == (

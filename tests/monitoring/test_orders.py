@@ -4,7 +4,11 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import from_now
-from django_button_orders.monitoring.orders import Amount, count_orders
+from django_button_orders.monitoring.orders import (
+    Amount,
+    count_late_tokens,
+    count_orders,
+)
 from tests.utils import button_settings, create_row
 
 
@@ -89,6 +93,13 @@ class OrdersTests(TestCase):
             ("invalid", 1),
         ]
         assert orders.reasons("pending") == {"unavailable": 1}
+
+    def test_late_tokens(self):
+        for number, is_late in enumerate([True, False, True]):
+            row = create(number)
+            ButtonOrder.objects.filter(pk=row.pk).update(has_late_token=is_late)
+
+        assert count_late_tokens("default") == 2
 
     def test_amounts(self):
         create(1, total=7000)

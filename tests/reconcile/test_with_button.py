@@ -103,6 +103,38 @@ class DifferingTests(ButtonTestCase):
         assert list(values) == ["customer.id"]
         assert "u-7" not in str(values)
 
+    def test_token_that_came_too_late(self):
+        self.report(btn_ref="")
+        row = ButtonOrder.objects.get()
+        row.btn_ref = "srctok-2"
+        row.save()
+        assert row.status == "reported"
+
+        assert self.compare(fixes=True) == {"token": 1, "fixed": 0}
+
+        difference = Difference.objects.get()
+        assert "no later report can add or change it" in difference.error
+        assert "srctok" not in str(difference.values)
+        assert difference.values["btn_ref"][1] is None
+        assert not ButtonOrder.objects.due().exists()
+
+    def test_token_that_button_does_not_show(self):
+        """Then the one counts that it was told of, if that is known."""
+        self.report(btn_ref="")
+        with self.sandbox.lock:
+            self.sandbox.store.orders["0"].pop("btn_ref", None)
+        ButtonOrder.objects.update(btn_ref="srctok-2")
+
+        assert self.compare() == {"token": 1}
+        ButtonOrder.objects.update(reported_btn_ref=None)
+        assert self.compare() == {"agree": 1}
+
+    def test_token_that_only_button_has(self):
+        self.report()
+        ButtonOrder.objects.update(btn_ref="")
+
+        assert self.compare() == {"agree": 1}
+
     def test_customer_that_came_too_late(self):
         """Button keeps the customer that it had, which is no failure."""
         self.report(customer=Customer(id="u-77"))

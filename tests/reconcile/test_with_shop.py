@@ -110,11 +110,35 @@ class ChangedTests(ShopTestCase):
         assert digest not in str(values)
         assert "example.com" not in str(values)
 
-    def test_what_button_would_not_be_told(self):
-        """No update sends the token, so a new token is no difference."""
+    def test_token_that_came_too_late(self):
+        """No update sends the token. The row says so once a worker has seen it."""
         order = self.place()
         self.write(order, btn_ref="srctok-2")
 
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert list(Difference.objects.get().values) == ["btn_ref"]
+        assert self.report() == "reported"
+        assert self.row().has_late_token
+
+        assert self.compare(fixes=True) == {"token": 1, "fixed": 0}
+        difference = Difference.objects.get()
+        assert difference.fixed_at is None
+        assert "no later report can" in difference.error
+        assert difference.values["btn_ref"][0] is None
+        assert "srctok" not in str(difference.values)
+        assert self.row().status == "reported"
+
+    def test_token_that_goes_back(self):
+        order = self.place()
+        self.write(order, btn_ref="srctok-2")
+        self.compare(fixes=True)
+        self.report()
+        self.write(order, btn_ref="")
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        self.report()
+
+        assert not self.row().has_late_token
         assert self.compare() == {"agree": 1}
 
     def test_cancelled(self):

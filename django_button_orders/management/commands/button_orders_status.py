@@ -221,6 +221,8 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
             yield f"Amount {status}: {', '.join(map(money, amounts))}"
     if reasons := orders.reasons("failed"):
         yield f"Failed because: {listed(reasons)}"
+    if orders.late_tokens:
+        yield f"Reported without the token they have now: {orders.late_tokens}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield "Oldest due: " + (
         f"order {oldest.order}, for {duration(oldest.seconds)}" if oldest else "none"
@@ -275,6 +277,7 @@ def as_dict(statistics: Statistics) -> dict[str, Any]:
         "pending": statistics.orders.states,
         "other_sites": statistics.orders.other_sites,
         "failed": statistics.orders.reasons("failed"),
+        "late_tokens": statistics.orders.late_tokens,
         "amounts": [
             amount_as_dict(amount)
             for status in UNSETTLED
