@@ -34,16 +34,19 @@ class Trouble:
     order_id: str
     #: What Button answered about that order, or "" for an error of the shop's code,
     #: which may quote a customer.
-    error: str
+    error: str = ""
     #: Whether the error is about the settings, so that it may be logged.
     is_of_settings: bool = False
     number: int = 0
 
     def describe(self, *, with_error: bool) -> str:
+        what = f"{self.number:,} {self.reason}"
+        if not self.order_id:
+            return what
         such_as = "" if self.number == 1 else "such as "
         tells = with_error or self.is_of_settings
         said = f": {self.error.rstrip('.')}" if self.error and tells else ""
-        return f"{self.number:,} {self.reason} ({such_as}order {self.order_id}{said})"
+        return f"{what} ({such_as}order {self.order_id}{said})"
 
 
 @dataclass

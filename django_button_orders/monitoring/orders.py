@@ -119,6 +119,12 @@ def count_late_tokens(using: str) -> int:
     return int(late.aggregate(orders=Count("pk"))["orders"])
 
 
+def find_example(using: str, *, status: str, reason: str) -> ButtonOrder | None:
+    """Return the newest order of a status that has this reason, or None."""
+    rows = ButtonOrder.objects.using(using).filter(status=status, reason=reason)
+    return rows.only("order_id").order_by("-pk").first()
+
+
 def count_settled(using: str) -> Iterator[Group]:
     settled = ButtonOrder.objects.using(using).exclude(status__in=UNSETTLED)
     counted = settled.values("status").annotate(orders=Count("*")).order_by()

@@ -75,9 +75,9 @@ class TextTests(StatusTestCase):
         assert out.splitlines() == [
             "Orders: 2 pending, 0 reported, 0 cancelled, 1 failed, 0 dismissed",
             "Pending: 2 due, 0 waiting, 0 in flight, 1 stuck",
-            "Amount pending: 300 JPY, 1 of an unknown amount",
+            "Amount pending: 300 JPY, 1 order of an unknown amount",
             "Amount failed: 70.00 USD",
-            "Failed because: 1 refused",
+            "Failed because: 1 refused (order 1994)",
             "Oldest due: order 1995, for 2.0 h",
             f"Calls, 24 hours: {rates}",
             f"Calls, 7 days: {rates}",
@@ -86,14 +86,39 @@ class TextTests(StatusTestCase):
             "or with 'manage.py button_orders_retry --account eu --resume'.",
             "Last sweep: 2.2 min ago",
             "Counted: 0 s ago",
-            "All is within the limits that were given.",
         ]
         assert error == ""
+
+    def test_why(self):
+        """Each reason has a number, and an order to look at."""
+        for number in range(12):
+            create_row(order_id=f"refused {number}", status="failed", reason="refused")
+        create_row(order_id="wrong", status="failed", reason="invalid")
+        create_row(order_id="waits", reason="unavailable")
+
+        out, _ = self.status()
+
+        assert (
+            "Failed because: 12 refused (such as order refused 11), "
+            "1 invalid (order wrong)\n"
+        ) in out
+        assert "Waiting because: 1 unavailable (order waits)\n" in out
+
+    def test_counted_order_that_is_gone(self):
+        """The numbers may be older than the orders."""
+        create_row(order_id="refused", status="failed", reason="refused")
+        Snapshot.objects.update(next_at=from_now(-1))
+        sweep("default")
+        Snapshot.objects.update(seconds=1)
+        ButtonOrder.objects.failed().delete()
+
+        assert "Failed because: 1 refused\n" in self.status()[0]
 
     def test_nothing(self):
         self.row.delete()
 
         out, _ = self.status()
+        assert "within the limits" not in out
 
         assert "Oldest due: none" in out
         assert "Calls, 24 hours: none" in out
@@ -255,6 +280,8 @@ class JSONTests(StatusTestCase):
         assert database["orders"]["pending"] == 1
         assert database["late_tokens"] == 0
         assert database["pending"]["due"] == 1
+        assert database["failed"] == database["failed_examples"] == {}
+        assert database["waiting"] == database["waiting_examples"] == {}
         assert database["amounts"] == [
             {"status": "pending", "currency": "USD", "amount": "70.00", "orders": 1}
         ]

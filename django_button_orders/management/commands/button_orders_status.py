@@ -17,7 +17,8 @@ from django.core.management.base import (
 from django.db import Error
 
 from django_button_orders.conf import account_names
-from django_button_orders.management.base import ButtonOrdersCommand
+from django_button_orders.delivery.troubles import Trouble
+from django_button_orders.management.base import ButtonOrdersCommand, counted
 from django_button_orders.management.options.values import positive, seconds
 from django_button_orders.management.unfinished import how_to_resume
 from django_button_orders.models.databases import MissingTablesError, database_aliases
@@ -35,11 +36,12 @@ from django_button_orders.monitoring.metrics import (
     as_prometheus,
     make_samples,
 )
-from django_button_orders.monitoring.orders import UNSETTLED, Amount
+from django_button_orders.monitoring.orders import UNSETTLED, Amount, find_example
 from django_button_orders.monitoring.ping import Ping, ping
 from django_button_orders.report.money import in_major_units
 
 PASSED, UNKNOWN = 1, 2
+WHY = {"failed": "Failed because", "pending": "Waiting because"}
 LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -144,7 +146,7 @@ class Command(ButtonOrdersCommand):
             self.stdout.write("\n".join(state.as_text()))
         if passed:
             raise CommandError(" ".join(passed), returncode=PASSED)
-        if format == "text":
+        if format == "text" and (options["ping"] or warned or limits != Limits()):
             self.stdout.write("All is within the limits that were given.")
 
 
@@ -219,8 +221,10 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
     for status in UNSETTLED:
         if amounts := orders.amounts(status):
             yield f"Amount {status}: {', '.join(map(money, amounts))}"
-    if reasons := orders.reasons("failed"):
-        yield f"Failed because: {listed(reasons)}"
+    for name, title in WHY.items():
+        if reasons := find_reasons(statistics, name):
+            words = ", ".join(reason.describe(with_error=False) for reason in reasons)
+            yield f"{title}: {words}"
     if orders.late_tokens:
         yield f"Reported without the token they have now: {orders.late_tokens}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
@@ -237,6 +241,23 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
     yield f"Counted: {duration(statistics.age)} ago"
 
 
+def find_reasons(statistics: Statistics, status: str) -> list[Trouble]:
+    """Return the reasons of a status, the most frequent first, each with an order."""
+    using, found = statistics.using, []
+    for reason, number in statistics.orders.reasons(status).items():
+        example = find_example(using, status=status, reason=reason)
+        order_id = "" if example is None else example.order_id
+        found.append(Trouble(reason=reason, order_id=order_id, number=number))
+    return found
+
+
+def examples_as_dict(statistics: Statistics, status: str) -> dict[str, str]:
+    """Return the ID of an order for each reason of a status."""
+    return {
+        reason.reason: reason.order_id for reason in find_reasons(statistics, status)
+    }
+
+
 def listed(counts: dict[str, int]) -> str:
     return ", ".join(
         f"{number} {name.replace('_', ' ')}" for name, number in counts.items()
@@ -246,7 +267,7 @@ def listed(counts: dict[str, int]) -> str:
 def money(amount: Amount) -> str:
     value = in_major_units(amount.total, amount.currency)
     if value is None:
-        return f"{amount.orders} of an unknown amount"
+        return f"{counted(amount.orders, 'order')} of an unknown amount"
     return f"{value} {amount.currency}"
 
 
@@ -278,6 +299,9 @@ def as_dict(statistics: Statistics) -> dict[str, Any]:
         "other_sites": statistics.orders.other_sites,
         "failed": statistics.orders.reasons("failed"),
         "late_tokens": statistics.orders.late_tokens,
+        "failed_examples": examples_as_dict(statistics, "failed"),
+        "waiting": statistics.orders.reasons("pending"),
+        "waiting_examples": examples_as_dict(statistics, "pending"),
         "amounts": [
             amount_as_dict(amount)
             for status in UNSETTLED
