@@ -73,7 +73,8 @@ class Questions:
     """
     Asks Button about orders of one account.
 
-    ``ended`` is the reason why no more questions can be asked, or "".
+    ``tell`` is called with a sentence before each wait for Button. ``ended`` is the
+    reason why no more questions can be asked, or "".
     """
 
     concurrency: int
@@ -81,6 +82,7 @@ class Questions:
     throttle: Throttle
     is_stopped: Callable[[], bool]
     wait: Wait
+    tell: Callable[[str], object] = lambda text: None
     ended: str = ""
     failures_in_a_row: int = 0
     asked_to_wait: float = 0.0
@@ -107,15 +109,19 @@ class Questions:
             seconds = next(waits, None)
             if seconds is None and not has_answered:
                 self.ended = self.ended or describe_failure(asked)
-            if not attempts or seconds is None or not self.wait_for_next_round(seconds):
+            if not attempts or seconds is None:
+                return
+            if not self.wait_for_next_round(seconds, asked):
                 return
 
-    def wait_for_next_round(self, seconds: float) -> bool:
+    def wait_for_next_round(self, seconds: float, asked: list[Attempt]) -> bool:
         """Wait, and return whether another round may begin."""
         seconds, self.asked_to_wait = max(seconds, self.asked_to_wait), 0.0
         if seconds > MAX_WAIT_SECONDS and not self.ended:
             self.ended = f"Button asks to come again in {seconds:.0f} seconds."
         if not self.ended and not self.is_stopped():
+            if error := find_last_error(asked):
+                self.tell(f"No answer yet: {error} Asked again in {seconds:.0f} s.")
             self.wait(seconds)
         return not self.ended and not self.is_stopped()
 
@@ -172,9 +178,14 @@ def reset(attempt: Attempt) -> Attempt:
 
 
 def describe_failure(attempts: list[Attempt]) -> str:
+    return f"Button does not answer. The last error: {find_last_error(attempts)}"
+
+
+def find_last_error(attempts: list[Attempt]) -> str:
+    """Return why the last of the questions without an answer has none, or ""."""
     errors = [
-        redacted(item, item.verdict.error)
-        for item in attempts
-        if item.verdict is not None
+        redacted(attempt, attempt.verdict.error)
+        for attempt in attempts
+        if attempt.verdict is not None and is_unanswered(attempt)
     ]
-    return f"Button does not answer. The last error: {errors[-1]}"
+    return errors[-1] if errors else ""

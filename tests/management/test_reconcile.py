@@ -434,6 +434,19 @@ class ButtonTests(ReconcileTestCase):
         assert err == "0: Button answered 400 to retrieve: No such order.\n"
         assert error == "1 order was not compared."
 
+    def test_it_says_why_it_waits(self):
+        self.place(1)
+        add_answer("GET", order_url("0"), status=503, body="Down.")
+        self.answer("0")
+
+        out, err, error = self.reconcile("button")
+
+        assert (out, error) == ("1 agree.\n", "")
+        assert err == (
+            "No answer yet: Button answered 503 to retrieve: Down. "
+            "Asked again in 1 s.\n"
+        )
+
     def test_refused_key(self):
         self.place(3)
         add_answer("GET", order_url("0"), status=401, json={"error": "Invalid api_key"})

@@ -8,8 +8,10 @@ from django_button_orders.models import (
     Submission,
 )
 from django_button_orders.reconcile.questions import AccountTurns
+from django_button_orders.reconcile.run import compare
 from tests.reconcile.utils import (
     ButtonTestCase,
+    comparison_of,
 )
 
 
@@ -93,6 +95,20 @@ class PatienceTests(ButtonTestCase):
         self.sandbox.start()
         assert self.compare(batch_size=5, position=position) == {"agree": 5}
         assert sorted(self.asked()) == sorted(f"{number}" for number in range(10))
+
+    def test_waits_are_told(self):
+        self.report(1)
+        self.sandbox.stop()
+        told = []
+
+        list(compare(comparison_of(wait=self.waits, tell=told.append)))
+
+        assert len(told) == len(self.waits.seconds) == 4
+        for text, seconds in zip(told, self.waits.seconds, strict=True):
+            assert text == (
+                "No answer yet: Button could not be reached. "
+                f"Asked again in {seconds:.0f} s."
+            )
 
     def test_interrupted(self):
         self.report(30)

@@ -90,7 +90,7 @@ class Waits:
             self.actions.pop(0)()
 
 
-def comparison_of(*, wait, is_stopped=lambda: False):
+def comparison_of(*, wait, is_stopped=lambda: False, tell=lambda text: None):
     return AcknowledgedRows(
         account="default",
         rows=ButtonOrder.objects.all(),
@@ -101,6 +101,7 @@ def comparison_of(*, wait, is_stopped=lambda: False):
             turns=AccountTurns("default", wait=wait),
             is_stopped=is_stopped,
             wait=wait,
+            tell=tell,
         ),
     )
 

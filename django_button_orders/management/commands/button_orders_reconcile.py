@@ -105,7 +105,7 @@ class Command(ButtonOrdersCommand):
         self.missing = set(self.options.order_ids)
         self.seen = self.printed = self.newly_failed = 0
         with stop_on_signals() as stop:
-            comparisons = find_comparisons(self.options, stop)
+            comparisons = find_comparisons(self.options, stop, self.tell)
             if self.is_json:
                 self.stdout.write('{"differences": [')
             try:
@@ -175,7 +175,9 @@ class Command(ButtonOrdersCommand):
         )
         total = comparison.keyset.objects.count() if self.stderr.isatty() else None
         result = PageResult()
-        with progress_bar(self.stderr, comparison.label_with_database, total) as bar:
+        title = comparison.label_with_database
+        with progress_bar(self.stderr, title, total) as self.bar:
+            bar = self.bar
             for result, position in steps:
                 self.seen += result.done
                 checkpoint.counts = Counter(checkpoint.counts) + result.counts
@@ -192,6 +194,11 @@ class Command(ButtonOrdersCommand):
             checkpoint.advance(position=END)
 
     # What is printed
+
+    def tell(self, text: str) -> None:
+        """Print why the command waits."""
+        self.bar.clear()
+        self.stderr.write(printable(text))
 
     def print_result(self, result: PageResult) -> None:
         self.missing -= {finding.difference.order_id for finding in result.findings}

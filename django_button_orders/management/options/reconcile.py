@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -28,6 +28,8 @@ from django_button_orders.reconcile.questions import AccountTurns, Questions
 from django_button_orders.reconcile.run import Comparison
 from django_button_orders.reconcile.with_button import AcknowledgedRows
 from django_button_orders.reconcile.with_shop import ReportedRows, ShopOrders
+
+Tell = Callable[[str], object]
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -70,11 +72,15 @@ def refuse_unknown(options: Namespace) -> None:
     refuse_empty_time(options.since, options.until)
 
 
-def find_comparisons(options: Namespace, stop: Stop) -> list[Comparison]:
-    """Return the comparisons that the options ask for, one after the other."""
+def find_comparisons(options: Namespace, stop: Stop, tell: Tell) -> list[Comparison]:
+    """
+    Return the comparisons that the options ask for, one after the other.
+
+    They call ``tell`` with a sentence before they wait for Button.
+    """
     if options.side == "shop":
         return list(shop_comparisons(options))
-    return list(button_comparisons(options, stop))
+    return list(button_comparisons(options, stop, tell))
 
 
 def shop_comparisons(options: Namespace) -> Iterator[Comparison]:
@@ -126,7 +132,9 @@ def key_names(adapter: OrderAdapter, options: Namespace) -> tuple[str, ...]:
     return (adapter.date_field, "pk") if has_dates else ("pk",)
 
 
-def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
+def button_comparisons(
+    options: Namespace, stop: Stop, tell: Tell
+) -> Iterator[Comparison]:
     throttle = Throttle(options.rate, wait=stop.wait)
     named = options.database
     for alias in [migrated_alias(named)] if named else database_aliases():
@@ -141,6 +149,7 @@ def button_comparisons(options: Namespace, stop: Stop) -> Iterator[Comparison]:
                     turns=AccountTurns(account, wait=stop.wait),
                     is_stopped=lambda: stop.is_set,
                     wait=stop.wait,
+                    tell=tell,
                 ),
             )
 
