@@ -228,7 +228,12 @@ class Terminal:
 
 
 def progress_bar(
-    output: OutputWrapper, title: str, total: int | None, *, unit: str = " orders"
+    output: OutputWrapper,
+    title: str,
+    total: int | None,
+    *,
+    unit: str = " orders",
+    is_shown: bool = True,
 ) -> tqdm[Any]:
     """Return a bar with the rate and the time left. It is shown on terminals only."""
     return tqdm(
@@ -236,7 +241,7 @@ def progress_bar(
         total=total,
         unit=unit,
         # A bar is redrawn in place, which logs and pipes cannot show.
-        disable=not output.isatty(),
+        disable=not (is_shown and output.isatty()),
         dynamic_ncols=True,
         file=Terminal(output),
     )

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
 
+from django.core.management import call_command
 from django.db import connection
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
 from tests.management.processes import ProcessTestCase
-from tests.management.utils import call
+from tests.management.utils import Terminal, call
 from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings, create_row
 
@@ -65,6 +66,17 @@ class ExportTests(TestCase):
             ["2", "mug", "Grüße, «mug»"],
         ]
         assert (err, error) == ("2 orders, 2 rows.\n", "")
+
+    def test_progress(self):
+        """It is shown on a terminal, except among the rows of the file."""
+        create_row(line_items=ITEMS)
+        for out, is_shown in ((StringIO(), True), (Terminal(), False)):
+            with self.subTest(is_shown=is_shown):
+                err = Terminal()
+                arguments = ("button_orders_export", "--kind", "new", *DAY)
+                call_command(*arguments, stdout=out, stderr=err)
+
+                assert ("Exporting: " in err.getvalue()) is is_shown
 
     def test_file(self):
         create_row(line_items=ITEMS)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot
-from tests.management.utils import call
+from tests.management.utils import Terminal, call
 from tests.monitoring.utils import add_calls, sweep
 from tests.utils import BASE_URL, NOT_FOUND, button_settings, create_row
 
@@ -373,6 +373,16 @@ class PrometheusTests(StatusTestCase):
 
 
 class PingTests(StatusTestCase):
+    @responses.activate
+    def test_progress(self):
+        """An answer may take half a minute."""
+        responses.add("GET", PING, status=404, json=NOT_FOUND)
+        err = Terminal()
+
+        call_command("button_orders_status", "--ping", stdout=StringIO(), stderr=err)
+
+        assert "Asking Button: 100%" in err.getvalue()
+
     @responses.activate
     def test_good(self):
         responses.add("GET", PING, status=404, json=NOT_FOUND)

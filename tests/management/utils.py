@@ -9,6 +9,13 @@ from django_button_orders.models import Checkpoint
 from django_button_orders.models.checkpoints import FIRST_AT_WORK
 
 
+class Terminal(StringIO):
+    """A file that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
 def call(name, *arguments):
     """Run a command; return what it printed, what it complained of, and its error."""
     out, err, error = StringIO(), StringIO(), ""

@@ -21,6 +21,7 @@ from django_button_orders.management.base import (
     Stop,
     counted,
     printable,
+    progress_bar,
     stop_on_signals,
 )
 from django_button_orders.management.options.values import moment, refuse_empty_time
@@ -103,7 +104,7 @@ class Command(ButtonOrdersCommand):
                 kind=options["kind"],
                 since=since,
                 until=until,
-                complain=lambda error: self.stderr.write(printable(error)),
+                complain=self.complain,
             )
         except ImproperlyConfigured as exc:
             raise CommandError(str(exc)) from exc
@@ -113,7 +114,7 @@ class Command(ButtonOrdersCommand):
             else:
                 path = find_path(output, options["brand"], account, now)
                 with new_file(path, overwrite=options["overwrite"]) as stream:
-                    write(batch_file, stream, stop)
+                    self.write(batch_file, stream, stop)
         self.print_summary(batch_file, None if output == STDOUT else path, format)
 
     def write_to_stdout(self, batch_file: BatchFile, stop: Stop) -> None:
@@ -121,12 +122,32 @@ class Command(ButtonOrdersCommand):
         if reconfigure is not None:
             reconfigure(encoding="utf-8", newline="")
         try:
-            write(batch_file, self.stdout, stop)
+            self.write(batch_file, self.stdout, stop)
             self.stdout.flush()
         except BrokenPipeError as exc:
             # Otherwise Python would report the error once more when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise CommandError("Nobody reads the output any more.") from exc
+
+    def write(self, batch_file: BatchFile, stream: Any, stop: Stop) -> None:
+        """Write the rows of all databases. Raise ``CommandError`` if stopped before."""
+        writer = csv.writer(stream)
+        writer.writerow(batch_file.header)
+        # Among rows on a terminal, nobody could read a bar.
+        is_shown = not stream.isatty()
+        with progress_bar(
+            self.stderr, "Exporting", None, unit=" rows", is_shown=is_shown
+        ) as self.bar:
+            for alias in database_aliases():
+                for rows in batch_file.pages(alias):
+                    if stop.is_set:
+                        raise CommandError("Interrupted: the file is not complete.")
+                    writer.writerows(rows)
+                    self.bar.update(len(rows))
+
+    def complain(self, error: str) -> None:
+        self.bar.clear()
+        self.stderr.write(printable(error))
 
     def print_summary(
         self, batch_file: BatchFile, path: Path | None, format_: str
@@ -196,14 +217,3 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
             Path(stream.name).unlink()
             raise
     Path(stream.name).replace(path)
-
-
-def write(batch_file: BatchFile, stream: Any, stop: Stop) -> None:
-    """Write the rows of all databases. Raise ``CommandError`` if stopped before."""
-    writer = csv.writer(stream)
-    writer.writerow(batch_file.header)
-    for alias in database_aliases():
-        for rows in batch_file.pages(alias):
-            if stop.is_set:
-                raise CommandError("Interrupted: the file is not complete.")
-            writer.writerows(rows)

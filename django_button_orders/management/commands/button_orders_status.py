@@ -3,7 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,11 @@ from django.db import Error
 
 from django_button_orders.conf import account_names
 from django_button_orders.delivery.troubles import Trouble
-from django_button_orders.management.base import ButtonOrdersCommand, counted
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    counted,
+    progress_bar,
+)
 from django_button_orders.management.options.values import positive, seconds
 from django_button_orders.management.unfinished import how_to_resume
 from django_button_orders.models.databases import MissingTablesError, database_aliases
@@ -132,7 +136,7 @@ class Command(ButtonOrdersCommand):
         limits = Limits(**{item.name: options[item.name] for item in fields(Limits)})
         state = State(
             databases=[find_statistics(alias) for alias in database_aliases()],
-            pings=[ping(name) for name in account_names()] if options["ping"] else [],
+            pings=self.ping(account_names()) if options["ping"] else [],
         )
         passed = [
             *state.find_exceeded(limits),
@@ -148,6 +152,16 @@ class Command(ButtonOrdersCommand):
             raise CommandError(" ".join(passed), returncode=PASSED)
         if format == "text" and (options["ping"] or warned or limits != Limits()):
             self.stdout.write("All is within the limits that were given.")
+
+    def ping(self, accounts: Collection[str]) -> list[Ping]:
+        """Ask Button with the key of each account, which may take half a minute."""
+        unit, total = " accounts", len(accounts)
+        with progress_bar(self.stderr, "Asking Button", total, unit=unit) as bar:
+            pings = []
+            for account in accounts:
+                pings.append(ping(account))
+                bar.update()
+        return pings
 
 
 @dataclass(frozen=True, kw_only=True)
