@@ -221,9 +221,17 @@ class BackfillTests(TestCase):
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_now_while_the_account_is_switched_off(self):
-        _, _, error = self.backfill("--now", "--order-id", "3")
+        for arguments, orders in (
+            (("--order-id", "3"), "1 order is"),
+            ((), "10 orders are"),
+        ):
+            with self.subTest(arguments=arguments):
+                _, _, error = self.backfill("--now", *arguments)
 
-        assert "ENABLED is false for account default" in error
+                assert error == (
+                    f"{orders} still to be reported: ENABLED is false for account "
+                    "default."
+                )
 
     @responses.activate
     def test_now_with_failures(self):

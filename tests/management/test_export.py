@@ -67,6 +67,13 @@ class ExportTests(TestCase):
         ]
         assert (err, error) == ("2 orders, 2 rows.\n", "")
 
+    def test_no_orders(self):
+        out, err, error = self.export(*DAY)
+
+        assert out == "Order ID,line,text\r\n"
+        assert err == "There are no orders of that time: only a header was written.\n"
+        assert error == ""
+
     def test_progress(self):
         """It is shown on a terminal, except among the rows of the file."""
         create_row(line_items=ITEMS)

@@ -434,6 +434,15 @@ class ButtonTests(ReconcileTestCase):
         assert err == "0: Button answered 400 to retrieve: No such order.\n"
         assert error == "1 order was not compared."
 
+    def test_nothing_was_compared(self):
+        self.place(1)
+        PausedAccount.objects.pause("default", seconds=60, error="401")
+
+        out, _, error = self.reconcile("button")
+
+        assert out == "Nothing was compared.\n"
+        assert "Its key was refused, and it is paused." in error
+
     def test_it_says_why_it_waits(self):
         self.place(1)
         add_answer("GET", order_url("0"), status=503, body="Down.")

@@ -222,7 +222,14 @@ class ReportTests(TestCase):
         out, _, error = self.report("--order-id", "1", "--order-id", "failed")
 
         assert out == "1 reported.\n"
-        assert error.startswith("These orders have failed: failed.")
+        assert error == (
+            "This order has failed: failed. button_orders_retry makes it due."
+        )
+        ButtonOrder.objects.filter(order_id="1").update(status="failed")
+        _, _, error = self.report("--order-id", "1", "--order-id", "failed")
+        assert error == (
+            "These orders have failed: 1, failed. button_orders_retry makes them due."
+        )
 
     def test_what_fails_again_is_tried_once(self):
         add_answer("POST", status=503)

@@ -110,6 +110,13 @@ class RetryTests(TestCase):
         assert error.startswith("These orders cannot be retried: 5, moon.")
         assert self.pending() == ["1"]
 
+    def test_one_that_has_not_failed(self):
+        assert self.retry("--order-id", "5") == (
+            "Nothing to do.\n",
+            "",
+            "This order cannot be retried: 5. It is unknown, or has not failed.",
+        )
+
     def test_unknown_words(self):
         for arguments in (
             ["--reason", "bad luck"],

@@ -65,7 +65,7 @@ class TextTests(StatusTestCase):
         )
         add_calls(self.row, *[20] * 19, 40)
         add_calls(self.row, 40, outcome="failed")
-        PausedAccount.objects.pause("eu", seconds=60, error="Button said 401.")
+        PausedAccount.objects.pause("eu", seconds=60, error="Button said 401")
 
         Snapshot.objects.update(swept_at=from_now(-130))
         rates = "21, 95.2 % succeeded, median 20 ms, 95th percentile 40 ms"

@@ -253,9 +253,8 @@ class Command(ButtonOrdersCommand):
         """Report the rows of a batch now. Return how many attempts were made."""
         rows = enabled_rows(batch.using).filter(pk__in=batch.queryset().values("pk"))
         tried = self.reporting.report(rows)
-        if self.options.order_ids:
-            self.reporting.held_back += count_disabled(batch.queryset())
-            self.reporting.held_back += count_other_sites(batch.queryset())
+        for count in (count_disabled, count_other_sites):
+            self.reporting.held_back += count(batch.queryset())
         return batch.counts["created"] if self.reporting.is_away else tried
 
     def print_error(self, error: str) -> None:

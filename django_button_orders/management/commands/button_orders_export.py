@@ -156,6 +156,9 @@ class Command(ButtonOrdersCommand):
         summary = {name: counts[name] for name in ("orders", "rows", "failed")}
         # The rows go to standard output, so the summary must not.
         stream = self.stderr if path is None else self.stdout
+        if format_ == "text" and not any(summary.values()):
+            stream.write("There are no orders of that time: only a header was written.")
+            return
         self.summarize(
             {"file": str(path) if path else None, **summary}, format_, stream=stream
         )

@@ -111,7 +111,7 @@ class Command(ButtonOrdersCommand):
             try:
                 self.compare_all(comparisons, stop)
             finally:
-                self.print_summary()
+                self.print_summary(stop)
         self.fail_unless_all_agree(stop)
 
     @property
@@ -215,12 +215,14 @@ class Command(ButtonOrdersCommand):
         self.stdout.write(f"{',' if self.printed else ''}{as_json(finding)}")
         self.printed += 1
 
-    def print_summary(self) -> None:
+    def print_summary(self, stop: Stop) -> None:
         for error in self.errors:
             self.stderr.write(printable(error))
         summary = {name: self.counts[name] for name in COUNTS}
         if self.is_json:
             self.stdout.write(f"], {json.dumps(summary).removeprefix('{')}")
+        elif not self.seen and (self.ended or stop.is_set):
+            self.stdout.write("Nothing was compared.")
         else:
             self.summarize(summary, "text")
 

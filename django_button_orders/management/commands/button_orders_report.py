@@ -44,6 +44,7 @@ from django_button_orders.monitoring.snapshot import (
 from django_button_orders.tasks.periodic import in_each_database
 
 INTERVAL_SECONDS = 5
+ONE_HAS, MANY_HAVE = ("This order has", "it"), ("These orders have", "them")
 
 
 class Command(ButtonOrdersCommand):
@@ -150,9 +151,11 @@ class Command(ButtonOrdersCommand):
         if stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
         if had_failed:
+            is_one = len(had_failed) == 1
+            these, them = ONE_HAS if is_one else MANY_HAVE
             raise CommandError(
-                f"These orders have failed: {', '.join(had_failed)}. "
-                "button_orders_retry makes them due."
+                f"{these} failed: {', '.join(had_failed)}. "
+                f"button_orders_retry makes {them} due."
             )
 
     # Which rows

@@ -82,9 +82,13 @@ class Command(ButtonOrdersCommand):
         if not dry_run and stop.is_set:
             raise CommandError("Interrupted. Run it again for what is left.")
         if missing:
+            names = ", ".join(sorted(missing))
             raise CommandError(
-                f"These orders cannot be retried: {', '.join(sorted(missing))}. "
-                "They are unknown, or have not failed."
+                f"This order cannot be retried: {names}. It is unknown, or has not "
+                "failed."
+                if len(missing) == 1
+                else f"These orders cannot be retried: {names}. They are unknown, or "
+                "have not failed."
             )
 
     def resume(self, account: str | None, format_: str) -> None:

@@ -249,8 +249,10 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
     yield f"Calls, 7 days: {rates(statistics.week)}"
     for account in statistics.paused:
         what = f"Paused: account {account}."
+        # Button's own words need not be a sentence.
+        error = f"{account.last_error.rstrip('.')}." if account.last_error else ""
         todo = how_to_resume(account.account)
-        yield " ".join(filter(None, [what, account.last_error, todo]))
+        yield " ".join(filter(None, [what, error, todo]))
     yield f"Last sweep: {'never' if sweep is None else f'{duration(sweep)} ago'}"
     yield f"Counted: {duration(statistics.age)} ago"
 
