@@ -234,6 +234,7 @@ class BackfillTests(TestCase):
                 )
 
     @responses.activate
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
     def test_now_with_failures(self):
         responses.add("POST", ORDERS_URL, status=400, json=NOT_FOUND)
 
@@ -247,7 +248,9 @@ class BackfillTests(TestCase):
         )
 
     @responses.activate
-    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
+    @override_settings(
+        BUTTON_ORDERS=button_settings(CONCURRENCY=1, RETRY_SCHEDULE=[60])
+    )
     def test_now_while_button_is_away(self):
         """All rows are made, but only a few calls are tried."""
         responses.add("POST", ORDERS_URL, body=TimeoutError())
@@ -261,7 +264,7 @@ class BackfillTests(TestCase):
         assert out == f"10 created, {tried} to be tried again.\n"
         assert err == f"{away}\n"
         assert error == (
-            f"{away} {tried} orders will be tried again, the first in 5 seconds. "
+            f"{away} {tried} orders will be tried again, the first in 1 minute. "
             f"{10 - tried} orders were not tried; the next sweep, or this command, "
             "reports them."
         )

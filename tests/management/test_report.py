@@ -26,6 +26,8 @@ from tests.utils import (
     refuse_query,
 )
 
+# With up to a fifth more, it is still said to be one minute.
+IN_A_MINUTE = button_settings(RETRY_SCHEDULE=[60], BATCH_SIZE=5, CONCURRENCY=1)
 REFUSED_KEY = (
     "account default is paused, because Button refuses its key. Correct API_KEY. "
     "The key is tried again every 5 minutes; to go on at once, resume the account in "
@@ -277,6 +279,7 @@ class ReportTests(TestCase):
             "1 refused (order 1994: Button answered 400 to create: {})."
         )
 
+    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=1))
     def test_many_failures(self):
         """The error of the shop's code may quote a customer, so it is left out."""
         add_answer("POST", status=400, body="Too old\x1b[2J.")
@@ -356,6 +359,7 @@ class ReportTests(TestCase):
         assert (out, error) == ("Nothing was sent.\n", why)
         assert calls() == []
 
+    @override_settings(BUTTON_ORDERS=IN_A_MINUTE)
     def test_will_retry(self):
         add_answer("POST", status=503, body="Down.")
         create_row()
@@ -364,9 +368,10 @@ class ReportTests(TestCase):
 
         assert error == (
             "Button is not available: Button answered 503 to create: Down. 1 order "
-            "will be tried again, in 5 seconds."
+            "will be tried again, in 1 minute."
         )
 
+    @override_settings(BUTTON_ORDERS=IN_A_MINUTE)
     def test_some_will_retry(self):
         add_answer("POST", status=400, json=NOT_FOUND)
         responses.add("POST", "https://button.test/v1/order", status=503)
@@ -378,7 +383,7 @@ class ReportTests(TestCase):
         assert err == ""
         assert error.endswith(
             "person: 1 refused (order 0: Button answered 400 to create: No such "
-            "order). 2 orders will be tried again, the first in 5 seconds: "
+            "order). 2 orders will be tried again, the first in 1 minute: "
             "2 unavailable (such as order 1: Button answered 503 to create: without a "
             "message)."
         )
@@ -394,7 +399,7 @@ class ReportTests(TestCase):
         assert self.report() == (out.format("1 order waits for its", ""), "", "")
         assert self.report("--format", "json")[0] == "{}\n"
 
-    @override_settings(BUTTON_ORDERS=button_settings(CONCURRENCY=2, BATCH_SIZE=5))
+    @override_settings(BUTTON_ORDERS={**IN_A_MINUTE, "CONCURRENCY": 2})
     def test_button_is_away(self):
         """It is told at once, and nothing more is tried while nothing gets through."""
         add_answer("POST", body=TimeoutError())
@@ -412,7 +417,7 @@ class ReportTests(TestCase):
                 assert err == f"{away}\n"
                 assert error == (
                     f"{away} {tried} orders will be tried again, the first in "
-                    f"5 seconds. {50 - tried} orders were not tried; the next sweep, "
+                    f"1 minute. {50 - tried} orders were not tried; the next sweep, "
                     "or this command, reports them."
                 )
                 assert ButtonOrder.objects.due().count() == 50 - tried
