@@ -77,7 +77,7 @@ class Troubles:
         if cause not in self.by_cause:
             is_ours = verdict.reason == Reason.INVALID
             self.by_cause[cause] = Trouble(
-                reason=str(Reason(verdict.reason)),
+                reason=str(verdict.reason),
                 order_id=attempt.row.order_id,
                 error="" if is_ours else redacted(attempt, verdict.error),
                 is_of_settings=verdict.result is Result.PAUSE and not attempt.calls,
