@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType, ContentTypeManager
@@ -499,8 +500,21 @@ def is_late_token(token: str | None, tied: str | None) -> bool:
 
 def content_types(using: str | None) -> ContentTypeManager:
     """Return the manager of the content types that a database's rows refer to."""
-    if using is None or not router.allow_migrate_model(using, ContentType):
+    if using is None or not has_content_types(using, tuple(router.routers)):
         using = router.db_for_read(ContentType)
+    return content_types_in(using)
+
+
+# Each save of the shop needs the type of its order, so the answers are remembered.
+@cache
+def has_content_types(using: str, routers: tuple[Any, ...]) -> bool:
+    """Return whether a database has content types, with these database routers."""
+    return router.allow_migrate_model(using, ContentType)
+
+
+@cache
+def content_types_in(using: str) -> ContentTypeManager:
+    """Return the manager for a database, which shares its cache with all others."""
     return ContentType.objects.db_manager(using)
 
 

@@ -39,7 +39,8 @@ def related_orders(
 
 def read(instance: Model, *, using: str) -> Model | None:
     """Return an object as it is in the database now, or None if it is not there."""
-    return type(instance)._base_manager.using(using).filter(pk=instance.pk).first()
+    objects = type(instance)._base_manager.using(using)
+    return next(iter(objects.filter(pk=instance.pk)), None)
 
 
 @cache
@@ -110,20 +111,27 @@ def left_orders(
     """
     Yield the orders that a watched object is about to be moved away from.
 
-    It is called before the save, and reads once what the database has.
+    It is called before the save. Only what decides where the paths lead is read from
+    the database, unless the object is moved.
     """
-    before: Model | None = None
-    for path in watched_paths(type(instance)):
-        saved = saved_columns(instance, path, update_fields)
-        if saved and before is None:
-            before = read(instance, using=using)
-            if before is None:
-                return
-        if any(
-            is_other(getattr(before, name), instance.__dict__[name], field)
-            for name, field in saved.items()
-        ):
-            yield from as_orders(follow(before, path), using=using)
+    saved = {
+        path: saved_columns(instance, path, update_fields)
+        for path in watched_paths(type(instance))
+    }
+    fields = {name: field for group in saved.values() for name, field in group.items()}
+    if not fields:
+        return
+    rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
+    for before in rows.values(*fields):
+        moved = {
+            name
+            for name, field in fields.items()
+            if is_other(before[name], instance.__dict__[name], field)
+        }
+        old = read(instance, using=using) if moved else None
+        for path, group in saved.items():
+            if not moved.isdisjoint(group):
+                yield from as_orders(follow(old, path), using=using)
 
 
 def saved_columns(
