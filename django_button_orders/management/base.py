@@ -45,6 +45,13 @@ class ButtonOrdersCommand(BaseCommand):
 
     examples = ""
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command. Ctrl-C before it listens for that ends it in silence."""
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command. Turn errors of the database into ``CommandError``."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Collection
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -25,11 +26,11 @@ BY_TOKEN = [*ORDERS, "btn-ref"]
 
 
 class OrderAPI:
-    """Answer requests from the orders in ``store``. Accept one API key."""
+    """Answer requests from the orders in ``store``, if they have one of the keys."""
 
-    def __init__(self, store: Store, api_key: str) -> None:
+    def __init__(self, store: Store, api_keys: Collection[str]) -> None:
         self.store = store
-        self.api_key = api_key
+        self.api_keys = api_keys
 
     def answer(self, request: Request) -> Answer:
         """Answer a request, with Button's error envelope when it is refused."""
@@ -40,14 +41,16 @@ class OrderAPI:
             return exc.answer
 
     def check_credentials(self, request: Request) -> None:
-        """Raise ``RefusedError`` unless the user name is the API key."""
+        """Raise ``RefusedError`` unless the user name is an API key."""
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         try:
             credentials = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             credentials = b""
-        expected = f"{self.api_key}:".encode()
-        is_known = hmac.compare_digest(credentials, expected)
+        is_known = any(
+            hmac.compare_digest(credentials, f"{api_key}:".encode())
+            for api_key in self.api_keys
+        )
         if scheme.lower() != "basic" or not is_known:
             raise RefusedError("Invalid api_key", HTTPStatus.UNAUTHORIZED)
 

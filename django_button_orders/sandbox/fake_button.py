@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django_button_orders.sandbox.api import OrderAPI
@@ -31,6 +31,8 @@ class FakeButton:
     """
     Answer the Order API's requests, and fail on demand. Many threads may share it.
 
+    A request needs ``api_key`` or one of ``other_api_keys``. All see the same orders.
+
     Each answer takes ``latency`` seconds, as over a network. ``listener`` is called
     with each request before the request is answered. ``rng`` returns numbers from 0
     to below 1; it decides which requests fail when a misbehaviour has a ``chance``.
@@ -40,16 +42,19 @@ class FakeButton:
         self,
         *,
         api_key: str,
+        other_api_keys: Collection[str],
         latency: float,
         listener: Listener,
         rng: Callable[[], float],
     ) -> None:
         # The key is the user name of Basic authentication, which a colon would end.
-        if not re.fullmatch(r"[!-9;-~]+", api_key):
-            raise ValueError("api_key must be printable ASCII, without a colon")
+        for key in (api_key, *other_api_keys):
+            if not re.fullmatch(r"[!-9;-~]+", key):
+                raise ValueError("api_key must be printable ASCII, without a colon")
         if not is_duration(latency):
             raise ValueError("latency must be seconds from 0 to a day")
         self.api_key = api_key
+        self.other_api_keys = tuple(other_api_keys)
         self.latency = latency
         self.listener = listener
         self.rng = rng
@@ -136,7 +141,7 @@ class FakeButton:
         """Delete all orders, requests and planned failures."""
         with self.lock:
             self.store = Store()
-            self.api = OrderAPI(self.store, self.api_key)
+            self.api = OrderAPI(self.store, (self.api_key, *self.other_api_keys))
             self.plan = Plan(self.rng)
             self.received: list[ReceivedRequest] = []
 

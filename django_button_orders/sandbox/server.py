@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from django_button_orders.sandbox.control import answer_control, is_control
@@ -23,9 +23,9 @@ class Sandbox(FakeButton):
     """
     A Button on this machine. Use it as a context manager, or start and stop it.
 
-    ``port`` 0 chooses a free port. ``FakeButton`` describes ``latency``, ``listener``
-    and ``rng``. A sandbox keeps its port and its orders after ``stop()``, so stopping
-    and starting it again is an outage for its clients.
+    ``port`` 0 chooses a free port. ``FakeButton`` describes the keys, ``latency``,
+    ``listener`` and ``rng``. A sandbox keeps its port and its orders after ``stop()``,
+    so stopping and starting it again is an outage for its clients.
     """
 
     def __init__(
@@ -34,11 +34,18 @@ class Sandbox(FakeButton):
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = "sk-sandbox",
+        other_api_keys: Collection[str] = (),
         latency: float = 0.0,
         listener: Listener = lambda request: None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(api_key=api_key, latency=latency, listener=listener, rng=rng)
+        super().__init__(
+            api_key=api_key,
+            other_api_keys=other_api_keys,
+            latency=latency,
+            listener=listener,
+            rng=rng,
+        )
         self.host = host
         self.port = port
         self.server: Server | None = None
@@ -47,15 +54,17 @@ class Sandbox(FakeButton):
         """Start to listen. Raises ``OSError`` when the port is taken."""
         if self.server is not None:
             raise RuntimeError("The sandbox has started already.")
-        self.server = Server((self.host, self.port), self.respond)
-        self.port = self.server.server_address[1]
+        server = Server((self.host, self.port), self.respond)
+        self.port = server.server_address[1]
         self.stopping = threading.Event()
         threading.Thread(
-            target=self.server.serve_forever,
+            target=server.serve_forever,
             args=(POLL_SECONDS,),
             name="button-sandbox",
             daemon=True,
         ).start()
+        # stop() waits for the thread, so it must not see a server that has none.
+        self.server = server
 
     def stop(self) -> None:
         """Stop listening, and close all connections. Stopping twice is allowed."""

@@ -5,9 +5,30 @@ import signal
 import threading
 import time
 
+import pytest
 from django.test import SimpleTestCase
 
-from django_button_orders.management.base import Stop, stop_on_signals
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    Stop,
+    stop_on_signals,
+)
+
+
+class Interrupted(ButtonOrdersCommand):
+    requires_system_checks = []
+
+    def handle(self, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class InterruptionTests(SimpleTestCase):
+    def test_before_it_listens_for_signals(self):
+        """No traceback, and the exit status that a shell expects."""
+        with pytest.raises(SystemExit) as info:
+            Interrupted().run_from_argv(["manage.py", "button_orders_example"])
+
+        assert info.value.code == 130
 
 
 class SignalTests(SimpleTestCase):

@@ -8,14 +8,19 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from itertools import product
 
 import pytest
 import requests
 from django.core.management import CommandError, call_command
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
+from django_button_orders.sandbox import server
 from tests.management.utils import call
 from tests.sandbox.utils import ORDER
+
+SEVERAL = {"API_KEY": "sk-real-1", "ACCOUNTS": {"eu": {"API_KEY": "sk-real-2"}}}
 
 
 class Terminal(io.StringIO):
@@ -50,6 +55,20 @@ class Terminal(io.StringIO):
             requests.delete(f"{url}/v1/order/1", auth=auth, timeout=30)
 
 
+class Visitor(Terminal):
+    """Look for an order with each of some keys."""
+
+    def __init__(self, *keys):
+        super().__init__(signal.SIGTERM)
+        self.keys = keys
+
+    def use(self, url):
+        self.statuses = [
+            requests.get(f"{url}/v1/order/1", auth=(key, ""), timeout=30).status_code
+            for key in self.keys
+        ]
+
+
 class Gambler(Terminal):
     """Send requests to a sandbox that fails at random."""
 
@@ -58,6 +77,96 @@ class Gambler(Terminal):
         requests.post(f"{url}/sandbox/misbehave", json=options, timeout=30)
         for _ in range(20):
             requests.get(f"{url}/v1/order/1", auth=("sk-XXX", ""), timeout=30)
+
+
+class Impatient(io.StringIO):
+    """Sends the process a signal at one step of a sandbox's start, or just after it."""
+
+    def __init__(self, number, step):
+        super().__init__()
+        self.number = number
+        self.steps_left = step
+        self.is_sent = False
+
+    def send(self):
+        if not self.is_sent:
+            self.is_sent = True
+            os.kill(os.getpid(), self.number)
+
+    def write(self, text):
+        # Its first words.
+        self.send()
+        return super().write(text)
+
+    def trace(self, frame, event, arg):
+        code = frame.f_code
+        if code.co_name == "start" and code.co_filename == server.__file__:
+            return self.trace_step
+        return None
+
+    def trace_step(self, frame, event, arg):
+        if self.steps_left == 0:
+            self.send()
+        self.steps_left -= 1
+        return self.trace_step
+
+    @contextmanager
+    def watching(self):
+        before = sys.gettrace()
+        sys.settrace(self.trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+
+class StartTests(SimpleTestCase):
+    def test_told_to_end_at_each_step_of_its_start(self):
+        for number, step in product((signal.SIGTERM, signal.SIGINT), range(15)):
+            with self.subTest(number=number, step=step):
+                out = Impatient(number, step)
+
+                with out.watching():
+                    call_command("button_orders_sandbox", port=0, stdout=out)
+
+                assert out.getvalue().endswith("0 requests, 0 orders.\n")
+
+
+class KeyTests(SimpleTestCase):
+    """Which API keys the sandbox accepts."""
+
+    def run_with(self, *keys, **options):
+        terminal = Visitor(*keys)
+        call_command("button_orders_sandbox", port=0, stdout=terminal, **options)
+        return terminal.getvalue(), terminal.statuses
+
+    @override_settings(BUTTON_ORDERS=SEVERAL)
+    def test_those_of_the_settings(self):
+        output, statuses = self.run_with("sk-real-1", "sk-real-2", "sk-sandbox")
+
+        assert statuses == [404, 404, 401]
+        assert "accounts: default, eu\n" in output
+        assert "BASE_URL" in output
+        assert "sk-real" not in output
+
+    @override_settings(BUTTON_ORDERS=SEVERAL)
+    def test_the_one_that_is_named(self):
+        output, statuses = self.run_with("sk-XXX", "sk-real-1", api_key="sk-XXX")
+
+        assert statuses == [404, 401]
+        assert "'API_KEY': 'sk-XXX'" in output
+
+    @override_settings(BUTTON_ORDERS={})
+    def test_settings_name_none(self):
+        output, statuses = self.run_with("sk-sandbox", "sk-real-1")
+
+        assert statuses == [404, 401]
+        assert "'API_KEY': 'sk-sandbox'" in output
+
+    @override_settings(BUTTON_ORDERS={"API_KEY": "sk-real-1", "TIMEOUT": "soon"})
+    def test_settings_are_wrong(self):
+        with pytest.raises(CommandError, match=r"\['TIMEOUT'\] must .*--api-key"):
+            call_command("button_orders_sandbox", port=0)
 
 
 class CommandTests(SimpleTestCase):
@@ -103,6 +212,7 @@ class CommandTests(SimpleTestCase):
     def test_bad_options(self):
         for options, message in (
             ({"api_key": "a:b"}, "^--api-key"),
+            ({"api_key": ""}, "^--api-key"),
             ({"latency": -1}, "^--latency"),
             ({"port": 99999}, "^Port 99999 cannot be used"),
             ({"port": -1}, "^Port -1 cannot be used"),

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import random
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 
-from django_button_orders.management.base import ButtonOrdersCommand, counted
+from django_button_orders.conf import account_names, get_settings
+from django_button_orders.management.base import (
+    ButtonOrdersCommand,
+    counted,
+    printable,
+    stop_on_signals,
+)
 from django_button_orders.sandbox import ReceivedRequest, Sandbox
 
 LOOPBACK = ("127.0.0.1", "localhost")
+DEFAULT_KEY = "sk-sandbox"
 
 
 class Command(ButtonOrdersCommand):
@@ -44,8 +49,8 @@ class Command(ButtonOrdersCommand):
         )
         parser.add_argument(
             "--api-key",
-            default="sk-sandbox",
-            help="the only key that it accepts (default: %(default)s)",
+            help="the only key that it accepts (default: those of all accounts in "
+            f"BUTTON_ORDERS, or {DEFAULT_KEY} if it has none)",
         )
         parser.add_argument(
             "--latency",
@@ -62,21 +67,26 @@ class Command(ButtonOrdersCommand):
         )
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
+        given = options["api_key"]
+        keys = find_keys() if given is None else {}
+        first, *others = keys.values() or [DEFAULT_KEY if given is None else given]
         try:
             sandbox = Sandbox(
                 host=host,
                 port=port,
-                api_key=options["api_key"],
+                api_key=first,
+                other_api_keys=others,
                 latency=options["latency"],
                 listener=self.print_request,
                 rng=random.Random(options["seed"]).random,  # noqa: S311 - no secret
             )
         except ValueError as exc:
             raise CommandError(f"--{str(exc).replace('_', '-', 1)}.") from exc
-        with interrupted_by_signals(), suppress(KeyboardInterrupt):
+        with stop_on_signals() as stop:
             self.start(sandbox)
-            while True:
-                time.sleep(3600)
+            self.greet(sandbox, keys)
+            while not stop.is_set:
+                stop.wait(3600)
         sandbox.stop()
         requests = counted(len(sandbox.requests), "request")
         self.write(f"{requests}, {counted(len(sandbox.orders), 'order')}.")
@@ -89,11 +99,21 @@ class Command(ButtonOrdersCommand):
                 f"Port {sandbox.port} cannot be used ({exc}). Choose another with "
                 "--port."
             ) from exc
-        button_orders = {"API_KEY": sandbox.api_key, "BASE_URL": sandbox.url}
+
+    def greet(self, sandbox: Sandbox, keys: Mapping[str, str]) -> None:
+        """Say where the sandbox is, and which settings make a shop use it."""
         self.write(
             f"Button sandbox at {sandbox.url}, its page at {sandbox.url}/sandbox"
         )
-        self.write(f"BUTTON_ORDERS = {button_orders}")
+        address = {"BASE_URL": sandbox.url}
+        if keys:
+            # They may be keys of the real Button, so they are not shown.
+            accounts = ", ".join(map(printable, keys))
+            self.write(f"It accepts the API keys of these accounts: {accounts}")
+            self.write(f"BUTTON_ORDERS |= {address}")
+        else:
+            button_orders = {"API_KEY": sandbox.api_key, **address}
+            self.write(f"BUTTON_ORDERS = {button_orders}")
 
     def print_request(self, request: ReceivedRequest) -> None:
         answer = "dropped" if request.status is None else request.status
@@ -108,14 +128,12 @@ class Command(ButtonOrdersCommand):
         self.stdout.flush()
 
 
-@contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` on SIGTERM and Ctrl-C, also in the background."""
-    # A handler that set an Event could wait for a lock that its own thread holds.
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+def find_keys() -> dict[str, str]:
+    """Return the API keys that the project's settings name, by account."""
     try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        keys = {account: get_settings(account).api_key for account in account_names()}
+    except ImproperlyConfigured as exc:
+        raise CommandError(
+            f"{exc} Correct that, or name the key to accept with --api-key."
+        ) from exc
+    return {account: key for account, key in keys.items() if key}
