@@ -8,6 +8,7 @@ import responses
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
 
+from django_button_orders import LineItem
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import register, unregister
 from tests.delivery.utils import DeliveryTestCase, good_report
@@ -83,6 +84,29 @@ class HostOrderTests(DeliveryTestCase):
         assert row.total == 7000
         assert row.currency == "USD"
         assert row.line_items == body["line_items"]
+
+    def test_one_article_on_two_lines(self):
+        order, row = self.create_order()
+        for _ in range(2):
+            OrderLine.objects.create(order=order, sku="MUG", price=35, quantity=1)
+        add_answer("POST")
+
+        self.report(row)
+
+        assert row.status == "reported"
+        assert [item["identifier"] for item in row.line_items] == ["MUG", "MUG-2"]
+
+    def test_keys_that_are_integers(self):
+        _, row = self.create_order(number="42")
+        line = LineItem(identifier=7, total=1)
+        ShopOrderAdapter.built.append(good_report(order_id=42, line_items=[line]))
+        add_answer("POST")
+
+        self.report(row)
+
+        body = json.loads(responses.calls[0].request.body)
+        assert body["order_id"] == "42"
+        assert body["line_items"][0]["identifier"] == "7"
 
     def test_other_exponents(self):
         for currency, total, units in (
