@@ -1,7 +1,8 @@
 """
 Read orders from CSV files with a row for each line item, such as Button's batch files.
 
-The rows of an order must follow each other. Each repeats the order's values.
+The rows of an order must follow each other. Each repeats the order's values, or the
+first row alone has them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from django_button_orders.report.columns import OF_LINE_ITEM
 # Without this limit, one open quote would take the rest of the file.
 MOST_LINES_OF_A_ROW = 100
 MOST_ROWS_OF_AN_ORDER = 10_000
+# Without an ID, a row with these may be another order.
+OF_AN_ORDER = {"total", "purchase_date"}
 SCATTERED = (
     "the rows of this order do not stand together, or are more than "
     f"{MOST_ROWS_OF_AN_ORDER:,}. Sort the file by order."
@@ -45,8 +48,16 @@ class Row:
 
     @property
     def continues_order(self) -> bool:
-        """Return whether the row has only a line item, of the order above it."""
-        return bool(self.cells) and self.cells.keys() <= OF_LINE_ITEM.keys()
+        """
+        Return whether the row belongs to the order above it.
+
+        It has no ID then, but a line item, and is no order by itself. A row that cannot
+        be read may be one of these.
+        """
+        if self.order_id or self.error is not None:
+            return not self.order_id
+        is_line = not OF_LINE_ITEM.keys().isdisjoint(self.cells)
+        return is_line and not self.cells.keys() >= OF_AN_ORDER
 
 
 class Table:

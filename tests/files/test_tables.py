@@ -351,11 +351,37 @@ class RowsOfAnOrderTests(SimpleTestCase):
 
         assert [len(report.line_items) for report in reports(entries)] == [3, 2]
 
-    def test_row_without_an_id_that_says_something_of_the_order(self):
-        entries = read_table(table(row("1", "a"), ",7000,,,b,0", row("2")))
+    def test_rows_without_an_id_that_repeat_something(self):
+        """Such files may repeat the currency, or the customer's address."""
+        for again in (",,USD,,b,0", ",7000,,,b,0", f",,USD,{DATE},b,0"):
+            with self.subTest(again=again):
+                [report] = reports(read_table(table(row("1", "a"), again)))
+
+                assert len(report.line_items) == 2
+
+    def test_row_without_an_id_that_contradicts(self):
+        entries = read_table(table(row("1", "a"), ",,EUR,,b,0", row("2")))
+
+        assert order_ids(entries) == ["2"]
+        assert errors(entries) == ["line 2: currency: Row 2 says something else."]
+
+    def test_row_without_an_id_that_is_an_order(self):
+        entries = read_table(table(row("1", "a"), row(""), ",7000,,,,", row("2")))
 
         assert order_ids(entries) == ["1", "2"]
-        assert errors(entries)[0].startswith("line 3: order_id: This field is required")
+        assert [error[:17] for error in errors(entries)] == [
+            *("line 3: order_id:", "line 4: order_id:")
+        ]
+
+    def test_row_without_an_id_that_cannot_be_read(self):
+        """A part of an order must never be reported as the whole order."""
+        for bad in (",,,,b", ",,,,b,0,x", ',,,,"b"b,0'):
+            with self.subTest(bad=bad):
+                entries = read_table(table(row("1"), bad, ",,,,c,0", row("2")))
+
+                assert order_ids(entries) == ["2"]
+                assert len(errors(entries)) == 1
+                assert rejected(entries).count(b"\n") == 3
 
     def test_rows_without_an_id_below_a_bad_row(self):
         """A part of an order must never be reported as the whole order."""
