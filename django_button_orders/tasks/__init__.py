@@ -3,7 +3,8 @@ The Celery tasks. The body of each is one call into the reporting code.
 
 Only this folder imports Celery. Read this file first, then ``worker`` (when a sweep
 stops, and how it calls other workers), ``publisher`` (how messages reach the broker)
-and ``periodic`` (the jobs that also run without Celery).
+and ``periodic`` (the jobs that also run without Celery). ``checks`` is for
+``manage.py check``.
 """
 
 from __future__ import annotations
