@@ -1,11 +1,13 @@
 """
 The same faults for this package and for what shops write by hand.
 
-``make losses`` prints what each of them loses. See ``benchmarks/naive``.
+``make losses`` prints what each of them loses. See ``benchmarks/naive``. This package
+must lose nothing; what is lost by hand is chance, so nothing is asserted of it.
 """
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -19,7 +21,8 @@ from tests.faults.utils import assert_agreement
 
 pytestmark = [pytest.mark.faults, pytest.mark.losses]
 
-ORDERS = 500
+# CI sells a few, to see that the comparison still runs.
+ORDERS = int(os.environ.get("LOSSES_ORDERS", "500"))
 TASKS = {"naive": "benchmarks.naive.tasks.report_to_button", "ours": REPORT_ORDER}
 
 
@@ -51,7 +54,7 @@ def test_workers_are_killed(setting, integration, make_lab, state):
     lab.open()
     lab.start_seller(ORDERS)
     for kill in range(5):
-        wait_for("orders", lambda: lab.received() > 50 + 80 * kill, 120)  # noqa: B023
+        wait_for("orders", lambda: lab.received() > ORDERS * (0.1 + 0.16 * kill), 120)  # noqa: B023
         for worker in list(lab.workers):
             lab.kill_worker(worker)
         for _ in range(2):
@@ -65,7 +68,7 @@ def test_children_are_killed(setting, integration, make_lab, state):
     lab.open(workers=1)
     lab.start_seller(ORDERS)
     for kill in range(15):
-        wait_for("orders", lambda: lab.received() > 25 * kill, 300)  # noqa: B023
+        wait_for("orders", lambda: lab.received() > ORDERS * 0.05 * kill, 300)  # noqa: B023
         kill_a_child(lab)
     print_losses(lab, state, integration=integration, kills=15)
 

@@ -165,8 +165,13 @@ class KeyTests(SimpleTestCase):
 
     @override_settings(BUTTON_ORDERS={"API_KEY": "sk-real-1", "TIMEOUT": "soon"})
     def test_settings_are_wrong(self):
-        with pytest.raises(CommandError, match=r"\['TIMEOUT'\] must .*--api-key"):
-            call_command("button_orders_sandbox", port=0)
+        err = io.StringIO()
+
+        _, statuses = self.run_with("sk-sandbox", "sk-real-1", stderr=err)
+
+        assert statuses == [404, 401]
+        assert "['TIMEOUT'] must be" in err.getvalue()
+        assert "Only the key sk-sandbox is accepted" in err.getvalue()
 
 
 class CommandTests(SimpleTestCase):

@@ -68,7 +68,7 @@ class Command(ButtonOrdersCommand):
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         given = options["api_key"]
-        keys = find_keys() if given is None else {}
+        keys = self.find_keys() if given is None else {}
         first, *others = keys.values() or [DEFAULT_KEY if given is None else given]
         try:
             sandbox = Sandbox(
@@ -90,6 +90,17 @@ class Command(ButtonOrdersCommand):
         sandbox.stop()
         requests = counted(len(sandbox.requests), "request")
         self.write(f"{requests}, {counted(len(sandbox.orders), 'order')}.")
+
+    def find_keys(self) -> dict[str, str]:
+        """Return the API keys that the project's settings name, by account."""
+        try:
+            accounts = {name: get_settings(name) for name in account_names()}
+        except ImproperlyConfigured as exc:
+            self.stderr.write(
+                f"{exc} Only the key {DEFAULT_KEY} is accepted until that is corrected."
+            )
+            return {}
+        return {name: item.api_key for name, item in accounts.items() if item.api_key}
 
     def start(self, sandbox: Sandbox) -> None:
         try:
@@ -126,14 +137,3 @@ class Command(ButtonOrdersCommand):
     def write(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-
-def find_keys() -> dict[str, str]:
-    """Return the API keys that the project's settings name, by account."""
-    try:
-        keys = {account: get_settings(account).api_key for account in account_names()}
-    except ImproperlyConfigured as exc:
-        raise CommandError(
-            f"{exc} Correct that, or name the key to accept with --api-key."
-        ) from exc
-    return {account: key for account, key in keys.items() if key}
