@@ -24,6 +24,8 @@ from django_button_orders.report import columns
 
 SETTING = "BUTTON_ORDERS"
 DEFAULT_ACCOUNT = "default"
+# What the columns for accounts hold.
+ACCOUNT_LENGTH = 100
 # A call starts only if its DEADLINE and this time are left of the lease.
 LEASE_MARGIN_SECONDS = 5
 # A lease must be longer than the two by this time, or no call could start.
@@ -112,8 +114,15 @@ def is_base_url(value: object) -> bool:
 
 def is_accounts(value: object) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(name, str) and name and isinstance(values, Mapping)
+        is_account(name) and isinstance(values, Mapping)
         for name, values in value.items()
+    )
+
+
+def is_account(name: object) -> bool:
+    """Return whether a name fits the columns for accounts, and one line of a log."""
+    return (
+        isinstance(name, str) and 0 < len(name) <= ACCOUNT_LENGTH and name.isprintable()
     )
 
 
@@ -211,7 +220,11 @@ class Settings:
     # Not in the representation, because it has the API keys of other accounts.
     accounts: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,
-        metadata={"accepts": is_accounts, "must": "be a dict of dicts"},
+        metadata={
+            "accepts": is_accounts,
+            "must": "be a dict of dicts, whose names have 1 to "
+            f"{ACCOUNT_LENGTH} printable characters",
+        },
         repr=False,
     )
 

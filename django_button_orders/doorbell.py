@@ -10,7 +10,6 @@ publishes it. Which message queue that is, only the ``Publisher`` knows.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +20,10 @@ from django.db import transaction
 
 from django_button_orders.clock import Clock, monotonic
 from django_button_orders.conf import get_settings
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # The thread publishes in rounds, which are at least this far apart.
 INTERVAL_SECONDS = 0.05

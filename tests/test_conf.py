@@ -139,7 +139,20 @@ BAD = {
         {"new": {1: "order_id"}},
         {"new": {"Order ID": ["order_id"]}},
     ],
-    "ACCOUNTS": [None, [], "fr", {"fr": None}, {"fr": SECRET}, {"": {}}, {1: {}}],
+    "ACCOUNTS": [
+        None,
+        [],
+        "fr",
+        {"fr": None},
+        {"fr": SECRET},
+        {"": {}},
+        {1: {}},
+        {"a" * 101: {}},
+        {"fr\n": {}},
+        {"\x1b[2J": {}},
+        {"\u202efr": {}},
+        {"\ud800": {}},
+    ],
 }
 # These take any text.
 TEXTS = {"API_KEY", "API_VERSION", "QUEUE", "SITE", "BATCH_FILE_BRAND"}

@@ -23,6 +23,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
+from django_button_orders.operations.orders import log_change
 
 if TYPE_CHECKING:
     ModelAdminBase = admin.ModelAdmin[Any]
@@ -52,6 +53,12 @@ class UrlsMixin(ModelAdminBase):
             "opts": self.opts,
         }
         return str(add_preserved_filters(context, url))
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Add a log entry, whatever characters its table has."""
+        if not isinstance(message, str):
+            return super().log_change(request, obj, message)
+        return log_change(obj, request.user.pk, message)
 
     def find_on_write_database(self, request: HttpRequest, object_id: str) -> Any:
         """

@@ -7,7 +7,6 @@ The box on the page of the shop's own order, with its reports and their buttons.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
@@ -28,6 +27,7 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_exception, describe_for_log
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 else:
     ModelAdminBase = object
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PAGE = "admin/django_button_orders/host/change_form.html"
 # An order has one report, unless its account or its id has changed.

@@ -11,6 +11,8 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol
 
+from django_button_orders.printable import printable
+
 CHUNK_BYTES = 16384
 LONGEST_QUOTE = 300
 # The end of a text that was cut, back to what separates words, also in JSON and HTML.
@@ -96,7 +98,7 @@ class Answer:
 
         An answer that is no JSON, or has no envelope, may still say what is wrong.
         """
-        return escape(in_one_line(self.message) or shorten(in_one_line(self.body)))
+        return printable(in_one_line(self.message) or shorten(in_one_line(self.body)))
 
 
 class Body(NamedTuple):
@@ -156,14 +158,6 @@ def decompress(body: Body, limit: int) -> Body:
 
 def in_one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def escape(line: str) -> str:
-    """Return a line with the characters escaped that could control a terminal."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
-        for sign in line
-    )
 
 
 def shorten(line: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -30,6 +29,7 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.printable import get_logger
 from django_button_orders.report.objects import (
     is_same_order,
     with_decimals,
@@ -42,7 +42,7 @@ from django_button_orders.report.privacy import (
 )
 from django_button_orders.signals import call_ended
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason

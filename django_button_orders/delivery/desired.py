@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,6 +19,7 @@ from django_button_orders.outbox.adapters import (
     get_adapter,
 )
 from django_button_orders.outbox.ownership import reattach
+from django_button_orders.printable import get_logger
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -28,7 +28,7 @@ from django_button_orders.report.privacy import (
 )
 from django_button_orders.report.validation import clean_order_id, make_storable
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 Reason = ButtonOrder.Reason
 
 MODEL_IS_GONE = "The model of the shop's order does not exist any more."

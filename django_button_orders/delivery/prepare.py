@@ -6,7 +6,6 @@ Preparing reads the database. The calls, which come next, do not.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
@@ -32,13 +31,14 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.outbox.identity import dismiss_placeholders
 from django_button_orders.outbox.ownership import IdTakenError, assign_row
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
     is_time_limit,
 )
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
 

@@ -9,13 +9,14 @@ rest with ``record_one``.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import (
     DEFAULT_DB_ALIAS,
     DatabaseError,
@@ -38,24 +39,36 @@ from django_button_orders.delivery.outcome import (
 )
 from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import (
+    PAYLOAD_FIELDS,
     ButtonOrder,
     PausedAccount,
     Submission,
 )
 from django_button_orders.models.accounts import PAUSE_SECONDS
-from django_button_orders.models.bulk import FENCE, BulkSQL, Change, bulk_sql_for
+from django_button_orders.models.bulk import (
+    FENCE,
+    FIELDS,
+    BulkSQL,
+    Change,
+    bulk_sql_for,
+    fit,
+)
+from django_button_orders.models.encoding import escape_all, is_refusal
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.models.querysets import can_skip_locked
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.signals import order_cancelled, order_failed, order_reported
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Status = ButtonOrder.Status
 T = TypeVar("T")
 
 # Seconds to wait before each new try to record an outcome.
 RECORD_WAITS = (0.1, 0.5, 2.0)
+# What is recorded of texts that the database refuses even with escapes.
+UNSTORABLE = "The database refuses the words of the error."
 SIGNALS: dict[str, Signal] = {
     Status.REPORTED: order_reported,
     Status.CANCELLED: order_cancelled,
@@ -68,7 +81,7 @@ def record_all(attempts: list[Attempt], *, waits: bool = True) -> Iterator[Attem
     Record attempts at rows of one database, and yield each when it is recorded.
 
     Unless it ``waits`` for locks, attempts whose rows another transaction has locked
-    are left out. Raises ``DatabaseError`` if the database refuses an outcome.
+    are left out. Raises ``DatabaseError`` if the database does not answer.
     """
     # record_one() writes a single row, rows that stay pending, because each is due at
     # another time, and the rows that record_batch() leaves out.
@@ -102,7 +115,7 @@ def record_batch(attempts: list[Attempt]) -> set[int]:
             if attempt.row.account not in accounts
         ]
         outcomes = write_batch(outcomes, using=using)
-    except (DatabaseError, InterfaceError) as exc:
+    except (DatabaseError, InterfaceError, ValidationError, ValueError) as exc:
         logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
         return set()
     with_retries(using, lambda: announce(outcomes, using=using))
@@ -189,11 +202,46 @@ def record_with_retries(attempt: Attempt, *, waits: bool = True) -> bool:
     """
     Record one attempt, with retries while the database does not answer.
 
-    Return False if another transaction has locked the row, and this one does not
-    wait for it. Raises ``DatabaseError`` if the database refuses the outcome.
+    What the database refuses is recorded in simpler forms, and the last resort is to
+    leave the row to its lease: it must not keep others from being recorded. Return
+    False if another transaction has locked the row, and this one does not wait for it.
     """
-    using = alias_of(attempt)
-    return with_retries(using, lambda: record_one(attempt, using=using, waits=waits))
+    using, order_id = alias_of(attempt), attempt.row.order_id
+    for simplify in (as_it_is, in_ascii, without_texts):
+        record = partial(record_one, attempt, simplify, using=using, waits=waits)
+        try:
+            return with_retries(using, record)
+        except (DatabaseError, ValidationError, ValueError) as exc:
+            if not is_refusal(exc):
+                raise
+            what = describe_for_log(exc)
+            logger.warning("Order %s: its record is refused: %s", order_id, what)
+    logger.error("Order %s cannot be recorded. Its lease has to expire.", order_id)
+    return True
+
+
+def as_it_is(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def in_ascii(outcome: Outcome) -> Outcome:
+    """Return an outcome with escapes for all characters that are not ASCII."""
+    for submission in outcome.submissions:
+        for name in ("url", "request_body", "response_body", "error"):
+            setattr(submission, name, escape_all(getattr(submission, name)))
+    return replace(outcome, values=escape_all(outcome.values))
+
+
+def without_texts(outcome: Outcome) -> Outcome:
+    """Return an outcome without what the shop, Button or an error says."""
+    for submission in outcome.submissions:
+        submission.request_body = submission.response_body = ""
+        submission.error = UNSTORABLE if submission.error else ""
+        submission.has_bodies = False
+    foreign = (*PAYLOAD_FIELDS, "button_order_id")
+    values = {name: v for name, v in outcome.values.items() if name not in foreign}
+    values["last_error"] = UNSTORABLE if values["last_error"] else ""
+    return replace(outcome, values=values)
 
 
 def with_retries(using: str, action: Callable[[], T]) -> T:
@@ -206,7 +254,7 @@ def with_retries(using: str, action: Callable[[], T]) -> T:
         try:
             return action()
         except (OperationalError, InterfaceError) as exc:
-            if connections[using].in_atomic_block:
+            if connections[using].in_atomic_block or is_refusal(exc):
                 raise
             logger.warning("The record is tried again: %s", describe_for_log(exc))
             connections[using].close_if_unusable_or_obsolete()
@@ -214,13 +262,20 @@ def with_retries(using: str, action: Callable[[], T]) -> T:
     return action()
 
 
-def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
+def record_one(
+    attempt: Attempt,
+    simplify: Callable[[Outcome], Outcome],
+    *,
+    using: str,
+    waits: bool,
+) -> bool:
     """
     Record one attempt, whatever has happened to its row since it was claimed.
 
-    Sets the attempt's ``delay``. Returns and raises as ``record_with_retries`` does.
+    Sets the attempt's ``delay``. Returns as ``record_with_retries`` does.
     """
-    outcome, row = find_outcome(attempt), attempt.row
+    outcome, row = simplify(find_outcome(attempt)), attempt.row
+    outcome = replace(outcome, values=fit_all(outcome.values, using=using))
     rows = ButtonOrder.objects.using(using).filter(pk=row.pk)
     leased = rows.filter(lease_token=row.lease_token)
     unchanged = leased.filter(revision=row.revision)
@@ -250,6 +305,12 @@ def record_one(attempt: Attempt, *, using: str, waits: bool) -> bool:
         logger.info("Order %s has changed meanwhile.", row.order_id)
         attempt.delay = 0.0 if rows.pending().exists() else None
     return True
+
+
+def fit_all(values: dict[str, Any], *, using: str) -> dict[str, Any]:
+    """Return the values of a row with texts that fit their columns."""
+    fields, connection = FIELDS[ButtonOrder], connections[using]
+    return {name: fit(fields[name], v, connection) for name, v in values.items()}
 
 
 def try_to_lock(rows: ButtonOrderQuerySet) -> bool:

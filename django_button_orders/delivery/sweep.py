@@ -6,7 +6,6 @@ The other modules of this folder are its steps, in that order.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -33,9 +32,10 @@ from django_button_orders.delivery.troubles import Troubles, final_verdict
 from django_button_orders.delivery.verdicts import INTERRUPTED, Result
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # After this time, a sweep with more to do makes room for the other tasks of a worker,
 # or for the other databases of the loop.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
 from django_button_orders.client import ButtonError
@@ -11,8 +10,9 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import redacted, with_delay
 from django_button_orders.delivery.verdicts import Result, Verdict
 from django_button_orders.models import ButtonOrder
+from django_button_orders.printable import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Reason = ButtonOrder.Reason
 FAILURES = (Result.FAILED,)

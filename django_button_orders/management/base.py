@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -17,11 +17,13 @@ from django.core.management.base import (
     CommandError,
     CommandParser,
     OutputWrapper,
+    SystemCheckError,
 )
 from django.db import InterfaceError, OperationalError
 from tqdm import tqdm
 
 from django_button_orders.models.databases import MissingTablesError
+from django_button_orders.printable import printable
 
 # What people read where the name of a count would be odd. Programs read the names.
 LABELS = {
@@ -56,13 +58,42 @@ class ButtonOrdersCommand(BaseCommand):
         """Run the command. Turn errors of the database into ``CommandError``."""
         try:
             return super().execute(*args, **options)
+        except SystemCheckError:
+            # It has several lines, and those of the system checks.
+            raise
+        except CommandError as exc:
+            exc.args = (printable(str(exc)),)
+            raise
         except MissingTablesError as exc:
             raise CommandError(str(exc)) from exc
         except (OperationalError, InterfaceError) as exc:
+            what = printable(" ".join(str(exc).split()))
             raise CommandError(
-                f"The database does not answer, or not as it should: {exc} "
+                f"The database does not answer, or not as it should: {what} "
                 "What was done until then is kept. Run the command again."
             ) from exc
+
+    # Django sets them when the command is made, and again when it is called.
+
+    @property
+    def stdout(self) -> Output:
+        return self._stdout
+
+    @stdout.setter
+    def stdout(self, output: OutputWrapper) -> None:
+        self._stdout = Output(output)
+
+    @property
+    def stderr(self) -> Output:
+        return self._stderr
+
+    @stderr.setter
+    def stderr(self, output: OutputWrapper) -> None:
+        self._stderr = Output(output)
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.stdout.write(line)
 
     def create_parser(
         self, prog_name: str, subcommand: str, **kwargs: Any
@@ -150,9 +181,22 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def printable(text: str) -> str:
-    """Return a text without characters that could control a terminal."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+class Output(OutputWrapper):
+    """
+    An output of which each write is one line, whatever others have put into it.
+
+    ``raw`` is the file below, for what is no message.
+    """
+
+    def __init__(self, output: OutputWrapper) -> None:
+        self.raw: Any = getattr(output, "_out")  # noqa: B009 - typed as a method
+        super().__init__(self.raw, output.ending)
+        self.style_func = output.style_func
+
+    def write(  # type: ignore[override]  # as OutputWrapper does
+        self, msg: str = "", style_func: Any = None, ending: str | None = None
+    ) -> None:
+        super().write(printable(msg), style_func, ending)
 
 
 # Stopping
@@ -221,11 +265,11 @@ def stop_on_signals() -> Iterator[Stop]:
 class Terminal:
     """A file for tqdm that writes to a command's output without styling it."""
 
-    def __init__(self, output: OutputWrapper) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
 
     def write(self, text: str) -> None:
-        self.output.write(text, style_func=str, ending="")
+        self.output.raw.write(text)
 
     def flush(self) -> None:
         self.output.flush()
@@ -235,7 +279,7 @@ class Terminal:
 
 
 def progress_bar(
-    output: OutputWrapper,
+    output: Output,
     title: str,
     total: int | None,
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,10 +19,11 @@ from django_button_orders.models.databases import (
 )
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import store_sweep
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, run_or_log
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # A job that failed is tried again after this time, unless it is due before.
 RETRY_SECONDS = 3600.0

@@ -11,7 +11,7 @@ from django_button_orders.conf import get_settings
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.delivery.troubles import FAILURES, REPETITIONS, Troubles
 from django_button_orders.delivery.verdicts import Result
-from django_button_orders.management.base import Stop, counted, in_words, printable
+from django_button_orders.management.base import Stop, counted, in_words
 from django_button_orders.management.unfinished import HeldBack, count_paused, explain
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
@@ -80,12 +80,12 @@ class Reporting:
         troubles = self.troubles
         if troubles.obstacle and not (self.has_told or troubles.has_got_through):
             self.has_told = True
-            self.tell(printable(troubles.obstacle))
+            self.tell(troubles.obstacle)
 
     def fail_unless_done(self) -> None:
         """Raise ``CommandError`` if orders have failed, or are still pending."""
         if complaints := list(self.find_complaints()):
-            raise CommandError(printable(" ".join(complaints)))
+            raise CommandError(" ".join(complaints))
 
     def find_complaints(self) -> Iterator[str]:
         troubles = self.troubles

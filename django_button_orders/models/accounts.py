@@ -5,8 +5,13 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_button_orders.conf import ACCOUNT_LENGTH
 from django_button_orders.models.clock import DatabaseNow, from_now
-from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
+from django_button_orders.models.fields import (
+    AnyTextField,
+    AwareDateTimeField,
+    ExactCharField,
+)
 
 # A paused account is probed with one row after this time.
 PAUSE_SECONDS = 300.0
@@ -15,7 +20,7 @@ PAUSE_SECONDS = 300.0
 class CallRate(models.Model):
     """The time of the next call for an account that has a ``RATE_LIMIT``."""
 
-    account = ExactCharField(_("account"), max_length=100, unique=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH, unique=True)
     next_call_at = AwareDateTimeField(_("next call"))
 
     class Meta:
@@ -52,10 +57,10 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
 class PausedAccount(models.Model):
     """An account whose key Button has refused. It is not called until a probe works."""
 
-    account = ExactCharField(_("account"), max_length=100, unique=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH, unique=True)
     paused_at = AwareDateTimeField(_("paused"), db_default=DatabaseNow())
     probe_at = AwareDateTimeField(_("next probe"))
-    last_error = models.TextField(_("last error"), blank=True)
+    last_error = AnyTextField(_("last error"), blank=True)
 
     objects = PausedAccountQuerySet.as_manager()
 

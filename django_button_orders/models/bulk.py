@@ -17,6 +17,8 @@ from django.db.models import NOT_PROVIDED, Expression, Model
 from django.db.models.constants import OnConflict
 
 from django_button_orders.models import ButtonOrder, Submission, as_aware
+from django_button_orders.models.encoding import escape, stores_unicode
+from django_button_orders.models.fields import StrictJSONField
 
 # A row is written only if these columns still have the values that were read.
 FENCE = ("id", "lease_token", "revision")
@@ -140,10 +142,11 @@ class BulkSQL:
         self, model: type[Model], names: Iterable[str], values: Iterable[Any]
     ) -> list[Any]:
         """Return the values of some fields as the database stores them."""
-        fields = FIELDS[model]
+        connection = self.connection
+        fields = [FIELDS[model][name] for name in names]
         return [
-            fields[name].get_db_prep_save(value, self.connection)
-            for name, value in zip(names, values, strict=True)
+            field.get_db_prep_save(fit(field, value, connection), connection)
+            for field, value in zip(fields, values, strict=True)
         ]
 
     def assignments(self, expressions: Mapping[str, Expression]) -> list[str]:
@@ -258,9 +261,29 @@ class PostgreSQLBulkSQL(JSONBulkSQL):
     def encode(
         self, model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> str:
+        is_unicode = stores_unicode(self.connection)
+        if not is_unicode:
+            rows = [self.in_encoding(model, names, row) for row in rows]
         objects = [{f"c{at}": value for at, value in enumerate(row)} for row in rows]
-        # PostgreSQL parses dates and UUIDs from texts.
-        return json.dumps(objects, default=lambda value: str(as_aware(value)))
+        # PostgreSQL parses dates and UUIDs from texts. It refuses JSON's own escapes
+        # of characters that are not in its encoding.
+        return json.dumps(
+            objects,
+            default=lambda value: str(as_aware(value)),
+            ensure_ascii=is_unicode,
+        )
+
+    def in_encoding(
+        self, model: type[Model], names: Sequence[str], row: Sequence[Any]
+    ) -> list[Any]:
+        """Return a row with escapes for the characters that the database lacks."""
+        fields = [FIELDS[model][name] for name in names]
+        return [
+            field.as_stored(value, self.connection)
+            if isinstance(field, StrictJSONField)
+            else fit(field, value, self.connection)
+            for field, value in zip(fields, row, strict=True)
+        ]
 
 
 class SQLiteBulkSQL(JSONBulkSQL):
@@ -282,6 +305,17 @@ class SQLiteBulkSQL(JSONBulkSQL):
     ) -> str:
         # SQLite stores dates, UUIDs and JSON as texts.
         return json.dumps([self.as_stored_values(model, names, row) for row in rows])
+
+
+def fit(field: Any, value: Any, connection: Any) -> Any:
+    """
+    Return a value, a text so that it fits the field's column.
+
+    A field refuses a text of a direct row that does not fit. What the shop's adapter,
+    Button or an error says is stored nevertheless.
+    """
+    is_text = isinstance(value, str)
+    return escape(value, connection)[: field.max_length] if is_text else value
 
 
 def defaults_beside(names: Sequence[str], connection: Any) -> dict[str, Any]:

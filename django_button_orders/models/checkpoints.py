@@ -9,7 +9,12 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
+from django_button_orders.models.fields import (
+    AnyTextField,
+    AwareDateTimeField,
+    ExactCharField,
+    StrictJSONField,
+)
 from django_button_orders.models.orders import ButtonOrder
 
 # The name of the checkpoint that begins when the app is first at work on a database.
@@ -55,9 +60,9 @@ class Checkpoint(models.Model):
     # The command, and the orders that it goes through.
     name = ExactCharField(_("name"), max_length=255, unique=True)
     # The position of the last finished order, as ``Keyset`` writes it; empty at first.
-    position = models.TextField(_("position"), blank=True)
-    counts = models.JSONField(_("counts"), default=dict)
-    errors = models.JSONField(_("errors"), default=list)
+    position = AnyTextField(_("position"), blank=True)
+    counts = StrictJSONField(_("counts"), default=dict)
+    errors = StrictJSONField(_("errors"), default=list)
     started_at = AwareDateTimeField(_("started"), db_default=DatabaseNow())
     updated_at = AwareDateTimeField(_("updated"), db_default=DatabaseNow())
 

@@ -6,9 +6,15 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.conf import ACCOUNT_LENGTH, DEFAULT_ACCOUNT
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.fields import AwareDateTimeField, ExactCharField
+from django_button_orders.models.fields import (
+    AnyTextField,
+    AwareDateTimeField,
+    ExactCharField,
+    StrictCharField,
+    StrictJSONField,
+)
 from django_button_orders.models.orders import model_of
 
 
@@ -36,9 +42,11 @@ class Difference(models.Model):
         DELETED = "deleted", _("Cancelled at Button, and not here")
         TOKEN = "token", _("Reported without the token it has now")
 
-    side = models.CharField(_("comparison"), max_length=6, choices=Side)
-    kind = models.CharField(_("difference"), max_length=9, choices=Kind)
-    account = ExactCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
+    side = StrictCharField(_("comparison"), max_length=6, choices=Side)
+    kind = StrictCharField(_("difference"), max_length=9, choices=Kind)
+    account = ExactCharField(
+        _("account"), max_length=ACCOUNT_LENGTH, default=DEFAULT_ACCOUNT
+    )
     order_id = ExactCharField(_("order ID"), max_length=255)
     # The same columns as on a row. They identify an order that has no row.
     source_type = models.ForeignKey(
@@ -53,8 +61,8 @@ class Difference(models.Model):
     )
     source_id = ExactCharField(_("source ID"), max_length=255, null=True, blank=True)
     # The values of the row and of the other side, by the names of the fields.
-    values = models.JSONField(_("values"), default=dict, blank=True)
-    error = models.TextField(_("error"), blank=True)
+    values = StrictJSONField(_("values"), default=dict, blank=True)
+    error = AnyTextField(_("error"), blank=True)
     found_at = AwareDateTimeField(_("found"), db_default=DatabaseNow())
     fixed_at = AwareDateTimeField(
         _("fixed"),

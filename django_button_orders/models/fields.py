@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timezone
 from numbers import Number
 from typing import TYPE_CHECKING, Any
@@ -13,46 +15,43 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.utils import timezone as django_timezone
+from django.utils.functional import Promise
 
+from django_button_orders.models.encoding import (
+    UNICODE,
+    escape,
+    escape_json,
+    json_encoding,
+    map_texts,
+    unescape_json,
+)
 from django_button_orders.report.validation import (
+    clean_key,
     clean_moment,
     clean_text,
     redact_email,
+    wrong_type,
 )
 
 if TYPE_CHECKING:
     IntegerBase = models.BigIntegerField[int | None, int | None]
     DateTimeBase = models.DateTimeField[Any, Any]
     JSONBase = models.JSONField[Any, Any]
+    TextBase = models.Field[Any, Any]
 else:
     IntegerBase = models.BigIntegerField
     DateTimeBase = models.DateTimeField
     JSONBase = models.JSONField
+    TextBase = object
 
 
-class StrictCharField(models.CharField):  # type: ignore[type-arg]  # null or not
+class TextMixin(TextBase):
     """
-    Text that fits its column in every database.
+    Text in the characters of all languages, which is compared byte by byte.
 
-    Text that does not fit is refused in Python, because an error in the database would
-    break the shop's transaction, and some databases would cut the text.
-    """
-
-    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                clean_text(value)
-                MaxLengthValidator(self.max_length)(value)
-            except ValidationError as exc:
-                raise ValidationError({self.name: exc}) from exc
-        return super().get_db_prep_save(value, connection)
-
-
-class ExactCharField(StrictCharField):
-    """
-    Text that every database compares byte by byte.
-
-    By default MySQL ignores case, and would take order "aB1" for order "Ab1".
+    In MySQL the column has its own charset and collation, because the shop's may have
+    only some characters, and ignore case: order "aB1" would be order "Ab1". Where a
+    database still cannot store a character, it is stored and searched for as an escape.
     """
 
     def db_parameters(self, connection: Any) -> Any:
@@ -63,6 +62,54 @@ class ExactCharField(StrictCharField):
             exact = "utf8mb4_nopad_bin" if is_maria else "utf8mb4_0900_bin"
             return {**parameters, "collation": exact}
         return parameters
+
+    def get_db_prep_value(
+        self, value: Any, connection: Any, prepared: bool = False
+    ) -> Any:
+        value = super().get_db_prep_value(value, connection, prepared)
+        return escape(value, connection) if isinstance(value, str) else value
+
+
+class AnyTextField(TextMixin, models.TextField):  # type: ignore[type-arg]
+    """Text that others say: errors, answers and notes. None of it is ever refused."""
+
+
+class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]
+    """
+    Text that fits its column in every database.
+
+    What is no text, or does not fit, is refused in Python, because an error in the
+    database would break the shop's transaction, and some databases would cut the text.
+    """
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if not hasattr(value, "resolve_expression"):
+            with naming(self):
+                value = self.clean_for(value, connection)
+        return super().get_db_prep_save(value, connection)
+
+    def clean_for(self, value: Any, connection: Any) -> str | None:
+        """Return a text that a database can store. Raises ``ValidationError``."""
+        if value is None and self.null:
+            return None
+        if value is None:
+            raise ValidationError("This field is required.", code="required")
+        text = clean_text(str(value) if isinstance(value, Promise) else value)
+        MaxLengthValidator(self.max_length)(text)
+        if escape(text, connection) != text:
+            raise ValidationError(
+                "Enter text in the characters of the database's encoding.",
+                code="encoding",
+            )
+        return text
+
+
+class ExactCharField(StrictCharField):
+    """A key of the shop's, which may be an integer or a UUID there."""
+
+    def clean_for(self, value: Any, connection: Any) -> str | None:
+        is_text = value is None or isinstance(value, Promise)
+        return super().clean_for(value if is_text else clean_key(value), connection)
 
 
 class MinorUnitsField(IntegerBase):
@@ -81,6 +128,14 @@ class MinorUnitsField(IntegerBase):
             raise ValidationError({self.name: self.refused(value)})
         converted: int | None = super().get_prep_value(value)
         return converted
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if not hasattr(value, "resolve_expression"):
+            with naming(self):
+                value = self.to_python(value)
+                if value is not None and not -LIMIT <= value < LIMIT:
+                    raise ValidationError("Enter a smaller amount.", code="range")
+        return super().get_db_prep_save(value, connection)
 
     def refused(self, value: object) -> ValidationError:
         message = "Enter an integer of minor units, not a value of type %(type)s."
@@ -106,6 +161,9 @@ class AwareDateTimeField(DateTimeBase):
         return as_stored(value.replace(tzinfo=timezone.utc))
 
     def get_prep_value(self, value: Any) -> Any:
+        is_known = isinstance(value, date | str | None)
+        if not is_known and not hasattr(value, "resolve_expression"):
+            raise ValidationError({self.name: wrong_type("a datetime", value)})
         return super().get_prep_value(as_stored(value))
 
     def get_db_prep_value(
@@ -121,12 +179,10 @@ class AwareDateTimeField(DateTimeBase):
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if isinstance(value, date | str):
-            try:
+            with naming(self):
                 # Django would convert a date without a time to midnight.
                 moment = self.to_python(value) if isinstance(value, str) else value
                 clean_moment(as_aware(moment))
-            except ValidationError as exc:
-                raise ValidationError({self.name: exc}) from exc
         return super().get_db_prep_save(value, connection)
 
 
@@ -154,19 +210,37 @@ class StrictJSONField(JSONBase):
     """
     JSON that every database can store: without NaN, NUL and lone surrogates.
 
-    Objects that have ``as_dict()`` are stored as the dict that it returns.
+    Objects that have ``as_dict()`` are stored as the dict that it returns. A PostgreSQL
+    database of another encoding than UTF-8 gets escapes for the characters that it does
+    not have, and whoever reads the field gets the characters.
     """
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if hasattr(value, "resolve_expression"):
-            return super().get_db_prep_save(value, connection)
+        if not hasattr(value, "resolve_expression"):
+            value = self.as_stored(self.as_json(value), connection)
+        return super().get_db_prep_save(value, connection)
+
+    def as_json(self, value: Any) -> Any:
+        """Return a value as JSON. Raises ``ValidationError`` for what JSON lacks."""
         if isinstance(value, list | tuple):
             value = [as_plain(item) for item in value]
         value = as_plain(value)
         if not is_storable(value):
             error = ValidationError("Enter values that JSON can carry.", code="json")
             raise ValidationError({self.name: error})
-        return super().get_db_prep_save(value, connection)
+        return value
+
+    def as_stored(self, value: Any, connection: Any) -> Any:
+        """Return JSON in the characters that a database has."""
+        encoding = json_encoding(connection)
+        return value if encoding == UNICODE else escape_json(value, encoding)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        has_escapes = isinstance(value, str) and "\\\\" in value
+        value = super().from_db_value(value, expression, connection)
+        if has_escapes and json_encoding(connection) != UNICODE:
+            return unescape_json(value)
+        return value
 
 
 class PersonalJSONField(StrictJSONField):
@@ -177,24 +251,15 @@ class PersonalJSONField(StrictJSONField):
     hash. Until somebody reads that, the address must not be stored, so it is redacted.
     """
 
-    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if not hasattr(value, "resolve_expression"):
-            value = without_addresses(as_plain(value))
-        return super().get_db_prep_save(value, connection)
+    def as_json(self, value: Any) -> Any:
+        return without_addresses(super().as_json(value))
 
 
 def without_addresses(value: Any) -> Any:
     """Return a JSON value with the e-mail addresses in it redacted."""
     if isinstance(value, str):
         return redact_email(value)
-    if isinstance(value, list | tuple):
-        return [without_addresses(item) for item in value]
-    if isinstance(value, dict):
-        return {
-            without_addresses(key): without_addresses(item)
-            for key, item in value.items()
-        }
-    return value
+    return map_texts(without_addresses, value)
 
 
 def as_plain(value: Any) -> Any:
@@ -203,6 +268,8 @@ def as_plain(value: Any) -> Any:
 
 def is_storable(value: Any) -> bool:
     """Return whether every database can store a JSON value."""
+    if is_deeper(value, MAX_DEPTH):
+        return False
     try:
         encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
         encoded.encode()
@@ -211,5 +278,27 @@ def is_storable(value: Any) -> bool:
     return NULL_CHARACTER.search(encoded) is None
 
 
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and dicts lie within each other at more levels."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return levels == 0 or any(is_deeper(item, levels - 1) for item in value)
+
+
+@contextmanager
+def naming(field: models.Field[Any, Any]) -> Iterator[None]:
+    """Name the field in a ``ValidationError`` that is raised within."""
+    try:
+        yield
+    except ValidationError as exc:
+        raise ValidationError({field.name: exc}) from exc
+
+
+# MariaDB takes JSON of up to 32 levels for none.
+MAX_DEPTH = 30
+# A column has signed integers of 64 bits.
+LIMIT = 2**63
 # NUL in encoded JSON. An escaped backslash before "u0000" is no NUL.
 NULL_CHARACTER = re.compile(r"(?<!\\)(\\\\)*\\u0000")

@@ -13,10 +13,16 @@ from django.db.models.expressions import DatabaseDefault
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
-from django_button_orders.conf import DEFAULT_ACCOUNT, first_report_delay, this_site
+from django_button_orders.conf import (
+    ACCOUNT_LENGTH,
+    DEFAULT_ACCOUNT,
+    first_report_delay,
+    this_site,
+)
 from django_button_orders.models import states
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.fields import (
+    AnyTextField,
     AwareDateTimeField,
     ExactCharField,
     MinorUnitsField,
@@ -86,7 +92,9 @@ class ButtonOrder(models.Model):
     Status = states.Status
     Reason = states.Reason
 
-    account = ExactCharField(_("account"), max_length=100, default=DEFAULT_ACCOUNT)
+    account = ExactCharField(
+        _("account"), max_length=ACCOUNT_LENGTH, default=DEFAULT_ACCOUNT
+    )
     order_id = ExactCharField(
         _("order ID"),
         max_length=255,
@@ -103,7 +111,7 @@ class ButtonOrder(models.Model):
     btn_ref = StrictCharField(
         _("attribution token"), max_length=255, blank=True, null=True, default=""
     )
-    customer_order_id = StrictCharField(
+    customer_order_id = ExactCharField(
         _("customer order ID"), max_length=255, blank=True, null=True, default=""
     )
     customer = PersonalJSONField(_("customer"), null=True, blank=True)
@@ -134,21 +142,21 @@ class ButtonOrder(models.Model):
         _("cancellation requested"), null=True, blank=True, editable=False
     )
 
-    status = models.CharField(
+    status = StrictCharField(
         _("status"),
         max_length=9,
         choices=Status,
         default=Status.PENDING,
         editable=False,
     )
-    reason = models.CharField(
+    reason = StrictCharField(
         _("reason"), max_length=12, choices=Reason, blank=True, editable=False
     )
     revision = models.IntegerField(_("revision"), default=1, editable=False)
     reported_revision = models.IntegerField(
         _("reported revision"), null=True, blank=True, editable=False
     )
-    reported_digest = models.CharField(
+    reported_digest = StrictCharField(
         _("reported digest"), max_length=64, blank=True, editable=False
     )
     # Button ties a token to an order at the create only. Null: no create is recorded.
@@ -182,7 +190,7 @@ class ButtonOrder(models.Model):
     lease_token = models.UUIDField(
         _("lease token"), null=True, blank=True, editable=False
     )
-    button_order_id = models.CharField(
+    button_order_id = StrictCharField(
         _("Button's order ID"), max_length=255, blank=True, editable=False
     )
     reported_at = AwareDateTimeField(
@@ -191,7 +199,7 @@ class ButtonOrder(models.Model):
     last_status_code = models.SmallIntegerField(
         _("last answer"), null=True, blank=True, editable=False
     )
-    last_error = models.TextField(_("last error"), blank=True, editable=False)
+    last_error = AnyTextField(_("last error"), blank=True, editable=False)
     created_at = AwareDateTimeField(
         _("created"), db_default=DatabaseNow(), editable=False
     )
@@ -328,7 +336,9 @@ class ButtonOrder(models.Model):
         # Even one unanswered attempt may have reached Button.
         if stored is None or not (stored.is_acknowledged or stored.unanswered):
             return
-        if (stored.account, stored.order_id) != (self.account, self.order_id):
+        # Integers and UUIDs are stored as texts.
+        ours = (str(self.account), str(self.order_id))
+        if (stored.account, stored.order_id) != ours:
             raise ValidationError(
                 {"order_id": _("Button may know this order by its id: it must stay.")}
             )

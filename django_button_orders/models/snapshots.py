@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.models.clock import DatabaseNow
-from django_button_orders.models.fields import AwareDateTimeField
+from django_button_orders.models.fields import AwareDateTimeField, StrictJSONField
 
 # The primary key of the only row.
 ONLY = 1
@@ -21,7 +21,7 @@ class Snapshot(models.Model):
     next_at = AwareDateTimeField(_("next"), db_default=DatabaseNow())
     taken_at = AwareDateTimeField(_("taken"), null=True)
     seconds = models.FloatField(_("seconds it took"), default=0)
-    figures = models.JSONField(_("figures"), default=dict)
+    figures = StrictJSONField(_("figures"), default=dict)
 
     class Meta:
         verbose_name = _("snapshot")
@@ -37,7 +37,7 @@ class SubmissionHour(models.Model):
 
     hour = AwareDateTimeField(_("hour"), primary_key=True)
     # {"succeeded": {"48": 3}}: three submissions of 48 ms, or slightly more.
-    durations = models.JSONField(_("durations"), default=dict)
+    durations = StrictJSONField(_("durations"), default=dict)
 
     class Meta:
         verbose_name = _("hour of submissions")

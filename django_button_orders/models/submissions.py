@@ -7,7 +7,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from django_button_orders.models.fields import AwareDateTimeField
+from django_button_orders.models.fields import (
+    AnyTextField,
+    AwareDateTimeField,
+    StrictCharField,
+)
 from django_button_orders.models.orders import ButtonOrder
 from django_button_orders.models.querysets import LockableQuerySet
 
@@ -45,8 +49,8 @@ class Submission(models.Model):
         on_delete=models.CASCADE,
         related_name="submissions",
     )
-    operation = models.CharField(_("operation"), max_length=8, choices=Operation)
-    trigger = models.CharField(_("trigger"), max_length=9, choices=Trigger)
+    operation = StrictCharField(_("operation"), max_length=8, choices=Operation)
+    trigger = StrictCharField(_("trigger"), max_length=9, choices=Trigger)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -59,13 +63,13 @@ class Submission(models.Model):
     revision = models.IntegerField(_("revision"))
     started_at = AwareDateTimeField(_("started"))
     duration_ms = models.IntegerField(_("duration in ms"))
-    method = models.CharField(_("method"), max_length=6)
-    url = models.TextField(_("URL"))
-    request_body = models.TextField(_("request body"), blank=True)
+    method = StrictCharField(_("method"), max_length=6)
+    url = AnyTextField(_("URL"))
+    request_body = AnyTextField(_("request body"), blank=True)
     status_code = models.SmallIntegerField(_("status code"), null=True, blank=True)
-    response_body = models.TextField(_("response body"), blank=True)
-    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
-    error = models.TextField(_("error"), blank=True)
+    response_body = AnyTextField(_("response body"), blank=True)
+    outcome = StrictCharField(_("outcome"), max_length=10, choices=Outcome)
+    error = AnyTextField(_("error"), blank=True)
     # False after pruning, so that the next pruning does not read the row again.
     has_bodies = models.BooleanField(
         _("has bodies"), default=True, db_default=True, editable=False

@@ -27,7 +27,7 @@ from django_button_orders.operations.batches import (
     first_errors,
 )
 from django_button_orders.outbox.adapters import OrderAdapter
-from django_button_orders.outbox.identity import RowKey, refuse_long_account
+from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.report.privacy import describe_exception
 
@@ -201,7 +201,6 @@ class Backfill:
         key, error, has_id = RowKey(self.adapter, order), "", False
         try:
             has_id = self.resolve(key)
-            refuse_long_account(key)
         except Exception as exc:  # noqa: BLE001 - it is counted, and the rest goes on
             if isinstance(exc, (OperationalError, InterfaceError)):
                 self.check_database()

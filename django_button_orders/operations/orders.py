@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.encoding import escape_all, is_refusal
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.models.querysets import MANY
 
@@ -211,7 +213,7 @@ class BulkAction:
         """Add a log entry for each order, with one statement."""
         what, note = self.spec.log_message, self.note
         message = str(WITH_NOTE % {"what": what, "note": note} if note else what)
-        log_entries().bulk_create(
+        save_entries(
             [new_entry(self.user_id, order.pk, str(order), message) for order in orders]
         )
 
@@ -223,17 +225,30 @@ class BulkAction:
             doorbell.ring(pk, using=self.using, trigger=TRIGGER, user_id=user_id)
 
 
-def log_request(user_id: Any, name: str, message: str) -> Any:
-    """Add a log entry about no single order, and return it with its key."""
-    entry = new_entry(user_id, None, name, message)
-    # bulk_create() does not return the key on every database.
-    entry.save(using=log_entries().db)
+def log_change(item: Model, user_id: Any, message: str) -> Any:
+    """Add a log entry about a row of any of our models, and return it."""
+    entry = new_entry(user_id, item.pk, str(item), message, model=type(item))
+    save_entries([entry])
     return entry
 
 
-def new_entry(user_id: Any, pk: int | None, name: str, message: str) -> Any:
+def log_request(user_id: Any, name: str, message: str) -> Any:
+    """Add a log entry about no single order, and return it with its key."""
+    entry = new_entry(user_id, None, name, message)
+    save_entries([entry])
+    return entry
+
+
+def new_entry(
+    user_id: Any,
+    pk: int | None,
+    name: str,
+    message: str,
+    *,
+    model: type[Model] = ButtonOrder,
+) -> Any:
     entries = log_entries()
-    kind = ContentType.objects.db_manager(entries.db).get_for_model(ButtonOrder)
+    kind = ContentType.objects.db_manager(entries.db).get_for_model(model)
     return entries.model(
         user_id=user_id,
         content_type_id=kind.pk,
@@ -242,6 +257,34 @@ def new_entry(user_id: Any, pk: int | None, name: str, message: str) -> Any:
         action_flag=CHANGE,
         change_message=message,
     )
+
+
+def save_entries(entries: list[Any]) -> None:
+    """
+    Save log entries, with escapes for the characters that their table lacks.
+
+    The table is Django's, and in MySQL it may have an old charset.
+    """
+    try:
+        insert_entries(entries)
+    except Exception as exc:
+        if not is_refusal(exc):
+            raise
+        for entry in entries:
+            entry.object_repr = escape_all(entry.object_repr)[:200]
+            entry.change_message = escape_all(entry.change_message)
+        insert_entries(entries)
+
+
+def insert_entries(entries: list[Any]) -> None:
+    using = log_entries().db
+    # An error in PostgreSQL would end the transaction that this is in.
+    with transaction.atomic(using=using):
+        if len(entries) == 1:
+            # bulk_create() does not return the key on every database.
+            entries[0].save(using=using)
+        else:
+            log_entries().bulk_create(entries)
 
 
 def log_entries() -> Any:

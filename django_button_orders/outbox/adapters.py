@@ -7,7 +7,6 @@ with ``find_adapter``, and reads orders with ``select_orders`` or ``HostOrders``
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -33,6 +32,7 @@ from django.utils.timezone import localtime, make_naive
 
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.outbox.savepoints import savepoint
+from django_button_orders.printable import get_logger
 from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     # A shop may import its adapter before the models are loaded.
     from django_button_orders.models import ButtonOrder
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class OrderAdapter:

@@ -8,13 +8,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from django_button_orders.conf import DEFAULT_ACCOUNT
+from django_button_orders.conf import ACCOUNT_LENGTH, DEFAULT_ACCOUNT
 from django_button_orders.models import ButtonOrder, content_types
 from django_button_orders.outbox.adapters import OrderAdapter, by_model
 from django_button_orders.outbox.stored import as_stored
 from django_button_orders.report.validation import clean_short_text
-
-ACCOUNT_LENGTH = ButtonOrder._meta.get_field("account").max_length or 0
 
 
 class RowKey:
@@ -55,7 +53,7 @@ class RowKey:
             self.order_id = clean_key(self.ask("get_order_id"))
         except Exception as exc:  # noqa: BLE001 - raised below, unless it is a draft
             missing = exc
-        self.account = clean_key(self.ask("get_account"))
+        self.account = clean_account(self.ask("get_account"))
         self.is_reportable = bool(self.ask("is_reportable"))
         if missing is not None and self.is_reportable:
             self.hook = "get_order_id"
@@ -101,11 +99,12 @@ def clean_key(value: Any) -> str:
     return text
 
 
-def refuse_long_account(key: RowKey) -> None:
-    """Raise ``ValidationError`` for an account that would make a whole batch fail."""
-    if len(key.account) > ACCOUNT_LENGTH:
-        key.hook = "get_account"
+def clean_account(value: Any) -> str:
+    """Return an account that fits its column, or else a whole batch would fail."""
+    account = clean_key(value)
+    if len(account) > ACCOUNT_LENGTH:
         raise ValidationError(f"Enter at most {ACCOUNT_LENGTH} characters.")
+    return account
 
 
 def placeholder_id(model: type[models.Model], key: object) -> str:

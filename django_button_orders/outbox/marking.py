@@ -11,18 +11,18 @@ that the database refuses for now, as in a deadlock, is repeated after the commi
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import OperationalError, router, transaction
+from django.db import DatabaseError, OperationalError, router, transaction
 from django.db.models import Model
 
 from django_button_orders import doorbell
 from django_button_orders.conf import first_report_delay
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.encoding import escape_all, is_refusal
 from django_button_orders.outbox import upsert
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
@@ -38,13 +38,14 @@ from django_button_orders.outbox.watching import (
     has_registered_child,
     related_orders,
 )
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
     is_time_limit,
 )
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def mark_changed(host_order: Model, *, using: str | None = None) -> None:
@@ -206,7 +207,7 @@ def mark_or_fail(
         key.use_placeholder()
         fail_row(key, exc, using=using)
     except Exception as exc:
-        is_final = is_last and key.hook
+        is_final = (is_last and key.hook) or is_refusal(exc)
         may_pass = isinstance(exc, OperationalError) and not is_final
         if may_pass or must_reach_shop(exc, using):
             raise
@@ -272,15 +273,16 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
     Raises ``OperationalError`` if the database may accept the write later.
     """
     key.is_reportable = True
+    error = describe_exception(exc, key.hook_name)
     try:
-        with transaction.atomic(using=using):
-            row = upsert_row(key, using=using)
-            ButtonOrder.objects.using(using).filter(pk=row.pk if row else 0).update(
-                status=ButtonOrder.Status.FAILED,
-                reason=ButtonOrder.Reason.INVALID,
-                next_attempt_at=None,
-                last_error=describe_exception(exc, key.hook_name),
-            )
+        try:
+            write_failure(key, error, using=using)
+        except (DatabaseError, ValueError) as refusal:
+            if not is_refusal(refusal):
+                raise
+            # The database lacks a character of the error, or of the id itself.
+            key.order_id = escape_all(key.order_id)
+            write_failure(key, escape_all(error), using=using)
     except OperationalError:
         raise
     except Exception as error:
@@ -288,6 +290,17 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "Order %s has no row: %s", key.order_id, describe_for_log(error)
+        )
+
+
+def write_failure(key: RowKey, error: str, *, using: str) -> None:
+    with transaction.atomic(using=using):
+        row = upsert_row(key, using=using)
+        ButtonOrder.objects.using(using).filter(pk=row.pk if row else 0).update(
+            status=ButtonOrder.Status.FAILED,
+            reason=ButtonOrder.Reason.INVALID,
+            next_attempt_at=None,
+            last_error=error,
         )
 
 

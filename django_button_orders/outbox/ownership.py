@@ -7,7 +7,6 @@ transferred to the second one. ``reattach`` is for the rows of a model that was 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,10 +24,11 @@ from django_button_orders.outbox.adapters import (
 )
 from django_button_orders.outbox.identity import dismiss_placeholders_of
 from django_button_orders.outbox.savepoints import savepoint
+from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 from django_button_orders.report.validation import clean_short_text
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 

@@ -20,6 +20,7 @@ from django.db.models.sql import Query, UpdateQuery
 
 from django_button_orders.conf import first_report_delay
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.bulk import FIELDS, fit
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.querysets import can_skip_locked
 from django_button_orders.outbox.savepoints import Result, execute_in_savepoint
@@ -44,7 +45,7 @@ def update_row(account: str, order_id: str, *, using: str) -> RowRef | None:
 
     The row may belong to another host order, which the returned columns name.
     """
-    keys = (account, order_id)
+    keys = keys_of(account, order_id, using=using)
     sql = update_sql(using, holds=first_report_delay() > 0)
     if must_not_wait(using):
         row = lock(keys, using=using)
@@ -66,12 +67,22 @@ def insert_row(
     The row is due, or held for ``FIRST_REPORT_DELAY``.
     """
     sql, moment = insert_sql(using, first_report_delay())
-    given = (account, order_id, *(source[name] for name in SOURCE), *moment)
+    keys = keys_of(account, order_id, using=using)
+    given = (*keys, *(source[name] for name in SOURCE), *moment)
     result = execute_in_savepoint(sql, given, using=using)
     if result.affected and not result.rows:
         operations: Any = connections[using].ops
         return int(operations.last_insert_id(result.cursor, TABLE, "id"))
     return result.rows[0][0] if result.rows else None
+
+
+def keys_of(account: str, order_id: str, *, using: str) -> tuple[str, ...]:
+    """Return an account and an order id as the database can store them."""
+    fields = [FIELDS[ButtonOrder][name] for name in KEYS]
+    return tuple(
+        fit(field, key, connections[using])
+        for field, key in zip(fields, (account, order_id), strict=True)
+    )
 
 
 def must_not_wait(using: str) -> bool:

@@ -12,7 +12,6 @@ rows.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
@@ -31,11 +30,12 @@ from django_button_orders.outbox.adapters import (
     registered,
     select_orders,
 )
+from django_button_orders.printable import get_logger
 from django_button_orders.reconcile.findings import FIXED
 from django_button_orders.reconcile.run import compare
 from django_button_orders.reconcile.with_shop import ShopOrders
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 BATCH_SIZE = 200
 

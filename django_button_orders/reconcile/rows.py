@@ -199,7 +199,7 @@ def was_last_attempted(row: ButtonOrder, desired: Desired) -> bool:
         payload = row.as_report().as_payload()
     except ValidationError:
         # No attempt has filled the row's fields, and after the last there is no next.
-        return row.reason == Reason.EXHAUSTED
+        return bool(row.reason == Reason.EXHAUSTED)
     return as_sent(row, payload) == as_sent(row, desired.payload)
 
 

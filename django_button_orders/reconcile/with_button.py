@@ -205,7 +205,7 @@ def is_answered(attempt: Attempt) -> bool:
 
 
 def is_cancelled(row: ButtonOrder) -> bool:
-    return row.reported_digest == CANCELLED_DIGEST
+    return bool(row.reported_digest == CANCELLED_DIGEST)
 
 
 def compare_answer(attempt: Attempt) -> Finding | str | None:

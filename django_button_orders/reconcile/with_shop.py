@@ -24,7 +24,7 @@ from django_button_orders.outbox.adapters import (
     by_model,
     get_adapter,
 )
-from django_button_orders.outbox.identity import RowKey, refuse_long_account
+from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.ownership import (
     IdTakenError,
     is_made_for,
@@ -122,7 +122,6 @@ class ShopOrders:
             try:
                 with LazySavepoint(self.using):
                     has_id = key.resolve()
-                refuse_long_account(key)
             except Exception as exc:
                 if is_time_limit(exc):
                     raise

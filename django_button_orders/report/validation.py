@@ -261,9 +261,9 @@ def make_storable(text: str) -> str:
     """
     Return any text as every database can store it, without e-mail addresses.
 
-    It is valid UTF-8 without NUL, and cut to ``MAX_LENGTH`` characters.
+    What is no UTF-8, and NUL, is escaped. The text is cut to ``MAX_LENGTH`` characters.
     """
-    clean = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    clean = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
     return redact_email(clean)[:MAX_LENGTH]
 
 

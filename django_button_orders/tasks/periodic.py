@@ -7,7 +7,6 @@ The periodic jobs: the sweep, the comparison of the latest orders, and pruning.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,10 +17,11 @@ from django_button_orders.models import Checkpoint
 from django_button_orders.models.databases import allowed_aliases, has_table
 from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.operations import retention
+from django_button_orders.printable import get_logger
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # A comparison that is not complete after this time goes on in its next run.
 RECONCILE_SECONDS = 10.0

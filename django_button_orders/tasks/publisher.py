@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,9 @@ from kombu import Connection
 
 from django_button_orders.beat import MOVE_ORDERS, REPORT_DUE_ORDERS, REPORT_ORDER
 from django_button_orders.doorbell import Publisher, Ring
+from django_button_orders.printable import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # How long a broker may take for one step, by the names that its transport knows.
 TIMEOUT_SECONDS = 5

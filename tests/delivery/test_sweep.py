@@ -379,13 +379,28 @@ class InterruptionTests(TransactionTestCase):
         with (
             connections["default"].execute_wrapper(refuse),
             self.assertLogs("django_button_orders", "WARNING"),
-            pytest.raises(DataError),
         ):
             report_due(using="default")
 
-        held = ButtonOrder.objects.filter(lease_token__isnull=False)
-        assert held.get() == poison
-        assert ButtonOrder.objects.filter(status="reported").count() == len(calls()) - 1
+        # Its body has been left out.
+        assert poison.submissions.get().request_body == ""
+        others = Submission.objects.exclude(button_order=poison)
+        assert all(others.values_list("request_body", flat=True))
+        assert ButtonOrder.objects.filter(status="reported").count() == len(calls())
+
+    def test_nothing_that_is_said_can_be_recorded(self):
+        add_answer("POST")
+        refuse = Interruption(DataError("too long"), *RECORD, times=1000)
+
+        with (
+            connections["default"].execute_wrapper(refuse),
+            self.assertLogs("django_button_orders", "ERROR") as logs,
+        ):
+            report_due(using="default")
+
+        # Each was tried, and waits for its lease.
+        assert len(logs.records) == len(calls()) == ButtonOrder.objects.count()
+        assert ButtonOrder.objects.in_flight().count() == len(calls())
 
     def test_told_to_end_in_the_middle_of_a_call(self):
         row = ButtonOrder.objects.get(order_id="0")

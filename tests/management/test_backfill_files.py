@@ -287,7 +287,7 @@ class FileTests(TestCase):
     def test_titles_that_control_a_terminal(self):
         _, _, error = self.backfill(f"{HEAD},\x1b[2J\u202e\n")
 
-        assert error.startswith("These columns are not known: \ufffd[2J\ufffd.")
+        assert error.startswith("These columns are not known: \\x1b[2J\\u202e.")
 
     def test_files_that_cannot_be_read(self):
         for content, reason in (

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 import time
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import SimpleTestCase
 
 from django_button_orders.management.base import (
@@ -29,6 +32,33 @@ class InterruptionTests(SimpleTestCase):
             Interrupted().run_from_argv(["manage.py", "button_orders_example"])
 
         assert info.value.code == 130
+
+
+class EchoCommand(ButtonOrdersCommand):
+    """Say what it is told to."""
+
+    requires_system_checks = ()
+
+    def add_arguments(self, parser):
+        parser.add_argument("word")
+
+    def handle(self, *, word, **options):
+        self.stdout.write(f"out: {word}")
+        self.stderr.write(f"err: {word}")
+        raise CommandError(f"error: {word}", returncode=7)
+
+
+class OutputTests(SimpleTestCase):
+    def test_one_line_each(self):
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.raises(CommandError) as caught:
+            call_command(EchoCommand(), "\x1b[2J\n\u202e", stdout=out, stderr=err)
+
+        shown = r"\x1b[2J\n\u202e"
+        assert out.getvalue() == f"out: {shown}\n"
+        assert err.getvalue() == f"err: {shown}\n"
+        assert str(caught.value) == f"error: {shown}"
+        assert caught.value.returncode == 7
 
 
 class SignalTests(SimpleTestCase):

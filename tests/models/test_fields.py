@@ -11,11 +11,13 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import F, JSONField, Value
 from django.test import SimpleTestCase, TestCase, override_settings
+from django.utils.translation import gettext_lazy
 
 from django_button_orders import Customer, LineItem
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.fields import (
     AwareDateTimeField,
+    ExactCharField,
     MinorUnitsField,
     StrictCharField,
     StrictJSONField,
@@ -66,6 +68,14 @@ class MinorUnitsFieldTests(FieldTestCase):
     def test_fraction_is_not_saved(self):
         self.refuse(self.field.get_prep_value, Fraction(25, 2))
 
+    def test_beyond_the_column(self):
+        def prepare(value):
+            return self.field.get_db_prep_save(value, connection)
+
+        assert prepare(2**63 - 1) == 2**63 - 1
+        assert prepare(-(2**63)) == -(2**63)
+        self.refuse(prepare, 2**63, -(2**63) - 1, 2**70, str(2**70), "x", [1], b"1")
+
     def test_error_says_what_to_do(self):
         with pytest.raises(
             ValidationError, match="minor units, not a value of type fl"
@@ -102,6 +112,16 @@ class AwareDateTimeFieldTests(FieldTestCase):
             datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))),
         )
 
+    def test_another_type(self):
+        values = (1234567, 1.5, True, b"2026", ["2026"])
+
+        self.refuse(self.prepare, *values)
+        self.refuse(self.field.get_prep_value, *values)
+
+    @override_settings(USE_TZ=False)
+    def test_date_without_time_zones(self):
+        self.refuse(self.prepare, date(2026, 11, 1), 1234567)
+
     def test_not_a_date(self):
         for value in ("yesterday", "2026-13-01T00:00:00Z"):
             with self.subTest(value=value), pytest.raises(ValidationError):
@@ -131,11 +151,37 @@ class StrictCharFieldTests(FieldTestCase):
     def test_not_saved(self):
         self.refuse(self.prepare, "123456", "a\0", "\ud800")
 
+    def test_no_text(self):
+        self.refuse(self.prepare, 5, 1.5, True, b"a", ["a"], {}, PURCHASED, Decimal(1))
+
+    def test_required(self):
+        field = StrictCharField(name="it", max_length=5)
+
+        self.refuse(lambda value: field.get_db_prep_save(value, connection), None)
+
+    def test_translated_text(self):
+        assert self.prepare(gettext_lazy("Date")) == "Date"
+
     def test_error_does_not_tell(self):
         with pytest.raises(ValidationError) as caught:
             self.prepare("secret")
 
         assert "secret" not in str(caught.value)
+
+
+class ExactCharFieldTests(FieldTestCase):
+    field = ExactCharField(name="it", max_length=5)
+
+    def prepare(self, value):
+        return self.field.get_db_prep_save(value, connection)
+
+    def test_keys(self):
+        for value, saved in (("a", "a"), (5, "5"), (0, "0"), (-7, "-7"), (2**9, "512")):
+            with self.subTest(value=value):
+                assert self.prepare(value) == saved
+
+    def test_no_keys(self):
+        self.refuse(self.prepare, None, True, 1.0, float("nan"), b"5", [5], 123456)
 
 
 def bare(prepared):
@@ -184,7 +230,21 @@ class StrictJSONFieldTests(FieldTestCase):
         for _ in range(100_000):
             deep = [deep]
 
-        self.refuse(self.prepare, endless, deep)
+        shared = endless[:] * 2
+        shared.append(shared)
+        around = {}
+        around["it"] = [around]
+
+        self.refuse(self.prepare, endless, deep, shared, around, {"it": deep})
+
+    def test_deeper_than_every_database_reads(self):
+        """MariaDB reads 32 levels of JSON, and MySQL 100."""
+        value = 1
+        for _ in range(30):
+            value = [value]
+
+        assert self.prepare(value) in (value, json.dumps(value))
+        self.refuse(self.prepare, [value])
 
     def test_backslash_is_not_a_null_character(self):
         value = {"path": "C:\\u0000"}

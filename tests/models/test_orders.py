@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
@@ -25,6 +25,84 @@ class SaveTests(TestCase):
             reported_digest=row.desired_digest(),
             next_attempt_at=None,
         )
+
+    def test_what_no_column_holds(self):
+        """Each is refused by the name of its field, and before the database sees it."""
+        endless = {}
+        endless["id"] = endless
+        texts = [
+            5.5,
+            True,
+            float("nan"),
+            ["a"],
+            {"a": 1},
+            b"a",
+            "\ud800",
+            "a\0",
+            "x" * 256,
+        ]
+        wrong = {
+            "order_id": [None, *texts],
+            "account": [None, *texts],
+            "customer_order_id": texts,
+            "btn_ref": [5, *texts],
+            "currency": [5, *texts],
+            "partner_order_channel": [5, *texts],
+            "total": [2**70, -(2**70), 1.5, True, float("nan"), "x", [1], b"1"],
+            "purchase_date": [1234567, True, "x", ["2026"], datetime(2026, 1, 1)],
+            "finalization_date": [1234567, date(2026, 1, 1)],
+            "customer": [endless, {"id": float("nan")}, {"id": b"a"}, {"id": "\ud800"}],
+            "line_items": [[endless], [{"identifier": "a\0"}], {1, 2}],
+        }
+        good = {"order_id": "1", "total": 1, "currency": "USD"}
+        other = create_row(order_id="2")
+        rows = ButtonOrder.objects
+
+        def save(**values):
+            for name, value in values.items():
+                setattr(other, name, value)
+            try:
+                other.save()
+            finally:
+                other.refresh_from_db()
+
+        ways = {
+            "create": rows.create,
+            "save": save,
+            "bulk_create": lambda **values: rows.bulk_create([ButtonOrder(**values)]),
+            "update": rows.update,
+            "update_or_create": lambda **values: rows.update_or_create(
+                pk=other.pk, defaults=values
+            ),
+            "get_or_create": lambda **values: rows.get_or_create(pk=0, defaults=values),
+        }
+        for name, values in wrong.items():
+            for value in values:
+                for way, call in ways.items():
+                    with self.subTest(name=name, value=repr(value)[:20], way=way):
+                        with (
+                            pytest.raises(ValidationError) as caught,
+                            transaction.atomic(),
+                        ):
+                            call(**{**good, name: value})
+
+                        assert list(caught.value.message_dict) == [name]
+        assert rows.get() == other
+
+    def test_integer_as_an_order_id(self):
+        row = create_row(order_id=5)
+        row.total = 1
+        row.save()
+
+        assert ButtonOrder.objects.get(order_id=5).order_id == "5"
+        ButtonOrder.objects.update(unanswered=1)
+        row.save()
+
+    def test_second_row_of_an_order(self):
+        create_row()
+
+        with pytest.raises(IntegrityError), transaction.atomic():
+            create_row()
 
     def test_born_pending(self):
         row = create_row()

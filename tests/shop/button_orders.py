@@ -21,6 +21,8 @@ class TroubleError(Exception):
 class ShopOrderAdapter(OrderAdapter):
     date_field = "placed_at"
     watch = {OrderLine: "order"}
+    # What an error says beside the customer's address.
+    words: ClassVar[str] = ""
     # Values that build returns in place of a report, once each.
     built: ClassVar[list[object]] = []
 
@@ -63,4 +65,4 @@ class ShopOrderAdapter(OrderAdapter):
 
     def trouble(self, hook, order):
         if order.trouble == hook:
-            raise TroubleError(f"No luck with {order.email}")
+            raise TroubleError(f"No luck with {order.email}{self.words}")

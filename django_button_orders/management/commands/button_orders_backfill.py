@@ -17,7 +17,6 @@ from django_button_orders.files.forms import UnreadableFileError
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     counted,
-    printable,
     progress_bar,
     stop_on_signals,
 )
@@ -225,7 +224,7 @@ class Command(ButtonOrdersCommand):
                 )
                 self.run_backfill(backfill, "file", None)
             except (OSError, UnreadableFileError) as exc:
-                raise CommandError(printable(str(exc))) from exc
+                raise CommandError(str(exc)) from exc
 
     # Both
 
@@ -259,13 +258,13 @@ class Command(ButtonOrdersCommand):
 
     def print_error(self, error: str) -> None:
         self.bar.clear()
-        self.stderr.write(printable(error))
+        self.stderr.write(error)
 
     def print_summary(self) -> None:
         options = self.options
         if not options.from_file:
             for error in self.errors:
-                self.stderr.write(printable(error))
+                self.stderr.write(error)
         counts = {name: self.counts[name] for name in COUNTS}
         summary: dict[str, Any] = {
             "dry_run": options.dry_run,

@@ -20,7 +20,6 @@ from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
     counted,
-    printable,
     progress_bar,
     stop_on_signals,
 )
@@ -118,11 +117,11 @@ class Command(ButtonOrdersCommand):
         self.print_summary(batch_file, None if output == STDOUT else path, format)
 
     def write_to_stdout(self, batch_file: BatchFile, stop: Stop) -> None:
-        reconfigure = getattr(self.stdout, "reconfigure", None)
+        reconfigure = getattr(self.stdout.raw, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding="utf-8", newline="")
         try:
-            self.write(batch_file, self.stdout, stop)
+            self.write(batch_file, self.stdout.raw, stop)
             self.stdout.flush()
         except BrokenPipeError as exc:
             # Otherwise Python would report the error once more when it exits.
@@ -147,7 +146,7 @@ class Command(ButtonOrdersCommand):
 
     def complain(self, error: str) -> None:
         self.bar.clear()
-        self.stderr.write(printable(error))
+        self.stderr.write(error)
 
     def print_summary(
         self, batch_file: BatchFile, path: Path | None, format_: str

@@ -12,7 +12,6 @@ from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
     counted,
-    printable,
     progress_bar,
     stop_on_signals,
 )
@@ -198,7 +197,7 @@ class Command(ButtonOrdersCommand):
     def tell(self, text: str) -> None:
         """Print why the command waits."""
         self.bar.clear()
-        self.stderr.write(printable(text))
+        self.stderr.write(text)
 
     def print_result(self, result: PageResult) -> None:
         self.missing -= {finding.difference.order_id for finding in result.findings}
@@ -217,7 +216,7 @@ class Command(ButtonOrdersCommand):
 
     def print_summary(self, stop: Stop) -> None:
         for error in self.errors:
-            self.stderr.write(printable(error))
+            self.stderr.write(error)
         summary = {name: self.counts[name] for name in COUNTS}
         if self.is_json:
             self.stdout.write(f"], {json.dumps(summary).removeprefix('{')}")
@@ -254,7 +253,7 @@ class Command(ButtonOrdersCommand):
         for alias in database_aliases() if self.missing else ():
             rows = ButtonOrder.objects.using(alias).filter(order_id__in=self.missing)
             self.missing -= set(rows.values_list("order_id", flat=True))
-        return printable(", ".join(sorted(self.missing)))
+        return ", ".join(sorted(self.missing))
 
 
 def as_json(finding: Finding) -> str:
@@ -279,8 +278,7 @@ def as_line(finding: Finding, there: str) -> str:
     details = "; ".join([*parts, *filter(None, [difference.error])])
     kind = Difference.Kind(difference.kind).label
     state = " (due now)" if finding.is_fixed and not has_failed(finding) else ""
-    text = f"{difference.order_id}: {kind}{state}{': ' if details else '.'}{details}"
-    return printable(text)
+    return f"{difference.order_id}: {kind}{state}{': ' if details else '.'}{details}"
 
 
 def as_word(value: Any) -> str:

@@ -11,7 +11,6 @@ from django_button_orders.conf import account_names, get_settings
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     counted,
-    printable,
     stop_on_signals,
 )
 from django_button_orders.sandbox import ReceivedRequest, Sandbox
@@ -119,7 +118,7 @@ class Command(ButtonOrdersCommand):
         address = {"BASE_URL": sandbox.url}
         if keys:
             # They may be keys of the real Button, so they are not shown.
-            accounts = ", ".join(map(printable, keys))
+            accounts = ", ".join(keys)
             self.write(f"It accepts the API keys of these accounts: {accounts}")
             self.write(f"BUTTON_ORDERS |= {address}")
         else:

@@ -145,9 +145,9 @@ class Command(ButtonOrdersCommand):
         if format == "json":
             self.stdout.write(json.dumps({**state.as_dict(), "passed": passed}))
         elif format == "prometheus":
-            self.stdout.write("\n".join(state.as_prometheus()))
+            self.print_lines(state.as_prometheus())
         else:
-            self.stdout.write("\n".join(state.as_text()))
+            self.print_lines(state.as_text())
         if passed:
             raise CommandError(" ".join(passed), returncode=PASSED)
         if format == "text" and (options["ping"] or warned or limits != Limits()):
