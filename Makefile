@@ -31,7 +31,8 @@ help:
 	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which these start by themselves"
 	@echo "unless DATABASE_URL and CELERY_BROKER_URL name some:"
 	@echo "make test-services   the test suite on each, and the fault tests"
-	@echo "make losses          the faults, here and in what shops write by hand"
+	@echo "make losses          the faults, here and in what shops write by hand;"
+	@echo "                     LOSSES=\"-k broker_loses\" for some of them"
 	@echo "make soak            20,000 orders and random faults, and a million steps"
 	@echo "                     of the state machine; SOAK_ORDERS=N SOAK_EXAMPLES=N"
 	@echo "make bench           the speed, here and of what shops write by hand;"
@@ -63,7 +64,7 @@ test-services: $(VENV)/has-test $(VENV)/has-services
 	$(VENV)/bin/python -m tests.faults.run
 
 losses: $(VENV)/has-test $(VENV)/has-services
-	$(VENV)/bin/python -m tests.faults.run --only -m losses
+	$(VENV)/bin/python -m tests.faults.run --only -m losses $(LOSSES)
 
 soak: $(VENV)/has-test $(VENV)/has-services
 	HYPOTHESIS_EXAMPLES=$(SOAK_EXAMPLES) \
