@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -39,7 +39,11 @@ def build_values(
                 continue
             if of_order.setdefault(name, text) != text:
                 raise ValidationError({name: f"Row {position} says something else."})
-    parsers = find_parsers(of_order, conventions)
+    parsers = find_parsers(
+        of_order.get(DECIMAL, str(conventions.is_decimal)).lower(),
+        of_order.get("currency", conventions.currency),
+        conventions.decimal_separator,
+    )
     values = parse(of_order, {name: name for name in columns.ORDER}, parsers)
     items = [parse(cells, columns.OF_LINE_ITEM, parsers) for cells in rows]
     values["customer"] = parse(of_order, OF_CUSTOMER, parsers) or None
@@ -47,13 +51,11 @@ def build_values(
     return values
 
 
-def find_parsers(of_order: Mapping[str, str], conventions: Conventions) -> Parsers:
+@lru_cache(maxsize=100)
+def find_parsers(is_decimal: str, currency: str, separator: str) -> Parsers:
     """Return the functions that read an order's cells. All other cells are texts."""
-    separator = conventions.decimal_separator
-    flag = of_order.get(DECIMAL, str(conventions.is_decimal))
     parse_money: Callable[[str], Any] = parse_minor_units
-    if TRUTHS.get(flag.lower()):
-        currency = of_order.get("currency", conventions.currency)
+    if TRUTHS.get(is_decimal):
         parse_money = partial(parse_amount, currency=currency, separator=separator)
     quantity = partial(parse_integer, separator=separator)
     return {**PARSERS, **dict.fromkeys(AMOUNTS, parse_money), "quantity": quantity}

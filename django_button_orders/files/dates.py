@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_datetime
 
+UTC = re.compile(r" (UTC|GMT)\Z")
 # Magento writes "Nov 1, 2026 8:00:00 AM", and newer versions a second comma.
 WITH_MONTH_NAMES = ("%b %d, %Y %I:%M:%S %p", "%b %d, %Y, %I:%M:%S %p")
 
@@ -42,7 +43,7 @@ def read_moment(
 
 def parse(text: str) -> datetime | None:
     try:
-        moment = parse_datetime(re.sub(" (UTC|GMT)$", "Z", text))
+        moment = parse_datetime(UTC.sub("Z", text))
     except ValueError:
         moment = None
     if moment is None and text[:1].isalpha():

@@ -23,17 +23,14 @@ SEP = re.compile(r' *"?sep=(?P<delimiter>[^"\w\n\r])"? *', re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first lines of a table, and for each column what it is: names of ours."""
+    """The first lines of a table, and in which column is what of ours."""
 
     lines: Sequence[Line]
     delimiter: str
-    columns: Sequence[Sequence[str]]
+    width: int
+    positions: Mapping[str, int]
     # Columns without a title may only be empty.
     untitled: Sequence[int] = ()
-
-    @property
-    def order_id_at(self) -> int:
-        return next(at for at, names in enumerate(self.columns) if "order_id" in names)
 
 
 def dialect(delimiter: str) -> dict[str, Any]:
@@ -65,7 +62,8 @@ def read_header(
     return Header(
         lines=head,
         delimiter=delimiter,
-        columns=columns,
+        width=len(titles),
+        positions={name: at for at, column in enumerate(columns) for name in column},
         untitled=() if ignore_unknown else untitled,
     )
 

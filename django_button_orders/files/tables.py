@@ -152,28 +152,29 @@ class Table:
     def make_row(
         self, lines: list[Line], values: list[str], error: ValidationError | None
     ) -> Row:
-        columns = self.header.columns
+        header = self.header
         values = [value.strip() for value in values]
         # Some programs write a delimiter at the end of each row.
-        while len(values) > len(columns) and not values[-1]:
+        while len(values) > header.width and not values[-1]:
             values.pop()
-        if error is None and len(values) != len(columns):
+        if error is None and len(values) != header.width:
             error = ValidationError(
                 "The row has %(row)d values, and the header %(header)d.",
-                params={"row": len(values), "header": len(columns)},
+                params={"row": len(values), "header": header.width},
             )
-        if error is None and any(values[at] for at in self.header.untitled):
+        if error is None and any(values[at] for at in header.untitled):
             error = ValidationError("The row has a value in a column without a title.")
         if error is not None:
             return Row(lines=lines, order_id=self.guess_order_id(lines[0]), error=error)
-        pairs = zip(columns, values, strict=True)
-        cells = {name: value for names, value in pairs if value for name in names}
+        cells = {
+            name: values[at] for name, at in header.positions.items() if values[at]
+        }
         return Row(lines=lines, order_id=cells.get("order_id", ""), cells=cells)
 
     def guess_order_id(self, line: Line) -> str:
         """Return the probable order ID of a row that cannot be read."""
         cells = line.raw.decode(errors="replace").split(self.header.delimiter)
-        at = self.header.order_id_at
+        at = self.header.positions["order_id"]
         return cells[at].strip().strip('"').strip() if at < len(cells) else ""
 
 
