@@ -22,7 +22,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.base import known_accounts
-from django_button_orders.models import TOKEN_IS_KNOWN, ButtonOrder, content_types
+from django_button_orders.models import TOKEN_IS_KNOWN, ButtonOrder, content_type_of
 from django_button_orders.outbox.adapters import registered
 
 Status = ButtonOrder.Status
@@ -197,13 +197,13 @@ class SourceFilter(LookupFilter):
     def narrow(self, queryset: Any, value: str) -> Any:
         if value == DIRECT:
             return queryset.filter(source_type__isnull=True)
-        kinds = content_types(queryset.db)
         model = next(
             adapter.model
             for adapter in registered()
             if adapter.model._meta.label_lower == value
         )
-        return queryset.filter(source_type_id=kinds.get_for_model(model).pk)
+        kind = content_type_of(model, queryset.db)
+        return queryset.filter(source_type_id=kind.pk)
 
 
 class DateFilter(admin.ListFilter):

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django_button_orders.admin.base import find_admin, user_may
 from django_button_orders.admin.formatting import format_status
 from django_button_orders.admin.standing import standing_context
-from django_button_orders.models import ButtonOrder, content_types
+from django_button_orders.models import ButtonOrder, content_type_of
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import find_adapter
 from django_button_orders.outbox.identity import RowKey
@@ -175,7 +175,7 @@ def filter_by_host_order(
     """Return the rows whose host order is ``host_order``."""
     adapter = find_adapter(type(host_order))
     model = type(host_order) if adapter is None else adapter.model
-    kind = content_types(rows.db).get_for_model(model)
+    kind = content_type_of(model, rows.db)
     return rows.filter(source_type=kind.pk, source_id=str(host_order.pk))
 
 

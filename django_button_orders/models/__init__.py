@@ -21,6 +21,7 @@ from django_button_orders.models.orders import (
     PAYLOAD_FIELDS,
     TOKEN_IS_KNOWN,
     ButtonOrder,
+    content_type_of,
     content_types,
     model_of,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Submission",
     "SubmissionHour",
     "as_aware",
+    "content_type_of",
     "content_types",
     "model_of",
 ]

@@ -528,6 +528,12 @@ def content_types_in(using: str) -> ContentTypeManager:
     return ContentType.objects.db_manager(using)
 
 
+def content_type_of(model: type[models.Model], using: str | None) -> ContentType:
+    """Return the content type by which a database's rows refer to a model's orders."""
+    # A proxy may have an adapter, where the model that it stands for has none.
+    return content_types(using).get_for_model(model, for_concrete_model=False)
+
+
 def model_of(
     content_type_id: int | None, using: str | None
 ) -> type[models.Model] | None:

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections
 from django.db.models import IntegerField, Model, QuerySet
 
-from django_button_orders.models import ButtonOrder, Checkpoint, content_types
+from django_button_orders.models import ButtonOrder, Checkpoint, content_type_of
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.operations.batches import (
     LARGEST_BATCH,
@@ -73,7 +73,7 @@ class Backfill:
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self.start = ""
-        source_type = content_types(self.using).get_for_model(self.adapter.model)
+        source_type = content_type_of(self.adapter.model, self.using)
         # By its key, because the content type may be in another database than the row.
         self.shared: dict[str, Any] = {"source_type_id": source_type.pk}
         if self.checkpoint is not None:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from django_button_orders.conf import ACCOUNT_LENGTH, DEFAULT_ACCOUNT
-from django_button_orders.models import ButtonOrder, content_types
+from django_button_orders.models import ButtonOrder, content_type_of
 from django_button_orders.outbox.adapters import OrderAdapter, by_model
 from django_button_orders.outbox.stored import as_stored
 from django_button_orders.report.validation import clean_short_text
@@ -86,7 +86,7 @@ class RowKey:
 
     def source(self, using: str) -> dict[str, Any]:
         """Return the columns by which a row refers to the host order."""
-        kind = content_types(using).get_for_model(self.adapter.model)
+        kind = content_type_of(self.adapter.model, using)
         # Keys and not objects: the content type may be in another database.
         return {"source_type_id": kind.pk, "source_id": str(self.host_order.pk)}
 

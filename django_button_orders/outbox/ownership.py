@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.models import Model
 
-from django_button_orders.models import ButtonOrder, content_types, model_of
+from django_button_orders.models import ButtonOrder, content_type_of, model_of
 from django_button_orders.outbox.adapters import (
     HostOrders,
     OrderAdapter,
@@ -225,7 +225,7 @@ def is_of_renamed_model(row: ButtonOrder, source: Source) -> bool:
 def reattach_to(adapter: OrderAdapter, rows: list[ButtonOrder]) -> None:
     """Attach the rows whose orders an adapter has now."""
     using = rows[0]._state.db or DEFAULT_DB_ALIAS
-    kind = content_types(using).get_for_model(adapter.model)
+    kind = content_type_of(adapter.model, using)
     keys = {as_key(adapter.model, row.source_id) for row in rows} - {None}
     orders = {
         order.pk: order

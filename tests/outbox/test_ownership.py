@@ -22,7 +22,15 @@ from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import get_adapter, register, unregister
 from django_button_orders.outbox.ownership import IdTakenError, assign_row, reattach
-from tests.shop.models import Booking, GiftOrder, Order, OrderLine, Page, Trip
+from tests.shop.models import (
+    Booking,
+    GiftOrder,
+    Order,
+    OrderLine,
+    Page,
+    Trip,
+    WebOrder,
+)
 from tests.utils import add_answer, button_settings, calls, create_row, order_url
 
 rows = ButtonOrder.objects
@@ -614,3 +622,33 @@ class RenamedTests(SourceTestCase):
 
         with self.assertNumQueries(0):
             reattach(found)
+
+
+class ProxyTests(SourceTestCase):
+    """Only a proxy of the model has an adapter."""
+
+    def setUp(self):
+        super().setUp()
+        adapter = type(get_adapter(Order))
+        unregister(Order)
+        self.addCleanup(register(Order), adapter)
+        register(WebOrder)(adapter)
+        self.addCleanup(unregister, WebOrder)
+
+    def test_reported(self):
+        order = WebOrder.objects.create(number="1994")
+
+        assert self.row().get_source_model() is WebOrder
+        assert self.report() == {"reported": 1}
+        order.total = 65
+        order.save()
+        assert self.report() == {"reported": 1}
+        assert self.row().total == 6500
+
+    def test_row_of_the_model_that_had_the_adapter(self):
+        """It has the same table."""
+        WebOrder.objects.create(number="1994")
+        rows.update(source_type=ContentType.objects.get_for_model(Order))
+
+        assert self.report() == {"reported": 1}
+        assert self.row().get_source_model() is WebOrder

@@ -502,6 +502,15 @@ class DeletedTests(WatchingTestCase):
 
                 assert rows.get().order_id == "a"
 
+    def test_line_that_is_an_order_itself(self):
+        """What it belongs to may be deleted by the same queryset."""
+        self.place_old()
+        self.watch(OrderLine)
+
+        OrderLine.objects.all().delete()
+
+        assert not rows.exists()
+
     def test_refused_for_now(self):
         """After the commit, the order is gone, and still gets no row."""
         self.place_old()

@@ -20,7 +20,7 @@ from django_button_orders.management.options.values import (
     refuse_unknown_account,
     refuse_unknown_database,
 )
-from django_button_orders.models import ButtonOrder, content_types
+from django_button_orders.models import ButtonOrder, content_type_of
 from django_button_orders.models.databases import database_aliases, migrated_alias
 from django_button_orders.operations.throttle import Throttle
 from django_button_orders.outbox.adapters import OrderAdapter
@@ -116,7 +116,7 @@ def select_orders(
     orders = find_orders(adapter, using=alias, since=options.since, until=options.until)
     if not options.order_ids:
         return orders
-    kind = content_types(alias).get_for_model(adapter.model)
+    kind = content_type_of(adapter.model, alias)
     rows = ButtonOrder.objects.using(alias).filter(source_type_id=kind.pk)
     rows = rows.filter(order_id__in=options.order_ids)
     source_ids = dict(rows.values_list("order_id", "source_id"))
@@ -166,7 +166,7 @@ def select_rows(alias: str, options: Namespace) -> QuerySet[ButtonOrder]:
     rows = ButtonOrder.objects.using(alias).filter(dates_of(options))
     if options.model:
         (adapter,) = find_adapters(options.model)
-        kind = content_types(alias).get_for_model(adapter.model)
+        kind = content_type_of(adapter.model, alias)
         rows = rows.filter(source_type_id=kind.pk)
     if options.account:
         rows = rows.filter(account=options.account)
