@@ -145,6 +145,23 @@ class FenceTests(RecordTestCase):
         assert row.lease_token is None
         assert ButtonOrder.objects.due().exists()
 
+    def test_token_that_comes_while_sending(self):
+        """The create has gone out without it, so it is too late."""
+        row = create_row(btn_ref="")
+
+        def add_token():
+            other = ButtonOrder.objects.get()
+            other.btn_ref = "srctok-2"
+            other.save()
+
+        self.report(row, add_token)
+        assert (row.status, row.reported_btn_ref) == ("pending", "")
+        report(row.pk, using="default")
+
+        row.refresh_from_db()
+        assert row.status == "reported"
+        assert row.has_late_token
+
     def test_changed_while_being_refused(self):
         row = create_row()
 
@@ -197,6 +214,7 @@ class FenceTests(RecordTestCase):
         assert self.report(row, self.take_over) is None
 
         assert row.reported_revision == 1
+        assert row.reported_btn_ref == "srctok-1"
         assert row.status == "pending"
         assert row.lease_token is not None
         assert row.attempts == 2
