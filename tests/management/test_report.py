@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from django_button_orders.management.base import stop_on_signals
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot
 from tests.faults.processes import wait_for
 from tests.management.processes import ProcessTestCase
@@ -391,7 +392,8 @@ class ReportTests(TestCase):
     def test_orders_that_wait(self):
         self.create_waiting()
         ButtonOrder.objects.filter(order_id="due").delete()
-        out = "Nothing is due. {} next attempt, {}in 1 hour.\n"
+        ButtonOrder.objects.pending().update(next_attempt_at=from_now(8000))
+        out = "Nothing is due. {} next attempt, {}in 2 hours.\n"
         many = out.format("3 orders wait for their", "the first ")
 
         assert self.report() == (many, "", "")
