@@ -39,7 +39,7 @@ SCENARIOS = (
     "sqlite",
 )
 # These take long, and run only when they are named.
-ON_REQUEST = ("admin",)
+ON_REQUEST = ("admin", "capacity")
 # --commands runs these, with as many orders as a shop's history has.
 COMMANDS = ("backfill", "reconcile")
 PACKAGES = (
