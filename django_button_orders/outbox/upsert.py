@@ -66,10 +66,11 @@ def insert_row(
 
     The row is due, or held for ``FIRST_REPORT_DELAY``.
     """
-    sql, moment = insert_sql(using, first_report_delay())
+    delay = first_report_delay()
+    moment = moment_sql(using, delay)[1] if delay else ()
     keys = keys_of(account, order_id, using=using)
     given = (*keys, *(source[name] for name in SOURCE), *moment)
-    result = execute_in_savepoint(sql, given, using=using)
+    result = execute_in_savepoint(insert_sql(using, delay), given, using=using)
     if result.affected and not result.rows:
         operations: Any = connections[using].ops
         return int(operations.last_insert_id(result.cursor, TABLE, "id"))
@@ -122,7 +123,7 @@ def first(result: Result) -> RowRef | None:
 
 
 @cache
-def update_sql(using: str, *, holds: bool) -> str:
+def update_sql(using: str, *, holds: bool = False) -> str:
     """Return the UPDATE of ``ButtonOrderQuerySet.mark_changed()`` as SQL."""
     rows = ButtonOrder.objects.using(using)
     query: Any = rows.filter(**dict.fromkeys(KEYS, "x")).query.chain(UpdateQuery)
@@ -149,12 +150,11 @@ def lock_sql(using: str) -> str:
 
 
 @cache
-def insert_sql(using: str, delay: float) -> tuple[str, tuple[Any, ...]]:
+def insert_sql(using: str, delay: float = 0) -> str:
     """
     Return the INSERT of a new row as SQL, which ignores a row that exists.
 
-    Also return the parameters that follow those of the row. The row is due after
-    ``delay`` seconds.
+    With a ``delay``, the parameters of ``moment_sql`` follow those of the row.
     """
     connection = connections[using]
     defaults = {
@@ -167,20 +167,25 @@ def insert_sql(using: str, delay: float) -> tuple[str, tuple[Any, ...]]:
     given = (*KEYS, *SOURCE)
     columns = [operations.quote_name(name) for name in (*defaults, *given)]
     values = [*map(literal, defaults.values()), *["%s"] * len(given)]
-    moment: tuple[Any, ...] = ()
     if delay:
         columns.append(operations.quote_name("next_attempt_at"))
-        query = Query(None)
-        resolved = from_now(delay).resolve_expression(query)
-        value, moment = query.get_compiler(using).compile(resolved)
-        values.append(value)
+        values.append(moment_sql(using, delay)[0])
     sql = (
         f"{operations.insert_statement(on_conflict=ignore)} "
         f"{operations.quote_name(TABLE)} ({', '.join(columns)}) "
         f"VALUES ({', '.join(values)}) "
         f"{operations.on_conflict_suffix_sql((), ignore, (), KEYS)}"
     )
-    return sql + returning(using, "id"), tuple(moment)
+    return sql + returning(using, "id")
+
+
+@cache
+def moment_sql(using: str, delay: float) -> tuple[str, tuple[Any, ...]]:
+    """Return the moment after ``delay`` seconds as SQL, and its parameters."""
+    query = Query(None)
+    moment = from_now(delay).resolve_expression(query)
+    sql, parameters = query.get_compiler(using).compile(moment)
+    return sql, tuple(parameters)
 
 
 def literal(value: str | int) -> str:

@@ -130,11 +130,8 @@ class HoldTests(TestCase):
                 assert abs(held.total_seconds() - delay) < 0.1
 
     def test_zero_changes_nothing(self):
-        sql, moment = upsert.insert_sql("default", 0)
-
-        assert "next_attempt_at" not in sql
-        assert moment == ()
-        assert "unanswered" not in upsert.update_sql("default", holds=False)
+        assert "next_attempt_at" not in upsert.insert_sql("default")
+        assert "unanswered" not in upsert.update_sql("default")
 
     def test_changes_do_not_bring_it_forward(self):
         row = self.insert(600)
