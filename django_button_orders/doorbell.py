@@ -34,6 +34,8 @@ LOG_SECONDS = 60.0
 IDLE_SECONDS = 30.0
 # The longest wait of a save with DOORBELL "inline", and of a process that ends.
 PATIENCE_SECONDS = 1.0
+# The longest wait of a fork for imports of the thread. They take a fraction of this.
+FORK_SECONDS = 10.0
 # Rings are dropped while this many wait to be published, as when the broker hangs.
 CAPACITY = 10_000
 # Longer waits live in the database alone: workers hold waiting messages in memory,
@@ -66,6 +68,9 @@ class Publisher:
         project, which the publishing thread does not.
         """
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Import all that publishing needs. Waits for no network."""
 
     def publish(self, ring: Ring) -> None:
         """Send one message. Raises whatever the message queue raises."""
@@ -106,6 +111,7 @@ class Bell:
         self.rings: dict[Ring, None] = {}
         self.busy_since: float | None = None
         self.waiters = 0
+        self.is_prepared = False
         self.is_asleep = False
         self.thread: threading.Thread | None = None
         self.muted_until = self.log_after = float("-inf")
@@ -138,6 +144,17 @@ class Bell:
             finally:
                 self.waiters -= 1
 
+    def wait_for_imports(self, seconds: float) -> None:
+        """
+        Wait until the thread has imported what it needs, if it runs.
+
+        A child that is forked meanwhile would have half of a module, and could never
+        import the rest.
+        """
+        with self.condition:
+            if self.thread not in (None, threading.current_thread()):
+                self.condition.wait_for(lambda: self.is_prepared, timeout=seconds)
+
     def is_stuck(self) -> bool:
         if self.busy_since is None:
             return False
@@ -149,10 +166,20 @@ class Bell:
     # In the thread
 
     def run(self) -> None:
+        self.prepare()
         while True:
             for ring in self.next_rings():
                 self.publish(ring)
             self.end_round()
+
+    def prepare(self) -> None:
+        try:
+            self.publisher.prepare()
+        except Exception:  # noqa: BLE001 - publishing says what is wrong
+            logger.debug("The client of the broker cannot be imported.")
+        with self.condition:
+            self.is_prepared = True
+            self.condition.notify_all()
 
     def next_rings(self) -> list[Ring]:
         """Wait for rings, and return those of the next round."""
@@ -317,6 +344,11 @@ def flush() -> None:
         bell.wait(PATIENCE_SECONDS)
 
 
+def wait_before_fork() -> None:
+    for bell in _bells:
+        bell.wait_for_imports(FORK_SECONDS)
+
+
 def reset_after_fork() -> None:
     for bell in _bells:
         bell.publisher.forget()
@@ -325,4 +357,4 @@ def reset_after_fork() -> None:
 
 atexit.register(flush)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=reset_after_fork)
+    os.register_at_fork(before=wait_before_fork, after_in_child=reset_after_fork)

@@ -53,6 +53,12 @@ class CeleryPublisher(Publisher):
         if getattr(app, "set_as_current", True):
             self.app = app
 
+    def prepare(self) -> None:
+        # Celery and Kombu import the modules of these when they are first used.
+        amqp, task = self.app.amqp, self.app.tasks[REPORT_ORDER]
+        transport = self.app.connection_for_write().transport
+        _ = (transport, amqp.Producer, amqp.send_task_message, task.backend)
+
     def publish(self, ring: Ring) -> None:
         app = self.app
         task = app.tasks[REPORT_ORDER]

@@ -95,6 +95,28 @@ class PublisherTests(QueueTestCase):
         connection.close()
         publisher.close()
 
+    def test_process_that_forks_during_the_first_ring(self):
+        """The child must not inherit modules that are half imported."""
+        code = (
+            "import django, sys; django.setup(); from tests.celery import app; "
+            "app.conf.broker_transport = 'tests.tasks.slow_transport:Transport'; "
+            "from tests.tasks.forking import main; sys.exit(main())"
+        )
+        environment = {
+            **os.environ,
+            "CELERY_BROKER_URL": "memory://",
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+        }
+
+        done = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-W", "ignore", "-c", code],
+            env=environment,
+            timeout=300,
+            check=False,
+        )
+
+        assert done.returncode == 0
+
     @override_settings(BUTTON_ORDERS=button_settings(QUEUE="button"))
     def test_queue(self):
         take_messages("button")
