@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 REPORT_ORDER = "django_button_orders.report_order"
@@ -32,14 +33,18 @@ def beat_schedule(*, sweep_seconds: float = SWEEP.seconds) -> dict[str, dict[str
     with their rows every five minutes, pruning once a day. A worker drops a message
     that has waited longer than its interval, because the next one does its work.
     Workers judge that by their clocks: one whose clock is fast by more than an
-    interval drops all messages.
+    interval drops all messages. ``expire_seconds`` says the same to django-celery-beat.
     """
     entries = (SWEEP._replace(seconds=sweep_seconds), RECONCILE, PRUNE)
     return {
         entry.key: {
             "task": entry.task,
             "schedule": float(entry.seconds),
-            "options": {"expires": float(entry.seconds)},
+            "options": {
+                "expires": float(entry.seconds),
+                # A column of integers.
+                "expire_seconds": math.ceil(entry.seconds),
+            },
         }
         for entry in entries
     }

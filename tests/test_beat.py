@@ -19,17 +19,17 @@ class BeatScheduleTests(SimpleTestCase):
             "button-orders-report-due": {
                 "task": "django_button_orders.report_due_orders",
                 "schedule": 30.0,
-                "options": {"expires": 30.0},
+                "options": {"expires": 30.0, "expire_seconds": 30},
             },
             "button-orders-reconcile": {
                 "task": "django_button_orders.reconcile_orders",
                 "schedule": 300.0,
-                "options": {"expires": 300.0},
+                "options": {"expires": 300.0, "expire_seconds": 300},
             },
             "button-orders-prune": {
                 "task": "django_button_orders.prune_submissions",
                 "schedule": DAY,
-                "options": {"expires": DAY},
+                "options": {"expires": DAY, "expire_seconds": DAY},
             },
         }
 
@@ -37,8 +37,17 @@ class BeatScheduleTests(SimpleTestCase):
         schedule = beat_schedule(sweep_seconds=300)
 
         assert schedule["button-orders-report-due"]["schedule"] == 300.0
-        assert schedule["button-orders-report-due"]["options"] == {"expires": 300.0}
+        options = schedule["button-orders-report-due"]["options"]
+        assert options == {"expires": 300.0, "expire_seconds": 300}
         assert schedule["button-orders-prune"]["schedule"] == DAY
+
+    def test_seconds_of_django_celery_beat(self):
+        """Its column takes integers above 0."""
+        for seconds, expected in ((0.5, 1), (1, 1), (29.1, 30)):
+            entry = beat_schedule(sweep_seconds=seconds)["button-orders-report-due"]
+
+            found = entry["options"]["expire_seconds"]
+            assert (type(found), found) == (int, expected)
 
     def test_tasks_exist(self):
         names = [entry["task"] for entry in beat_schedule().values()]

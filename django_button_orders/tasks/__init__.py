@@ -35,12 +35,33 @@ else:
     TaskBase = Task
 
 
+# What a sweep, or the comparison of the latest orders, never takes; pruning goes on the
+# next day. It ends what hangs, such as an adapter that waits for another server.
+TIME_LIMIT_SECONDS = 60 * 60
+# After the soft limit, this is left to record the calls that were made.
+RECORDING_SECONDS = 5 * 60
+
+
 class QueuedTask(TaskBase):
-    """A task that goes to the queue of the settings."""
+    """
+    A task that goes to the queue of the settings, and has time limits of its own.
+
+    A limit of the project or of a worker is for its other tasks. One that is shorter
+    than a sweep would end each sweep of a backlog, and leave leased rows behind.
+    """
 
     abstract = True
+    time_limit = TIME_LIMIT_SECONDS
+
+    @property
+    def soft_time_limit(self) -> int | None:  # type: ignore[override]  # Celery reads it
+        """Return the soft limit, below a limit that ``task_annotations`` may set."""
+        limit: int | None = self.time_limit
+        return limit and max(limit - RECORDING_SECONDS, limit // 2)
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
+        # An option of the schedule that is for django-celery-beat alone.
+        options.pop("expire_seconds", None)
         queue = get_settings().queue
         if queue is not None:
             options.setdefault("queue", queue)

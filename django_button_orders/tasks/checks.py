@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says of Celery: whether it knows of the periodic tasks."""
+"""What ``manage.py check`` says of Celery: its schedule, and its time limits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from celery._state import get_current_app
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
-from django_button_orders.beat import beat_schedule
+from django_button_orders.beat import REPORT_DUE_ORDERS, beat_schedule
+from django_button_orders.conf import SETTING, find_problems, get_settings
+from django_button_orders.delivery.sweep import SWEEP_SECONDS
+from django_button_orders.tasks import TIME_LIMIT_SECONDS
 
 OURS = frozenset(entry["task"] for entry in beat_schedule().values())
 
 
 def check_celery(**kwargs: Any) -> list[CheckMessage]:
+    """Run the checks of Celery. They read its configuration only if they have to."""
+    return [*check_schedule(), *check_time_limit()]
+
+
+def check_schedule() -> Iterator[CheckMessage]:
     """Warn of a schedule in Django's settings that no Celery app has read."""
-    return [
-        Warning(
+    for name in names_ending("BEAT_SCHEDULE"):
+        if not tasks_in(getattr(settings, name)) - tasks_in(celery_schedule()):
+            continue
+        yield Warning(
             f"{name} has the periodic tasks of django_button_orders, but the Celery "
             "app of this project does not: beat will not run them.",
             hint="Call app.config_from_object('django.conf:settings', "
@@ -25,14 +35,29 @@ def check_celery(**kwargs: Any) -> list[CheckMessage]:
             "in the __init__.py of the project.",
             id="django_button_orders.W014",
         )
-        for name in schedule_names()
-        if tasks_in(getattr(settings, name)) - tasks_in(celery_schedule())
-    ]
 
 
-def schedule_names() -> Iterator[str]:
+def check_time_limit() -> Iterator[CheckMessage]:
+    """Warn of a time limit that ends sweeps: ours gives way to annotations alone."""
+    if any(find_problems()):
+        return
+    needed = SWEEP_SECONDS + get_settings().lease_seconds
+    if needed < TIME_LIMIT_SECONDS / 2 and not any(names_ending("TASK_ANNOTATIONS")):
+        return
+    limit = get_current_app().tasks[REPORT_DUE_ORDERS].soft_time_limit
+    if limit and limit < needed:
+        yield Warning(
+            f"Celery ends a sweep after {limit:g} seconds, which may take {needed:g}: "
+            "orders would wait until their leases expire.",
+            hint="Leave the tasks of django_button_orders out of task_annotations, or "
+            f"set {SETTING}['LEASE_SECONDS'] lower.",
+            id="django_button_orders.W016",
+        )
+
+
+def names_ending(suffix: str) -> Iterator[str]:
     """Yield the settings that may be meant for Celery, in whatever namespace."""
-    return (name for name in dir(settings) if name.endswith("BEAT_SCHEDULE"))
+    return (name for name in dir(settings) if name.endswith(suffix))
 
 
 def celery_schedule() -> Any:

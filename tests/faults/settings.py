@@ -12,6 +12,10 @@ DEBUG = False
 # Each lab has its own queue, so that labs can share a broker.
 CELERY_TASK_DEFAULT_QUEUE = os.environ["FAULTS_QUEUE"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+if "FAULTS_TIME_LIMIT" in os.environ:
+    CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT = float(
+        os.environ["FAULTS_TIME_LIMIT"]
+    )
 # Celery connects again after the connection to the broker broke.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None

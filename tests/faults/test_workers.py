@@ -139,6 +139,21 @@ def test_told_to_end_during_a_batch(setting, make_lab, state):
     assert_agreement(lab, state, seconds_to_end=ends)
 
 
+@pytest.mark.once_on("postgresql")
+def test_time_limit_that_is_shorter_than_a_sweep(setting, make_lab, state):
+    """A project sets one for its other tasks: no sweep of a backlog is killed."""
+    lab = make_lab(setting, pool="prefork", CONCURRENCY=2, latency=0.2)
+    lab.open(workers=0, beat=False)
+    lab.start_seller(100, changes=False)
+    lab.wait_for_sellers()
+    lab.start_worker(FAULTS_TIME_LIMIT="2")
+    lab.start_beat()
+    lab.wait_for_quiet()
+
+    # Each call of a worker that was killed would have no record.
+    assert_agreement(lab, state)
+
+
 @pytest.mark.once_on("mariadb")
 def test_told_to_end_at_once(setting, make_lab, state):
     """A cold shutdown interrupts calls, and releases the rows without a call."""

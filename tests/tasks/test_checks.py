@@ -6,7 +6,9 @@ from django.test import SimpleTestCase, override_settings
 import tests.celery
 from django_button_orders import beat_schedule
 from django_button_orders.tasks.checks import check_celery
+from tests.utils import button_settings
 
+TASK = "django_button_orders.report_due_orders"
 OTHER = {"backup": {"task": "shop.backup", "schedule": 60.0}}
 
 
@@ -45,3 +47,34 @@ class BeatScheduleTests(SimpleTestCase):
     def test_nothing_set(self):
         """As where beat is not used, but 'button_orders_report --loop'."""
         assert self.ids() == []
+
+
+class TimeLimitTests(SimpleTestCase):
+    def ids(self, annotations=None, lease_seconds=120, **conf):
+        with override_settings(
+            BUTTON_ORDERS=button_settings(LEASE_SECONDS=lease_seconds),
+            CELERY_TASK_ANNOTATIONS=annotations,
+        ):
+            app = Celery("shop")
+            self.addCleanup(tests.celery.app.set_current)
+            app.conf.update(task_annotations=annotations, **conf)
+            return [message.id[-4:] for message in check_celery()]
+
+    def test_limits_of_all_tasks_do_not_count(self):
+        assert self.ids() == []
+        assert self.ids(task_time_limit=5, task_soft_time_limit=3) == []
+
+    def test_annotations(self):
+        for given, found in (
+            ({"*": {"time_limit": 60}}, ["W016"]),
+            ({TASK: {"time_limit": 600, "soft_time_limit": 60}}, ["W016"]),
+            ({TASK: {"time_limit": 600}}, []),
+            ({TASK: {"time_limit": None}}, []),
+            ({"shop.tasks.mail": {"time_limit": 5}}, []),
+        ):
+            with self.subTest(given=given):
+                assert self.ids(given) == found
+
+    def test_long_lease(self):
+        assert self.ids(lease_seconds=3000) == []
+        assert self.ids(lease_seconds=3600) == ["W016"]

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import responses
+from celery import Celery
+from celery.beat import Scheduler
 from django.test import SimpleTestCase, override_settings
 
+from django_button_orders import beat_schedule
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.tasks import (
@@ -12,6 +15,7 @@ from django_button_orders.tasks import (
     report_due_orders,
     report_order,
 )
+from tests import celery
 from tests.celery import app
 from tests.tasks.utils import QueueTestCase, broken_broker, take_messages
 from tests.utils import (
@@ -173,3 +177,43 @@ class RegistrationTests(SimpleTestCase):
         for task in (report_order, report_due_orders, prune_submissions):
             assert task.name == f"django_button_orders.{task.__name__}"
             assert task.ignore_result is True
+
+
+class TimeLimitTests(QueueTestCase):
+    """The limits of a project are for its other tasks."""
+
+    def limits(self, **conf):
+        """Return the limits in a message, as a worker reads them."""
+        shop = Celery("shop", broker=app.conf.broker_url)
+        self.addCleanup(app.set_current)
+        shop.conf.update(task_default_queue=app.conf.task_default_queue, **conf)
+        shop.tasks[report_due_orders.name].delay()
+        [message] = celery.take_messages()
+        return message.headers["timelimit"]
+
+    def test_own(self):
+        assert self.limits() == [3600, 3300]
+        own = self.limits(task_time_limit=5, task_soft_time_limit=3)
+        assert own == [3600, 3300]
+
+    def test_limit_that_somebody_sets_for_them(self):
+        annotations = {"*": {"time_limit": 100}}
+
+        assert self.limits(task_annotations=annotations) == [100, 50]
+
+
+class BeatTests(QueueTestCase):
+    def test_entries(self):
+        """Celery's own beat does not know the option of django-celery-beat."""
+        scheduler = Scheduler(app=app, lazy=True)
+        for name, values in beat_schedule().items():
+            entry = scheduler.Entry(name=name, app=app, **values)
+            with app.connection_for_write() as connection:
+                producer = app.amqp.Producer(connection)
+                scheduler.apply_async(entry, producer=producer, advance=False)
+
+        messages = celery.take_messages()
+        assert len(messages) == len(beat_schedule())
+        for message in messages:
+            assert message.headers["expires"] is not None
+            assert "expire_seconds" not in {**message.properties, **message.headers}
