@@ -58,6 +58,7 @@ class OrderAdapter:
     date_field: ClassVar[str] = ""
     #: Related models, with the path to the order: ``{OrderLine: "order"}``, or
     #: ``{Refund: "line__order"}``. A change of such an object marks the order changed.
+    #: Watch a many-to-many relation by its links: ``{Order.coupons.through: "order"}``.
     watch: ClassVar[Mapping[type[Model] | str, str]] = {}
 
     def __init__(self, model: type[Model]) -> None:
