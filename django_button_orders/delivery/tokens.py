@@ -59,8 +59,10 @@ def shown_token(call: Call, attempt: Attempt) -> str | None:
     order = call.answer.order if isinstance(call.answer, Answer) else {}
     if "btn_ref" not in order:
         return None
-    token = order["btn_ref"] or ""
-    return str(attempt.client.redact(token)) if not token or is_btn_ref(token) else None
+    token = order["btn_ref"]
+    if token is None or token == "":
+        return ""
+    return str(attempt.client.redact(token)) if is_btn_ref(token) else None
 
 
 def sent_token(attempt: Attempt) -> str:

@@ -256,9 +256,10 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
 def compare_tokens(row: ButtonOrder, order: dict[str, Any]) -> Finding | None:
     """Return a finding if Button has tied another token, or none, to an order."""
     # Button need not show the token. Then the one that it was told of counts.
-    tied = order.get("btn_ref", row.reported_btn_ref) or ""
-    is_known = "btn_ref" in order or row.reported_btn_ref is not None
-    if not is_known or not is_late_token(row.btn_ref, tied):
+    tied = row.reported_btn_ref
+    if "btn_ref" in order:
+        tied = "" if order["btn_ref"] is None else order["btn_ref"]
+    if not isinstance(tied, str) or not is_late_token(row.btn_ref, tied):
         return None
     values = token_values(row.btn_ref, tied)
     return as_finding(row, Kind.TOKEN, values, error=NOT_FIXABLE)

@@ -196,6 +196,7 @@ class UnknownTests(TokenTestCase):
             ("", "", True),
             # This is no token, so Button shows none.
             (7, "", True),
+            ([], "", True),
             ("x" * 300, "", True),
         ):
             with self.subTest(shown=shown):

@@ -129,6 +129,12 @@ class DifferingTests(ButtonTestCase):
         ButtonOrder.objects.update(reported_btn_ref=None)
         assert self.compare() == {"agree": 1}
 
+    def test_token_that_is_none(self):
+        self.report(btn_ref="srctok-1")
+        self.tell(btn_ref=7)
+
+        assert self.compare() == {"agree": 1}
+
     def test_token_that_only_button_has(self):
         self.report()
         ButtonOrder.objects.update(btn_ref="")
