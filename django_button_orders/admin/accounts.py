@@ -26,6 +26,7 @@ class PausedAccountAdmin(ReadOnlyMixin):
 
     list_display = ["account", "paused_at", "probe_at", "short_error"]
     ordering = ["account"]
+    field_lookups = {"account"}
     actions = ["resume_accounts"]
 
     def has_resume_permission(self, request: HttpRequest) -> bool:

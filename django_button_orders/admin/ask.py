@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.actions import OrderActionsMixin
-from django_button_orders.admin.base import user_may
+from django_button_orders.admin.base import shown_error, user_may
 from django_button_orders.admin.compare import Line, compare
 from django_button_orders.admin.explain import as_sentence
 from django_button_orders.admin.formatting import format_ago
@@ -86,7 +86,9 @@ class AskMixin(OrderActionsMixin):
             text = NOT_ASKED % {"error": as_sentence(error)}
             self.message_user(request, text, messages.ERROR)
         except (DatabaseError, InterfaceError) as exc:
-            error = as_sentence(describe_exception(exc, "The database"))
+            error = as_sentence(
+                shown_error(request, describe_exception(exc, "The database"))
+            )
             self.message_user(request, NO_ANSWER % {"error": error}, messages.ERROR)
         else:
             self.log_change(request, order, gettext("Asked Button about it."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import (
+    FieldDoesNotExist,
     ImproperlyConfigured,
     PermissionDenied,
     ValidationError,
@@ -24,6 +26,7 @@ from django.views.decorators.http import require_POST
 
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
 from django_button_orders.operations.orders import log_change
+from django_button_orders.report.privacy import without_quotes
 
 if TYPE_CHECKING:
     ModelAdminBase = admin.ModelAdmin[Any]
@@ -32,7 +35,13 @@ else:
 
 
 class UrlsMixin(ModelAdminBase):
-    """Build the URLs of an admin's pages, on the site where it is registered."""
+    """
+    Build the URLs of an admin's pages, on the site where it is registered.
+
+    ``field_lookups`` are the field lookups that its filters use.
+    """
+
+    field_lookups: Collection[str] = ()
 
     class Media:
         css = {"all": ["django_button_orders/admin.css"]}
@@ -54,11 +63,35 @@ class UrlsMixin(ModelAdminBase):
         }
         return str(add_preserved_filters(context, url))
 
+    def lookup_allowed(
+        self, lookup: str, value: Any, request: HttpRequest | None = None
+    ) -> bool:
+        """
+        Allow only the lookups of the filters.
+
+        Others would scan the table, or break the page, as a regular expression does
+        that the database does not understand.
+        """
+        name = lookup.partition("__")[0]
+        if name == "pk":
+            return False
+        try:
+            self.opts.get_field(name)
+        except FieldDoesNotExist:
+            # Django handles the parameters of filters, and refuses mistakes.
+            return True
+        return lookup in self.field_lookups
+
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Add a log entry, whatever characters its table has."""
         if not isinstance(message, str):
             return super().log_change(request, obj, message)
         return log_change(obj, request.user.pk, message)
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = super().get_object(request, *args, **kwargs)
+        hide_quotes(request, [found] if found is not None else [])
+        return found
 
     def find_on_write_database(self, request: HttpRequest, object_id: str) -> Any:
         """
@@ -143,6 +176,21 @@ def user_may(request: HttpRequest, codename: str) -> bool:
 def may_view_bodies(request: HttpRequest) -> bool:
     """Return whether the user may see customers and the bodies of calls."""
     return user_may(request, "view_bodies_submission")
+
+
+def shown_error(request: HttpRequest, error: str) -> str:
+    """Return an error without what it may quote of a customer the user may not see."""
+    return error if may_view_bodies(request) else without_quotes(error)
+
+
+def hide_quotes(request: HttpRequest, items: Iterable[Any]) -> None:
+    """Do to rows of our models, for this page only, what ``shown_error`` does."""
+    if may_view_bodies(request):
+        return
+    for item in items:
+        for name in ("last_error", "error"):
+            if hasattr(item, name):
+                setattr(item, name, without_quotes(getattr(item, name)))
 
 
 # Settings: a page opens even if BUTTON_ORDERS is invalid.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
-from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -26,6 +25,7 @@ from django_button_orders.admin.actions import BulkActionsMixin
 from django_button_orders.admin.base import (
     UrlsMixin,
     add_host_order_urls,
+    hide_quotes,
     host_order_link,
     known_accounts,
 )
@@ -97,6 +97,7 @@ class CappedChangeList(ChangeList):
             keys = keys[start : start + self.list_per_page]
         rows = self.root_queryset.filter(pk__in=keys).defer(*self.model_admin.unlisted)
         self.result_list = rows.order_by(*self.queryset.query.order_by)
+        hide_quotes(request, self.result_list)
         add_host_order_urls(request, self.model_admin.admin_site, self.result_list)
 
 
@@ -118,8 +119,7 @@ class CappedMixin(UrlsMixin):
     Show a list that stays fast with millions of rows.
 
     It counts only to ``MAX_LISTED``, and filters and sorts only by indexes.
-    ``field_lookups`` are the field lookups that its filters use. ``unlisted`` are
-    large fields without a column, which the list does not load.
+    ``unlisted`` are large fields without a column, which the list does not load.
     """
 
     paginator = CappedPaginator
@@ -127,25 +127,10 @@ class CappedMixin(UrlsMixin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     ordering = ["-pk"]
-    field_lookups: Collection[str] = ()
     unlisted: Collection[str] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return CappedChangeList
-
-    def lookup_allowed(
-        self, lookup: str, value: Any, request: HttpRequest | None = None
-    ) -> bool:
-        """Allow only the lookups of the filters: others would scan the table."""
-        name = lookup.partition("__")[0]
-        if name == "pk":
-            return False
-        try:
-            self.opts.get_field(name)
-        except FieldDoesNotExist:
-            # Django handles the parameters of filters, and refuses mistakes.
-            return True
-        return lookup in self.field_lookups
 
     def get_sortable_by(self, request: HttpRequest) -> Any:
         fields = self.sortable_fields(request.GET)

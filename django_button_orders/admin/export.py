@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from django_button_orders.admin.base import UrlsMixin
+from django_button_orders.admin.base import UrlsMixin, shown_error
 from django_button_orders.admin.formatting import shorten_error
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.keyset import Keyset
@@ -67,7 +67,7 @@ class ExportMixin(UrlsMixin):
     def export_orders(
         self, request: HttpRequest, queryset: ButtonOrderQuerySet
     ) -> HttpResponseBase:
-        return csv_response(queryset)
+        return csv_response(queryset, partial(shown_error, request))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))
@@ -82,19 +82,23 @@ class ExportMixin(UrlsMixin):
             changelist = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{self.url('changelist')}?e=1")
-        return csv_response(changelist.queryset)
+        return csv_response(changelist.queryset, partial(shown_error, request))
 
 
-def csv_response(orders: Any) -> StreamingHttpResponse:
+def csv_response(
+    orders: Any, show_error: Callable[[str], str]
+) -> StreamingHttpResponse:
     """Return orders as a CSV file that is written while it is sent."""
     content_type = "text/csv; charset=utf-8"
-    response = StreamingHttpResponse(write_pages(orders), content_type=content_type)
+    response = StreamingHttpResponse(
+        write_pages(orders, show_error), content_type=content_type
+    )
     name = f"button-orders-{timezone.now():%Y-%m-%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def write_pages(orders: Any) -> Iterator[str]:
+def write_pages(orders: Any, show_error: Callable[[str], str]) -> Iterator[str]:
     """Yield the text of the file page by page: few large writes are faster."""
     writer = csv.writer(Echo())
     yield writer.writerow(COLUMNS)
@@ -102,7 +106,12 @@ def write_pages(orders: Any) -> Iterator[str]:
     # Named tuples, because to create a million instances would take most of the time.
     rows = orders.values_list("pk", *FIELDS, named=True)
     for page in Keyset(rows, ("-pk",)).pages(PAGE_SIZE):
-        yield "".join(writer.writerow(make_cells(row, label_of)) for row in page)
+        rows_of_page = (
+            row._replace(last_error=show_error(row.last_error)) for row in page
+        )
+        yield "".join(
+            writer.writerow(make_cells(row, label_of)) for row in rows_of_page
+        )
 
 
 class Echo:

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db import router
 from django.http import HttpRequest
 
-from django_button_orders.admin.base import keep_bodies_days
+from django_button_orders.admin.base import hide_quotes, keep_bodies_days
 from django_button_orders.admin.formatting import age_of, format_body
 from django_button_orders.models import ButtonOrder, Submission
 
@@ -35,6 +35,7 @@ def history_context(
     latest = submissions.order_by("-started_at", "-pk")
     found = list(latest[start : start + MAX_SUBMISSIONS + 1])
     shown = found[:MAX_SUBMISSIONS]
+    hide_quotes(request, shown)
     users = find_users(shown)
     return {
         "may_view_bodies": with_bodies,

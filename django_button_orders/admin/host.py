@@ -19,7 +19,12 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from django_button_orders.admin.base import find_admin, user_may
+from django_button_orders.admin.base import (
+    find_admin,
+    hide_quotes,
+    shown_error,
+    user_may,
+)
 from django_button_orders.admin.formatting import format_status
 from django_button_orders.admin.standing import standing_context
 from django_button_orders.models import ButtonOrder, content_type_of
@@ -97,7 +102,8 @@ def reports_context(
     """Return the context for an order's latest report, and links to the others."""
     reports, why = find_reports(host_order, using=using)
     if not reports:
-        return {"why": why}
+        return {"why": shown_error(request, why)}
+    hide_quotes(request, reports)
     latest, *others = reports
     if not has_pages(site):
         return {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import PurePath
 
 from django.core.exceptions import ValidationError
 
 from django_button_orders.report.validation import as_line, make_storable
+
+# What others than this package say in an error that describe_exception() has described.
+FOREIGN_MESSAGE = re.compile(r"(?<= raised )(\w+(?: at [^:\n]*:\d+)?): .*", re.DOTALL)
 
 
 def describe_exception(exc: Exception, doing: str) -> str:
@@ -16,10 +20,29 @@ def describe_exception(exc: Exception, doing: str) -> str:
 
     ``doing`` is what has raised it, such as "ShopOrderAdapter.build".
     """
-    if isinstance(exc, ValidationError):
+    if isinstance(exc, ValidationError) and is_ours(exc):
+        # Our own rules quote no values.
         return make_storable(f"{doing}: {as_line(exc)}")
     raised = f"{describe_for_log(exc)}{message_of(exc)}"
     return make_storable(f"{doing} raised {raised}")
+
+
+def without_quotes(error: str) -> str:
+    """
+    Return an error that ``describe_exception`` has described, without its message.
+
+    The message of an error of the shop's code may quote a customer's data.
+    """
+    return FOREIGN_MESSAGE.sub(r"\1.", error)
+
+
+def is_ours(exc: Exception) -> bool:
+    """Return whether this package has raised an error, or nobody has yet."""
+    frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    if not frames:
+        return True
+    package = __name__.partition(".")[0]
+    return str(frames[-1].f_globals.get("__name__")).partition(".")[0] == package
 
 
 def describe_for_log(exc: BaseException) -> str:
@@ -53,7 +76,7 @@ def is_time_limit(exc: Exception) -> bool:
 def message_of(exc: Exception) -> str:
     """Return ": " and the message of an exception, or ""."""
     try:
-        words = str(exc)
+        words = as_line(exc) if isinstance(exc, ValidationError) else str(exc)
     except Exception:  # noqa: BLE001 - the __str__ of an exception may raise, too
         words = ""
     return f": {words}" if words else ""

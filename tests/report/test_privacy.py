@@ -8,6 +8,7 @@ from django_button_orders import Customer, OrderReport
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
+    without_quotes,
 )
 from django_button_orders.report.validation import make_storable
 
@@ -41,9 +42,44 @@ class DescribeExceptionTests(SimpleTestCase):
         )
 
     def test_validation_error(self):
-        exc = caught(ValidationError("Enter a %(what)s.", params={"what": "total"}))
+        exc = ValidationError("Enter a %(what)s.", params={"what": "total"})
 
         assert describe_exception(exc, "Building") == "Building: Enter a total."
+
+    def test_validation_error_of_the_shop(self):
+        exc = caught(ValidationError({"name": "Jane has no address."}))
+
+        text = describe_exception(exc, "Building")
+
+        assert text.startswith("Building raised ValidationError at report/test_pri")
+        assert text.endswith(": name: Jane has no address.")
+
+    def test_without_quotes(self):
+        for message in ("Jane", "Jane: has\n raised Cain: 7", ""):
+            for exc in (LookupError(message), ValidationError(message)):
+                with self.subTest(message=message, exc=exc):
+                    text = describe_exception(caught(exc), "Shop.build")
+                    shown = without_quotes(f"Gave up. The last one: {text}")
+
+                    assert "Jane" not in shown
+                    assert type(exc).__name__ in shown
+                    assert " at report/test_privacy.py:" in shown
+
+        assert without_quotes("Shop.build raised OSError: Jane") == (
+            "Shop.build raised OSError."
+        )
+
+    def test_nothing_is_quoted(self):
+        with pytest.raises(ValidationError) as info:
+            OrderReport(order_id="1", total=-1, currency="USD", purchase_date=None)
+        for error in (
+            "",
+            describe_exception(info.value, "Shop.build"),
+            "Button answered 400 to create: Unknown line: 7",
+            "The worker raised nothing at all.",
+        ):
+            with self.subTest(error=error):
+                assert without_quotes(error) == error
 
     def test_validation_error_of_fields(self):
         with pytest.raises(ValidationError) as info:

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from django.test import Client, modify_settings, override_settings
 from django.urls import reverse
 
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import (
     ButtonOrder,
     Difference,
@@ -20,7 +21,14 @@ from django_button_orders.models import (
     Submission,
 )
 from tests.admin.test_orders import order_data
-from tests.admin.utils import ADD_URL, LIST_URL, AdminTestCase, page_url
+from tests.admin.utils import (
+    ADD_URL,
+    LIST_URL,
+    AdminTestCase,
+    create_submission,
+    page_url,
+)
+from tests.shop.models import Order
 from tests.utils import PURCHASED, button_settings
 
 FORM = "application/x-www-form-urlencoded"
@@ -569,3 +577,60 @@ class AddFormTests(AssignmentTestCase):
         usual = self.add()
 
         assert self.add(**self.smuggled(*self.hidden[2:])) == usual
+
+
+class QuotedErrorTests(AdminTestCase):
+    """What the shop's code says of a customer needs the permission to see customers."""
+
+    WHO = "Jane-Planted"
+
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        cls.order = Order.objects.create(number="7", email=cls.WHO, trouble="build")
+        cls.draft = Order.objects.create(number="8", is_paid=False)
+        Order.objects.filter(pk=cls.draft.pk).update(
+            email=cls.WHO, trouble="get_account"
+        )
+        report_due(using="default")
+        cls.row = ButtonOrder.objects.get(order_id="7")
+        error = cls.row.last_error
+        assert error.endswith(f": No luck with {cls.WHO}")
+        Difference.objects.create(
+            side="button", kind="invalid", order_id="7", error=error
+        )
+        create_submission(cls.row, outcome="failed", error=error)
+
+    def pages(self):
+        """Return the texts of all pages on which an error may stand."""
+        admin, difference = "admin:django_button_orders_", Difference.objects.get()
+        urls = [
+            page_url(self.row),
+            LIST_URL,
+            reverse(f"{admin}buttonorder_export"),
+            reverse(f"{admin}difference_changelist"),
+            reverse(f"{admin}difference_change", args=[difference.pk]),
+            *(
+                reverse("admin:shop_order_change", args=[order.pk])
+                for order in (self.order, self.draft)
+            ),
+        ]
+        return {url: self.client.get(url).getvalue().decode() for url in urls}
+
+    def test_viewer(self):
+        self.log_in(*VIEW, "view_order")
+
+        for url, text in self.pages().items():
+            with self.subTest(url=url):
+                # The page of the shop's order has the name as the shop's own field.
+                assert f"No luck with {self.WHO}" not in text
+                assert "TroubleError" in text
+
+    def test_who_may_see_customers(self):
+        self.log_in(*VIEW, "view_order", "view_bodies_submission")
+
+        pages = self.pages()
+
+        told = {url for url in pages if f"No luck with {self.WHO}" in pages[url]}
+        # The lists and the export shorten errors.
+        assert told == {url for url in pages if "change" in url}
