@@ -172,7 +172,8 @@ def count_of(name: str, number: int) -> str:
 def in_words(seconds: float) -> str:
     """Return a length of time in the largest unit of which it has at least 1."""
     whole = max(round(seconds), 1)
-    size, unit = next(item for item in UNITS if whole >= item[0])
+    # Almost an hour is one hour, rather than 60 minutes.
+    size, unit = next(item for item in UNITS if whole >= 0.98 * item[0])
     return counted(round(whole / size), unit)
 
 

@@ -14,6 +14,7 @@ from django.test import SimpleTestCase
 from django_button_orders.management.base import (
     ButtonOrdersCommand,
     Stop,
+    in_words,
     stop_on_signals,
 )
 
@@ -59,6 +60,22 @@ class OutputTests(SimpleTestCase):
         assert err.getvalue() == f"err: {shown}\n"
         assert str(caught.value) == f"error: {shown}"
         assert caught.value.returncode == 7
+
+
+class WordsTests(SimpleTestCase):
+    def test_in_words(self):
+        for seconds, words in (
+            (0.2, "1 second"),
+            (45, "45 seconds"),
+            (59.9, "1 minute"),
+            (3000, "50 minutes"),
+            # Some milliseconds after it was an hour.
+            (3599.4, "1 hour"),
+            (7100, "2 hours"),
+            (86399, "1 day"),
+        ):
+            with self.subTest(seconds=seconds):
+                assert in_words(seconds) == words
 
 
 class SignalTests(SimpleTestCase):
