@@ -72,7 +72,12 @@ ALLOWED = {
     HASH: {f"{ROW}.customer", *BODIES},
     CUSTOMER_ID: {f"{ROW}.customer", *BODIES},
     NAME: {"shop_orderline.sku", f"{ROW}.line_items", *BODIES},
-    TOKEN: {"shop_order.btn_ref", f"{ROW}.btn_ref", *BODIES},
+    TOKEN: {
+        "shop_order.btn_ref",
+        f"{ROW}.btn_ref",
+        f"{ROW}.reported_btn_ref",
+        *BODIES,
+    },
 }
 # Data that a user with the permission to view orders may see.
 SHOWN = {HASH, CUSTOMER_ID, NAME, TOKEN}
