@@ -18,13 +18,15 @@ from django_button_orders.client import (
 )
 from django_button_orders.clock import Clock, monotonic
 from django_button_orders.delivery.attempt import Attempt, Call, IsStopped
-from django_button_orders.delivery.conflict import describe_both, is_ours
+from django_button_orders.delivery.conflict import describe_both, is_ours, sent_before
 from django_button_orders.delivery.verdicts import (
+    CANCELLED,
     CUSTOMER_KEPT,
     Result,
     Verdict,
     invalid,
     judge,
+    knows_order,
     taken,
     unknown_outcome,
 )
@@ -121,11 +123,13 @@ def follow(attempt: Attempt, call: Call) -> None:
     result = judge(call.operation, call.answer)
     if result == Operation.RETRIEVE and is_certainly_ours(attempt):
         result = Operation.UPDATE
+    if isinstance(result, str) and is_cancellation(attempt):
+        result = Operation.CANCEL
     if isinstance(result, Verdict):
         attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
-    elif call.operation == Operation.RETRIEVE and result == Operation.UPDATE:
+    elif knows_order(call.answer) and call.operation == Operation.RETRIEVE:
         attempt.verdict = judge_known_order(attempt)
-        attempt.next_operation = "" if attempt.verdict else Operation.UPDATE
+        attempt.next_operation = "" if attempt.verdict else result
     elif any(result == earlier.operation for earlier in attempt.calls):
         # Button says both that it has the order and that it has not, as it may
         # shortly after a 202, or does not say whose it is. A later attempt will see.
@@ -136,6 +140,11 @@ def follow(attempt: Attempt, call: Call) -> None:
         )
     else:
         attempt.next_operation = result
+
+
+def is_cancellation(attempt: Attempt) -> bool:
+    """Return whether an attempt is to cancel its order."""
+    return attempt.desired is not None and attempt.desired.report is None
 
 
 def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
@@ -164,16 +173,19 @@ def is_certainly_ours(attempt: Attempt) -> bool:
 
 
 def judge_known_order(attempt: Attempt) -> Verdict | None:
-    """Return a verdict on an order that Button has already, or None to update it."""
+    """Return a verdict on an order that Button has already, or None to change it."""
     order = attempt.known_order
     if order.get("status") == "deleted":
+        if is_cancellation(attempt):
+            return CANCELLED
         return Verdict(
             result=Result.FAILED,
             reason=Reason.FINALIZED,
             error="The order is cancelled at Button already.",
         )
     if not is_ours(attempt, order):
-        return taken(describe_both(payload_for(attempt, Operation.CREATE), order))
+        ours = payload_for(attempt, Operation.CREATE) or sent_before(attempt.row)
+        return taken(describe_both(ours, order))
     if shows_report(attempt, order):
         return Verdict(result=Result.REPORTED)
     return None

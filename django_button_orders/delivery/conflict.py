@@ -14,6 +14,7 @@ from typing import Any
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.report.moments import parse_moment
+from django_button_orders.report.objects import as_timestamp
 
 # Button may leave out the fraction of a second, or round it.
 SECOND = timedelta(seconds=1)
@@ -28,9 +29,12 @@ def is_ours(attempt: Attempt, shown: Mapping[str, Any]) -> bool:
 
     It is if all that Button shows of purchase date and currency agrees. While an
     earlier attempt is unanswered, it is unless one of them differs, because Button may
-    show neither.
+    show neither. To cancel an order, no report is built, and the earlier attempt alone
+    is compared.
     """
     assert attempt.desired is not None  # noqa: S101 - or else nothing was called
+    if attempt.desired.report is None:
+        return False not in compare(sent_before(attempt.row), shown)
     found = list(compare(attempt.desired.payload, shown))
     if attempt.row.unanswered > 1:
         return False not in found or may_be_sent_before(attempt.row, shown)
@@ -39,11 +43,22 @@ def is_ours(attempt: Attempt, shown: Mapping[str, Any]) -> bool:
 
 def may_be_sent_before(row: ButtonOrder, shown: Mapping[str, Any]) -> bool:
     """Return whether an order may be what the last attempt at a row has sent."""
-    if row.purchase_date is None:
-        return False
-    # The row has the values of its last attempt. The shop may have changed them since.
-    sent = {PURCHASE_DATE: as_aware(row.purchase_date), CURRENCY: row.currency}
-    return False not in compare(sent, shown)
+    sent = sent_before(row)
+    return bool(sent[PURCHASE_DATE]) and False not in compare(sent, shown)
+
+
+def sent_before(row: ButtonOrder) -> dict[str, Any]:
+    """
+    Return what the last attempt at a row has sent.
+
+    The shop may have changed it since. If the worker died, nothing is known of it.
+    """
+    return {
+        "order_id": row.order_id,
+        PURCHASE_DATE: as_timestamp(as_aware(row.purchase_date)),
+        "total": row.total,
+        CURRENCY: row.currency,
+    }
 
 
 def compare(ours: Mapping[str, Any], shown: Mapping[str, Any]) -> Iterator[bool | None]:

@@ -121,7 +121,7 @@ def row_values(
         "lease_token": None,
         "lease_expires_at": None,
         "updated_at": DatabaseNow(),
-        **report_values(attempt),
+        **report_values(attempt, verdict),
         **late_token_values(attempt),
         **tied_token_values(attempt),
     }
@@ -198,12 +198,25 @@ def shows_creation(attempt: Attempt, verdict: Verdict) -> bool:
     return verdict.is_definite and attempt.calls[-1].operation == Operation.CREATE
 
 
-def report_values(attempt: Attempt) -> dict[str, Any]:
+def report_values(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
     """Return the report of a host order as values of its row."""
     if attempt.desired is None or attempt.row.is_direct:
         return {}
+    if has_only_asked(attempt, verdict):
+        # The row keeps what was sent, to compare it with what Button will show.
+        return {}
     fields = attempt.desired.fields.items()
     return {name: value for name, value in fields if name != "order_id"}
+
+
+def has_only_asked(attempt: Attempt, verdict: Verdict) -> bool:
+    """Return whether Button will be asked again about an unanswered attempt."""
+    return (
+        attempt.row.may_be_known
+        and not attempt.row.is_acknowledged
+        and verdict.result not in STATUSES
+        and all(call.operation == Operation.RETRIEVE for call in attempt.calls)
+    )
 
 
 def acknowledged_values(attempt: Attempt) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
     agreed = Verdict(result=Result.REPORTED if desired.report else Result.CANCELLED)
     if row.has_settled(desired.digest) and row.unanswered <= 1:
         return agreed
-    if desired.report is None:
-        return Operation.CANCEL if row.may_be_known else agreed
-    if row.reported_digest == CANCELLED_DIGEST:
+    if desired.report is None and not row.may_be_known:
+        return agreed
+    if desired.report is not None and row.reported_digest == CANCELLED_DIGEST:
         return Verdict(
             result=Result.FAILED,
             reason=Reason.FINALIZED,
@@ -164,7 +164,7 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
             "Report it under another order id.",
         )
     if row.is_acknowledged:
-        return Operation.UPDATE
+        return Operation.UPDATE if desired.report else Operation.CANCEL
     return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
 
 

@@ -466,26 +466,29 @@ class UnknownOutcomeTests(DeliveryTestCase):
     def test_cancelled_meanwhile(self):
         row = self.create_unknown(status=504)
         row.cancel()
+        add_answer("GET", order_url(), json={**OK, "object": {"currency": "USD"}})
         add_answer("DELETE", order_url())
 
         self.report(row)
 
-        assert calls() == ["DELETE /v1/order/1994"]
+        assert calls() == ["GET /v1/order/1994", "DELETE /v1/order/1994"]
         assert row.status == "cancelled"
 
     def test_cancellation_that_is_put_off_tells_nothing(self):
         row = self.create_unknown(body=requests.ReadTimeout())
         row.cancel()
+        add_answer("GET", order_url(), status=404, json=NOT_FOUND)
         add_answer("DELETE", order_url(), status=429)
         self.report(row)
         make_due()
         responses.reset()
         responses.calls.reset()
+        add_answer("GET", order_url(), json={**OK, "object": {"currency": "USD"}})
         add_answer("DELETE", order_url())
 
         self.report(row)
 
-        assert calls() == ["DELETE /v1/order/1994"]
+        assert calls() == ["GET /v1/order/1994", "DELETE /v1/order/1994"]
         assert row.status == "cancelled"
 
     def test_cancelled_after_a_conflict_and_a_refusal(self):

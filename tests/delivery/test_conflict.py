@@ -336,6 +336,113 @@ class ConflictTests(DeliveryTestCase):
         assert calls()[1:] == ["POST /v1/order", "POST /v1/order/1994"]
         assert self.state(row) == ("reported", "")
 
+    def test_cancellation_after_an_outage(self):
+        """Button failed at the create, and has the order of another shop."""
+        for is_direct in (True, False):
+            with self.subTest(is_direct=is_direct):
+                responses.reset()
+                add_answer("POST", ORDERS_URL, status=503)
+                row = self.create(is_direct=is_direct)
+                self.report(row)
+                self.cancel(row)
+                add_answer("GET", order_url(), json={**OK, "object": THEIRS})
+
+                self.again(row)
+
+                assert calls() == ["GET /v1/order/1994"]
+                assert self.state(row) == TAKEN
+                assert "purchase_date 2026-11-01T12:00:00Z" in row.last_error
+                assert "total 45000" in row.last_error
+                row.retry()
+                self.again(row)
+                assert calls() == []
+                assert self.state(row) == ("cancelled", "")
+
+    def test_cancellation_of_ours(self):
+        """An answer to the create was lost, and Button need not show a field."""
+        for shown in (OURS, {}, {"currency": "USD"}, {**THEIRS, **OURS}):
+            for is_direct in (True, False):
+                with self.subTest(shown=shown, is_direct=is_direct):
+                    responses.reset()
+                    add_answer("POST", ORDERS_URL, body=requests.ReadTimeout())
+                    row = self.create(is_direct=is_direct)
+                    self.report(row)
+                    self.cancel(row)
+                    add_answer("GET", order_url(), json={**OK, "object": shown})
+                    add_answer("DELETE", order_url())
+
+                    self.again(row)
+
+                    assert calls() == ["GET /v1/order/1994", "DELETE /v1/order/1994"]
+                    assert self.state(row) == ("cancelled", "")
+                    assert row.unanswered == 0
+
+    def test_cancellation_of_what_is_cancelled(self):
+        row = create_row()
+        add_answer("POST", ORDERS_URL, status=503)
+        self.report(row)
+        row.cancel()
+        shown = {**THEIRS, "status": "deleted"}
+        add_answer("GET", order_url(), json={**OK, "object": shown})
+
+        self.again(row)
+
+        assert calls() == ["GET /v1/order/1994"]
+        assert self.state(row) == ("cancelled", "")
+
+    def test_cancellation_of_what_button_does_not_show(self):
+        for answer in ({"status": 404, "json": NOT_FOUND}, {"status": 405}):
+            with self.subTest(answer=answer):
+                responses.reset()
+                row = create_row()
+                add_answer("POST", ORDERS_URL, status=503)
+                self.report(row)
+                row.cancel()
+                add_answer("GET", order_url(), **answer)
+                add_answer("DELETE", order_url(), status=404)
+
+                self.again(row)
+
+                assert calls() == ["GET /v1/order/1994", "DELETE /v1/order/1994"]
+                assert self.state(row) == ("cancelled", "")
+                row.delete()
+
+    def test_changed_while_button_does_not_answer(self):
+        """The row keeps what was sent until Button has said whose order it has."""
+        add_answer("POST", ORDERS_URL, body=requests.ReadTimeout())
+        row = self.create(is_direct=False)
+        self.report(row)
+        Order.objects.update(placed_at=LONG_AGO)
+        row.row().mark_changed()
+        add_answer("GET", order_url(), status=503)
+        self.again(row)
+        assert row.purchase_date == PURCHASED
+        self.answer_question(json={**OK, "object": OURS})
+        add_answer("POST", order_url())
+
+        self.again(row)
+
+        assert calls() == ["GET /v1/order/1994", "POST /v1/order/1994"]
+        assert self.state(row) == ("reported", "")
+        assert row.purchase_date == LONG_AGO
+
+    def create(self, *, is_direct):
+        """Create a row of the shop itself, or that of an order."""
+        Order.objects.all().delete()
+        ButtonOrder.objects.all().delete()
+        if is_direct:
+            return create_row()
+        Order.objects.create(number="1994", placed_at=PURCHASED)
+        return ButtonOrder.objects.get()
+
+    def cancel(self, row):
+        if row.is_direct:
+            row.cancel()
+        else:
+            order = Order.objects.get()
+            order.is_cancelled = True
+            order.save()
+
     def test_lost_lease(self):
         """Somebody else has the row: he sees what Button shows."""
         row = create_row()

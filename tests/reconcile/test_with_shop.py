@@ -15,6 +15,7 @@ from tests.reconcile.utils import (
 )
 from tests.shop.models import Order, OrderLine, Page
 from tests.utils import (
+    OK,
     add_answer,
     button_settings,
     calls,
@@ -434,6 +435,7 @@ class FailedTests(ShopTestCase):
     def test_cancellation_that_was_refused_without_an_acknowledgement(self):
         order = Order.objects.create(number="1994")
         ButtonOrder.objects.update(unanswered=1)
+        add_answer("GET", order_url(), json={**OK, "object": {"currency": "USD"}})
         add_answer("DELETE", order_url(), status=403)
         self.write(order, is_cancelled=True)
         assert self.report() == "failed"
