@@ -178,7 +178,8 @@ class AwareDateTimeField(DateTimeBase):
         return super().get_db_prep_value(value, connection, prepared=True)
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if isinstance(value, date | str):
+        # Operators set the app's own columns by hand, as Django lets them.
+        if isinstance(value, date | str) and self.editable:
             with naming(self):
                 # Django would convert a date without a time to midnight.
                 moment = self.to_python(value) if isinstance(value, str) else value

@@ -112,6 +112,13 @@ class AwareDateTimeFieldTests(FieldTestCase):
             datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))),
         )
 
+    def test_column_of_the_app(self):
+        """An operator may make rows due with update(next_attempt_at="2020-01-01")."""
+        field = AwareDateTimeField(name="it", editable=False)
+
+        with pytest.warns(RuntimeWarning, match="naive"):
+            assert field.get_db_prep_save("2020-01-01", connection)
+
     def test_another_type(self):
         values = (1234567, 1.5, True, b"2026", ["2026"])
 

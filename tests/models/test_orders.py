@@ -74,7 +74,9 @@ class SaveTests(TestCase):
             "update_or_create": lambda **values: rows.update_or_create(
                 pk=other.pk, defaults=values
             ),
-            "get_or_create": lambda **values: rows.get_or_create(pk=0, defaults=values),
+            "get_or_create": lambda **values: rows.get_or_create(
+                pk=99, defaults=values
+            ),
         }
         for name, values in wrong.items():
             for value in values:
