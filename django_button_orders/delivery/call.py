@@ -154,9 +154,10 @@ def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
         verdict.reason == Reason.FINALIZED
         and desired is not None
         and desired.report is not None
-        # After an unanswered update, Button may have another order than the row says.
-        and row.is_acknowledged
-        and row.unanswered <= 1
+        # After an unanswered update, Button may have another order than the row says,
+        # unless that has sent this very change.
+        and row.reported_revision is not None
+        and (row.unanswered <= 1 or row.revision == row.reported_revision + 1)
         and is_same_order(row.reported_digest, desired.digest)
     )
 

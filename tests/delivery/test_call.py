@@ -382,6 +382,18 @@ class LateCustomerTests(DeliveryTestCase):
 
         assert self.state(self.row) == ("failed", "finalized")
 
+    def test_unanswered_update_of_the_same_change(self):
+        """Button fails while many customers are anonymised."""
+        add_answer("POST", order_url(), status=503)
+        self.change(customer={"id": "anonymous"})
+        assert self.row.status == "pending"
+        make_due()
+
+        self.report(self.row)
+
+        assert self.state(self.row) == ("reported", "")
+        assert self.row.has_refused_customer
+
     def test_signal_is_not_sent(self):
         sent = []
 
