@@ -185,7 +185,7 @@ def judge_known_order(attempt: Attempt) -> Verdict | None:
             error="The order is cancelled at Button already.",
         )
     if not is_ours(attempt, order):
-        ours = payload_for(attempt, Operation.CREATE) or sent_before(attempt.row)
+        ours = payload_for(attempt, Operation.CREATE) or sent_before(attempt)
         return taken(describe_both(ours, order))
     if shows_report(attempt, order):
         return Verdict(result=Result.REPORTED)

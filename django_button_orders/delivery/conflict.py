@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django_button_orders.delivery.attempt import Attempt
-from django_button_orders.models import ButtonOrder, as_aware
+from django_button_orders.models import as_aware
 from django_button_orders.report.moments import parse_moment
 from django_button_orders.report.objects import as_timestamp
 
@@ -29,30 +29,33 @@ def is_ours(attempt: Attempt, shown: Mapping[str, Any]) -> bool:
 
     It is if all that Button shows of purchase date and currency agrees. While an
     earlier attempt is unanswered, it is unless one of them differs, because Button may
-    show neither. To cancel an order, no report is built, and the earlier attempt alone
-    is compared.
+    show neither. To cancel an order nothing is reported, so what the earlier attempt
+    has sent is compared.
     """
     assert attempt.desired is not None  # noqa: S101 - or else nothing was called
     if attempt.desired.report is None:
-        return False not in compare(sent_before(attempt.row), shown)
+        return may_be_sent_before(attempt, shown)
     found = list(compare(attempt.desired.payload, shown))
     if attempt.row.unanswered > 1:
-        return False not in found or may_be_sent_before(attempt.row, shown)
+        return False not in found or may_be_sent_before(attempt, shown)
     return bool(found) and all(found)
 
 
-def may_be_sent_before(row: ButtonOrder, shown: Mapping[str, Any]) -> bool:
-    """Return whether an order may be what the last attempt at a row has sent."""
-    sent = sent_before(row)
+def may_be_sent_before(attempt: Attempt, shown: Mapping[str, Any]) -> bool:
+    """Return whether an order may be what the attempt before this one has sent."""
+    sent = sent_before(attempt)
     return bool(sent[PURCHASE_DATE]) and False not in compare(sent, shown)
 
 
-def sent_before(row: ButtonOrder) -> dict[str, Any]:
+def sent_before(attempt: Attempt) -> Mapping[str, Any]:
     """
-    Return what the last attempt at a row has sent.
+    Return what the attempt before this one has sent, as far as it is on record.
 
-    The shop may have changed it since. If the worker died, nothing is known of it.
+    The shop may have changed it since. Nothing is on record if the worker died.
     """
+    row, desired = attempt.row, attempt.desired
+    if desired is not None and desired.earlier is not None:
+        return desired.earlier.as_payload()
     return {
         "order_id": row.order_id,
         PURCHASE_DATE: as_timestamp(as_aware(row.purchase_date)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -42,11 +42,13 @@ class Desired:
     What Button should know: a report, or (without one) that the order is cancelled.
 
     ``order_id`` differs from the row's if the shop gave the order another id before
-    Button heard of it.
+    Button heard of it. ``earlier`` is the report of a cancelled order, if the row has
+    none on record and Button may have it.
     """
 
     order_id: str
     report: OrderReport | None
+    earlier: OrderReport | None = None
 
     @cached_property
     def payload(self) -> dict[str, Any]:
@@ -126,8 +128,18 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
             "The shop's order has another id than the one Button knows it by. "
             "An order's id must never change."
         )
+
+    def build() -> OrderReport:
+        report = call("build", lambda: adapter.build(order))
+        return check_report(report, adapter, order_id)
+
     if call("is_cancelled", lambda: adapter.is_cancelled(order)):
-        return as_cancelled(order_id)
+        desired = as_cancelled(order_id)
+        is_on_record = row.is_acknowledged or row.purchase_date is not None
+        if row.may_be_known and not is_on_record:
+            # The worker died that sent it. Button will show whose order it has.
+            return replace(desired, earlier=build())
+        return desired
     # An order that Button may know is reported as long as it exists.
     if not row.may_be_known and not call(
         "is_reportable", lambda: adapter.is_reportable(order)
@@ -139,8 +151,7 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
             ),
             order_id=order_id,
         )
-    report = call("build", lambda: adapter.build(order))
-    return Desired(order_id=order_id, report=check_report(report, adapter, order_id))
+    return Desired(order_id=order_id, report=build())
 
 
 def get_adapter_of(row: ButtonOrder) -> OrderAdapter:

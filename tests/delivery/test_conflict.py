@@ -377,6 +377,38 @@ class ConflictTests(DeliveryTestCase):
                     assert self.state(row) == ("cancelled", "")
                     assert row.unanswered == 0
 
+    def test_cancellation_after_a_worker_died(self):
+        """Nothing is on record of what it has sent, but the order still says it."""
+        for shown, state in ((THEIRS, TAKEN), (OURS, ("cancelled", ""))):
+            for is_direct in (True, False):
+                with self.subTest(shown=shown, is_direct=is_direct):
+                    responses.reset()
+                    row = self.create(is_direct=is_direct)
+                    ButtonOrder.objects.claim(limit=1, lease_seconds=0)
+                    self.cancel(row)
+                    add_answer("GET", order_url(), json={**OK, "object": shown})
+                    add_answer("DELETE", order_url())
+
+                    self.again(row)
+
+                    assert self.state(row) == state
+                    sent = ["DELETE /v1/order/1994"] if shown == OURS else []
+                    assert calls() == ["GET /v1/order/1994", *sent]
+                    if state == TAKEN:
+                        assert "purchase_date 2026-11-01T12:00:00Z" in row.last_error
+
+    def test_cancellation_by_a_person_after_a_worker_died(self):
+        """It cannot be told what was sent, so a person has to decide."""
+        row = self.create(is_direct=False)
+        ButtonOrder.objects.claim(limit=1, lease_seconds=0)
+        row.cancel()
+        add_answer("GET", order_url(), json={**OK, "object": THEIRS})
+
+        self.again(row)
+
+        assert calls() == ["GET /v1/order/1994"]
+        assert self.state(row) == TAKEN
+
     def test_cancellation_of_what_is_cancelled(self):
         row = create_row()
         add_answer("POST", ORDERS_URL, status=503)
