@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django_button_orders.client import (
+    Answer,
     ButtonError,
     NoAnswerError,
     Request,
@@ -22,13 +23,17 @@ from django_button_orders.delivery.conflict import describe_both, is_ours, sent_
 from django_button_orders.delivery.verdicts import (
     CANCELLED,
     CUSTOMER_KEPT,
+    LATER,
+    NOT_SAID,
     Result,
     Verdict,
+    find_rule,
     invalid,
     judge,
     knows_order,
     taken,
     unknown_outcome,
+    with_error,
 )
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.printable import get_logger
@@ -124,7 +129,10 @@ def follow(attempt: Attempt, call: Call) -> None:
     if result == Operation.RETRIEVE and is_certainly_ours(attempt):
         result = Operation.UPDATE
     if isinstance(result, str) and is_cancellation(attempt):
-        result = Operation.CANCEL
+        # A page of a proxy does not say whose order Button has.
+        is_page = isinstance(call.answer, Answer) and call.answer.is_html
+        later = with_error(LATER, call.operation, call.answer)
+        result = later if is_page else Operation.CANCEL
     if isinstance(result, Verdict):
         attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
     elif knows_order(call.answer) and call.operation == Operation.RETRIEVE:
@@ -167,10 +175,13 @@ def is_certainly_ours(attempt: Attempt) -> bool:
     Return whether the order that Button refuses to create again is certainly ours.
 
     Button has acknowledged it. Or an earlier attempt is unanswered, and so Button was
-    asked before this create, and showed no other order.
+    asked before this create, and does not accept the question. If it said that it has
+    no such order, it has to be asked again.
     """
-    is_asked = any(call.operation == Operation.RETRIEVE for call in attempt.calls)
-    return attempt.row.is_acknowledged or is_asked
+    is_refused = any(
+        find_rule(call.operation, call.answer) is NOT_SAID for call in attempt.calls
+    )
+    return attempt.row.is_acknowledged or is_refused
 
 
 def judge_known_order(attempt: Attempt) -> Verdict | None:

@@ -439,6 +439,22 @@ class ConflictTests(DeliveryTestCase):
                 assert self.state(row) == ("cancelled", "")
                 row.delete()
 
+    def test_cancellation_waits_where_a_proxy_answers(self):
+        row = create_row()
+        add_answer("POST", ORDERS_URL, status=503)
+        self.report(row)
+        row.cancel()
+        add_answer("GET", order_url(), status=404, body="<html>")
+        self.again(row)
+        assert calls() == ["GET /v1/order/1994"]
+        assert self.state(row) == ("pending", "unavailable")
+        self.answer_question(json={**OK, "object": THEIRS})
+
+        self.again(row)
+
+        assert calls() == ["GET /v1/order/1994"]
+        assert self.state(row) == TAKEN
+
     def test_changed_while_button_does_not_answer(self):
         """The row keeps what was sent until Button has said whose order it has."""
         add_answer("POST", ORDERS_URL, body=requests.ReadTimeout())
@@ -474,6 +490,28 @@ class ConflictTests(DeliveryTestCase):
             order = Order.objects.get()
             order.is_cancelled = True
             order.save()
+
+    def test_question_is_answered_by_a_proxy(self):
+        """Its 404 says nothing, and Button has the order of another shop."""
+        for answer in ({"body": "<html>"}, {"json": NOT_FOUND}):
+            with self.subTest(answer=answer):
+                responses.reset()
+                row = self.create(is_direct=True)
+                add_answer("POST", ORDERS_URL, status=503)
+                self.report(row)
+                responses.reset()
+                add_answer("GET", order_url(), status=404, **answer)
+                add_answer("POST", ORDERS_URL, status=409)
+                self.again(row)
+                assert calls() == ["GET /v1/order/1994", "POST /v1/order"]
+                assert self.state(row) == ("pending", "unavailable")
+                self.answer_question(json={**OK, "object": THEIRS})
+
+                self.again(row)
+
+                assert calls()[0] == "GET /v1/order/1994"
+                assert not any(call.startswith("POST /v1/order/") for call in calls())
+                assert self.state(row) == TAKEN
 
     def test_lost_lease(self):
         """Somebody else has the row: he sees what Button shows."""
