@@ -79,6 +79,8 @@ def insert_row(
 
 def keys_of(account: str, order_id: str, *, using: str) -> tuple[str, ...]:
     """Return an account and an order id as the database can store them."""
+    if account.isascii() and order_id.isascii():
+        return account, order_id
     fields = [FIELDS[ButtonOrder][name] for name in KEYS]
     return tuple(
         fit(field, key, connections[using])
