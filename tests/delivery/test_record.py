@@ -414,7 +414,7 @@ class PauseTests(RecordTestCase):
 
         row.refresh_from_db()
         assert row.status == "cancelled"
-        assert calls()[3:] == ["DELETE /v1/order/1994"]
+        assert calls()[3:] == ["GET /v1/order/1994", "DELETE /v1/order/1994"]
 
     def test_waits_five_minutes(self):
         row = self.create_paused()
