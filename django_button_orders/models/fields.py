@@ -82,6 +82,15 @@ class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]
     database would break the shop's transaction, and some databases would cut the text.
     """
 
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        # Django would make a text of anything: "['a']" of a list.
+        value = None if value is None else self.clean_type(value)
+        return super().clean(value, model_instance)
+
+    def clean_type(self, value: Any) -> str:
+        """Return a value of a known type as text. Raises ``ValidationError``."""
+        return clean_text(str(value) if isinstance(value, Promise) else value)
+
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if not hasattr(value, "resolve_expression"):
             with naming(self):
@@ -94,7 +103,7 @@ class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]
             return None
         if value is None:
             raise ValidationError("This field is required.", code="required")
-        text = clean_text(str(value) if isinstance(value, Promise) else value)
+        text = self.clean_type(value)
         MaxLengthValidator(self.max_length)(text)
         if escape(text, connection) != text:
             raise ValidationError(
@@ -107,9 +116,9 @@ class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]
 class ExactCharField(StrictCharField):
     """A key of the shop's, which may be an integer or a UUID there."""
 
-    def clean_for(self, value: Any, connection: Any) -> str | None:
-        is_text = value is None or isinstance(value, Promise)
-        return super().clean_for(value if is_text else clean_key(value), connection)
+    def clean_type(self, value: Any) -> str:
+        is_text = isinstance(value, Promise)
+        return super().clean_type(value if is_text else clean_key(value))
 
 
 class MinorUnitsField(IntegerBase):
@@ -159,6 +168,11 @@ class AwareDateTimeField(DateTimeBase):
             return value
         # Django takes it for a time in the zone of the database's settings.
         return as_stored(value.replace(tzinfo=timezone.utc))
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        if not isinstance(value, date | str | None):
+            raise wrong_type("a datetime", value)
+        return super().clean(value, model_instance)
 
     def get_prep_value(self, value: Any) -> Any:
         is_known = isinstance(value, date | str | None)
@@ -218,8 +232,13 @@ class StrictJSONField(JSONBase):
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if not hasattr(value, "resolve_expression"):
-            value = self.as_stored(self.as_json(value), connection)
+            with naming(self):
+                value = self.as_stored(self.as_json(value), connection)
         return super().get_db_prep_save(value, connection)
+
+    def validate(self, value: Any, model_instance: models.Model) -> None:
+        # Django encodes the value, which need not come to an end.
+        super().validate(self.as_json(value), model_instance)
 
     def as_json(self, value: Any) -> Any:
         """Return a value as JSON. Raises ``ValidationError`` for what JSON lacks."""
@@ -227,8 +246,7 @@ class StrictJSONField(JSONBase):
             value = [as_plain(item) for item in value]
         value = as_plain(value)
         if not is_storable(value):
-            error = ValidationError("Enter values that JSON can carry.", code="json")
-            raise ValidationError({self.name: error})
+            raise ValidationError("Enter values that JSON can carry.", code="json")
         return value
 
     def as_stored(self, value: Any, connection: Any) -> Any:

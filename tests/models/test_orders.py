@@ -281,16 +281,20 @@ class FullCleanTests(TestCase):
         ButtonOrder.objects.get().full_clean()
 
     def test_names_the_fields(self):
+        endless = {}
+        endless["self"] = endless
         bad = {
+            "account": [["a"], 1.5],
             "total": [-1, 2**31, 12.5, True, None],
-            "currency": ["usd", "XXY", None],
-            "order_id": ["", "ö", "x" * 256],
-            "purchase_date": [None, datetime(2026, 11, 1)],
+            "currency": ["usd", "XXY", None, 840],
+            "order_id": ["", "ö", "x" * 256, 1.5, True, ["a"]],
+            "purchase_date": [None, datetime(2026, 11, 1), 1234567, ["2026"]],
             "btn_ref": ["a b", "x" * 256],
-            "customer": [{"email": "a@b.test"}, {"id": "a@b.test"}, {"is_new": 1}],
+            "customer": [{"email": "a@b.test"}, {"id": "a@b.test"}, {"is_new": 1}, endless],
             "line_items": [[{}], [{"identifier": "a", "total": 1, "colour": "red"}]],
             "partner_order_channel": ["web"],
-            "customer_order_id": ["x" * 256, "\ud800"],
+            "customer_order_id": ["x" * 256, "\ud800", ["a"], b"a"],
+            "finalization_date": [1234567],
         }
         for name, values in bad.items():
             for value in values:
