@@ -79,11 +79,21 @@ def keeps(field: Field[Any, Any], value: Any, usual: set[type]) -> bool:
     if isinstance(value, Decimal) and isinstance(field, DecimalField):
         return has_room_for(field, value)
     if isinstance(value, datetime) and isinstance(field, DateTimeField):
-        return is_aware(value) == settings.USE_TZ
-    if is_expression(value) or not is_of_usual_type(field, value):
+        return is_read_as(value)
+    if is_expression(value) or not is_normal(field, value):
         return False
-    usual.add(type(value))
+    if type(field).to_python.__module__.startswith("django."):
+        # A field of another package may also change one value and keep another.
+        usual.add(type(value))
     return True
+
+
+def is_read_as(value: datetime) -> bool:
+    """Return whether Django reads a moment as it is: in UTC, or without a zone."""
+    if not settings.USE_TZ:
+        return not is_aware(value)
+    # In another zone, it may have another date.
+    return is_aware(value) and not value.utcoffset()
 
 
 def has_room_for(field: DecimalField[Any, Any], value: Decimal) -> bool:
@@ -92,8 +102,8 @@ def has_room_for(field: DecimalField[Any, Any], value: Decimal) -> bool:
     return not isinstance(exponent, int) or places is None or exponent >= -places
 
 
-def is_of_usual_type(field: Field[Any, Any], value: Any) -> bool:
-    """Return whether a field leaves the type of a value as it is."""
+def is_normal(field: Field[Any, Any], value: Any) -> bool:
+    """Return whether a field leaves a value and its type as they are."""
     if isinstance(value, Enum):
         # The database keeps the value of a member, and its text may be the name.
         return str(value) == str(value.value)
@@ -102,6 +112,8 @@ def is_of_usual_type(field: Field[Any, Any], value: Any) -> bool:
         return not isinstance(value, Promise)
     try:
         cleaned = field.to_python(value)
+        if cleaned != value:
+            return False
     except Exception:  # noqa: BLE001 - the field does not take the value as it is
         return False
     # A whole number is as good as the Decimal or the float that it equals.

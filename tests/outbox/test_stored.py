@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 
@@ -12,7 +12,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 from django_button_orders import suppress_reporting
-from django_button_orders.outbox.stored import as_stored, is_as_stored
+from django_button_orders.outbox.stored import as_stored, is_as_stored, keeps
 from tests.shop.models import Booking, GiftOrder, Order, OrderLine
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
@@ -32,6 +32,13 @@ class PlainPlace(str, Enum):
 
 class Amount:
     """A value that only the field of another package knows."""
+
+
+class LowerField(CharField):
+    """A field of the shop's own, which keeps text in lower case."""
+
+    def to_python(self, value):
+        return super().to_python(value).lower()
 
 
 class StoredTests(TestCase):
@@ -70,6 +77,7 @@ class StoredTests(TestCase):
             {"placed_at": date(2026, 11, 1)},
             {"placed_at": "2026-11-01T12:00Z"},
             {"placed_at": NOON.replace(tzinfo=None)},
+            {"placed_at": NOON.astimezone(timezone(timedelta(hours=-6)))},
             {"is_paid": 1},
             {"is_paid": "on"},
             {"customer_id": "7"},
@@ -89,6 +97,15 @@ class StoredTests(TestCase):
         ):
             with self.subTest(values=values):
                 assert not is_as_stored(Order(**values))
+
+    def test_field_that_changes_some_values(self):
+        field = LowerField()
+        usual = set()
+
+        assert keeps(field, "ab1", usual)
+        assert not keeps(field, "aB1", usual)
+        assert not keeps(field, 7, usual)
+        assert usual == set()
 
     @override_settings(USE_TZ=False)
     def test_moments_without_time_zones(self):
