@@ -104,11 +104,11 @@ def find_token(request: HttpRequest) -> str:
         return ""
     # request.GET would refuse a URL with more than DATA_UPLOAD_MAX_NUMBER_FIELDS
     # parameters, also of a page that reads none of them.
-    pairs = request.META.get("QUERY_STRING", "").split("&")
-    values = [pair for pair in pairs if pair.startswith(f"{PARAMETER}=")]
-    if not values:
-        return ""
-    btn_ref = unquote_plus(values[-1].partition("=")[2])
+    btn_ref = ""
+    for pair in request.META.get("QUERY_STRING", "").split("&"):
+        name, _, value = pair.partition("=")
+        if unquote_plus(name) == PARAMETER:
+            btn_ref = unquote_plus(value)
     return btn_ref if is_usable(btn_ref) else ""
 
 

@@ -82,6 +82,9 @@ class AttributionMiddlewareTests(SimpleTestCase):
             with self.subTest(query=query):
                 assert not self.visit(query).session.accessed
 
+    def test_escaped_name(self):
+        assert get_btn_ref(self.visit("?btn%5Fref=srctok-1")) == "srctok-1"
+
     def test_same_token_again_writes_nothing(self):
         request = self.visit("?btn_ref=srctok-1", **{KEY: "srctok-1"})
 
