@@ -79,9 +79,10 @@ def is_patterns(value: object) -> bool:
 
 def is_api_key(value: object) -> bool:
     # A colon would end the user name of Basic authentication, and a line break would
-    # end the header.
-    return isinstance(value, str) and all(
-        "!" <= character <= "~" and character != ":" for character in value
+    # end the header. ``os.environ.get()`` returns None on a machine without the key.
+    return value is None or (
+        isinstance(value, str)
+        and all("!" <= character <= "~" and character != ":" for character in value)
     )
 
 
@@ -315,10 +316,13 @@ def read_settings(account: str) -> Settings | None:
 
 def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return keys of the setting as fields of ``Settings``, with lists as tuples."""
-    return {
+    values = {
         key.lower(): tuple(value) if isinstance(value, list) else value
         for key, value in raw.items()
     }
+    if "api_key" in values:
+        values["api_key"] = values["api_key"] or ""
+    return values
 
 
 def first_report_delay() -> float:

@@ -95,8 +95,10 @@ class CheckButtonOrdersTests(SimpleTestCase):
 
 class ApiKeyTests(SimpleTestCase):
     def test_not_set(self):
-        assert ids(API_KEY="") == ["W010"]
-        assert deployed_ids(API_KEY="") == ["E003"]
+        for missing in ("", None):
+            with self.subTest(missing=missing):
+                assert ids(API_KEY=missing) == ["W010"]
+                assert deployed_ids(API_KEY=missing) == ["E003"]
         assert deployed_ids() == []
 
     def test_not_needed(self):
@@ -126,6 +128,7 @@ class ApiKeyTests(SimpleTestCase):
         for found in (ids, deployed_ids):
             missing = "W010" if found is ids else "E003"
             assert found(ACCOUNTS={"fr": {"API_KEY": ""}}) == [missing]
+            assert found(ACCOUNTS={"fr": {"API_KEY": None}}) == [missing]
             assert found(ACCOUNTS={"fr": {"API_KEY": "", "ENABLED": False}}) == []
             assert found(ACCOUNTS={"fr": {"API_KEY": "sk-fr"}}) == []
 

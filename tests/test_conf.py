@@ -86,7 +86,7 @@ GOOD = {
     "ACCOUNTS": [{}, {"fr": {}}, {"fr": {"API_KEY": SECRET}}],
 }
 BAD = {
-    "API_KEY": [None, 1, b"sk", ["sk"], "a:b", "a b", "sk\n", "é", "\x7f", "\0"],
+    "API_KEY": [1, b"sk", ["sk"], "a:b", "a b", "sk\n", "é", "\x7f", "\0"],
     "ENABLED": NO_BOOLEANS,
     "BASE_URL": [
         None,
@@ -199,6 +199,12 @@ class ValueTests(SimpleTestCase):
 
                     assert list(find_problems()) == []
                     assert getattr(get_settings(), key.lower()) == expected
+
+    def test_key_that_is_none(self):
+        with button_orders(API_KEY=None, ACCOUNTS={"fr": {"API_KEY": None}}):
+            assert (get_settings().api_key, get_settings("fr").api_key) == ("", "")
+        with button_orders(API_KEY="sk-1", ACCOUNTS={"fr": {"API_KEY": None}}):
+            assert get_settings("fr").api_key == ""
 
     def test_bad(self):
         for key, values in BAD.items():
