@@ -236,7 +236,7 @@ class StrictJSONField(JSONBase):
                 value = self.as_stored(self.as_json(value), connection)
         return super().get_db_prep_save(value, connection)
 
-    def validate(self, value: Any, model_instance: models.Model) -> None:
+    def validate(self, value: Any, model_instance: models.Model | None) -> None:
         # Django encodes the value, which need not come to an end.
         super().validate(self.as_json(value), model_instance)
 

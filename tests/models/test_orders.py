@@ -290,7 +290,12 @@ class FullCleanTests(TestCase):
             "order_id": ["", "ö", "x" * 256, 1.5, True, ["a"]],
             "purchase_date": [None, datetime(2026, 11, 1), 1234567, ["2026"]],
             "btn_ref": ["a b", "x" * 256],
-            "customer": [{"email": "a@b.test"}, {"id": "a@b.test"}, {"is_new": 1}, endless],
+            "customer": [
+                {"email": "a@b.test"},
+                {"id": "a@b.test"},
+                {"is_new": 1},
+                endless,
+            ],
             "line_items": [[{}], [{"identifier": "a", "total": 1, "colour": "red"}]],
             "partner_order_channel": ["web"],
             "customer_order_id": ["x" * 256, "\ud800", ["a"], b"a"],
