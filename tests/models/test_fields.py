@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import F, JSONField, Value
-from django.test import SimpleTestCase, TestCase, override_settings
+from django.test import TestCase, override_settings
 from django.utils.translation import gettext_lazy
 
 from django_button_orders import Customer, LineItem
@@ -25,7 +25,7 @@ from django_button_orders.models.fields import (
 from tests.utils import PURCHASED, button_settings, create_row
 
 
-class FieldTestCase(SimpleTestCase):
+class FieldTestCase(TestCase):
     def refuse(self, prepare, *values):
         for value in values:
             with self.subTest(value=value):
