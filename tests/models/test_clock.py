@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db import connection, models
+from django.db import connection, connections, models
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from django_button_orders.delivery.rate_limit import reserve_turns
@@ -117,8 +117,9 @@ class MomentTests(TestCase):
 
 
 def forget_zone():
+    """Have the connection read its time zone anew. ``connection`` is only a proxy."""
     for name in ("timezone", "timezone_name"):
-        connection.__dict__.pop(name, None)
+        connections["default"].__dict__.pop(name, None)
 
 
 def set_session_zone(zone):
