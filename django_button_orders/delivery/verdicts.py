@@ -198,7 +198,7 @@ def describe_answer(operation: str, answer: Answer) -> str:
 
 WITHOUT_MESSAGE = "without a message"
 # Ends the error of a row whose id another order has at Button.
-TAKEN_TODO = (
+TAKEN_ADVICE = (
     "Report this order under another id; or, if Button's order is this one, press "
     "'Report over it' in the admin."
 )
@@ -210,7 +210,7 @@ PREAMBLE = re.compile(
 
 def message_of(error: str) -> str:
     """Return a stored error without our words: what Button said, if it said so."""
-    message = PREAMBLE.sub("", error, count=1).removesuffix(TAKEN_TODO).rstrip()
+    message = PREAMBLE.sub("", error, count=1).removesuffix(TAKEN_ADVICE).rstrip()
     return "" if message == WITHOUT_MESSAGE else message
 
 
@@ -230,7 +230,7 @@ INTERRUPTED = unknown_outcome("The worker ended in the middle of a call.")
 
 def taken(error: str) -> Verdict:
     """Return the verdict on an order whose id another order has at Button."""
-    error = f"{error} {TAKEN_TODO}"
+    error = f"{error} {TAKEN_ADVICE}"
     return Verdict(result=Result.FAILED, reason=Reason.TAKEN, error=error)
 
 

@@ -70,11 +70,11 @@ class TextMixin(TextBase):
         return escape(value, connection) if isinstance(value, str) else value
 
 
-class AnyTextField(TextMixin, models.TextField):  # type: ignore[type-arg]
+class AnyTextField(TextMixin, models.TextField):  # type: ignore[type-arg]  # as Django's are at run time
     """Text that others say: errors, answers and notes. None of it is ever refused."""
 
 
-class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]
+class StrictCharField(TextMixin, models.CharField):  # type: ignore[type-arg]  # as Django's are at run time
     """
     Text that fits its column in every database.
 

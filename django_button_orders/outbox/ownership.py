@@ -15,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.models import Model
 
 from django_button_orders.models import ButtonOrder, content_type_of, model_of
+from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import (
     HostOrders,
     OrderAdapter,
@@ -145,16 +146,19 @@ def transfer(row: ButtonOrder, source: Source) -> bool:
         # The cancellation was meant for the order before. A direct row, which the shop
         # has written itself, was about this order.
         values["cancel_requested_at"] = None
-    rows = ButtonOrder.objects.using(row._state.db)
-    same = rows.filter(
-        pk=row.pk, source_type_id=row.source_type_id, source_id=row.source_id
-    )
-    if not same.mark_changed(**values):
+    if not still_of(row).mark_changed(**values):
         return False
     # The order had a placeholder while the id belonged to the other one.
     kind, key = source["source_type_id"], source["source_id"]
     dismiss_placeholders_of(kind, [key], using=row._state.db)
     return True
+
+
+def still_of(row: ButtonOrder) -> ButtonOrderQuerySet:
+    """Return the row in a queryset, which is empty if it has another order now."""
+    return ButtonOrder.objects.using(row._state.db).filter(
+        pk=row.pk, source_type_id=row.source_type_id, source_id=row.source_id
+    )
 
 
 def reattach(rows: Iterable[ButtonOrder]) -> list[ButtonOrder]:
@@ -242,9 +246,7 @@ def reattach_to(adapter: OrderAdapter, rows: list[ButtonOrder]) -> None:
 
 def move(row: ButtonOrder, source: Source) -> None:
     """Write down that the model of a row's host order was renamed."""
-    same = ButtonOrder.objects.using(row._state.db).filter(
-        pk=row.pk, source_type_id=row.source_type_id, source_id=row.source_id
-    )
+    same = still_of(row)
     has_failed = (row.status, row.reason) == (Status.FAILED, Reason.INVALID)
     moved = same.mark_changed(**source) if has_failed else same.update(**source)
     if moved:
