@@ -14,7 +14,7 @@ SOAK_EXAMPLES ?= 20000
 LANGUAGES = de es fr ja
 
 .PHONY: help demo serve test test-browser test-services losses soak bench \
-    bench-admin bench-commands lint audit messages clean
+    bench-admin bench-commands lint audit messages docs docs-serve clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
@@ -24,6 +24,7 @@ help:
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities in the dependencies, and in this code"
+	@echo "make docs    the documentation as a site; make docs-serve shows it at port 8030"
 	@echo "make messages  collect the translatable texts, compile the translations, and"
 	@echo "               count the texts that are not translated yet"
 	@echo "make clean   delete the environment, builds and caches"
@@ -93,6 +94,15 @@ lint: $(VENV)/has-lint $(VENV)/has-test
 audit: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/bandit --quiet --recursive --skip B101,B105,B311,B608 django_button_orders
 	$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
+
+# Warnings are errors, and so is a reference to something that does not exist.
+docs: $(VENV)/has-docs $(VENV)/has-test
+	$(VENV)/bin/sphinx-lint docs README.rst CHANGELOG.rst CONTRIBUTING.rst SECURITY.rst
+	$(VENV)/bin/python -m sphinx -W -n --keep-going -q -b html docs build/docs
+	@echo "The site is in build/docs/index.html."
+
+docs-serve: docs
+	$(VENV)/bin/python -m http.server --bind 127.0.0.1 --directory build/docs 8030
 
 # Needs gettext.
 messages: $(VENV)/has-test

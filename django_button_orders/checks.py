@@ -157,7 +157,7 @@ def check_debug(account: str) -> Iterator[CheckMessage]:
             f"DEBUG is on, and orders of the account '{account}' go to the real "
             f"Button at {found.base_url}.",
             hint="In a copy of a shop, set ENABLED to False, or let BASE_URL be that "
-            "of 'manage.py button_orders_sandbox'. See docs/staging.rst.",
+            "of 'manage.py button_orders_sandbox'. See docs/howto/staging.rst.",
             id="django_button_orders.W021",
         )
 
@@ -184,7 +184,7 @@ def check_sites_of(alias: str) -> Iterator[CheckMessage]:
     for site, count in rows.values_list("site").annotate(Count("pk")):
         yield Warning(
             describe_other_site(site, count, using=alias),
-            hint="See docs/staging.rst.",
+            hint="See docs/howto/staging.rst.",
             id="django_button_orders.W020",
         )
 

@@ -13,7 +13,7 @@ from tests.utils import find_name
 
 PACKAGE = Path(django_button_orders.__file__).parent
 ROOT = PACKAGE.parent
-DOCUMENTS = ("docs/architecture.rst", "CONTRIBUTING.rst")
+DOCUMENTS = ("docs/explanation/architecture.rst", "CONTRIBUTING.rst")
 ROOMS = (
     "admin",
     "client",
@@ -75,4 +75,4 @@ def test_rooms_say_what_happens_there(room):
     named = set(re.findall(r"``(\w+)``", docstring))
 
     assert not files - named
-    assert room in literals("docs/architecture.rst")
+    assert room in literals("docs/explanation/architecture.rst")

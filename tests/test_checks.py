@@ -221,7 +221,7 @@ class SiteTests(TestCase):
         [warning] = self.found(site="staging")
         assert "1 pending order in the database archive is left alone" in warning.msg
         assert "SITE is staging here" in warning.msg
-        assert "docs/staging.rst" in warning.hint
+        assert "docs/howto/staging.rst" in warning.hint
         assert self.found(site="live") == []
         assert self.found(databases=None) == []
 

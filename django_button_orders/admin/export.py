@@ -30,7 +30,7 @@ from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.money import in_major_units
 
-# docs/admin.rst documents them. None is about a customer, because the permission to
+# docs/reference/admin.rst documents them. None is about a customer, because the permission to
 # view the list is enough to export it.
 COLUMNS = (
     "account",

@@ -1,4 +1,4 @@
-"""The exports of shops, read as ``docs/backfill.rst`` says. The people are made up."""
+"""The exports of shops, read as ``docs/howto/backfill.rst`` says. The people are made up."""
 
 from __future__ import annotations
 
