@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from textwrap import fill
 from typing import Any
 
 from django.core.management.base import (
@@ -22,6 +23,11 @@ from django.core.management.base import (
 from django.db import InterfaceError, OperationalError
 from tqdm import tqdm
 
+from django_button_orders.management.exit_statuses import (
+    CTRL_C,
+    SIGNAL,
+    exit_statuses_of,
+)
 from django_button_orders.models.databases import MissingTablesError
 from django_button_orders.printable import printable
 
@@ -39,6 +45,7 @@ SINGULARS = {
     "submissions": "submission",
 }
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+HELP_WIDTH = 79
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -52,7 +59,7 @@ class ButtonOrdersCommand(BaseCommand):
         try:
             super().run_from_argv(argv)
         except KeyboardInterrupt:
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(CTRL_C)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command. Turn errors of the database into ``CommandError``."""
@@ -98,13 +105,30 @@ class ButtonOrdersCommand(BaseCommand):
     def create_parser(
         self, prog_name: str, subcommand: str, **kwargs: Any
     ) -> CommandParser:
-        return super().create_parser(
+        # Raw, because the lines of the epilog are to stay as they are.
+        parser = super().create_parser(
             prog_name,
             subcommand,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"examples:\n{self.examples}",
+            epilog=f"examples:\n{self.examples}\n{self.describe_exit_statuses()}",
             **kwargs,
         )
+        parser.description = fill(self.help, HELP_WIDTH)
+        return parser
+
+    def describe_exit_statuses(self) -> str:
+        """Return the lines of ``--help`` about the exit statuses of this command."""
+        name = type(self).__module__.rpartition(".")[2]
+        lines = [
+            fill(
+                meaning,
+                HELP_WIDTH,
+                initial_indent=f"  {status:<5}",
+                subsequent_indent=" " * 7,
+            )
+            for status, meaning in exit_statuses_of(name).items()
+        ]
+        return "\n".join(["exit statuses:", *lines])
 
     def add_format(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -220,7 +244,7 @@ class Stop:
     @property
     def exit_status(self) -> int:
         """Return the exit status that a shell gives a process ended by the signal."""
-        return 128 + self.number
+        return SIGNAL + self.number
 
     def wait(self, seconds: float) -> None:
         """Wait for some seconds, or until the command is told to stop."""

@@ -5,6 +5,12 @@ from io import StringIO
 from django.core.management import get_commands, load_command_class
 from django.test import SimpleTestCase
 
+from django_button_orders.management.exit_statuses import (
+    COMMON,
+    EXIT_STATUSES,
+    exit_statuses_of,
+)
+
 NAMES = sorted(
     name for name, app in get_commands().items() if app == "django_button_orders"
 )
@@ -32,3 +38,29 @@ class HelpTests(SimpleTestCase):
                 assert f"  manage.py {name}" in out.getvalue()
                 for action in parser._actions:
                     assert action.help, action.dest
+
+    def test_every_command_has_exit_statuses(self):
+        assert sorted(EXIT_STATUSES) == NAMES
+        for name in NAMES:
+            with self.subTest(name=name):
+                shown = " ".join(help_of(name).partition("exit statuses:")[2].split())
+
+                statuses = exit_statuses_of(name)
+                assert list(statuses) == sorted({0, 1, *COMMON})
+                for status, meaning in statuses.items():
+                    assert f"{status} {meaning}" in shown
+
+    def test_description_and_exit_statuses_fit_a_terminal(self):
+        for name in NAMES:
+            with self.subTest(name=name):
+                _, _, text = help_of(name).partition("\n\n")
+                description, _, _ = text.partition("\n\n")
+                _, _, statuses = text.partition("exit statuses:")
+
+                lines = [*description.splitlines(), *statuses.splitlines()]
+                assert max(map(len, lines)) <= 80
+
+
+def help_of(name):
+    command = load_command_class("django_button_orders", name)
+    return command.create_parser("manage.py", name).format_help()

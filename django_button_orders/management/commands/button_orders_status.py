@@ -23,6 +23,7 @@ from django_button_orders.management.base import (
     counted,
     progress_bar,
 )
+from django_button_orders.management.exit_statuses import NOT_DONE, UNKNOWN
 from django_button_orders.management.options.values import positive, seconds
 from django_button_orders.management.unfinished import how_to_resume
 from django_button_orders.models.databases import MissingTablesError, database_aliases
@@ -44,7 +45,6 @@ from django_button_orders.monitoring.orders import UNSETTLED, Amount, find_examp
 from django_button_orders.monitoring.ping import Ping, ping
 from django_button_orders.report.money import in_major_units
 
-PASSED, UNKNOWN = 1, 2
 WHY = {"failed": "Failed because", "pending": "Waiting because"}
 LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -53,9 +53,7 @@ class Command(ButtonOrdersCommand):
     help = (
         "Shows how the reporting goes: the backlog, the oldest due order, the "
         "calls of a day and a week, paused accounts, and when a sweep was last "
-        "seen. Exit status: 0 when all is within the limits that were given, 1 "
-        "when one is passed or a ping has failed, 2 when that could not be found "
-        "out."
+        "seen."
     )
     examples = """\
   manage.py button_orders_status
@@ -149,7 +147,7 @@ class Command(ButtonOrdersCommand):
         else:
             self.print_lines(state.as_text())
         if passed:
-            raise CommandError(" ".join(passed), returncode=PASSED)
+            raise CommandError(" ".join(passed), returncode=NOT_DONE)
         if format == "text" and (options["ping"] or warned or limits != Limits()):
             self.stdout.write("All is within the limits that were given.")
 
