@@ -17,7 +17,7 @@ import django_button_orders  # noqa: E402 - its models need the settings
 
 project = "django-button-orders"
 author = "The django-button-orders developers"
-copyright = f"2026, {author}"  # noqa: A001 - Sphinx asks for this name
+copyright = f"2026, {author}"
 version = release = django_button_orders.__version__
 
 extensions = [
