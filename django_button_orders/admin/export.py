@@ -30,8 +30,8 @@ from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.report.money import in_major_units
 
-# docs/reference/admin.rst documents them. None is about a customer, because the permission to
-# view the list is enough to export it.
+# docs/reference/admin.rst documents them. None is about a customer, because the
+# permission to view the list is enough to export it.
 COLUMNS = (
     "account",
     "order_id",

@@ -263,8 +263,12 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
     ) -> Any:
         if db_field.name == "account":
             names = [(name, name) for name in known_accounts()]
-            label = capfirst(db_field.verbose_name)
-            return forms.ChoiceField(choices=names, label=label, required=False)
+            return forms.ChoiceField(
+                choices=names,
+                label=capfirst(db_field.verbose_name),
+                help_text=db_field.help_text,
+                required=False,
+            )
         if db_field.name == "partner_order_channel":
             channels = [("", "---------"), *((name, name) for name in CHANNELS)]
             kwargs["widget"] = forms.Select(choices=channels)

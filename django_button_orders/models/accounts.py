@@ -20,8 +20,16 @@ PAUSE_SECONDS = 300.0
 class CallRate(models.Model):
     """The time of the next call for an account that has a ``RATE_LIMIT``."""
 
-    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH, unique=True)
-    next_call_at = AwareDateTimeField(_("next call"))
+    account = ExactCharField(
+        _("account"),
+        max_length=ACCOUNT_LENGTH,
+        unique=True,
+        help_text=_("The account that RATE_LIMIT limits."),
+    )
+    next_call_at = AwareDateTimeField(
+        _("next call"),
+        help_text=_("The earliest time of the account's next call."),
+    )
 
     class Meta:
         verbose_name = _("call rate")
@@ -57,10 +65,26 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
 class PausedAccount(models.Model):
     """An account whose key Button has refused. It is not called until a probe works."""
 
-    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH, unique=True)
-    paused_at = AwareDateTimeField(_("paused"), db_default=DatabaseNow())
-    probe_at = AwareDateTimeField(_("next probe"))
-    last_error = AnyTextField(_("last error"), blank=True)
+    account = ExactCharField(
+        _("account"),
+        max_length=ACCOUNT_LENGTH,
+        unique=True,
+        help_text=_("The account whose API key Button refused."),
+    )
+    paused_at = AwareDateTimeField(
+        _("paused"),
+        db_default=DatabaseNow(),
+        help_text=_("When Button refused the API key."),
+    )
+    probe_at = AwareDateTimeField(
+        _("next probe"),
+        help_text=_("When one order tries the API key again."),
+    )
+    last_error = AnyTextField(
+        _("last error"),
+        blank=True,
+        help_text=_("The error of the last refusal."),
+    )
 
     objects = PausedAccountQuerySet.as_manager()
 

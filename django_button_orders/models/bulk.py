@@ -2,8 +2,9 @@
 Write many rows at once, each with its own values, by SQL that Django does not make.
 
 Django's ``bulk_update()`` takes longer to make its statement than everything else in a
-report takes, see ``docs/explanation/performance.rst``. The ``prepare_`` methods make a statement
-and return a function that runs it, so that rows are not locked while SQL is made.
+report takes, see ``docs/explanation/performance.rst``. The ``prepare_`` methods make a
+statement and return a function that runs it, so that rows are not locked while SQL is
+made.
 """
 
 from __future__ import annotations

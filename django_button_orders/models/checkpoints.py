@@ -58,13 +58,38 @@ class Checkpoint(models.Model):
     """
 
     # The command, and the orders that it goes through.
-    name = ExactCharField(_("name"), max_length=255, unique=True)
+    name = ExactCharField(
+        _("name"),
+        max_length=255,
+        unique=True,
+        help_text=_("The command and the orders that it goes through."),
+    )
     # The position of the last finished order, as ``Keyset`` writes it; empty at first.
-    position = AnyTextField(_("position"), blank=True)
-    counts = StrictJSONField(_("counts"), default=dict)
-    errors = StrictJSONField(_("errors"), default=list)
-    started_at = AwareDateTimeField(_("started"), db_default=DatabaseNow())
-    updated_at = AwareDateTimeField(_("updated"), db_default=DatabaseNow())
+    position = AnyTextField(
+        _("position"),
+        blank=True,
+        help_text=_("The last finished order; empty at the start."),
+    )
+    counts = StrictJSONField(
+        _("counts"),
+        default=dict,
+        help_text=_("The number of orders by result, as JSON."),
+    )
+    errors = StrictJSONField(
+        _("errors"),
+        default=list,
+        help_text=_("The first errors, as JSON."),
+    )
+    started_at = AwareDateTimeField(
+        _("started"),
+        db_default=DatabaseNow(),
+        help_text=_("When the command started."),
+    )
+    updated_at = AwareDateTimeField(
+        _("updated"),
+        db_default=DatabaseNow(),
+        help_text=_("When the position was last stored."),
+    )
 
     objects = CheckpointQuerySet.as_manager()
 

@@ -42,12 +42,29 @@ class Difference(models.Model):
         DELETED = "deleted", _("Cancelled at Button, and not here")
         TOKEN = "token", _("Reported without the token it has now")
 
-    side = StrictCharField(_("comparison"), max_length=6, choices=Side)
-    kind = StrictCharField(_("difference"), max_length=9, choices=Kind)
-    account = ExactCharField(
-        _("account"), max_length=ACCOUNT_LENGTH, default=DEFAULT_ACCOUNT
+    side = StrictCharField(
+        _("comparison"),
+        max_length=6,
+        choices=Side,
+        help_text=_("The two sides that were compared."),
     )
-    order_id = ExactCharField(_("order ID"), max_length=255)
+    kind = StrictCharField(
+        _("difference"),
+        max_length=9,
+        choices=Kind,
+        help_text=_("What differs between the two sides."),
+    )
+    account = ExactCharField(
+        _("account"),
+        max_length=ACCOUNT_LENGTH,
+        default=DEFAULT_ACCOUNT,
+        help_text=_("The account at Button, as BUTTON_ORDERS names it."),
+    )
+    order_id = ExactCharField(
+        _("order ID"),
+        max_length=255,
+        help_text=_("The shop's unique ID of the order. Button finds the order by it."),
+    )
     # The same columns as on a row. They identify an order that has no row.
     source_type = models.ForeignKey(
         ContentType,
@@ -58,17 +75,46 @@ class Difference(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="+",
+        help_text=_(
+            "The content type of the shop's order; empty if it is reported directly."
+        ),
     )
-    source_id = ExactCharField(_("source ID"), max_length=255, null=True, blank=True)
+    source_id = ExactCharField(
+        _("source ID"),
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_(
+            "The primary key of the shop's order; empty if it is reported directly."
+        ),
+    )
     # The values of the row and of the other side, by the names of the fields.
-    values = StrictJSONField(_("values"), default=dict, blank=True)
-    error = AnyTextField(_("error"), blank=True)
-    found_at = AwareDateTimeField(_("found"), db_default=DatabaseNow())
+    values = StrictJSONField(
+        _("values"),
+        default=dict,
+        blank=True,
+        help_text=_(
+            "The values of both sides by field, as JSON; personal data as hashes."
+        ),
+    )
+    error = AnyTextField(
+        _("error"),
+        blank=True,
+        help_text=_("Why the two sides cannot be compared or fixed; empty otherwise."),
+    )
+    found_at = AwareDateTimeField(
+        _("found"),
+        db_default=DatabaseNow(),
+        help_text=_("When the difference was last found."),
+    )
     fixed_at = AwareDateTimeField(
         _("fixed"),
         null=True,
         blank=True,
-        help_text=_("When the order was marked due, or both sides agreed again."),
+        help_text=_(
+            "When the order was marked due, or both sides agreed again; empty"
+            " until then."
+        ),
     )
 
     class Meta:

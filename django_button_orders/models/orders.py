@@ -93,34 +93,90 @@ class ButtonOrder(models.Model):
     Reason = states.Reason
 
     account = ExactCharField(
-        _("account"), max_length=ACCOUNT_LENGTH, default=DEFAULT_ACCOUNT
+        _("account"),
+        max_length=ACCOUNT_LENGTH,
+        default=DEFAULT_ACCOUNT,
+        help_text=_("The account at Button, as BUTTON_ORDERS names it."),
     )
     order_id = ExactCharField(
         _("order ID"),
         max_length=255,
-        help_text=_("The shop's own id of the order, and the key at Button."),
+        help_text=_("The shop's unique ID of the order. Button finds the order by it."),
     )
     total = MinorUnitsField(
         _("total"),
         null=True,
         blank=True,
-        help_text=_("In minor units: 1234 is 12.34 USD. Without taxes and delivery."),
+        help_text=_(
+            "In minor units (1234 is 12.34 USD), after discounts, without "
+            "taxes and delivery."
+        ),
     )
-    currency = StrictCharField(_("currency"), max_length=3, blank=True, null=True)
-    purchase_date = AwareDateTimeField(_("purchase date"), null=True, blank=True)
+    currency = StrictCharField(
+        _("currency"),
+        max_length=3,
+        blank=True,
+        null=True,
+        help_text=_("The ISO 4217 code of all amounts, such as USD."),
+    )
+    purchase_date = AwareDateTimeField(
+        _("purchase date"),
+        null=True,
+        blank=True,
+        help_text=_("When the customer placed the order."),
+    )
     btn_ref = StrictCharField(
-        _("attribution token"), max_length=255, blank=True, null=True, default=""
+        _("attribution token"),
+        max_length=255,
+        blank=True,
+        null=True,
+        default="",
+        help_text=_(
+            "The btn_ref of the Button link that the customer followed; empty"
+            " without one."
+        ),
     )
     customer_order_id = ExactCharField(
-        _("customer order ID"), max_length=255, blank=True, null=True, default=""
+        _("customer order ID"),
+        max_length=255,
+        blank=True,
+        null=True,
+        default="",
+        help_text=_(
+            "The order number that the customer sees, if it is not the order ID."
+        ),
     )
-    customer = PersonalJSONField(_("customer"), null=True, blank=True)
-    line_items = StrictJSONField(_("line items"), null=True, blank=True)
+    customer = PersonalJSONField(
+        _("customer"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "JSON with id, email_sha256, device_id and is_new; each is optional."
+        ),
+    )
+    line_items = StrictJSONField(
+        _("line items"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "A JSON list; each line needs an identifier and a total in minor units."
+        ),
+    )
     partner_order_channel = StrictCharField(
-        _("channel"), max_length=10, blank=True, null=True, default=""
+        _("channel"),
+        max_length=10,
+        blank=True,
+        null=True,
+        default="",
+        help_text=_("Where the customer bought: app or webview; empty for a browser."),
     )
     finalization_date = AwareDateTimeField(
-        _("finalization date"), null=True, blank=True
+        _("finalization date"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Button accepts no changes from then on; Button advises to leave it empty."
+        ),
     )
 
     # There is no constraint, because the content types may be in another database.
@@ -134,12 +190,28 @@ class ButtonOrder(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="+",
+        help_text=_(
+            "The content type of the shop's order; empty if it is reported directly."
+        ),
     )
     source_id = ExactCharField(
-        _("source ID"), max_length=255, null=True, blank=True, editable=False
+        _("source ID"),
+        max_length=255,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "The primary key of the shop's order; empty if it is reported directly."
+        ),
     )
     cancel_requested_at = AwareDateTimeField(
-        _("cancellation requested"), null=True, blank=True, editable=False
+        _("cancellation requested"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "When somebody requested to cancel it at Button; empty if nobody has."
+        ),
     )
 
     status = StrictCharField(
@@ -148,34 +220,88 @@ class ButtonOrder(models.Model):
         choices=Status,
         default=Status.PENDING,
         editable=False,
+        help_text=_(
+            "Whether the order is still to be reported, or how its report ended."
+        ),
     )
     reason = StrictCharField(
-        _("reason"), max_length=12, choices=Reason, blank=True, editable=False
+        _("reason"),
+        max_length=12,
+        choices=Reason,
+        blank=True,
+        editable=False,
+        help_text=_("Why it failed, waits or was dismissed; empty otherwise."),
     )
-    revision = models.IntegerField(_("revision"), default=1, editable=False)
+    revision = models.IntegerField(
+        _("revision"),
+        default=1,
+        editable=False,
+        help_text=_("Starts at 1 and rises by 1 with each recorded change."),
+    )
     reported_revision = models.IntegerField(
-        _("reported revision"), null=True, blank=True, editable=False
+        _("reported revision"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "The revision that Button last acknowledged; empty if there is none."
+        ),
     )
     reported_digest = StrictCharField(
-        _("reported digest"), max_length=64, blank=True, editable=False
+        _("reported digest"),
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "A hash of what Button last acknowledged; empty if there is nothing."
+        ),
     )
     # Button ties a token to an order at the create only. Null: no create is recorded.
     reported_btn_ref = StrictCharField(
-        _("reported token"), max_length=255, blank=True, null=True, editable=False
+        _("reported token"),
+        max_length=255,
+        blank=True,
+        null=True,
+        editable=False,
+        help_text=_(
+            "The token that Button tied to the order at its first report, as "
+            "far as known."
+        ),
     )
     # Whether the order has another token now than the one that Button tied to it.
     has_late_token = models.BooleanField(
-        _("has a late token"), default=False, editable=False
+        _("has a late token"),
+        default=False,
+        editable=False,
+        help_text=_("Whether the order now has another token than Button tied to it."),
     )
     # ``SITE`` of the installation whose report Button has acknowledged first.
     site = ExactCharField(
-        _("site"), max_length=100, blank=True, default="", editable=False
+        _("site"),
+        max_length=100,
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_(
+            "SITE of the installation that first reported the order; empty if"
+            " there is none."
+        ),
     )
-    attempts = models.IntegerField(_("attempts"), default=0, editable=False)
+    attempts = models.IntegerField(
+        _("attempts"),
+        default=0,
+        editable=False,
+        help_text=_(
+            "The number of attempts since the last change or retry by an operator."
+        ),
+    )
     # The number of attempts since Button's last definite answer, with the running one.
     # If there are more than one, Button may know more than is recorded.
     unanswered = models.IntegerField(
-        _("unanswered attempts"), default=0, editable=False
+        _("unanswered attempts"),
+        default=0,
+        editable=False,
+        help_text=_("The number of attempts since Button's last definite answer."),
     )
     next_attempt_at = AwareDateTimeField(
         _("next attempt"),
@@ -183,28 +309,71 @@ class ButtonOrder(models.Model):
         blank=True,
         db_default=DatabaseNow(),
         editable=False,
+        help_text=_(
+            "When the Button order is due next; empty if nothing is to be sent."
+        ),
     )
     lease_expires_at = AwareDateTimeField(
-        _("lease expires"), null=True, blank=True, editable=False
+        _("lease expires"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "A worker holds the Button order until then; empty if none holds it."
+        ),
     )
     lease_token = models.UUIDField(
-        _("lease token"), null=True, blank=True, editable=False
+        _("lease token"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "Identifies the worker's claim; empty if no worker holds the Button order."
+        ),
     )
     button_order_id = StrictCharField(
-        _("Button's order ID"), max_length=255, blank=True, editable=False
+        _("Button's order ID"),
+        max_length=255,
+        blank=True,
+        editable=False,
+        help_text=_("Button's ID of the order; empty until Button returns one."),
     )
     reported_at = AwareDateTimeField(
-        _("reported"), null=True, blank=True, editable=False
+        _("reported"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "When Button last acknowledged a report or a cancellation; empty before."
+        ),
     )
     last_status_code = models.SmallIntegerField(
-        _("last answer"), null=True, blank=True, editable=False
+        _("last answer"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The HTTP status of the last call; empty if no answer arrived."),
     )
-    last_error = AnyTextField(_("last error"), blank=True, editable=False)
+    last_error = AnyTextField(
+        _("last error"),
+        blank=True,
+        editable=False,
+        help_text=_(
+            "The error of the last attempt, or the note of a dismissal; empty"
+            " if there is none."
+        ),
+    )
     created_at = AwareDateTimeField(
-        _("created"), db_default=DatabaseNow(), editable=False
+        _("created"),
+        db_default=DatabaseNow(),
+        editable=False,
+        help_text=_("When the Button order was created."),
     )
     updated_at = AwareDateTimeField(
-        _("updated"), db_default=DatabaseNow(), editable=False
+        _("updated"),
+        db_default=DatabaseNow(),
+        editable=False,
+        help_text=_("When the Button order last changed."),
     )
 
     objects = ButtonOrderQuerySet.as_manager()

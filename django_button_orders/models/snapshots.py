@@ -15,13 +15,37 @@ ONLY = 1
 class Snapshot(models.Model):
     """The figures of the last count. There is one row in each database."""
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
-    swept_at = AwareDateTimeField(_("last sweep"), db_default=DatabaseNow())
+    id = models.PositiveSmallIntegerField(
+        primary_key=True,
+        default=ONLY,
+        help_text=_("Always 1, because each database has one snapshot."),
+    )
+    swept_at = AwareDateTimeField(
+        _("last sweep"),
+        db_default=DatabaseNow(),
+        help_text=_("When the last sweep ended, to within 10 seconds."),
+    )
     # The earliest time of the next count. The sweep that moves it does the count.
-    next_at = AwareDateTimeField(_("next"), db_default=DatabaseNow())
-    taken_at = AwareDateTimeField(_("taken"), null=True)
-    seconds = models.FloatField(_("seconds it took"), default=0)
-    figures = StrictJSONField(_("figures"), default=dict)
+    next_at = AwareDateTimeField(
+        _("next"),
+        db_default=DatabaseNow(),
+        help_text=_("The earliest time of the next count."),
+    )
+    taken_at = AwareDateTimeField(
+        _("taken"),
+        null=True,
+        help_text=_("When the figures were counted; empty before the first count."),
+    )
+    seconds = models.FloatField(
+        _("seconds it took"),
+        default=0,
+        help_text=_("How long counting took, in seconds."),
+    )
+    figures = StrictJSONField(
+        _("figures"),
+        default=dict,
+        help_text=_("The counted figures, as JSON."),
+    )
 
     class Meta:
         verbose_name = _("snapshot")
@@ -35,9 +59,19 @@ class Snapshot(models.Model):
 class SubmissionHour(models.Model):
     """The submissions of one past hour, counted by outcome and duration."""
 
-    hour = AwareDateTimeField(_("hour"), primary_key=True)
+    hour = AwareDateTimeField(
+        _("hour"),
+        primary_key=True,
+        help_text=_("When the hour began."),
+    )
     # {"succeeded": {"48": 3}}: three submissions of 48 ms, or slightly more.
-    durations = StrictJSONField(_("durations"), default=dict)
+    durations = StrictJSONField(
+        _("durations"),
+        default=dict,
+        help_text=_(
+            "The number of calls by outcome and by duration in milliseconds, as JSON."
+        ),
+    )
 
     class Meta:
         verbose_name = _("hour of submissions")

@@ -48,9 +48,22 @@ class Submission(models.Model):
         verbose_name=_("Button order"),
         on_delete=models.CASCADE,
         related_name="submissions",
+        help_text=_("The Button order that the call was for."),
     )
-    operation = StrictCharField(_("operation"), max_length=8, choices=Operation)
-    trigger = StrictCharField(_("trigger"), max_length=9, choices=Trigger)
+    operation = StrictCharField(
+        _("operation"),
+        max_length=8,
+        choices=Operation,
+        help_text=_("What the call asked Button to do."),
+    )
+    trigger = StrictCharField(
+        _("trigger"),
+        max_length=9,
+        choices=Trigger,
+        help_text=_(
+            "What started the attempt, such as a save of the order or the sweep."
+        ),
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -59,20 +72,69 @@ class Submission(models.Model):
         on_delete=models.SET_NULL,
         db_constraint=False,
         related_name="+",
+        help_text=_(
+            "The user who started the attempt in the admin; empty for other attempts."
+        ),
     )
-    revision = models.IntegerField(_("revision"))
-    started_at = AwareDateTimeField(_("started"))
-    duration_ms = models.IntegerField(_("duration in ms"))
-    method = StrictCharField(_("method"), max_length=6)
-    url = AnyTextField(_("URL"))
-    request_body = AnyTextField(_("request body"), blank=True)
-    status_code = models.SmallIntegerField(_("status code"), null=True, blank=True)
-    response_body = AnyTextField(_("response body"), blank=True)
-    outcome = StrictCharField(_("outcome"), max_length=10, choices=Outcome)
-    error = AnyTextField(_("error"), blank=True)
+    revision = models.IntegerField(
+        _("revision"),
+        help_text=_("The revision of the Button order that the attempt was for."),
+    )
+    started_at = AwareDateTimeField(
+        _("started"),
+        help_text=_("When the call started."),
+    )
+    duration_ms = models.IntegerField(
+        _("duration in ms"),
+        help_text=_("How long the call took, in milliseconds."),
+    )
+    method = StrictCharField(
+        _("method"),
+        max_length=6,
+        help_text=_("The HTTP method of the call."),
+    )
+    url = AnyTextField(
+        _("URL"),
+        help_text=_("The URL of the call."),
+    )
+    request_body = AnyTextField(
+        _("request body"),
+        blank=True,
+        help_text=_(
+            "The JSON that was sent; empty if there was none or it was pruned."
+        ),
+    )
+    status_code = models.SmallIntegerField(
+        _("status code"),
+        null=True,
+        blank=True,
+        help_text=_("The HTTP status of the answer; empty if no answer arrived."),
+    )
+    response_body = AnyTextField(
+        _("response body"),
+        blank=True,
+        help_text=_(
+            "The body of the answer; empty if there was none or it was pruned."
+        ),
+    )
+    outcome = StrictCharField(
+        _("outcome"),
+        max_length=10,
+        choices=Outcome,
+        help_text=_("Whether the call succeeded, failed, or will be retried."),
+    )
+    error = AnyTextField(
+        _("error"),
+        blank=True,
+        help_text=_("What went wrong; empty if nothing did."),
+    )
     # False after pruning, so that the next pruning does not read the row again.
     has_bodies = models.BooleanField(
-        _("has bodies"), default=True, db_default=True, editable=False
+        _("has bodies"),
+        default=True,
+        db_default=True,
+        editable=False,
+        help_text=_("Whether a body is stored; false after the bodies were pruned."),
     )
 
     objects = SubmissionQuerySet.as_manager()
