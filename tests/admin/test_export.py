@@ -19,7 +19,7 @@ from tests.shop.models import Order
 from tests.utils import create_row
 
 URL = reverse("admin:django_button_orders_buttonorder_export")
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "admin.rst"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "reference" / "admin.rst"
 STARTS = {*"=+-@\t\r\uff1d\uff0b\uff0d\uff20"}
 FORMULAS = (
     "=1+1",

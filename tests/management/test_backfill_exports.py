@@ -1,4 +1,4 @@
-"""The exports of shops, read as ``docs/howto/backfill.rst`` says. The people are made up."""
+"""The exports of shops, read as the page about backfills says. The people are made up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_button_orders.models import ButtonOrder
 from tests.management.utils import call
 from tests.utils import button_settings
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "backfill.rst"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "howto" / "backfill.rst"
 SHOPIFY = (
     "Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,"
     "Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,"
