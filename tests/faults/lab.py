@@ -354,6 +354,11 @@ class Lab:
         name = f"{orders} sales"
         wait_for(name, lambda: self.sold(*sellers) >= orders, QUIET_SECONDS, every=0.05)
 
+    def wait_for_reports(self, orders: int) -> None:
+        """Wait until Button has received more than ``orders`` orders."""
+        name = f"{orders} orders at Button"
+        wait_for(name, lambda: self.received() > orders, QUIET_SECONDS)
+
     def kill_a_seller(self) -> None:
         """Start a seller without pauses, and kill it in the middle of its work."""
         seller = self.start_seller(100_000)

@@ -23,10 +23,10 @@ def test_loses_everything(setting, own, make_lab, state):
     broker = own(setting.broker)
     lab = make_lab(setting, broker_url=broker.url)
     lab.open()
-    lab.start_seller(2000)
+    lab.start_seller(900)
     pending = []
     for loss in range(5):
-        lab.wait_for_sales(100 + 250 * loss)
+        lab.wait_for_sales(60 + 110 * loss)
         assert lab.is_selling()
         pending.append(lab.rows.pending().count())
         lose_everything(lab, setting, broker)
@@ -47,6 +47,7 @@ def lose_everything(lab, setting, broker):
         channel.queue_purge(lab.env["FAULTS_QUEUE"])
 
 
+@pytest.mark.once_on("postgresql")
 def test_down_for_a_minute(setting, make_lab, state):
     lab = make_lab(setting, gates=("broker",))
     lab.open()
@@ -64,6 +65,7 @@ def test_down_for_a_minute(setting, make_lab, state):
     assert_agreement(lab, state, seconds_down=60)
 
 
+@pytest.mark.once_on("mariadb")
 def test_swallows_packets(setting, make_lab, state):
     """The broker accepts connections and never answers, in both doorbell modes."""
     lab = make_lab(setting, gates=("broker",))

@@ -17,6 +17,7 @@ WINDOW = timedelta(seconds=10)
 ORDERS = 400
 
 
+@pytest.mark.once_on("postgresql")
 def test_five_workers_and_a_command(setting, make_lab):
     """All callers together keep to ``RATE_LIMIT``, and use all of it."""
     lab = make_lab(setting, RATE_LIMIT=RATE)

@@ -16,7 +16,7 @@ from django_button_orders.conf import Settings
 from tests.management.processes import ROOT, ProcessTestCase
 from tests.utils import button_settings, create_row
 
-PAGE = ROOT / "docs" / "systemd.rst"
+PAGE = ROOT / "docs" / "howto" / "deploy-systemd.rst"
 MANAGE = """\
 import sys
 from django.core.management import execute_from_command_line

@@ -473,7 +473,7 @@ class AssignmentTestCase(RightsTestCase):
         models.ForeignKey: "1",
         models.DateTimeField: "2020-02-02 00:00:00",
         models.UUIDField: str(UUID(int=1)),
-        models.IntegerField: "77",
+        models.IntegerField: "2020202",
         models.BooleanField: "on",
         models.TextField: "assigned",
         models.CharField: "assigned",
@@ -560,7 +560,7 @@ class AddFormTests(AssignmentTestCase):
             added = ButtonOrder.objects.exclude(pk=self.row.pk).get()
             values = self.values_of(added.pk)
             # A database may reuse a key, but the new row must not have the posted one.
-            assert values.pop("id") != 77
+            assert values.pop("id") != 2020202
             assert Submission.objects.count() == PausedAccount.objects.count() == 1
             transaction.set_rollback(True)
         return values
