@@ -28,6 +28,7 @@ from django_button_orders.conf import (
     get_settings,
     is_button,
     may_receive_api_key,
+    path_of,
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import allowed_aliases
@@ -74,54 +75,48 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     return [error for name in account_names() for error in check_deployed_key(name)]
 
 
-def path_of(account: str, key: str) -> str:
-    """Return where in the settings a key of an account is set."""
-    if account in get_settings().accounts:
-        return f"{SETTING}['ACCOUNTS']['{account}']['{key}']"
-    return f"{SETTING}['{key}']"
-
-
 def lacks_key(account: str) -> bool:
     account_settings = get_settings(account)
     return account_settings.enabled and not account_settings.api_key
 
 
-def shares_key(account: str) -> bool:
-    """Return whether an account uses the key of the default one, maybe by mistake."""
+def names_key(account: str) -> bool:
+    """Return whether the settings have the key of an account, if only an empty one."""
     own = get_settings().accounts.get(account, {})
-    is_default = account == DEFAULT_ACCOUNT or "API_KEY" in own
-    return get_settings(account).enabled and not is_default and not lacks_key(account)
+    return account == DEFAULT_ACCOUNT or "API_KEY" in own
 
 
 def check_api_key(account: str) -> Iterator[CheckMessage]:
-    """Warn only, so that a machine without the key can migrate and run tests."""
-    if lacks_key(account):
+    """
+    Find an account without a key.
+
+    Only warn of an empty key, so that a machine without the key can migrate and run
+    tests. An account in whose settings the key was forgotten is wrong everywhere.
+    """
+    if not lacks_key(account):
+        return
+    if names_key(account):
         yield Warning(**describe_missing_key(account), id="django_button_orders.W010")
-    if shares_key(account):
-        yield Warning(**describe_shared_key(account), id="django_button_orders.W011")
+    else:
+        yield Error(
+            f"{SETTING}['ACCOUNTS'][{account!r}] has no API_KEY.",
+            hint="Add the API_KEY of this account. No account uses the key of another: "
+            "if two share a key, set it for both. To send nothing for this account, "
+            "set its ENABLED to False.",
+            id="django_button_orders.E012",
+        )
 
 
 def check_deployed_key(account: str) -> Iterator[CheckMessage]:
-    if lacks_key(account):
+    if lacks_key(account) and names_key(account):
         yield Error(**describe_missing_key(account), id="django_button_orders.E003")
-    if shares_key(account):
-        yield Error(**describe_shared_key(account), id="django_button_orders.E020")
 
 
 def describe_missing_key(account: str) -> dict[str, str]:
     return {
         "msg": f"{path_of(account, 'API_KEY')} is not set.",
-        "hint": "Orders are recorded and wait. Make a key in Button's dashboard, or "
-        "set ENABLED to False.",
-    }
-
-
-def describe_shared_key(account: str) -> dict[str, str]:
-    return {
-        "msg": f"{path_of(account, 'API_KEY')} is not set: the orders of this account "
-        "are reported with the key of the default one.",
-        "hint": "Set the key of the account's own organisation at Button, or the same "
-        "key once more if they share it.",
+        "hint": "Orders are recorded but not sent. Create a key in Button's dashboard, "
+        "or set ENABLED to False.",
     }
 
 

@@ -301,7 +301,7 @@ def get_settings(account: str = DEFAULT_ACCOUNT) -> Settings:
     if found is None:
         # Raised here, where no local variable has the API key: error trackers send
         # local variables, too.
-        raise ImproperlyConfigured(f"{SETTING}['ACCOUNTS'] has no account {account!r}.")
+        raise ImproperlyConfigured(describe_unknown_account(account))
     return found
 
 
@@ -309,9 +309,27 @@ def read_settings(account: str) -> Settings | None:
     """Return the settings of an account, or None if there is no such account."""
     values = as_fields(raw_settings())
     settings_ = Settings(**values)
-    if account in settings_.accounts:
-        return replace(settings_, **as_fields(settings_.accounts[account]))
-    return settings_ if account == DEFAULT_ACCOUNT else None
+    own = as_fields(settings_.accounts.get(account, {}))
+    if account == DEFAULT_ACCOUNT:
+        return replace(settings_, **own)
+    if account not in settings_.accounts:
+        return None
+    # The key is not inherited: an account without one must not report its orders to
+    # the organisation of another.
+    return replace(settings_, **{"api_key": "", **own})
+
+
+def describe_unknown_account(account: str) -> str:
+    """Return the error about an account that the setting does not have."""
+    known = ", ".join(account_names())
+    return f"{SETTING}['ACCOUNTS'] has no account {account!r}. Known accounts: {known}."
+
+
+def path_of(account: str, key: str) -> str:
+    """Return where in the settings a key of an account is set, for a message."""
+    if account in get_settings().accounts:
+        return f"{SETTING}['ACCOUNTS'][{account!r}]['{key}']"
+    return f"{SETTING}['{key}']"
 
 
 def as_fields(raw: Mapping[str, Any]) -> dict[str, Any]:

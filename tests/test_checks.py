@@ -118,10 +118,11 @@ class ApiKeyTests(SimpleTestCase):
         assert message.msg == "BUTTON_ORDERS['API_KEY'] is not set."
 
     def test_account(self):
-        values = {"API_KEY": "", "ACCOUNTS": {"default": {"API_KEY": "a"}, "fr": {}}}
-        with override_settings(BUTTON_ORDERS=values):
+        accounts = {"default": {"API_KEY": "a"}, "fr": {"API_KEY": ""}}
+        with override_settings(BUTTON_ORDERS={"API_KEY": "", "ACCOUNTS": accounts}):
             (message,) = check_button_orders()
 
+        assert message.id == "django_button_orders.W010"
         assert message.msg == "BUTTON_ORDERS['ACCOUNTS']['fr']['API_KEY'] is not set."
 
     def test_account_of_its_own(self):
@@ -132,14 +133,27 @@ class ApiKeyTests(SimpleTestCase):
             assert found(ACCOUNTS={"fr": {"API_KEY": "", "ENABLED": False}}) == []
             assert found(ACCOUNTS={"fr": {"API_KEY": "sk-fr"}}) == []
 
-    def test_account_that_uses_the_default_key(self):
-        for found, shared in ((ids, "W011"), (deployed_ids, "E020")):
-            assert found(ACCOUNTS={"fr": {}}) == [shared]
-            assert found(ACCOUNTS={"fr": {"RATE_LIMIT": 5}}) == [shared]
-            assert found(ACCOUNTS={"fr": {"ENABLED": False}}) == []
-            assert found(ACCOUNTS={"default": {"RATE_LIMIT": 5}}) == []
-            # They share it on purpose.
-            assert found(ACCOUNTS={"fr": {"API_KEY": SECRET}}) == []
+    def test_account_that_names_no_key(self):
+        assert ids(ACCOUNTS={"fr": {}}) == ["E012"]
+        assert ids(ACCOUNTS={"fr": {"RATE_LIMIT": 5}}) == ["E012"]
+        # The account's API_KEY is missing even if the default account has none.
+        assert ids(API_KEY="", ACCOUNTS={"fr": {}}) == ["W010", "E012"]
+        assert ids(ACCOUNTS={"fr": {"ENABLED": False}}) == []
+        assert ids(ACCOUNTS={"default": {"RATE_LIMIT": 5}}) == []
+        # Two accounts share a key on purpose.
+        assert ids(ACCOUNTS={"fr": {"API_KEY": SECRET}}) == []
+
+    def test_account_that_names_no_key_is_named(self):
+        with override_settings(BUTTON_ORDERS={"API_KEY": "a", "ACCOUNTS": {"fr": {}}}):
+            (message,) = check_button_orders()
+
+        assert message.msg == "BUTTON_ORDERS['ACCOUNTS']['fr'] has no API_KEY."
+        assert "No account uses the key of another" in message.hint
+
+    @override_settings(BUTTON_ORDERS={"API_KEY": "a", "ACCOUNTS": {"fr": {}}})
+    def test_account_that_names_no_key_stops_every_command(self):
+        with pytest.raises(SystemCheckError, match=r"E012.*'fr'"):
+            call_command("check")
 
 
 class BaseUrlTests(SimpleTestCase):

@@ -300,8 +300,16 @@ class AccountTests(SimpleTestCase):
     @button_orders(API_KEY="sk-1", ACCOUNTS={"default": {"API_KEY": "sk-2"}, "fr": {}})
     def test_default_may_be_among_them(self):
         assert get_settings().api_key == "sk-2"
-        assert get_settings("fr").api_key == "sk-1"
         assert account_names() == ("default", "fr")
+
+    @button_orders(
+        API_KEY="sk-1", ACCOUNTS={"default": {"DEADLINE": 20}, "fr": {"DEADLINE": 9}}
+    )
+    def test_key_of_another_account_is_not_used(self):
+        assert get_settings("fr").api_key == ""
+        assert get_settings("fr").deadline == 9
+        # The top level is the default account's, too.
+        assert get_settings("default").api_key == "sk-1"
 
     @button_orders(ACCOUNTS={"fr": {}, "de": {}})
     def test_names(self):
@@ -312,9 +320,13 @@ class AccountTests(SimpleTestCase):
         for name in ("FR", "", "nl"):
             with (
                 self.subTest(name=name),
-                pytest.raises(ImproperlyConfigured, match=f"no account '{name}'"),
+                pytest.raises(ImproperlyConfigured) as caught,
             ):
                 get_settings(name)
+            assert str(caught.value) == (
+                f"BUTTON_ORDERS['ACCOUNTS'] has no account '{name}'. Known accounts: "
+                "default, fr."
+            )
 
     def test_bad_values(self):
         for key in FIELDS.keys() - set(ONE_FOR_ALL):

@@ -51,7 +51,7 @@ def retrieve(
     settings = get_settings(order.account)
     if not settings.enabled:
         raise ImproperlyConfigured("BUTTON_ORDERS['ENABLED'] is False.")
-    if hindrance := settings_verdict(settings):
+    if hindrance := settings_verdict(order.account):
         raise ImproperlyConfigured(hindrance.error)
     clean_order_id(order.order_id)
     wait_for_turn(order.account)

@@ -12,7 +12,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 
 from django_button_orders.clock import Clock, monotonic
-from django_button_orders.conf import Settings, get_settings, may_receive_api_key
+from django_button_orders.conf import (
+    Settings,
+    get_settings,
+    may_receive_api_key,
+    path_of,
+)
 from django_button_orders.delivery.attempt import Attempt, IsStopped
 from django_button_orders.delivery.desired import (
     Desired,
@@ -121,7 +126,7 @@ def choose_call(attempt: Attempt, hosts: HostOrders) -> None:
     if isinstance(choice, Verdict):
         attempt.verdict = choice
     else:
-        attempt.verdict = settings_verdict(attempt.settings)
+        attempt.verdict = settings_verdict(row.account)
         attempt.next_operation = "" if attempt.verdict else choice
 
 
@@ -178,20 +183,21 @@ def is_without_token(attempt: Attempt, desired: Desired) -> bool:
     )
 
 
-def settings_verdict(settings: Settings) -> Verdict | None:
-    """Return the verdict on any call with settings that allow none, or None."""
+def settings_verdict(account: str) -> Verdict | None:
+    """Return the verdict on any call for an account whose settings allow none."""
+    settings = get_settings(account)
     if not settings.api_key:
         return Verdict(
             result=Result.PAUSE,
             reason=Reason.UNAUTHORIZED,
-            error="BUTTON_ORDERS['API_KEY'] is not set.",
+            error=f"{path_of(account, 'API_KEY')} is not set.",
         )
     if not may_receive_api_key(settings.base_url):
         # System checks say so, too, but neither Celery nor a web server runs them.
         return Verdict(
             result=Result.RETRY,
             reason=Reason.UNAVAILABLE,
-            error="BUTTON_ORDERS['BASE_URL'] must start with 'https://'.",
+            error=f"{path_of(account, 'BASE_URL')} must start with 'https://'.",
         )
     return None
 

@@ -18,6 +18,7 @@ from django_button_orders.client.answers import Answer
 from django_button_orders.conf import (
     Settings,
     account_names,
+    describe_unknown_account,
     get_settings,
     may_receive_api_key,
 )
@@ -113,7 +114,7 @@ class AcknowledgedRows:
     def find_obstacle(self) -> str:
         """Return the reason why Button cannot be asked about this account, or ""."""
         if self.account not in account_names():
-            return "It is not an account of the settings any more."
+            return describe_unknown_account(self.account)
         if not self.settings.enabled:
             return "ENABLED is false, so nothing is sent."
         if not self.settings.api_key:

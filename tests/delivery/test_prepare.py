@@ -182,6 +182,18 @@ class SettingsTests(DeliveryTestCase):
         request = responses.calls[0].request
         assert request.headers["Authorization"] == "Basic c2stZXU6"
 
+    @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {}}))
+    def test_account_without_a_key_does_not_use_the_key_of_another(self):
+        row = create_row(account="eu")
+
+        self.report(row)
+
+        assert calls() == []
+        assert self.state(row) == ("pending", "unauthorized")
+        assert (
+            row.last_error == "BUTTON_ORDERS['ACCOUNTS']['eu']['API_KEY'] is not set."
+        )
+
     def test_unknown_account(self):
         row = create_row(account="moon")
 

@@ -1,4 +1,4 @@
-"""The exports of shops, read as the page about backfills says. The people are made up."""
+"""Exports of shops, read as the page about backfills says. The people are made up."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class FileTests(TestCase):
     def test_unknown_account(self):
         _, _, error = self.backfill(json_line(), "--account", "us")
 
-        assert error.startswith("'us' is not an account of the settings. Known are: ")
+        assert error.startswith("BUTTON_ORDERS['ACCOUNTS'] has no account 'us'.")
 
     def test_email_is_nowhere(self):
         content = f"{HEAD}\n{row('1')}{row('2', total='x')}{EMAIL}\n"

@@ -275,7 +275,7 @@ class ShopTests(ReconcileTestCase):
     def test_mistakes(self):
         for arguments, complaint in (
             (["--model", "shop.Page"], "'shop.Page' is not a registered model."),
-            (["--account", "fr"], "'fr' is not an account of the settings."),
+            (["--account", "fr"], "BUTTON_ORDERS['ACCOUNTS'] has no account 'fr'."),
             (["--database", "x"], "'x' is not a database of the settings."),
             (
                 ["--since", "2026-01-02", "--until", "2026-01-02"],
@@ -509,7 +509,9 @@ class ButtonTests(ReconcileTestCase):
 
         _, _, error = self.reconcile("button")
 
-        assert error.startswith("gone in default: It is not an account")
+        assert error.startswith(
+            "gone in default: BUTTON_ORDERS['ACCOUNTS'] has no account 'gone'."
+        )
 
     def test_unknown_order_id(self):
         _, _, error = self.reconcile("button", "--order-id", "4711")

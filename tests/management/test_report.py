@@ -161,7 +161,7 @@ class ReportTests(TestCase):
         _, _, error = self.report("--account", "moon")
 
         assert error == (
-            "'moon' is not an account of the settings. Known are: default."
+            "BUTTON_ORDERS['ACCOUNTS'] has no account 'moon'. Known accounts: default."
         )
 
     def create_waiting(self):

@@ -261,7 +261,7 @@ class ResumeTests(TransactionTestCase):
                 assert (out, self.paused()) == ("", {"eu"})
 
     def test_unknown_account(self):
-        assert "'moon' is not an account" in self.resume(account="moon")[2]
+        assert "has no account 'moon'." in self.resume(account="moon")[2]
 
 
 class RetryProcessTests(ProcessTestCase):

@@ -192,7 +192,7 @@ class AccountTests(InjectionTestCase):
             with self.subTest(name=name):
                 row = self.create_for("create", account=name)
 
-                requests = self.requests(row, ACCOUNTS={name: {}})
+                requests = self.requests(row, ACCOUNTS={name: {"API_KEY": "sk-tests"}})
 
                 self.check(requests, usual)
 

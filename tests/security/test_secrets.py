@@ -248,9 +248,9 @@ CASES = (
 )
 ACCOUNTS = {
     "eu": {"API_KEY": OTHER_KEY},
-    "hasty": {"RETRY_SCHEDULE": ()},
-    "unreachable": {"BASE_URL": "http://127.0.0.1:1"},
-    "impatient": {"DEADLINE": 0.4},
+    "hasty": {"API_KEY": KEY, "RETRY_SCHEDULE": ()},
+    "unreachable": {"API_KEY": KEY, "BASE_URL": "http://127.0.0.1:1"},
+    "impatient": {"API_KEY": KEY, "DEADLINE": 0.4},
 }
 
 

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from django_button_orders.conf import account_names
+from django_button_orders.conf import account_names, describe_unknown_account
 from django_button_orders.models.databases import migrated_alias
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
@@ -91,10 +91,7 @@ def refuse_empty_time(since: datetime | None, until: datetime | None) -> None:
 def refuse_unknown_account(account: str | None) -> None:
     """Raise ``CommandError`` if an account is given that the settings do not have."""
     if account is not None and account not in account_names():
-        raise CommandError(
-            f"'{account}' is not an account of the settings. "
-            f"Known are: {', '.join(account_names())}."
-        )
+        raise CommandError(describe_unknown_account(account))
 
 
 def refuse_unknown_database(alias: str | None) -> None:
