@@ -1,0 +1,35 @@
+"""Run the blocks of some pages, or of all: ``python -m tests.snippets [PAGE ...]``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SETTINGS = "tests.snippets.settings"
+
+
+def main() -> int:
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    # Pages import ``shop``.
+    sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+    pages = sys.argv[1:] or [str(ROOT / "README.rst"), str(ROOT / "docs")]
+    options = [
+        "-p",
+        "tests.snippets.plugin",
+        "--rootdir",
+        str(ROOT),
+        "-c",
+        str(ROOT / "setup.cfg"),
+    ]
+    # Blocks of a page build upon each other, so their sequence is kept.
+    options += ["-p", "no:randomly", "-p", "no:cacheprovider", "--ds", SETTINGS, "-q"]
+    options += ["--continue-on-collection-errors", "--tb=short", "-rN"]
+    return int(pytest.main([*options, *pages]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
