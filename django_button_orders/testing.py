@@ -61,11 +61,15 @@ def run_sandbox() -> Iterator[ButtonSandbox]:
 
 
 def settings_for(sandbox: Sandbox) -> dict[str, Any]:
-    """Return the project's ``BUTTON_ORDERS``, with a sandbox in place of Button."""
+    """
+    Return the project's ``BUTTON_ORDERS``, with a sandbox in place of Button.
+
+    ``ENABLED`` is set, because the settings of a project's tests may switch it off.
+    """
     address = {"BASE_URL": sandbox.url, "API_KEY": sandbox.api_key}
     ours: Mapping[str, Any] = getattr(settings, "BUTTON_ORDERS", {})
     # A save must ring for no worker: it would report to somewhere else.
-    values = {**ours, **address, "DOORBELL": "none"}
+    values = {**ours, **address, "ENABLED": True, "DOORBELL": "none"}
     # An account with its own BASE_URL would call the real Button.
     if accounts := values.get("ACCOUNTS"):
         values["ACCOUNTS"] = {

@@ -168,3 +168,10 @@ class ContextTests(SimpleTestCase):
 
         assert get_settings().base_url == "https://button.test"
         assert sandbox.server is None
+
+    @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
+    def test_orders_are_sent_although_the_project_s_tests_send_none(self):
+        with run_sandbox():
+            assert get_settings().enabled
+
+        assert not get_settings().enabled
