@@ -118,7 +118,15 @@ def is_usable(btn_ref: str) -> bool:
 
 
 def get_btn_ref(request: HttpRequest) -> str:
-    """Return the attribution token of this visitor, or an empty string."""
+    """
+    Return the attribution token of this visitor, or an empty string.
+
+    ``AttributionMiddleware`` has stored it in the session. Save it on the order in the
+    transaction that places the order: Button ties a token at the first report only.
+
+    Raises ``SynchronousOnlyOperation`` in an async view if the session has to be read
+    from a database. Use ``aget_btn_ref`` there.
+    """
     session = getattr(request, "session", None)
     if session is None:
         return ""
@@ -133,7 +141,7 @@ def get_btn_ref(request: HttpRequest) -> str:
 
 
 async def aget_btn_ref(request: HttpRequest) -> str:
-    """Return what ``get_btn_ref`` does, in an async view."""
+    """Return the attribution token of this visitor, or "", in an async view."""
     session = getattr(request, "session", None)
     btn_ref = "" if session is None else await session.aget(SESSION_KEY, "")
     return btn_ref if is_usable(btn_ref) else ""

@@ -48,16 +48,18 @@ class OrderAdapter:
     Describe one order model to the app. Subclass it, and ``register`` it.
 
     ``get_order_id``, ``is_reportable`` and ``get_account`` run inside the shop's save,
-    so they must be fast. The other methods run in a worker, on committed data. If one
-    of them raises, the error goes onto the row, and never into the shop's save.
+    so they must be fast. The other methods run in a worker, on committed data. If a
+    method raises, its Button order fails with the reason ``invalid`` and shows the
+    error; the shop's save succeeds.
     """
 
-    #: The date of an order, by which commands and tasks select orders. Give it an
-    #: index, so that the latest orders are found fast. Without it, no order that was
-    #: written without a signal is reported by itself.
+    #: The name of the field with the order's date, by which commands and tasks select
+    #: orders. Give that field an index. Without a name, the periodic task adds no
+    #: orders that were written without a signal.
     date_field: ClassVar[str] = ""
     #: Related models, with the path to the order: ``{OrderLine: "order"}``, or
-    #: ``{Refund: "line__order"}``. A change of such an object marks the order changed.
+    #: ``{Refund: "line__order"}``. A save or a deletion of such an object marks its
+    #: order changed.
     #: Watch a many-to-many relation by its links: ``{Order.coupons.through: "order"}``.
     watch: ClassVar[Mapping[type[Model] | str, str]] = {}
 
@@ -66,9 +68,11 @@ class OrderAdapter:
 
     def get_order_id(self, order: Any) -> str:
         """
-        Return the shop's id of the order, which must never change.
+        Return the shop's id of the order, as Button will know it.
 
-        It must be unique. When an order is deleted, another order may get its id.
+        It must be unique in its account, and must never change once Button may know
+        it. It has 1 to 255 printable ASCII characters. When an order is deleted,
+        another order may get its id. An order that is not reportable may have none.
         """
         return str(order.pk)
 
@@ -76,26 +80,45 @@ class OrderAdapter:
         """
         Return the account at Button: a key of ``ACCOUNTS``, or "default".
 
-        It must never change, because each account has its own orders and rows.
+        It must never change: an order that changes its account is reported a second
+        time, and the report to the old account stays.
         """
         return DEFAULT_ACCOUNT
 
     def is_reportable(self, order: Any) -> bool:
-        """Return whether Button should know the order, for example once it is paid."""
+        """
+        Return whether Button should know the order, for example once it is paid.
+
+        Once Button knows it, the answer no longer matters: changes are sent, and only
+        ``is_cancelled`` cancels the order.
+        """
         return True
 
     def is_cancelled(self, order: Any) -> bool:
-        """Return whether the whole order is cancelled. A part of it is a change."""
+        """
+        Return whether the whole order is cancelled, which cannot be undone at Button.
+
+        If some lines remain, it is a change: ``build`` returns what remains. That is
+        Button's rule (Order API Best Practices).
+        """
         return False
 
     def build(self, order: Any) -> OrderReport:
-        """Return the order's report: what Button should know about it."""
+        """
+        Return the order's report, with its whole present state.
+
+        Its ``order_id`` must be that of ``get_order_id``.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define build(order) and return an OrderReport."
         )
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Return all orders, with the relations that ``build`` reads prefetched."""
+        """
+        Return all orders, with the relations prefetched that ``build`` reads.
+
+        An order that is left out counts as deleted.
+        """
         return self.model._base_manager.all()
 
     @property

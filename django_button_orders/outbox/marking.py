@@ -53,11 +53,12 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     Mark an order of a registered model changed, so that a worker reports it.
 
     Call it after changes that send no signals, such as ``QuerySet.update()``. It makes
-    one small write in the order's database, in your transaction if there is one.
+    one small write in the order's database, in your transaction if there is one. A
+    worker compares the order with what Button knows, and makes no call if they agree.
 
     Raises ``TypeError`` for anything but one instance of a model,
     ``ImproperlyConfigured`` if its model is not registered, and ``ValueError`` if it
-    was never saved. An error of the adapter goes onto the row instead.
+    was never saved. An error of the adapter is shown on the Button order instead.
     """
     if not isinstance(host_order, Model):
         raise TypeError(

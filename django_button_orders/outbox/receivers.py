@@ -32,11 +32,15 @@ _suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
 @contextmanager
 def suppress_reporting() -> Iterator[None]:
     """
-    Ignore saves and deletions of orders in this thread or task.
+    Ignore saves and deletions of orders in this thread or async task.
 
     Use it for imports and repairs of orders that Button knows already. It applies to
-    the signals of registered models: ``mark_changed()`` and rows that you save
-    yourself are still reported.
+    the signals of registered and watched models: ``mark_changed()`` and saves of
+    ``ButtonOrder`` still report.
+
+    This is not permanent: the periodic task still reports reportable orders of the
+    last ``RECONCILE_DAYS``. To exclude an order for good, return False from
+    ``OrderAdapter.is_reportable``.
     """
     token = _suppressed.set(True)
     try:

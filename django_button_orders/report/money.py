@@ -76,12 +76,13 @@ def to_minor_units(
     amount: Decimal | int, currency: str, *, rounding: str | None = None
 ) -> int:
     """
-    Return an amount in minor units: 1234 for 12.34 USD.
+    Return an amount in minor units by ISO 4217: 1234 for 12.34 USD, 1234 for 1234 JPY.
 
-    An amount with more decimals than the currency is rounded by ``rounding``, which is
-    a constant of ``decimal`` such as ``decimal.ROUND_HALF_UP``, and refused without
-    it. Raises ``ValidationError`` for that, and for floats, which cannot store most
-    amounts exactly.
+    ``rounding`` is a constant of ``decimal`` such as ``decimal.ROUND_HALF_UP``. It
+    rounds an amount that has more decimals than the currency.
+
+    Raises ``ValidationError`` for such an amount without ``rounding``, for an unknown
+    currency, and for floats, which cannot store most amounts exactly.
     """
     if rounding is not None and rounding not in ROUNDINGS:
         raise ValidationError(

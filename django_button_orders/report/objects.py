@@ -95,10 +95,10 @@ class Customer:
     """
     The buyer. An e-mail address is hashed at once, and not stored.
 
-    A dummy address has no hash, see ``hash_email``.
-
-    All fields are optional. ``device_id`` is the advertising id of a phone, and
-    ``is_new`` says whether the shop has a new customer.
+    All fields are optional. ``id`` is the shop's stable id of the customer; it must
+    contain no e-mail address. ``email`` becomes ``email_sha256``, except for a dummy
+    address, see ``hash_email``. ``device_id`` is the advertising id of a phone, and
+    ``is_new`` says whether the customer is new to the shop.
     """
 
     id: Key = ""
@@ -136,15 +136,16 @@ CUSTOMER_CLEANERS: dict[str, Cleaner] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineItem:
     """
-    One line of the order. Amounts are in minor units.
+    One line of the order. Amounts are integers in minor units: 1234 is 12.34 USD.
 
-    ``total`` is the price of all units after the line's discounts. It may be zero, or
-    negative for a line that is itself a discount. ``amount`` is the price of one unit.
-    A missing ``total`` is computed as ``amount`` times ``quantity``. ``category``
-    begins with the most general name.
+    ``total`` is the price of all units, after discounts and without tax. It may be
+    zero, or negative for a line that is itself a discount. ``amount`` is the price of
+    one unit. A missing ``total`` is computed as ``amount`` times ``quantity``.
+    ``category`` is a list that begins with the most general name. ``attributes`` is a
+    dict of texts.
 
     ``identifier`` tells the order's lines apart, so the key of the shop's line is best.
-    Where several lines have one identifier, the order's report numbers them.
+    If several lines share one, the order's report numbers the later ones: "MUG-2".
     """
 
     identifier: Key
@@ -259,11 +260,17 @@ class OrderReport:
     What Button should know about one order.
 
     ``order_id`` is the shop's unique id, by which Button finds the order later.
-    ``total`` is in minor units, after discounts, without taxes and delivery.
-    ``btn_ref`` is the attribution token. Button accepts orders without one, but does
-    not attribute them. ``partner_order_channel`` is "app" or "webview", and empty for a
-    browser. ``finalization_date`` overrides the date after which Button accepts no
-    changes. Button advises against sending it.
+    ``total`` is an integer in minor units (1234 is 12.34 USD): after discounts, and
+    without taxes, surcharges and delivery. Button's page "Report an Order" calls it the
+    commissionable total. ``currency`` is an ISO 4217 code in upper case.
+    ``purchase_date`` is when the customer bought, with a time zone. ``btn_ref`` is the
+    attribution token. Button accepts orders without one, but does not attribute them.
+    ``customer_order_id`` is the number that the customer sees, if it is another one.
+    ``partner_order_channel`` is "app" or "webview", and empty for a browser.
+    ``finalization_date`` overrides the date after which Button accepts no changes.
+    Button advises against sending it.
+
+    Raises ``ValidationError`` that names the invalid fields.
     """
 
     order_id: Key
