@@ -17,11 +17,16 @@ Value = float | Decimal
 
 
 class Metric(NamedTuple):
-    """The name, the description and the unit of a figure."""
+    """
+    The name, the description, the unit and the labels of a figure.
+
+    Figures of a database also have the label ``database``.
+    """
 
     name: str
     description: str
     unit: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Sample(NamedTuple):
@@ -30,13 +35,17 @@ class Sample(NamedTuple):
     value: Value
 
 
-ORDERS = Metric("button_orders_orders", "Orders by status.")
-PENDING = Metric("button_orders_pending", "Pending orders by state.")
+ORDERS = Metric("button_orders_orders", "Orders by status.", labels=("status",))
+PENDING = Metric("button_orders_pending", "Pending orders by state.", labels=("state",))
 OTHER_SITES = Metric(
-    "button_orders_other_sites", "Pending orders that another site reports."
+    "button_orders_other_sites",
+    "Pending orders that another site reports.",
+    labels=("site",),
 )
 AMOUNT = Metric(
-    "button_orders_amount", "Money that Button does not know of, in major units."
+    "button_orders_amount",
+    "Money that Button does not know of, in major units.",
+    labels=("status", "currency"),
 )
 LATE_TOKENS = Metric(
     "button_orders_late_tokens", "Orders reported without the token they have now."
@@ -44,13 +53,27 @@ LATE_TOKENS = Metric(
 OLDEST_DUE = Metric(
     "button_orders_oldest_due_seconds", "Age of the oldest due order, or 0.", "s"
 )
-CALLS = Metric("button_orders_calls", "Calls to Button by outcome.")
-SUCCESS = Metric("button_orders_success_ratio", "Share of calls that succeeded.", "1")
-DURATION = Metric("button_orders_call_duration_seconds", "Duration of calls.", "s")
+CALLS = Metric(
+    "button_orders_calls", "Calls to Button by outcome.", labels=("window", "outcome")
+)
+SUCCESS = Metric(
+    "button_orders_success_ratio",
+    "Share of calls that succeeded.",
+    "1",
+    labels=("window",),
+)
+DURATION = Metric(
+    "button_orders_call_duration_seconds",
+    "Duration of calls.",
+    "s",
+    labels=("window", "quantile"),
+)
 PAUSED = Metric("button_orders_paused_accounts", "Accounts whose key Button refused.")
 SWEEP = Metric("button_orders_last_sweep_age_seconds", "Age of the last sweep.", "s")
 PING = Metric(
-    "button_orders_ping_ok", "Whether Button has answered a ping as it should."
+    "button_orders_ping_ok",
+    "Whether Button has answered a ping as it should.",
+    labels=("account",),
 )
 AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")
 METRICS = (
