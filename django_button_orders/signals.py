@@ -1,30 +1,34 @@
 """
-Signals that a project can connect to.
+The signals that a project can connect to.
 
-They are sent with ``send_robust()`` after the outcome is committed, so a receiver
-that raises cannot change it. The sender is the ``ButtonOrder`` class. Receivers run in
-the process that reported the order, usually a Celery worker, and get two arguments:
+``order_reported``, ``order_cancelled`` and ``order_failed`` are sent after the outcome
+is committed, with ``send_robust()``: a receiver that raises cannot change the outcome.
+They are sent in the process that reported the order, usually a Celery worker. The
+sender is the ``ButtonOrder`` class, and receivers get two arguments:
 
-* ``button_order``: the row, as it is after the outcome.
-* ``submission``: the ``Submission`` of the last call to Button, or ``None``
-  when the outcome needed no call.
-
-``order_reported``: Button has acknowledged the order's present state.
-``order_cancelled``: the order is cancelled at Button, or never was there.
-``order_failed``: a person has to act; ``button_order.reason`` says why.
-
-``call_ended`` is different: it is sent when a call to Button ends, before its outcome
-is recorded. It is sent in the thread that made the call, with ``order_id``, ``account``
-and ``exchange``, which has ``operation``, ``method``, ``url``, ``started_at``,
-``duration_ms``, ``status_code`` and ``answer``. That thread makes other calls, too:
-a receiver must be quick, and must not use the database.
+* ``button_order``: the Button order after the outcome.
+* ``submission``: the ``Submission`` of the last call, or ``None`` if the outcome needed
+  no call.
 """
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
+#: Button has acknowledged the order as it is now. It is not sent for an order that
+#: Button had acknowledged before, in the same state.
 order_reported = Signal()
+
+#: The order is cancelled at Button, or Button never heard of it.
 order_cancelled = Signal()
+
+#: The order failed, and a person has to act. ``button_order.reason`` says why.
 order_failed = Signal()
+
+#: A call to Button has ended. Its outcome is not recorded yet.
+#:
+#: Receivers get ``order_id``, ``account`` and ``exchange``, which has ``operation``,
+#: ``method``, ``url``, ``started_at``, ``duration_ms``, ``status_code`` and ``answer``.
+#: They run in the thread that made the call, which also makes other calls. So a
+#: receiver must be quick, and must not use the database.
 call_ended = Signal()
