@@ -26,7 +26,12 @@ from tests.snippets.shell import check_shell
 # The tutorial is run as a script, from an empty folder.
 SCRIPTS = {"first-order.rst"}
 # What blocks of settings read from the environment.
-ENVIRONMENT = {"BUTTON_API_KEY": "sk-snippets", "BUTTON_SITE": "live"}
+ENVIRONMENT = {
+    "BUTTON_API_KEY": "sk-snippets",
+    "BUTTON_API_KEY_EU": "sk-snippets-eu",
+    "BUTTON_API_KEY_OUTLET": "sk-snippets-outlet",
+    "BUTTON_SITE": "live",
+}
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Page | None:
@@ -117,6 +122,9 @@ class TestsModule(pytest.Module):
         from tests.snippets.python import compiled, parse
 
         module = ModuleType("test_shop")
+        # Of two fixtures in plugins, the one that is registered last counts. That of
+        # pytest-django may be, and would create the database once more.
+        module.django_db_setup = django_db_setup
         try:
             code = compiled(self.block, parse(self.block))
             exec(code, vars(module))  # noqa: S102 - a block of our own documentation

@@ -27,6 +27,8 @@ class Order(models.Model):
     )
     email = models.EmailField(blank=True)
     brand = models.CharField(max_length=20, blank=True)
+    # How often it was placed again after a cancellation.
+    reopened = models.PositiveIntegerField(default=0)
 
 
 class OrderLine(models.Model):
