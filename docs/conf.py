@@ -40,6 +40,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
 # The prompt is not part of a command.
 copybutton_prompt_text = r"\$ |>>> |\.\.\. |mysql> |=# "
 copybutton_prompt_is_regexp = True

@@ -35,6 +35,21 @@ TYPE_NAMES = {
     "columns.Columns": "dict[str, dict[str, str]]",
     "Mapping[str, Mapping[str, Any]]": "dict[str, dict]",
 }
+# What the page of models calls the types of the columns.
+COLUMN_TYPES = {
+    "BigAutoField": "integer",
+    "BigIntegerField": "integer",
+    "BooleanField": "boolean",
+    "CharField": "text",
+    "DateTimeField": "date and time",
+    "FloatField": "number",
+    "IntegerField": "integer",
+    "JSONField": "JSON",
+    "PositiveSmallIntegerField": "integer",
+    "SmallIntegerField": "integer",
+    "TextField": "text",
+    "UUIDField": "UUID",
+}
 CHECK_ID = re.compile(rf"{APP}\.([EW][0-9]{{3}})")
 # Options and settings in a help text.
 CODE = re.compile(
@@ -123,7 +138,7 @@ def setting_facts(name: str) -> Facts:
 
 def settings_table() -> list[str]:
     return table(
-        ["Setting", "Default", "May differ per account"],
+        ["Setting", "Default", "Per account"],
         (
             [
                 f":setting:`{name}`",
@@ -272,10 +287,9 @@ def field_type(item: models.Field[Any, Any]) -> str:
     if item.remote_field:
         text = f"key of {item.remote_field.model._meta.label}"
     else:
-        text = item.get_internal_type().removesuffix("Field")
-        text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()
-        if item.max_length:
-            text += f", at most {item.max_length} characters"
+        text = COLUMN_TYPES[item.get_internal_type()]
+    if item.max_length:
+        text += f", at most {item.max_length} characters"
     if item.unique:
         text += ", unique"
     return text + (", may be null" if item.null else "")

@@ -150,9 +150,9 @@ def pending_box() -> Iterator[str]:
         if at:
             yield arrow(2 + PENDING / 2, top - gap + 34, 2 + PENDING / 2, top)
     middle = 48 + gap / 2 + 17
-    yield text(2 + PENDING / 2 + 4, middle, ["a worker claims it"], "label part-label")
+    yield text(2 + PENDING / 2, middle, ["a worker claims it"], "label part-label")
     yield text(
-        2 + PENDING / 2 + 4, middle + gap, ["retry, or pause"], "label part-label"
+        2 + PENDING / 2, middle + gap, ["retry, or pause"], "label part-label"
     )
     bottom = 48 + 2 * gap + 34
     yield text(
@@ -195,8 +195,8 @@ def is_way(edge: Edge, source: str, target: str) -> bool:
 
 def in_lines(names: list[str]) -> list[str]:
     """Return names in lines of two, as they fit between the boxes."""
-    pairs = [names[at : at + 2] for at in range(0, len(names), 2)]
-    return [", ".join(pair) for pair in pairs]
+    named = [*(f"{name}, " for name in names[:-1]), names[-1]]
+    return ["".join(named[at : at + 2]) for at in range(0, len(named), 2)]
 
 
 def rectangle(x: float, y: float, width: float, height: float, kind: str) -> str:
