@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 REPORT_ORDER = "django_button_orders.report_order"
 REPORT_DUE_ORDERS = "django_button_orders.report_due_orders"
 PRUNE_SUBMISSIONS = "django_button_orders.prune_submissions"
-MOVE_ORDERS = "django_button_orders.move_orders"
 RECONCILE_ORDERS = "django_button_orders.reconcile_orders"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
@@ -74,12 +74,6 @@ class Publisher:
 
     def publish(self, ring: Ring) -> None:
         """Send one message. Raises whatever the message queue raises."""
-        raise NotImplementedError
-
-    def publish_moves(
-        self, verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
-    ) -> int:
-        """Have workers act on batches of rows. Return how many batches were sent."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -325,17 +319,6 @@ def run_now(publisher: Publisher, ring: Ring) -> None:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "An order was not reported: %s", describe_for_log(exc)
         )
-
-
-def publish_moves(
-    verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
-) -> int:
-    """Have workers act on batches of rows. Return how many batches were sent."""
-    for bell in _bells:
-        return bell.publisher.publish_moves(
-            verb, batches, using=using, entry_id=entry_id
-        )
-    return 0
 
 
 def flush() -> None:

@@ -3,7 +3,7 @@ Retry, dismiss, cancel and overwrite: the buttons of one order, and the list's a
 
 A button's view runs its action at once. An action of the list first shows a page
 that counts the orders and changes nothing. That page posts its signed keys to a view
-that runs the action, or queues it for workers if there are many orders.
+that runs the action, or leaves it to the next sweep if there are many orders.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from django.db import DatabaseError, router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from django_button_orders.admin.base import UrlsMixin, safe_next_url, user_may
 from django_button_orders.admin.selection import (
@@ -45,9 +45,11 @@ from django_button_orders.admin.verbs import (
 )
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.operations.orders import queue_action, run_action
+from django_button_orders.operations.orders import run_action
+from django_button_orders.operations.queue import queue_action
 
-# Workers run an action on more orders than this, because the page would take too long.
+# The next sweep runs an action on more orders than this, because a page would take too
+# long.
 MAX_AT_ONCE = 1000
 
 
@@ -239,7 +241,7 @@ class BulkActionsMixin(OrderActionsMixin):
     def run_or_queue(
         self, request: HttpRequest, pks: Sequence[int], verb: Verb
     ) -> None:
-        """Run a verb on orders now, or have workers run it on many."""
+        """Run a verb on orders now, or leave many orders to the next sweep."""
         with self.show_errors(request):
             options = action_options(request, verb)
             if len(pks) > MAX_AT_ONCE:
@@ -276,29 +278,16 @@ def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
 def queue_verb(
     verb: Verb, pks: Sequence[int], options: dict[str, Any]
 ) -> tuple[str, int]:
-    """Have workers run a verb on orders. Return a message and its level."""
+    """Leave a verb to the next sweep. Return a message and its level."""
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
     what %= {"verb": verb.label, "count": count}
-    queued = queue_action(verb.name, pks, what=what, **options)
-    if queued == count:
-        text = ngettext(
-            "%(count)d order is being seen to in the background. The list shows how "
-            "far that is, and the history of the order who has asked for it.",
-            "%(count)d orders are being seen to in the background. The list shows how "
-            "far that is, and the history of each order who has asked for it.",
-            count,
-        )
-        return text % {"count": count}, messages.SUCCESS
-    if not queued:
-        text = gettext(
-            "Nothing was done: Celery's broker cannot be reached, and so many orders "
-            "are left to workers. Try again when it is back."
-        )
-        return text, messages.ERROR
-    text = gettext(
-        "Only %(told)d of %(count)d orders are being seen to in the background. Then "
-        "Celery's broker could not be reached any more, and the others stay as they "
-        "are. Try again when it is back."
+    queue_action(verb.name, pks, what=what, **options)
+    text = ngettext(
+        "%(count)d order will be changed by the next sweep. The list shows the "
+        "progress. The history of the order shows who asked for it.",
+        "%(count)d orders will be changed by the next sweeps. The list shows the "
+        "progress. The history of each order shows who asked for it.",
+        count,
     )
-    return text % {"told": queued, "count": count}, messages.ERROR
+    return text % {"count": count}, messages.SUCCESS

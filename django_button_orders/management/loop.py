@@ -21,7 +21,13 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
-from django_button_orders.tasks.periodic import PRUNE, RECONCILE, Job, run_or_log
+from django_button_orders.tasks.periodic import (
+    ACTIONS,
+    PRUNE,
+    RECONCILE,
+    Job,
+    run_or_log,
+)
 
 logger = get_logger(__name__)
 
@@ -81,7 +87,7 @@ class Loop:
     interval: float
     narrow: Narrow
     is_whole: bool = True
-    jobs: tuple[Job, ...] = (RECONCILE, PRUNE)
+    jobs: tuple[Job, ...] = (ACTIONS, RECONCILE, PRUNE)
     clock: Clock = monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
     backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)
@@ -160,7 +166,7 @@ class Loop:
 
     def run_if_due(self, job: Job, alias: str) -> bool:
         """Run a job for a while if it is due. Return whether nothing of it is left."""
-        key = (job.entry.key, alias)
+        key = (job.key, alias)
         if self.clock() < self.due_at[key]:
             return True
         ends = self.clock() + job.slice_seconds
@@ -173,8 +179,7 @@ class Loop:
         )
         if is_complete is False:
             return False
-        interval = job.entry.seconds
-        wait = interval if is_complete else min(interval, RETRY_SECONDS)
+        wait = job.seconds if is_complete else min(job.seconds, RETRY_SECONDS)
         self.due_at[key] = self.clock() + wait
         return True
 

@@ -168,6 +168,47 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="QueuedAction",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "action",
+                    django_button_orders.models.fields.ExactCharField(
+                        help_text="Retry, cancel or dismiss.",
+                        max_length=20,
+                        verbose_name="action",
+                    ),
+                ),
+                (
+                    "keys",
+                    django_button_orders.models.fields.StrictJSONField(
+                        default=list,
+                        help_text="The primary keys of the Button orders, as JSON.",
+                        verbose_name="keys of the orders",
+                    ),
+                ),
+                (
+                    "entry_id",
+                    models.BigIntegerField(
+                        help_text="The entry of the admin's log that has the user and the note.",
+                        verbose_name="log entry",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "queued action",
+                "verbose_name_plural": "queued actions",
+            },
+        ),
+        migrations.CreateModel(
             name="Snapshot",
             fields=[
                 (

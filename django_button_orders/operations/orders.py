@@ -1,8 +1,8 @@
 """
-Retry, overwrite, cancel or dismiss Button orders for an operator, now or in a worker.
+Retry, overwrite, cancel or dismiss Button orders for an operator.
 
 ``run_action`` is the way in; it locks, changes and logs the rows, and rings for
-them. ``queue_action`` leaves the same to workers, which call ``run_queued_action``.
+them. ``queue`` leaves the same to the next sweep.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.encoding import escape_all, is_refusal
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.models.querysets import MANY
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 
 TRIGGER = "admin"
-# The rows of a transaction while an operator waits. A worker's have MANY rows.
+# The rows of a transaction while an operator waits. A sweep's have MANY rows.
 BATCH_SIZE = 100
 WITH_NOTE = _("%(what)s Note: %(note)s")
 # The value of ``django.contrib.admin.models.CHANGE``, which a project without
@@ -81,54 +80,6 @@ def run_action(
     if len(pks) == 1:
         return len(action.apply(pks))
     return sum(map(action.apply_to_batch, split(pks, BATCH_SIZE)))
-
-
-def queue_action(
-    name: str,
-    pks: Sequence[int],
-    *,
-    using: str,
-    user_id: Any,
-    what: str,
-    note: str = "",
-) -> int:
-    """
-    Have workers apply an action to orders, and add a log entry for each.
-
-    Return the number of orders that the broker has messages for. It is less than
-    all when the broker fails; the other orders stay as they are.
-
-    One log entry more has the user, ``what`` and the note: messages carry only keys.
-    """
-    entry = log_request(user_id, what, note)
-    batches = split(pks, MANY)
-    published = doorbell.publish_moves(name, batches, using=using, entry_id=entry.pk)
-    if not published:
-        entry.delete()
-    return sum(map(len, batches[:published]))
-
-
-def run_queued_action(
-    name: str, pks: Sequence[int], *, using: str, entry_id: int
-) -> None:
-    """
-    Apply an action that ``queue_action`` has published.
-
-    The log entry has the user and the note. Without the entry, the operator's
-    request was withdrawn, and nothing happens.
-    """
-    entry = log_entries().filter(pk=entry_id).first()
-    if entry is None:
-        return
-    action = BulkAction(
-        name,
-        using=using,
-        user_id=entry.user_id,
-        note=entry.change_message,
-        rings_each=False,
-    )
-    for batch in split(pks, MANY):
-        action.apply_to_batch(batch)
 
 
 def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:

@@ -12,10 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery import Task, shared_task
-from django.db import InterfaceError, OperationalError
 
 from django_button_orders.beat import (
-    MOVE_ORDERS,
     PRUNE_SUBMISSIONS,
     RECONCILE_ORDERS,
     REPORT_DUE_ORDERS,
@@ -24,7 +22,6 @@ from django_button_orders.beat import (
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery import sweep
 from django_button_orders.doorbell import LONGEST_COUNTDOWN_SECONDS
-from django_button_orders.operations import orders
 from django_button_orders.tasks import periodic
 from django_button_orders.tasks.publisher import log_refusal
 from django_button_orders.tasks.worker import LIMITS, WITHOUT_HELP, shutdown
@@ -97,7 +94,7 @@ def ring_later(task: Task[Any, Any], pk: int, using: str, delay: float) -> None:
 
 @shared_task(bind=True, base=QueuedTask, name=REPORT_DUE_ORDERS, ignore_result=True)
 def report_due_orders(self: Task[Any, Any]) -> None:
-    """Sweep: report what is due in each database."""
+    """Sweep: run the queued actions, and report what is due, in each database."""
     periodic.sweep_each_database(LIMITS if is_worker(self) else WITHOUT_HELP)
 
 
@@ -116,22 +113,3 @@ def prune_submissions() -> None:
 def reconcile_orders() -> None:
     """Report orders of the last days that were written without a signal."""
     periodic.run_in_each_database(periodic.RECONCILE, shutdown.is_ending)
-
-
-@shared_task(
-    base=QueuedTask,
-    name=MOVE_ORDERS,
-    ignore_result=True,
-    # An action skips orders that it was applied to, so a message may come twice, but
-    # must not get lost.
-    acks_late=True,
-    reject_on_worker_lost=True,
-    autoretry_for=(OperationalError, InterfaceError),
-    # The task waits for the database, however long it is away.
-    max_retries=None,
-    retry_backoff=True,
-    retry_backoff_max=600,
-)
-def move_orders(verb: str, pks: list[int], using: str, entry_id: int) -> None:
-    """Retry, cancel or dismiss one batch of the orders that an operator has chosen."""
-    orders.run_queued_action(verb, pks, using=using, entry_id=entry_id)

@@ -1,5 +1,6 @@
 """
-The periodic jobs: the sweep, the comparison of the latest orders, and pruning.
+The periodic jobs: the sweep, operators' actions, the comparison of the latest orders,
+and pruning.
 
 ``beat`` says how often each of them runs. The tasks run them in every database;
 ``button_orders_report --loop`` runs the same jobs without Celery.
@@ -12,17 +13,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from django_button_orders import beat
+from django_button_orders.clock import monotonic
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.models import Checkpoint
 from django_button_orders.models.databases import allowed_aliases, has_table
 from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.operations import retention
+from django_button_orders.operations.queue import run_queued_actions
 from django_button_orders.printable import get_logger
 from django_button_orders.reconcile.recent import compare_recent
 from django_button_orders.report.privacy import describe_for_log, is_time_limit
 
 logger = get_logger(__name__)
 
+# The rest of the operators' actions goes on in the next sweep.
+ACTION_SECONDS = 10.0
 # A comparison that is not complete after this time goes on in its next run.
 RECONCILE_SECONDS = 10.0
 PRUNE_SLICE_SECONDS = 2.0
@@ -37,15 +42,22 @@ class Job:
     A periodic job of one database.
 
     ``run(alias, is_stopped)`` returns whether the job is complete until its next
-    run, ``entry.seconds`` later. ``--loop`` stops it after ``slice_seconds``, and
-    goes on with it after the next sweep.
+    run, ``seconds`` later. ``--loop`` stops it after ``slice_seconds``, and goes on
+    with it after the next sweep.
     """
 
-    entry: beat.Entry
+    key: str
+    # 0 means that the job runs with each sweep.
+    seconds: float
     # Completes the sentence "Database X is not ..." in the log, if the job fails.
     participle: str
     slice_seconds: float
     run: Callable[[str, IsStopped], bool]
+
+
+def act(alias: str, is_stopped: IsStopped) -> bool:
+    """Apply the actions that operators have queued for many orders."""
+    return run_queued_actions(using=alias, is_stopped=is_stopped)
 
 
 def reconcile(alias: str, is_stopped: IsStopped) -> bool:
@@ -59,14 +71,23 @@ def prune(alias: str, is_stopped: IsStopped) -> bool:
     return retention.prune(using=alias, is_stopped=is_stopped).is_complete
 
 
+ACTIONS = Job(
+    key="button-orders-actions",
+    seconds=0,
+    participle="changed as operators want it",
+    slice_seconds=ACTION_SECONDS,
+    run=act,
+)
 RECONCILE = Job(
-    entry=beat.RECONCILE,
+    key=beat.RECONCILE.key,
+    seconds=beat.RECONCILE.seconds,
     participle="compared",
     slice_seconds=RECONCILE_SECONDS,
     run=reconcile,
 )
 PRUNE = Job(
-    entry=beat.PRUNE,
+    key=beat.PRUNE.key,
+    seconds=beat.PRUNE.seconds,
     participle="pruned",
     slice_seconds=PRUNE_SLICE_SECONDS,
     run=prune,
@@ -74,7 +95,17 @@ PRUNE = Job(
 
 
 def sweep_each_database(limits: SweepLimits) -> None:
-    """Report what is due in each database, and record that a sweep has ended."""
+    """
+    Run the queued actions and report what is due, in each database.
+
+    Record that a sweep has ended.
+    """
+    ends = monotonic() + ACTIONS.slice_seconds
+
+    def is_over() -> bool:
+        return limits.is_stopped() or monotonic() >= ends
+
+    run_in_each_database(ACTIONS, is_over)
 
     def sweep(alias: str) -> None:
         Checkpoint.objects.using(alias).first_at_work()

@@ -1,16 +1,14 @@
-"""Publish messages to the broker: rings, calls for help, and operators' actions."""
+"""Publish messages to the broker: rings, and calls for help."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, Task
 from celery._state import get_current_app
 from kombu import Connection
 
-from django_button_orders.beat import MOVE_ORDERS, REPORT_DUE_ORDERS, REPORT_ORDER
+from django_button_orders.beat import REPORT_DUE_ORDERS, REPORT_ORDER
 from django_button_orders.doorbell import Publisher, Ring
 from django_button_orders.printable import get_logger
 
@@ -88,23 +86,6 @@ class CeleryPublisher(Publisher):
             retry=False,
         )
 
-    def publish_moves(
-        self, verb: str, batches: Iterable[Sequence[int]], *, using: str, entry_id: int
-    ) -> int:
-        app, taken = get_current_app(), 0
-        try:
-            with confirming_producer(app) as producer:
-                for pks in batches:
-                    app.tasks[MOVE_ORDERS].apply_async(
-                        (verb, list(pks), using, entry_id),
-                        producer=producer,
-                        retry=False,
-                    )
-                    taken += 1
-        except Exception as exc:  # noqa: BLE001 - the caller sees how many were taken
-            log_refusal(exc)
-        return taken
-
     def close(self) -> None:
         connection, self.connection, self.producer = self.connection, None, None
         if connection is not None:
@@ -135,20 +116,6 @@ def log_refusal(exc: Exception) -> None:
 def as_keywords(ring: Ring) -> dict[str, Any]:
     keywords = {"using": ring.using, "trigger": ring.trigger}
     return keywords | ({"user_id": ring.user_id} if ring.user_id else {})
-
-
-@contextmanager
-def confirming_producer(app: Celery[Any]) -> Iterator[Any]:
-    """Yield a producer whose broker confirms each message that it has taken."""
-    if app.conf.task_always_eager:
-        # There may be no broker at all.
-        yield None
-        return
-    # Unless it is asked to confirm, RabbitMQ drops messages silently when it has no
-    # memory left.
-    connection = connect(app, confirm_publish=True)
-    with connection, producer_over(app, connection) as producer:
-        yield producer
 
 
 def producer_over(app: Celery[Any], connection: Connection) -> Any:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from unittest import mock
 
 from django.contrib.admin.models import LogEntry
@@ -14,11 +13,10 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from django_button_orders.admin.actions import MAX_AT_ONCE
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, QueuedAction
+from django_button_orders.tasks import report_due_orders
 from tests import celery
 from tests.admin.utils import LIST_URL, AdminTestCase, create_user, page_url, text_of
-from tests.celery import app
-from tests.tasks.utils import broken_broker
 from tests.utils import button_settings, create_row
 
 VERBS = ("retry", "dismiss", "cancel")
@@ -262,21 +260,6 @@ class TransactionTests(TransactionTestCase):
                 self.client.post(page_url(row, verb))
 
         assert depths == [0, 0, 0]
-
-
-@contextmanager
-def broker_for(count):
-    """Make Celery's broker fail after ``count`` messages."""
-    send, sent = app.amqp.send_task_message, []
-
-    def send_some(*args, **options):
-        if len(sent) == count:
-            raise ConnectionResetError
-        sent.append(args)
-        return send(*args, **options)
-
-    with mock.patch.object(app.amqp, "send_task_message", send_some):
-        yield
 
 
 def many_url(verb):
@@ -625,7 +608,7 @@ class ActionTests(Asking, VerbTestCase):
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class LargeSetTests(Asking, TransactionTestCase):
-    """Workers run an action on more than ``MAX_AT_ONCE`` orders."""
+    """The next sweep runs an action on more than ``MAX_AT_ONCE`` orders."""
 
     count = MAX_AT_ONCE + 1
 
@@ -653,19 +636,17 @@ class LargeSetTests(Asking, TransactionTestCase):
 
     def test_asked(self):
         assert "Dismiss 1001 orders?" in text_of(self.page)
-        assert "workers see to them in the background" in text_of(self.page)
+        assert "they are changed in the background" in text_of(self.page)
 
-    def test_left_to_workers(self):
+    def test_left_to_the_next_sweep(self):
         message = self.say_yes_and_read()
 
-        assert message.startswith("1001 orders are being seen to in the background.")
+        assert message.startswith("1001 orders will be changed by the next sweeps.")
         assert self.dismissed() == 0
+        assert celery.take_messages() == []
         entry = LogEntry.objects.get()
         assert (entry.user, entry.object_repr) == (self.user, "Dismiss: 1001 orders")
-        messages = celery.take_messages()
-        assert len(messages) == 3
-        self.check_keys_only(messages, entry)
-        self.work(messages)
+        report_due_orders()
         assert self.dismissed() == self.count
         assert LogEntry.objects.count() == self.count + 1
         logged = LogEntry.objects.exclude(pk=entry.pk)
@@ -673,69 +654,39 @@ class LargeSetTests(Asking, TransactionTestCase):
             (self.user.pk, "Dismissed. Note: Not Ada's fault")
         }
 
-    def check_keys_only(self, messages, entry):
-        taken = []
-        for message in messages:
-            (verb, pks, using, entry_id), keywords = message.payload[:2]
-            assert (verb, using, entry_id) == ("dismiss", "default", entry.pk)
-            assert keywords == {}
-            assert "Ada" not in f"{message.body}{message.headers}"
-            taken += pks
-        assert taken == sorted(rows.values_list("pk", flat=True))
-
-    def work(self, messages):
-        for message in messages:
-            app.tasks[message.headers["task"]](*message.payload[0])
-
     def test_database_that_does_not_say_the_keys_of_many(self):
         """Some databases, such as MySQL, do not return the keys of a bulk insert."""
         kind = type(connection.features)
         with mock.patch.object(kind, "can_return_rows_from_bulk_insert", False):
             self.say_yes_and_read()
 
-        self.work(celery.take_messages())
+        report_due_orders()
         assert self.dismissed() == self.count
 
-    def test_message_that_comes_twice(self):
-        self.say_yes_and_read()
-        messages = celery.take_messages()
+    def test_nothing_is_queued_without_its_log_entry(self):
+        page = self.page
 
-        self.work(messages * 2)
+        def fail(execute, sql, *args):
+            if sql.startswith("INSERT") and QueuedAction._meta.db_table in sql:
+                raise OperationalError("The disk is full.")
+            return execute(sql, *args)
 
-        assert LogEntry.objects.count() == self.count + 1
+        with connection.execute_wrapper(fail):
+            response = self.say_yes("dismiss", page)
+
+        assert "so not all of it was done" in self.message(response)
+        assert not LogEntry.objects.exists()
+        assert not QueuedAction.objects.exists()
+
+    def message(self, response):
+        return [str(message) for message in get_messages(response.wsgi_request)][-1]
 
     def test_taken_back(self):
-        """A broker may take a message and raise: then its log entry is deleted."""
+        """An operator's request is withdrawn by deleting its log entry."""
         self.say_yes_and_read()
         LogEntry.objects.all().delete()
 
-        self.work(celery.take_messages())
+        report_due_orders()
 
         assert self.dismissed() == 0
-
-    def test_broker_that_is_away(self):
-        with broken_broker(), self.assertLogs("django_button_orders", "WARNING"):
-            message = self.say_yes_and_read()
-
-        assert message.startswith("Nothing was done: Celery's broker cannot be reached")
-        assert not LogEntry.objects.exists()
-        assert celery.take_messages() == []
-
-    def test_broker_that_goes_away_meanwhile(self):
-        with broker_for(2), self.assertLogs("django_button_orders", "WARNING"):
-            message = self.say_yes_and_read()
-
-        assert message.startswith(
-            "Only 1000 of 1001 orders are being seen to in the background."
-        )
-        self.work(celery.take_messages())
-        assert self.dismissed() == 1000
-
-    def test_eager(self):
-        """Eager tasks need no broker."""
-        app.conf.task_always_eager = True
-        self.addCleanup(setattr, app.conf, "task_always_eager", False)
-
-        self.say_yes_and_read()
-
-        assert self.dismissed() == self.count
+        assert not QueuedAction.objects.exists()

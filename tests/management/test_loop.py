@@ -166,7 +166,13 @@ class LoopTests(TestCase):
                 clock.now += 1
             return clock.now == 5
 
-        job = Job(entry=PRUNE, participle="done", slice_seconds=2, run=run)
+        job = Job(
+            key=PRUNE.key,
+            seconds=PRUNE.seconds,
+            participle="done",
+            slice_seconds=2,
+            run=run,
+        )
         Loop(
             stop=clock.stop,
             interval=60,

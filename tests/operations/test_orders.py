@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import (
     TestCase,
     TransactionTestCase,
@@ -15,8 +15,7 @@ from django.test import (
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
-from django_button_orders.operations.orders import run_action, run_queued_action
-from django_button_orders.tasks import move_orders
+from django_button_orders.operations.orders import run_action
 from tests.admin.utils import create_user
 from tests.tasks.utils import QueueTestCase, take_messages
 from tests.utils import LONG_AGO, button_settings
@@ -109,16 +108,6 @@ class RingTests(QueueTestCase):
                 }
                 assert self.rung() == [(REPORT, [pk], by_admin) for pk in self.pks]
 
-    def test_one_stands_for_a_batch_of_many(self):
-        entry = LogEntry.objects.create(
-            user=self.user, action_flag=2, object_repr="Retry: 3 orders"
-        )
-
-        run_queued_action("retry", self.pks, using="default", entry_id=entry.pk)
-
-        assert [pks for _task, pks, _keywords in self.rung()] == [self.pks[:1]]
-        assert rows.due().count() == 3
-
     def test_none_where_there_is_nothing_to_send(self):
         run_action("dismiss", self.pks, using="default", user_id=self.user.pk)
 
@@ -132,24 +121,6 @@ class RingTests(QueueTestCase):
         assert changed == 2
         assert [pks[0] for _task, pks, _keywords in self.rung()] == self.pks[1:]
         assert LogEntry.objects.count() == 2
-
-
-@override_settings(BUTTON_ORDERS=button_settings())
-class TaskTests(TestCase):
-    def test_database_that_is_away_for_long(self):
-        pks = add_failed(3)
-        entry = LogEntry.objects.create(user=create_user(), action_flag=2)
-        troubles = [OperationalError("starting up"), InterfaceError("closed")] * 5
-
-        def be_away(execute, sql, params, many, context):
-            if troubles:
-                raise troubles.pop()
-            return execute(sql, params, many, context)
-
-        with connection.execute_wrapper(be_away):
-            move_orders.apply(("retry", pks, "default", entry.pk))
-
-        assert rows.due().count() == 3
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

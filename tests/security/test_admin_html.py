@@ -22,6 +22,7 @@ from django_button_orders.models import (
     Checkpoint,
     Difference,
     PausedAccount,
+    QueuedAction,
     Submission,
 )
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
@@ -34,7 +35,7 @@ from tests.utils import PURCHASED, button_settings, create_row
 # Figures are numbers, and shown as numbers.
 FIGURES = (Snapshot, SubmissionHour)
 # No page reads these models.
-NOT_SHOWN = (CallRate, Checkpoint)
+NOT_SHOWN = (CallRate, Checkpoint, QueuedAction)
 MODELS = [
     model
     for model in apps.get_app_config("django_button_orders").get_models()

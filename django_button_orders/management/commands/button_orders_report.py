@@ -41,7 +41,11 @@ from django_button_orders.monitoring.snapshot import (
     seconds_between,
     store_sweep,
 )
-from django_button_orders.tasks.periodic import in_each_database
+from django_button_orders.tasks.periodic import (
+    ACTIONS,
+    in_each_database,
+    run_in_each_database,
+)
 
 INTERVAL_SECONDS = 5
 ONE_HAS, MANY_HAVE = ("This order has", "it"), ("These orders have", "them")
@@ -142,6 +146,8 @@ class Command(ButtonOrdersCommand):
         # Looked up first, because more orders may fail now.
         had_failed = self.find_failed()
         with stop_on_signals() as stop:
+            if self.is_sweep:
+                run_in_each_database(ACTIONS, lambda: stop.is_set)
             self.report(stop)
         self.print_summary(format_)
         if self.is_sweep and not stop.is_set:
