@@ -51,9 +51,10 @@ COLUMN_TYPES = {
     "UUIDField": "UUID",
 }
 CHECK_ID = re.compile(rf"{APP}\.([EW][0-9]{{3}})")
-# Options and settings in a help text.
+# Options, settings, functions and columns in a help text.
 CODE = re.compile(
-    r"(--[a-z][a-z-]*|\b[A-Z]{2,}(?:_[A-Z]+)+\b|\b[a-z]+\(\)|\bmanage\.py\b)"
+    r"(--[a-z][a-z-]*|\b[A-Z]{2,}(?:_[A-Z]+)+\b|\b[a-z_]+\(\)|\bmanage\.py\b"
+    r"|\b[a-z]+(?:_[a-z0-9]+)+\b)"
 )
 
 Facts = list[tuple[str, str]]
@@ -85,7 +86,7 @@ def indent(lines: Iterable[str], by: str = "   ") -> list[str]:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a table, whose cells are of one line each."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :class: from-code", "   :header-rows: 1", ""]
     for row in (header, *rows):
         lines += [f"   {'-' if at else '* -'} {cell}" for at, cell in enumerate(row)]
         # The first cell of a row opens a list, and the others continue it.
@@ -369,7 +370,7 @@ def check_facts(name: str) -> Facts:
         raise LookupError(f"The code has no check {name}.")
     return [
         ("Level", "Error" if name.startswith("E") else "Warning"),
-        ("To silence it", code(f'SILENCED_SYSTEM_CHECKS = ["{APP}.{name}"]')),
+        ("Id", code(f"{APP}.{name}")),
     ]
 
 

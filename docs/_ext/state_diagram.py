@@ -151,9 +151,7 @@ def pending_box() -> Iterator[str]:
             yield arrow(2 + PENDING / 2, top - gap + 34, 2 + PENDING / 2, top)
     middle = 48 + gap / 2 + 17
     yield text(2 + PENDING / 2, middle, ["a worker claims it"], "label part-label")
-    yield text(
-        2 + PENDING / 2, middle + gap, ["retry, or pause"], "label part-label"
-    )
+    yield text(2 + PENDING / 2, middle + gap, ["retry, or pause"], "label part-label")
     bottom = 48 + 2 * gap + 34
     yield text(
         2 + PENDING / 2, bottom + 18, ["due again when", "its time comes"], "label"
