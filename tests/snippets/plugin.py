@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -165,6 +165,14 @@ def empty_tables(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """Replace pytest-django's fixture: the database is there before the first page."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Keep the sequence of a page: pytest-django runs tests with a database first."""
+    places = {item: place for place, item in enumerate(items)}
+    yield
+    items.sort(key=places.__getitem__)
 
 
 @pytest.hookimpl(trylast=True)
