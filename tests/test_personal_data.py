@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from contextlib import redirect_stdout
@@ -16,7 +17,10 @@ from django.test import SimpleTestCase, TestCase
 from django_button_orders import hash_email
 from django_button_orders.conf import FIELDS
 from django_button_orders.models import ButtonOrder, Difference, Submission
+from django_button_orders.testing import ButtonSandboxMixin
 from tests.admin.utils import create_submission
+from tests.management.utils import call
+from tests.shop.models import Order
 from tests.utils import create_row
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "howto" / "personal-data.rst"
@@ -37,6 +41,24 @@ def fields_with_text():
         if isinstance(field, CharField | TextField | JSONField)
         or field.related_model is get_user_model()
     }
+
+
+def run_code(name):
+    """Run the code block of the page that has a name. Return its names and output."""
+    names = {}
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(code_with(name), names)  # noqa: S102 - our own page
+    return names, out.getvalue()
+
+
+def state_of(row):
+    """Return all that is stored about an order."""
+    return [
+        *ButtonOrder.objects.filter(pk=row.pk).values(),
+        *Submission.objects.filter(button_order=row).values(),
+        *Difference.objects.filter(order_id=row.order_id).values(),
+    ]
 
 
 def code_with(name):
@@ -88,34 +110,20 @@ class SnippetTests(TestCase):
                 side="shop", kind="changed", order_id=row.order_id, error="jane"
             )
 
-    def run_code(self, name):
-        names = {}
-        out = StringIO()
-        with redirect_stdout(out):
-            exec(code_with(name), names)  # noqa: S102 - our own page
-        return names, out.getvalue()
-
-    def state_of(self, row):
-        return [
-            *ButtonOrder.objects.filter(pk=row.pk).values(),
-            *Submission.objects.filter(button_order=row).values(),
-            *Difference.objects.filter(order_id=row.order_id).values(),
-        ]
-
     def test_erase(self):
-        before = self.state_of(self.other)
+        before = state_of(self.other)
 
-        _, printed = self.run_code("def erase")
+        _, printed = run_code("def erase")
 
         assert printed == "['1994']\n"
-        assert "jane" not in str(self.state_of(self.row))
-        assert hash_email("jane@example.com") not in str(self.state_of(self.row))
-        assert self.state_of(self.other) == before
+        assert "jane" not in str(state_of(self.row))
+        assert hash_email("jane@example.com") not in str(state_of(self.row))
+        assert state_of(self.other) == before
 
     def test_erase_what_the_table_names(self):
-        self.run_code("def erase")
+        run_code("def erase")
 
-        [row, submission] = self.state_of(self.row)
+        [row, submission] = state_of(self.row)
         left = {f"ButtonOrder.{name}" for name, value in row.items() if value}
         left |= {f"Submission.{name}" for name, value in submission.items() if value}
         personal = {name for name, _, _ in ROW.findall(PAGE.read_text())}
@@ -124,21 +132,56 @@ class SnippetTests(TestCase):
 
     def test_pending_orders_are_left(self):
         ButtonOrder.objects.update(status="pending")
-        before = self.state_of(self.row)
+        before = state_of(self.row)
 
-        _, printed = self.run_code("def erase")
+        _, printed = run_code("def erase")
 
         assert printed == "[]\n"
-        assert self.state_of(self.row) == before
+        assert state_of(self.row) == before
 
     def test_collect(self):
-        _, printed = self.run_code("def collect")
+        _, printed = run_code("def collect")
 
         assert "srctok-jane" in printed
         assert '"request_body": "jane"' in printed
         assert "1996" not in printed
 
     def test_find_by_address(self):
-        names, _ = self.run_code("by_email")
+        names, _ = run_code("by_email")
 
         assert set(names["by_email"]) == {self.row, self.other}
+
+
+class DeletionTests(ButtonSandboxMixin, TestCase):
+    databases = {"default", "archive"}
+
+    def test_steps(self):
+        """After the steps of the page, nothing is sent, and no comparison complains."""
+        order = Order.objects.create(number="1994", email="jane@example.com")
+        self.button_sandbox.report()
+        row = ButtonOrder.objects.get()
+        assert hash_email("jane@example.com") in str(state_of(row))
+
+        order.email = "42@deleted.invalid"
+        order.save()
+        assert self.button_sandbox.report() == {"reported": 1}
+        run_code("def erase")
+
+        assert hash_email("jane@example.com") not in str(state_of(row))
+        compared, _, _ = call("button_orders_reconcile", "shop", "--format=json")
+        assert json.loads(compared)["agree"] == 1
+        assert self.button_sandbox.report() == {}
+
+    def test_order_without_a_model(self):
+        """Saving the Button order without its customer reports it once more."""
+        row = create_row(customer={"id": "jane"})
+        self.button_sandbox.report()
+
+        row.refresh_from_db()
+        row.customer = None
+        row.save()
+        assert self.button_sandbox.report() == {"reported": 1}
+
+        [stored, created, updated] = state_of(row)
+        assert "jane" in created["request_body"]
+        assert "jane" not in str([stored, updated])
