@@ -1,4 +1,8 @@
-"""The public path of the check; its code is in ``monitoring.health_check``."""
+"""
+The public path of the check; its code is in ``monitoring.health_check``.
+
+Put "health_check" into ``INSTALLED_APPS`` for the page that browsers get.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 A check for django-health-check: pip install django-button-orders[health-check]
 
 The check fails with a sentence for each exceeded limit. It names no order, because
-the pages of health checks are often public.
+the pages of health checks are often public. The HTML page needs "health_check" in
+``INSTALLED_APPS``, which has its template; the answers as text and JSON do not.
 """
 
 from __future__ import annotations

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 
 import yaml
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, TestCase, override_settings
 
 from django_button_orders.conf import Settings
+from django_button_orders.models import ButtonOrder
+from django_button_orders.models.databases import allowed_aliases
+from django_button_orders.testing import ButtonSandboxMixin
+from tests.shop.models import Order, OrderLine
 from tests.snippets.page import Block, find_blocks
 from tests.snippets.shell import check_shell
 
@@ -173,3 +177,35 @@ class LoggerTests(SimpleTestCase):
         }
 
         assert names == logging
+
+
+def page_router():
+    """Return the router of the page on databases, with a database of the tests."""
+    [code] = [
+        block.code
+        for block in blocks("databases.rst", "python")
+        if "class ReplicaRouter" in block.code
+    ]
+    namespace = {}
+    exec(code.replace('"replica"', '"archive"'), namespace)  # noqa: S102 - our own page
+    return namespace["ReplicaRouter"]()
+
+
+class LaggingReplicaTests(ButtonSandboxMixin, TestCase):
+    """The replica has not received anything yet."""
+
+    databases = {"default", "archive"}
+
+    def test_reports_from_the_primary_database(self):
+        with override_settings(DATABASE_ROUTERS=[page_router()]):
+            order = Order.objects.create(number="1994", total=70)
+            OrderLine.objects.create(order=order, sku="MUG", price=70)
+
+            assert self.button_sandbox.report() == {"reported": 1}
+            assert list(allowed_aliases()) == ["default"]
+            # The shop's own pages read from the replica.
+            assert not Order.objects.exists()
+            assert ButtonOrder.objects.get().status == "reported"
+
+        [line] = self.button_sandbox.orders["1994"]["line_items"]
+        assert line["identifier"] == "MUG"
