@@ -6,6 +6,7 @@ The generated reference says what the code says, and each thing has its prose.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -223,8 +224,14 @@ class ApiTests(SimpleTestCase):
     def test_public_names(self):
         for name in django_button_orders.__all__:
             with self.subTest(name=name):
-                directive = rf"^\.\. [\w:-]+:: {name}(\(.*\))?$"
+                directive = rf"^\.\. [\w:-]+:: {name}(\(.*\).*)?$"
                 assert re.search(directive, page("api"), re.MULTILINE)
+
+    def test_signature_with_a_constant(self):
+        beat_schedule = inspect.signature(django_button_orders.beat_schedule)
+        default = beat_schedule.parameters["sweep_seconds"].default
+
+        assert f"beat_schedule(*, sweep_seconds: float = {default})" in page("api")
 
     def test_signals(self):
         names = [
