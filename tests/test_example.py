@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.test import SimpleTestCase
 
+import django_button_orders
 from tests.utils import find_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,14 @@ class ReadmeTests(SimpleTestCase):
         for readme in (ROOT / "README.rst", ROOT / "example_project" / "README.rst"):
             named = set(re.findall(r"^ +make ([\w-]+)", readme.read_text(), re.M))
             assert {"demo"} <= named <= targets
+
+    def test_changelog_begins_with_this_version(self):
+        changelog = (ROOT / "CHANGELOG.rst").read_text()
+        (version,) = re.findall(
+            r"^(\S+)(?: \(\d{4}-\d\d-\d\d\))?\n=+$", changelog, re.M
+        )[1:2]
+
+        assert version in ("Unreleased", django_button_orders.__version__)
 
 
 class PromiseTests(SimpleTestCase):
