@@ -12,6 +12,8 @@ from pathlib import Path
 from django.test import SimpleTestCase
 
 import django_button_orders
+from django_button_orders.conf import Settings
+from django_button_orders.delivery.backoff import JITTER
 from tests.utils import find_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,3 +106,12 @@ class PromiseTests(SimpleTestCase):
                 with self.subTest(promise=promise, name=name):
                     assert "test_" in name
                     assert find_name(f"tests.{name}")
+
+    def test_hours_of_retries(self):
+        """The pages name the shortest and the longest time of RETRY_SCHEDULE."""
+        hours = sum(Settings().retry_schedule) / 3600
+        text = f"{hours:.0f} to {hours * (1 + JITTER):.0f} hours"
+
+        for page in ("explanation/guarantees", "help/faq", "help/troubleshooting"):
+            with self.subTest(page=page):
+                assert text in (ROOT / f"docs/{page}.rst").read_text()
