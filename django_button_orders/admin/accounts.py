@@ -79,12 +79,12 @@ class PausedAccountAdmin(ReadOnlyMixin):
 def resumed_message(resumed: list[PausedAccount]) -> tuple[str, int]:
     """Return a message that names the resumed accounts, and its level."""
     if not resumed:
-        return gettext("It is not paused any more."), messages.WARNING
+        return gettext("The account is no longer paused."), messages.WARNING
     sentence = ngettext(
-        "The account %(names)s goes on, and what waited for its key is due. If "
-        "Button refuses the key again, the account is paused again.",
-        "The accounts %(names)s go on, and what waited for their keys is due. If "
-        "Button refuses a key again, its account is paused again.",
+        "The account %(names)s is resumed, and its waiting orders are due. "
+        "If Button refuses the key again, the account is paused again.",
+        "The accounts %(names)s are resumed, and their waiting orders are "
+        "due. If Button refuses a key again, its account is paused again.",
         len(resumed),
     )
     names = ", ".join(account.account for account in resumed)

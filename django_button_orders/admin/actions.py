@@ -147,8 +147,8 @@ class OrderActionsMixin(UrlsMixin):
             self.message_user(request, " ".join(exc.messages), messages.ERROR)
         except DatabaseError:
             text = _(
-                "The database is busy, so not all of it was done. Look at the list, "
-                "and do the rest again."
+                "The database is busy, so some orders were not changed. Check the "
+                "list, and repeat the action for them."
             )
             self.message_user(request, text, messages.ERROR)
 
@@ -226,12 +226,12 @@ class BulkActionsMixin(OrderActionsMixin):
         except SignatureExpired:
             minutes = VALID_SECONDS // 60
             text = _(
-                "Nothing was done: you were asked more than %(minutes)d minutes ago, "
-                "and much may have changed. Select the orders again."
+                "Nothing was changed: the confirmation expired after %(minutes)d "
+                "minutes. Select the orders again."
             )
             self.message_user(request, text % {"minutes": minutes}, messages.WARNING)
         except BadSignature:
-            text = _("Nothing was done: select the orders on this list first.")
+            text = _("Nothing was changed: select orders in this list first.")
             self.message_user(request, text, messages.ERROR)
         else:
             self.run_or_queue(request, pks, verb)

@@ -38,24 +38,27 @@ if TYPE_CHECKING:
 
 STATUSES = {
     "open": _("Button has this order, and it is open: it can be changed."),
-    "finalized": _("Button has this order, and it is finalized: it cannot change."),
+    "finalized": _("Button has this order, and it is finalized: it cannot be changed."),
     "deleted": _("Button has this order as deleted: it was cancelled."),
 }
 HAS_ORDER = _("Button has this order.")
 UNREADABLE = _("Button has answered, but not with an order.")
 UNKNOWN = _("Button does not know this order.")
 REFUSED_KEY = _(
-    "Button refused the API key of the account %(account)s. Asking does not pause "
-    "the account: if the workers have the same key, their next call does."
+    "Button refused the API key of the account %(account)s. This does "
+    "not pause the account. If the workers use the same key, their next "
+    "call pauses it."
 )
-NOT_ALLOWED = _("Button does not let the key of the account %(account)s ask: %(error)s")
-NO_ANSWER = _("Button did not say what it knows: %(error)s Ask again later.")
+NOT_ALLOWED = _(
+    "Button does not allow the key of the account %(account)s to ask: %(error)s"
+)
+NO_ANSWER = _("Asking Button failed: %(error)s Ask again later.")
 REFUSALS: dict[verdicts.Verdict | verdicts.Next, _StrPromise] = {
     verdicts.KEY_REFUSED: REFUSED_KEY,
     verdicts.FORBIDDEN: NOT_ALLOWED,
 }
 NOT_ASKED = _("Button was not asked: %(error)s")
-PRUNED = _("What Button answered was pruned. Ask again.")
+PRUNED = _("Button's answer was pruned. Ask again.")
 
 
 class AskMixin(OrderActionsMixin):
@@ -91,7 +94,7 @@ class AskMixin(OrderActionsMixin):
             )
             self.message_user(request, NO_ANSWER % {"error": error}, messages.ERROR)
         else:
-            self.log_change(request, order, gettext("Asked Button about it."))
+            self.log_change(request, order, gettext("Asked Button about the order."))
             self.message_user(request, *summarize_answer(submission, order))
         return self.go_back(request, order)
 

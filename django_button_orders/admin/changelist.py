@@ -188,7 +188,7 @@ class OrderListMixin(BulkActionsMixin, ExportMixin, CappedMixin):
     def amount(self, order: ButtonOrder) -> str:
         return formatting.format_total(order) or self.get_empty_value_display()
 
-    @admin.display(description=_("bought"), ordering="purchase_date")
+    @admin.display(description=_("purchase date"), ordering="purchase_date")
     def bought(self, order: ButtonOrder) -> str | None:
         return formatting.format_moment(order.purchase_date)
 

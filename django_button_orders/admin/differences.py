@@ -33,7 +33,7 @@ class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
     # A difference that is found again is the same row, with a later date.
     ordering = ["-found_at", "-pk"]
     search_fields = ["order_id"]
-    search_help_text = _("A whole order ID, in the same letters.")
+    search_help_text = _("Exact, case-sensitive match: order ID.")
     fields = (
         "order_id",
         "account",
@@ -83,7 +83,7 @@ class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
         names = ", ".join(difference.values) or difference.error
         return Truncator(names).chars(80)
 
-    @admin.display(description=_("values: here, and there"))
+    @admin.display(description=_("values on both sides"))
     def all_values(self, difference: Difference) -> str:
         lines = [
             (name, format_value(ours), format_value(theirs))

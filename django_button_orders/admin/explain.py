@@ -53,36 +53,38 @@ class Texts(NamedTuple):
 
 NOTHING_TO_DO = _("There is nothing to do.")
 LATE_TOKEN = _(
-    "Reported without the token it has now. Button ties a token to an order at the "
-    "first report, and there is no way to add it afterwards."
+    "Reported without its current attribution token. Button ties a "
+    "token to an order at the first report, and it cannot be added "
+    "later."
 )
 OTHER_TOKEN = _(
-    "Reported with another token than it has now. Button ties a token to an order at "
-    "the first report, and there is no way to change it afterwards."
+    "Reported with another attribution token than its current one. "
+    "Button ties a token to an order at the first report, and it cannot "
+    "be changed later."
 )
 IN_FLIGHT = Texts(
-    _("A worker is at it right now."), _("Load this page again in a moment.")
+    _("A worker is reporting it right now."), _("Reload this page in a moment.")
 )
 DISABLED = Texts(
     _(
         "Nothing is sent for the account %(account)s, because ENABLED is false in "
         "BUTTON_ORDERS."
     ),
-    _("The order waits until it is true."),
+    _("The order waits until ENABLED is true."),
 )
 OF_OTHER_SITE = Texts(
     _(
-        "The site %(site)s has reported this order, and SITE is %(here)s here, so "
-        "nothing is sent for it from here."
+        "The site %(site)s reports this order. SITE is %(here)s here, so "
+        "nothing is sent from here."
     ),
     _(
-        "That is right in a copy of that shop. In the shop itself, set SITE to "
-        "%(site)s, and restart the workers."
+        "This is correct in a copy of that shop. In the shop itself, set "
+        "SITE to %(site)s and restart the workers."
     ),
 )
 ALSO_OF_OTHER_SITE = _(
-    "The site %(site)s has reported it, and SITE is %(here)s here: whatever changes "
-    "is not sent from here."
+    "The site %(site)s reports this order. SITE is %(here)s here, so "
+    "changes are not sent from here."
 )
 PAUSED = Texts(
     _(
@@ -90,68 +92,74 @@ PAUSED = Texts(
         "account is paused and this order waits."
     ),
     _(
-        "Correct API_KEY, restart the workers and resume the account; the order then "
-        "goes out by itself."
+        "Correct API_KEY, restart the workers and resume the account. The "
+        "order is then reported automatically."
     ),
 )
 PAUSE = Texts(
     _(
-        "Button refused the API key of the account %(account)s %(paused)s, and "
-        "nothing of that account is sent."
+        "Button refused the API key of the account %(account)s %(paused)s, "
+        "so nothing is sent for this account."
     ),
     _(
-        "Correct API_KEY, restart the workers and resume the account. If nobody "
-        "does, one order tries the key again by itself %(next)s."
+        "Correct API_KEY, restart the workers and resume the account. "
+        "Otherwise, one order tests the key automatically %(next)s."
     ),
 )
 ALSO_PAUSED = _(
-    "The account %(account)s is paused, because Button refused its API key "
-    "%(paused)s: whatever is to be sent for this order waits."
+    "The account %(account)s is paused, because Button refused its API "
+    "key %(paused)s. Changes of this order wait."
 )
 DUE = Texts(
     _("It is due, and a worker will report it shortly."),
     _("If it stays like this, check that a Celery worker and Celery beat are running."),
 )
 CANCELLATION_DUE = Texts(
-    _("Its cancellation is due, and a worker will see to it shortly."), DUE.todo
+    _("Its cancellation is due, and a worker will send it shortly."), DUE.todo
 )
 STUCK = Texts(
-    _("It fell due %(due)s, and no worker has reported it yet."),
+    _("It became due %(due)s, and no worker has reported it yet."),
     _("Check that a Celery worker and Celery beat are running."),
 )
-WAITING = Texts(_("It is tried again by itself %(next)s."), NOTHING_TO_DO)
+WAITING = Texts(_("It will be retried automatically %(next)s."), NOTHING_TO_DO)
 HELD = Texts(
     _(
-        "Its first report is held by FIRST_REPORT_DELAY, so that the shop can finish "
-        "the order. It is sent by itself %(next)s."
+        "FIRST_REPORT_DELAY holds its first report, so that the shop can "
+        "finish the order. It will be sent automatically %(next)s."
     ),
     NOTHING_TO_DO,
 )
 WAITING_BECAUSE: dict[str, Texts] = {
     Reason.UNAVAILABLE: Texts(
-        _("Button could not be reached or could not take this order: %(error)s"),
-        _("It is tried again by itself %(next)s. There is nothing to do."),
+        _("Button could not be reached or could not process this order: %(error)s"),
+        _("It will be retried automatically %(next)s. There is nothing to do."),
     ),
     Reason.UNAUTHORIZED: Texts(
-        _("Button does not let the key of the account %(account)s do this: %(error)s"),
-        _("Ask Button what the key may do; it is tried again by itself %(next)s."),
+        _(
+            "Button does not allow the key of the account %(account)s to do "
+            "this: %(error)s"
+        ),
+        _(
+            "Ask Button which rights the key has. The order will be retried "
+            "automatically %(next)s."
+        ),
     ),
 }
 INVALID_DIRECT = Texts(
     _("No valid report could be built %(when)s: %(error)s"),
-    _("Correct the fields below and save: that reports it again."),
+    _("Correct the fields below and save, to report it again."),
 )
 CANCELLATION_REFUSED = Texts(
     _("Button refused to cancel this order %(when)s: %(error)s"),
-    _("Retry, or settle it with Button and dismiss it."),
+    _("Retry, or contact Button and then dismiss it."),
 )
 CANCELLED_TOO_LATE = Texts(
     _("It was too late to cancel this order at Button %(when)s: %(error)s"),
-    _("Settle it with Button, and dismiss it."),
+    _("Contact Button, then dismiss it."),
 )
 DISMISSED_WITHOUT_NOTE = Texts(
     _("It was dismissed %(when)s."),
-    _("Nothing more is sent. Retry it to report it after all."),
+    _("Nothing more is sent. To report it, retry it."),
 )
 NOT_PENDING: dict[tuple[str, str], Texts] = {
     (Status.REPORTED, ""): Texts(
@@ -159,7 +167,7 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
     ),
     (Status.CANCELLED, ""): Texts(
         _("The order was cancelled %(when)s, and Button will not count it."),
-        _("That cannot be undone."),
+        _("This cannot be undone."),
     ),
     (Status.FAILED, Reason.INVALID): Texts(
         _("No valid report could be built %(when)s: %(error)s"),
@@ -167,24 +175,24 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
     ),
     (Status.FAILED, Reason.REFUSED): Texts(
         _("Button refused this order %(when)s: %(error)s"),
-        _("Correct it and retry."),
+        _("Correct the order and retry."),
     ),
     (Status.FAILED, Reason.FINALIZED): Texts(
         _("It was too late to change this order at Button %(when)s: %(error)s"),
-        _("Dismiss it; if the difference matters, settle it with Button."),
+        _("Dismiss it. If the difference matters, contact Button first."),
     ),
     (Status.FAILED, Reason.TAKEN): Texts(
         _("Nothing was changed at Button %(when)s: %(error)s"),
         _(
-            "If this is a copy of the shop, or a shop that shares its key with another "
-            "one, leave it, and set ENABLED to false or use a key of its own. If "
-            "Button's order is this one, report over it. If not, give this order "
-            "another ID."
+            "If this is a copy of the shop, or if two shops share a key, do not "
+            "report over it: set ENABLED to false, or use a separate key. If "
+            "both are the same order, report over it. Otherwise, give this "
+            "order another ID."
         ),
     ),
     (Status.FAILED, Reason.EXHAUSTED): Texts(
-        _("All attempts were used up %(when)s. The last answer: %(error)s"),
-        _("Retry once what stood in the way is gone."),
+        _("The last attempt failed %(when)s: %(error)s"),
+        _("Fix the cause, then retry."),
     ),
     (Status.FAILED, Reason.UNAUTHORIZED): Texts(
         _(
@@ -198,14 +206,14 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
     ),
     (Status.FAILED, ""): Texts(
         _("It failed %(when)s: %(error)s"),
-        _("Correct what the error says and retry, or dismiss it."),
+        _("Fix the cause and retry, or dismiss it."),
     ),
     (Status.DISMISSED, Reason.NO_TOKEN): Texts(
         _(
             "It has no attribution token, and REPORT_WITHOUT_TOKEN is false, so it "
             "was not sent."
         ),
-        _("A token that arrives later makes it due. There is nothing to do."),
+        _("If it gets a token later, it becomes due. There is nothing to do."),
     ),
     (Status.DISMISSED, ""): Texts(
         _("It was dismissed %(when)s: %(error)s"), DISMISSED_WITHOUT_NOTE.todo
@@ -213,9 +221,9 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
 }
 CUSTOMER_REFUSED = Texts(
     _(
-        "Button has this order: it was reported %(reported)s. Its customer has changed "
-        "since, when Button accepted no more changes: Button keeps the customer that "
-        "it had."
+        "Button has this order: it was reported %(reported)s. Its customer "
+        "changed when Button no longer accepted changes, so Button keeps "
+        "the earlier customer."
     ),
     NOTHING_TO_DO,
 )

@@ -35,7 +35,7 @@ STATES = {
     "waiting": _("Waiting to retry"),
     "in_flight": _("In flight"),
     "stuck": _("Stuck"),
-    "of_other_sites": _("Of another site"),
+    "of_other_sites": _("Reported by another site"),
 }
 ANSWERS = {
     "2xx": (_("2xx: accepted"), Q(last_status_code__range=(200, 299))),

@@ -104,7 +104,7 @@ def format_next_attempt(order: ButtonOrder) -> SafeString | None:
         return format_moment(then, _("running now"))
     if order.is_of_other_site:
         return format_moment(
-            then, _("left to the site %(site)s") % {"site": order.site}
+            then, _("reported by the site %(site)s") % {"site": order.site}
         )
     text = format_until(then) if is_future(then) else format_due(age_of(then))
     return format_moment(then, text)

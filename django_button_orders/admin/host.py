@@ -93,7 +93,7 @@ def box_context(
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "The report of an order cannot be shown: %s", describe_for_log(exc)
         )
-        return {"why": _("How its report stands cannot be read now.")}
+        return {"why": _("The state of its report cannot be read right now.")}
 
 
 def reports_context(
@@ -108,7 +108,10 @@ def reports_context(
     if not has_pages(site):
         return {
             "badge": format_status(latest),
-            "why": _("This admin site has no page for it: register ButtonOrder there."),
+            "why": _(
+                "This admin site has no page for Button orders: register "
+                "ButtonOrder on it."
+            ),
         }
     next_url = request.get_full_path()
     context = standing_context(request, latest, site, next_url=next_url)
@@ -196,8 +199,8 @@ def find_by_order_id(
     adapter = find_adapter(type(host_order))
     if adapter is None:
         return [], _(
-            "Orders of this kind are not reported to Button: no adapter is "
-            "registered for %(model)s."
+            "These orders are not reported to Button: no adapter is registered "
+            "for %(model)s."
         ) % {"model": host_order._meta.label}
     identity = RowKey(adapter, host_order)
     try:
@@ -215,11 +218,11 @@ def explain_missing(identity: RowKey) -> str:
     """Return why an order has no row, although its adapter raises no error."""
     if identity.is_reportable:
         return _(
-            "Button does not know this order: it was saved before orders were "
-            "reported, or in a way that sends no signal. Save it, or run "
+            "This order has no Button order: it was saved before the app was "
+            "installed, or in a way that sends no signal. Save it, or run "
             "button_orders_backfill."
         )
     return _(
-        "This order is not reported: %(adapter)s says that it is not reportable, or "
-        "not yet. Once it is, saving it reports it."
+        "This order is not reported: is_reportable() of %(adapter)s returns "
+        "False. When it returns True, the next save reports the order."
     ) % {"adapter": identity.adapter.name}

@@ -189,8 +189,8 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
     # Django shows the search field if there are any; search_orders() uses them.
     search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
     search_help_text = _(
-        "A whole order ID, customer order ID, attribution token, or Button's order ID, "
-        "in the same letters."
+        "Exact, case-sensitive match: order ID, customer order ID, "
+        "attribution token or Button's order ID."
     )
 
     # The form
@@ -280,7 +280,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
 
     @admin.display(description=_("customer"))
     def hidden_customer(self, order: ButtonOrder) -> str:
-        return gettext("You may not see the customer.")
+        return gettext("You do not have permission to view the customer.")
 
     @admin.display(description=_("line items"))
     def pretty_line_items(self, order: ButtonOrder) -> str:

@@ -38,8 +38,8 @@ Status = ButtonOrder.Status
 
 REASONS = dict(ButtonOrder.Reason.choices)
 NEEDS_A_PERSON = ngettext_lazy(
-    "%(number)s order has failed and needs a person.",
-    "%(number)s orders have failed and need a person.",
+    "%(number)s order failed and needs attention.",
+    "%(number)s orders failed and need attention.",
     "count",
 )
 STUCK = ngettext_lazy(
@@ -53,13 +53,13 @@ WAITING = ngettext_lazy(
     "count",
 )
 OF_OTHER_SITES = ngettext_lazy(
-    "%(number)s order is left alone here, because another site reports it.",
-    "%(number)s orders are left alone here, because another site reports them.",
+    "%(number)s order is not reported from here, because another site reports it.",
+    "%(number)s orders are not reported from here, because another site reports them.",
     "count",
 )
 LATE_TOKENS = ngettext_lazy(
-    "%(number)s order was reported without the token it has now.",
-    "%(number)s orders were reported without the token they have now.",
+    "%(number)s order was reported without its current attribution token.",
+    "%(number)s orders were reported without their current attribution tokens.",
     "count",
 )
 UNKNOWN_AMOUNT = ngettext_lazy(

@@ -45,12 +45,15 @@ CALLS: dict[str, _StrPromise] = {
     Operation.UPDATE: _("The order would be updated at Button, with its full state."),
     Operation.CANCEL: _("The order would be cancelled at Button."),
     Operation.RETRIEVE: _(
-        "A call was never answered, so Button would first be asked whether it has "
-        "this order. Then it would be created or updated, as far as that is needed."
+        "An earlier call got no answer, so Button would first be asked "
+        "whether it has this order. Then the order would be created or "
+        "updated, if needed."
     ),
 }
 NO_CALLS: dict[Result, _StrPromise] = {
-    Result.REPORTED: _("Nothing would be sent: Button has acknowledged just this."),
+    Result.REPORTED: _(
+        "Nothing would be sent: Button has already acknowledged this state."
+    ),
     Result.CANCELLED: _(
         "Nothing would be sent: Button does not have the order, or has cancelled it."
     ),
@@ -66,21 +69,21 @@ NO_TOKEN = _(
     "token, and REPORT_WITHOUT_TOKEN is false."
 )
 CUSTOMER_REFUSED = _(
-    "Nothing would be sent: Button has this order, and keeps the customer that it had, "
-    "because it accepts no more changes."
+    "Nothing would be sent: Button accepts no more changes of this "
+    "order, and keeps the earlier customer."
 )
 OF_OTHER_SITE = _(
-    "Nothing would be sent from here: the site %(site)s has reported this order."
+    "Nothing would be sent from here: the site %(site)s reports this order."
 )
-NEVER = _("Button has not acknowledged anything of this order yet.")
+NEVER = _("Button has not acknowledged this order yet.")
 CANCELLED = _("Button has acknowledged that the order is cancelled.")
 NOT_ON_RECORD = _(
-    "What Button last acknowledged is not on record: it was found out by asking, or "
-    "the record of it was pruned."
+    "The last acknowledged report is not stored here: it was learned by "
+    "asking Button, or it was pruned."
 )
 PRUNED = _(
-    "What Button last acknowledged cannot be compared, because it was pruned: bodies "
-    "are kept for %(days)d days."
+    "The last acknowledged report cannot be compared, because it was "
+    "pruned: bodies are kept for %(days)d days."
 )
 
 

@@ -108,13 +108,14 @@ RETRY = BulkVerb(
         "Retry %(count)d order?", "Retry %(count)d orders?", "count"
     ),
     consequences=_(
-        "They are sent to Button again, with a fresh set of attempts. Button will "
-        "refuse again what it has refused before, unless that was corrected."
+        "They will be sent to Button again, with all attempts. If Button "
+        "refused an order, correct it first; otherwise, Button will refuse "
+        "it again."
     ),
     why_not={
-        Status.PENDING: _("Skipped because they are sent by themselves"),
-        Status.REPORTED: _("Skipped because Button knows them as they are"),
-        Status.CANCELLED: _("Skipped because they are cancelled at Button"),
+        Status.PENDING: _("They will be sent automatically"),
+        Status.REPORTED: _("Already reported"),
+        Status.CANCELLED: _("Already cancelled at Button"),
     },
     done=ngettext_lazy(
         "%(count)d order will be sent again.",
@@ -131,40 +132,39 @@ OVERWRITE = Verb(
     name="overwrite",
     label=_("Report over it"),
     warning=_(
-        "%(error)s If you report over it, Button's order gets everything that this one "
-        "says, and what it says now is lost. Do that only if both are one order."
+        "%(error)s If you report over it, this order replaces all values of "
+        "Button's order, and the old values are lost. Do this only if both "
+        "are the same order."
     ),
     done=ngettext_lazy(
-        "%(count)d order will be reported over the one that Button has.",
-        "%(count)d orders will be reported over those that Button has.",
+        "%(count)d order will replace the order that Button has under its ID.",
+        "%(count)d orders will replace the orders that Button has under their IDs.",
         "count",
     ),
     skipped=ngettext_lazy(
-        "%(count)d was skipped: Button has no other order under its ID, as far as is "
-        "known.",
-        "%(count)d were skipped: Button has no other orders under their IDs, as far as "
-        "is known.",
+        "%(count)d was skipped: Button is not known to have another order "
+        "under its ID.",
+        "%(count)d were skipped: Button is not known to have other orders "
+        "under their IDs.",
         "count",
     ),
 )
 CANCEL = BulkVerb(
     name="cancel",
     label=_("Cancel at Button"),
-    warning=_("Button will not count this order. That cannot be undone."),
+    warning=_("Button will not count this order. This cannot be undone."),
     question=ngettext_lazy(
         "Cancel %(count)d order at Button?",
         "Cancel %(count)d orders at Button?",
         "count",
     ),
     consequences=_(
-        "Button will not count them, so nobody earns a commission for them. That "
-        "cannot be undone, and does not change the shop's own orders."
+        "Button will not count them, so nobody earns a commission for them. "
+        "This cannot be undone. The shop's orders do not change."
     ),
     why_not={
-        **dict.fromkeys(
-            Status, _("Skipped because their cancellation was asked for before")
-        ),
-        Status.CANCELLED: _("Skipped because they are cancelled already"),
+        **dict.fromkeys(Status, _("Cancellation already requested")),
+        Status.CANCELLED: _("Already cancelled at Button"),
     },
     done=ngettext_lazy(
         "%(count)d order will be cancelled at Button.",
@@ -172,8 +172,8 @@ CANCEL = BulkVerb(
         "count",
     ),
     skipped=ngettext_lazy(
-        "%(count)d was skipped: its cancellation was asked for before.",
-        "%(count)d were skipped: their cancellation was asked for before.",
+        "%(count)d was skipped: its cancellation was already requested.",
+        "%(count)d were skipped: their cancellation was already requested.",
         "count",
     ),
 )
@@ -184,14 +184,14 @@ DISMISS = BulkVerb(
         "Dismiss %(count)d order?", "Dismiss %(count)d orders?", "count"
     ),
     consequences=_(
-        "Nothing more is sent for them, and they are no longer listed as failed. What "
-        "Button knows of them stays as it is. They can be retried later."
+        "Nothing more is sent for them, and they are no longer listed as "
+        "failed. Nothing changes at Button. You can retry them later."
     ),
     why_not={
-        Status.PENDING: _("Skipped because they have not failed, but are pending"),
-        Status.REPORTED: _("Skipped because they have not failed, but are reported"),
-        Status.CANCELLED: _("Skipped because they have not failed, but are cancelled"),
-        Status.DISMISSED: _("Skipped because they were dismissed before"),
+        Status.PENDING: _("Pending, not failed"),
+        Status.REPORTED: _("Reported, not failed"),
+        Status.CANCELLED: _("Cancelled, not failed"),
+        Status.DISMISSED: _("Already dismissed"),
     },
     done=ngettext_lazy(
         "%(count)d order was dismissed.", "%(count)d orders were dismissed.", "count"

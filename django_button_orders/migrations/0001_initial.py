@@ -233,7 +233,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.AwareDateTimeField(
                         db_default=django_button_orders.models.clock.DatabaseNow(),
                         help_text="The earliest time of the next count.",
-                        verbose_name="next",
+                        verbose_name="next count",
                     ),
                 ),
                 (
@@ -241,7 +241,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.AwareDateTimeField(
                         help_text="When the figures were counted; empty before the first count.",
                         null=True,
-                        verbose_name="taken",
+                        verbose_name="counted",
                     ),
                 ),
                 (
@@ -249,7 +249,7 @@ class Migration(migrations.Migration):
                     models.FloatField(
                         default=0,
                         help_text="How long counting took, in seconds.",
-                        verbose_name="seconds it took",
+                        verbose_name="duration in seconds",
                     ),
                 ),
                 (
@@ -682,8 +682,8 @@ class Migration(migrations.Migration):
                     "side",
                     django_button_orders.models.fields.StrictCharField(
                         choices=[
-                            ("shop", "The shop and its row"),
-                            ("button", "The row and Button"),
+                            ("shop", "The shop and the Button order"),
+                            ("button", "The Button order and Button"),
                         ],
                         help_text="The two sides that were compared.",
                         max_length=6,
@@ -694,15 +694,15 @@ class Migration(migrations.Migration):
                     "kind",
                     django_button_orders.models.fields.StrictCharField(
                         choices=[
-                            ("missing", "The order has no row"),
-                            ("changed", "The order has changed unseen"),
+                            ("missing", "The order has no Button order"),
+                            ("changed", "Changed, not reported"),
                             ("gone", "The shop's order is gone"),
                             ("invalid", "No valid report can be built"),
                             ("unknown", "Button does not know the order"),
                             ("different", "Button has other values"),
-                            ("active", "Cancelled here, and not at Button"),
-                            ("deleted", "Cancelled at Button, and not here"),
-                            ("token", "Reported without the token it has now"),
+                            ("active", "Cancelled here, not at Button"),
+                            ("deleted", "Cancelled at Button, not here"),
+                            ("token", "Reported without its current attribution token"),
                         ],
                         help_text="What differs between the two sides.",
                         max_length=9,
@@ -952,7 +952,7 @@ class Migration(migrations.Migration):
                 "permissions": [
                     (
                         "view_bodies_submission",
-                        "Can view what was sent to Button and answered",
+                        "Can view customers and the bodies of calls",
                     )
                 ],
             },

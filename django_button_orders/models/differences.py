@@ -28,19 +28,19 @@ class Difference(models.Model):
     """
 
     class Side(models.TextChoices):
-        SHOP = "shop", _("The shop and its row")
-        BUTTON = "button", _("The row and Button")
+        SHOP = "shop", _("The shop and the Button order")
+        BUTTON = "button", _("The Button order and Button")
 
     class Kind(models.TextChoices):
-        MISSING = "missing", _("The order has no row")
-        CHANGED = "changed", _("The order has changed unseen")
+        MISSING = "missing", _("The order has no Button order")
+        CHANGED = "changed", _("Changed, not reported")
         GONE = "gone", _("The shop's order is gone")
         INVALID = "invalid", _("No valid report can be built")
         UNKNOWN = "unknown", _("Button does not know the order")
         DIFFERENT = "different", _("Button has other values")
-        ACTIVE = "active", _("Cancelled here, and not at Button")
-        DELETED = "deleted", _("Cancelled at Button, and not here")
-        TOKEN = "token", _("Reported without the token it has now")
+        ACTIVE = "active", _("Cancelled here, not at Button")
+        DELETED = "deleted", _("Cancelled at Button, not here")
+        TOKEN = "token", _("Reported without its current attribution token")
 
     side = StrictCharField(
         _("comparison"),

@@ -246,7 +246,7 @@ class StrictJSONField(JSONBase):
             value = [as_plain(item) for item in value]
         value = as_plain(value)
         if not is_storable(value):
-            raise ValidationError("Enter values that JSON can carry.", code="json")
+            raise ValidationError("Enter values that JSON can represent.", code="json")
         return value
 
     def as_stored(self, value: Any, connection: Any) -> Any:

@@ -509,7 +509,11 @@ class ButtonOrder(models.Model):
         ours = (str(self.account), str(self.order_id))
         if (stored.account, stored.order_id) != ours:
             raise ValidationError(
-                {"order_id": _("Button may know this order by its id: it must stay.")}
+                {
+                    "order_id": _(
+                        "The ID cannot be changed: Button may know the order by it."
+                    )
+                }
             )
 
     @property

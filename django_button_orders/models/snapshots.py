@@ -27,17 +27,17 @@ class Snapshot(models.Model):
     )
     # The earliest time of the next count. The sweep that moves it does the count.
     next_at = AwareDateTimeField(
-        _("next"),
+        _("next count"),
         db_default=DatabaseNow(),
         help_text=_("The earliest time of the next count."),
     )
     taken_at = AwareDateTimeField(
-        _("taken"),
+        _("counted"),
         null=True,
         help_text=_("When the figures were counted; empty before the first count."),
     )
     seconds = models.FloatField(
-        _("seconds it took"),
+        _("duration in seconds"),
         default=0,
         help_text=_("How long counting took, in seconds."),
     )

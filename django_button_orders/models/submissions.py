@@ -157,7 +157,7 @@ class Submission(models.Model):
         permissions = [
             (
                 "view_bodies_submission",
-                _("Can view what was sent to Button and answered"),
+                _("Can view customers and the bodies of calls"),
             ),
         ]
 

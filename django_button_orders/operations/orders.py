@@ -56,7 +56,7 @@ ACTIONS = {
     "cancel": ActionSpec(
         ButtonOrderQuerySet.cancellable,
         ButtonOrderQuerySet.cancel,
-        _("Cancellation asked for."),
+        _("Cancellation requested."),
     ),
     "dismiss": ActionSpec(
         ButtonOrderQuerySet.failed,

@@ -141,12 +141,12 @@ def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
 
     def decorate(adapter_class: AdapterClass) -> AdapterClass:
         if not models:
-            raise ImproperlyConfigured("Name the model: @register(Order).")
+            raise ImproperlyConfigured("Add the model, as in @register(Order).")
         for model in models:
             known = _adapters.get(model)
             if known is not None and path_of(type(known)) != path_of(adapter_class):
                 raise ImproperlyConfigured(
-                    f"{model._meta.label} is registered with {known.name} already."
+                    f"{model._meta.label} is already registered with {known.name}."
                 )
             _adapters[model] = adapter_class(model)
             for callback in _callbacks:

@@ -95,7 +95,7 @@ def clean_key(value: Any) -> str:
     """Return an account or order id as text that fits its column."""
     text = clean_short_text("" if value is None else str(value))
     if not text:
-        raise ValidationError("It returned nothing.", code="required")
+        raise ValidationError("The method returned nothing.", code="required")
     return text
 
 
@@ -129,4 +129,4 @@ def dismiss_placeholders_of(
     for row in failed.filter(**of_those):
         model = row.get_source_model()
         if model and row.order_id == placeholder_id(model, row.source_id):
-            row.dismiss("The order is reported by its own id.")
+            row.dismiss("The order is now reported under its order ID.")

@@ -128,7 +128,7 @@ def find_safely(
         if must_reach_shop(exc, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "What %s belongs to cannot be found: %s",
+            "The order that %s belongs to cannot be found: %s",
             sender._meta.label,
             describe_for_log(exc),
         )
@@ -250,7 +250,7 @@ def upsert_row(key: RowKey, *, using: str, is_new: bool = False) -> Upserted | N
         row = upsert.update_row(*names, using=using)
     if row is None:
         # It was inserted after this transaction's snapshot, and is locked.
-        raise OperationalError("The order has a row, which cannot be seen yet.")
+        raise OperationalError("The order has a row that is not visible yet.")
     pk, *owner = row
     if owner != [source[name] for name in upsert.SOURCE]:
         ensure_ownership(pk, source, using=using)
@@ -290,7 +290,7 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
         if must_reach_shop(error, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "Order %s has no row: %s", key.order_id, describe_for_log(error)
+            "Order %s has no Button order: %s", key.order_id, describe_for_log(error)
         )
 
 
@@ -331,8 +331,8 @@ def mark_or_log(
         )
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "%s: a change of the order with the key %s is not noted: %s. "
-            "Save it again, or call mark_changed().",
+            "%s: a change of the order with the key %s was not recorded: %s. "
+            "Save the order again, or call mark_changed().",
             adapter.name,
             host_order.pk,
             describe_for_log(exc),

@@ -42,8 +42,8 @@ class IdTakenError(ValidationError):
 
     def __init__(self, row: ButtonOrder) -> None:
         super().__init__(
-            f"Another order of the shop, with the key {row.source_id}, has the id "
-            f"{row.order_id}, and is reported by it. Each order needs an id of its own."
+            f"The order ID {row.order_id} is not unique: the order with the key "
+            f"{row.source_id} has it too, and is reported. Give each order another ID."
         )
 
 
@@ -66,7 +66,8 @@ def assign_row(row: ButtonOrder, source: Source) -> None:
         raise IdTakenError(row)
     if transfer(row, source):
         logger.info(
-            "Order %s is that with the key %s now. The one before it is gone.",
+            "Order %s now belongs to the shop's order with the key %s. The "
+            "earlier one is deleted.",
             row.order_id,
             source["source_id"],
         )

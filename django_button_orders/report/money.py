@@ -111,8 +111,8 @@ def to_minor_units(
     units, fraction = divmod(numerator * 10**decimals, denominator)
     if fraction:
         raise ValidationError(
-            "%(currency)s has %(decimals)d decimals, the amount has more. "
-            "Round it first (in Python: rounding=).",
+            "Amounts in %(currency)s can have at most %(decimals)d decimal "
+            "places. Round the amount first (in Python: rounding=).",
             code="amount",
             params={"currency": currency, "decimals": decimals},
         )

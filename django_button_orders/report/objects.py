@@ -80,7 +80,7 @@ def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
     known = {item.name for item in fields(cls)}
     if unknown := sorted(str(key) for key in value.keys() - known):
         raise ValidationError(
-            "Unknown keys: %(unknown)s. Known are: %(known)s.",
+            "Unknown keys: %(unknown)s. Allowed keys: %(known)s.",
             code="unknown",
             params={
                 "unknown": ", ".join(map(validation.redact_email, unknown)),
@@ -194,7 +194,8 @@ def clean_customer(value: Any) -> Customer | None:
         raise validation.wrong_type("a Customer or a dict", value)
     if "email" in value:
         raise ValidationError(
-            "Enter email_sha256 instead of email, or a Customer, which hashes it.",
+            "Enter email_sha256 instead of email, or use a Customer, which "
+            "hashes the address.",
             code="email",
         )
     try:

@@ -115,7 +115,7 @@ def clean_order_id(value: Any) -> str:
         )
     if text in RESERVED_ORDER_IDS:
         raise ValidationError(
-            "Enter another id: this one cannot stand in a URL.", code="order_id"
+            "Enter another ID: this one cannot be part of a URL.", code="order_id"
         )
     return text
 
@@ -207,7 +207,7 @@ def clean_personal_key(value: Any) -> str:
 def refuse_email(text: str) -> str:
     if EMAIL.search(text) or REDACTED_EMAIL in text:
         raise ValidationError(
-            "Enter no e-mail address here; pass it as Customer(email=...), "
+            "Do not enter an e-mail address here. Use Customer(email=...), "
             "which hashes it.",
             code="email",
         )

@@ -59,7 +59,10 @@ def check_host(request: Request) -> None:
     # A web page can resolve its own host name to this machine (DNS rebinding), and its
     # scripts could then read the sandbox.
     if not is_loopback(request.headers.get("Host", "")):
-        raise RefusedError("Only for this machine, by its name.", HTTPStatus.FORBIDDEN)
+        raise RefusedError(
+            "Only requests to localhost or a loopback address are allowed.",
+            HTTPStatus.FORBIDDEN,
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -196,5 +196,5 @@ class Handler(BaseHTTPRequestHandler):
             )
         data = self.rfile.read(size)
         if len(data) < size:
-            raise ConnectionError("The client went away.")
+            raise ConnectionError("The client closed the connection.")
         return data

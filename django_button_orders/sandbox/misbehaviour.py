@@ -106,7 +106,9 @@ class Misbehaviour:
         if "json" not in self.content_type:
             return "Accepted" if is_success(status) else "Error"
         # Button documents that an answer of 202 has no order in it.
-        usual = ok() if is_success(status) else error(status, f"Told to say {status}.")
+        usual = (
+            ok() if is_success(status) else error(status, f"Set to answer {status}.")
+        )
         return usual.body
 
 

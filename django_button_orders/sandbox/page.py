@@ -34,8 +34,8 @@ pre {{ margin: 0; max-width: 40rem; white-space: pre-wrap; overflow-wrap: anywhe
 </head>
 <body>
 <h1>Button sandbox</h1>
-<p>A local Button at {url}. It holds {orders} orders and has received {requests}
-requests; the newest {shown} of each are below, newest first.
+<p>A local stand-in for Button at {url}. It has {orders} orders, and has received
+{requests} requests. This page lists up to {shown} of each, the newest first.
 <a href="/sandbox">Reload</a></p>
 <section>
 <h2>Orders</h2>
@@ -57,10 +57,10 @@ ORDER_HEADINGS = (
     "Status",
     "Total in minor units",
     "Currency",
-    "Token",
+    "Attribution token",
     "Purchased",
     "Lines",
-    "Button's id",
+    "Button's order ID",
 )
 REQUEST_HEADINGS = ("Time", "Request", "Answer", "Body", "Answer's body")
 

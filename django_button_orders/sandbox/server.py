@@ -53,7 +53,7 @@ class Sandbox(FakeButton):
     def start(self) -> None:
         """Start to listen. Raises ``OSError`` when the port is taken."""
         if self.server is not None:
-            raise RuntimeError("The sandbox has started already.")
+            raise RuntimeError("The sandbox is already running.")
         server = Server((self.host, self.port), self.respond)
         self.port = server.server_address[1]
         self.stopping = threading.Event()

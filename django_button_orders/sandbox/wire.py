@@ -106,7 +106,7 @@ def not_allowed(*methods: str) -> RefusedError:
     """Return the error for a method that a path does not have."""
     allowed = ", ".join(methods)
     return RefusedError(
-        f"Only {allowed} here.", HTTPStatus.METHOD_NOT_ALLOWED, Allow=allowed
+        f"Only {allowed} is allowed.", HTTPStatus.METHOD_NOT_ALLOWED, Allow=allowed
     )
 
 
@@ -121,7 +121,9 @@ def parse(raw_body: bytes, number: Callable[[str], Any]) -> Any:
             raw_body.decode(), parse_float=number, parse_constant=refuse_constant
         )
     except (ArithmeticError, RecursionError) as exc:
-        raise ValueError("The numbers or the nesting are beyond all measure.") from exc
+        raise ValueError(
+            "The numbers are too long, or the nesting is too deep."
+        ) from exc
 
 
 def refuse_constant(name: str) -> None:

@@ -52,7 +52,7 @@ class PausedAccountTests(AdminTestCase):
 
         assert "<b>401</b>" in page
         assert "Button refused the API key of the account eu 3 hours ago" in page
-        assert "one order tries the key again by itself in 4 minutes." in page
+        assert "one order tests the key automatically in 4 minutes." in page
 
     def test_read_only(self):
         assert self.client.get(ADD_URL).status_code == 403
@@ -78,7 +78,7 @@ class ResumeTests(AdminTestCase):
 
         assert self.accounts() == {"eu"}
         assert response["Location"] == LIST_URL
-        assert "The account default goes on" in message_of(response)
+        assert "The account default is resumed" in message_of(response)
 
     def test_logged(self):
         self.client.post(self.url)
@@ -94,7 +94,7 @@ class ResumeTests(AdminTestCase):
 
         response = self.client.post(self.url)
 
-        assert message_of(response) == "It is not paused any more."
+        assert message_of(response) == "The account is no longer paused."
         assert not LogEntry.objects.exists()
 
     def test_strange_keys(self):
@@ -152,7 +152,7 @@ class ResumeTests(AdminTestCase):
         response = self.client.post(LIST_URL, data)
 
         assert self.accounts() == set()
-        assert "The accounts default, eu go on" in message_of(response)
+        assert "The accounts default, eu are resumed" in message_of(response)
         assert LogEntry.objects.count() == 2
 
     def test_action_needs_the_permission(self):

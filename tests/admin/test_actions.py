@@ -120,7 +120,7 @@ class ButtonTests(VerbTestCase):
 
     def test_logged(self):
         logged = {"retry": "Retried.", "dismiss": "Dismissed."}
-        logged["cancel"] = "Cancellation asked for."
+        logged["cancel"] = "Cancellation requested."
         for verb, text in logged.items():
             with self.subTest(verb=verb):
                 self.put(status="failed")
@@ -316,20 +316,20 @@ class ConfirmationTests(Asking, VerbTestCase):
             "retry": (
                 "Retry 3 orders? ",
                 "2 · Failed: Button refused it 1 · Failed: No valid report could be ",
-                "1 · Skipped because Button knows them as they are ",
-                "1 · Skipped because they are sent by themselves ",
+                "1 · Already reported ",
+                "1 · They will be sent automatically ",
                 "500 JPY , 140.00 USD ",
             ),
             "dismiss": (
                 "Dismiss 3 orders? ",
-                "1 · Skipped because they have not failed, but are pending ",
+                "1 · Pending, not failed ",
                 "Nothing more is sent for them",
             ),
             "cancel": (
                 "Cancel 5 orders at Button? ",
                 "1 · Pending ",
                 "1 · Reported ",
-                "That cannot be undone",
+                "This cannot be undone",
             ),
         }
         for verb, texts in said.items():
@@ -345,8 +345,8 @@ class ConfirmationTests(Asking, VerbTestCase):
         text = text_of(self.ask("cancel"))
 
         assert "Cancel 1 order at Button?" in text
-        assert "1 · Skipped because their cancellation was asked for before" in text
-        assert "1 · Skipped because they are cancelled already" in text
+        assert "1 · Cancellation already requested" in text
+        assert "1 · Already cancelled at Button" in text
 
     def test_nothing_to_do(self):
         self.put(status="cancelled")
@@ -411,7 +411,7 @@ class ConfirmationTests(Asking, VerbTestCase):
         page = self.ask("retry")
 
         assert signed_in(page) is None
-        assert "These are more orders than one form can carry." in text_of(page)
+        assert "These are too many orders for one form." in text_of(page)
 
     @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None)
     def test_forms_without_a_limit(self):
@@ -423,8 +423,8 @@ class ConfirmationTests(Asking, VerbTestCase):
         assert b"-77" not in self.ask("retry").content
 
     def test_note_is_asked_for_where_there_is_use_for_it(self):
-        assert "Note, for whoever" in text_of(self.ask("dismiss"))
-        assert "Note, for whoever" not in text_of(self.ask("cancel"))
+        assert "Note for colleagues" in text_of(self.ask("dismiss"))
+        assert "Note for colleagues" not in text_of(self.ask("cancel"))
 
 
 class ActionTests(Asking, VerbTestCase):
@@ -534,7 +534,7 @@ class ActionTests(Asking, VerbTestCase):
 
     def test_logged(self):
         logged = {"retry": "Retried.", "dismiss": "Dismissed."}
-        logged["cancel"] = "Cancellation asked for."
+        logged["cancel"] = "Cancellation requested."
         for verb, text in logged.items():
             with self.subTest(verb=verb):
                 self.put(status="failed")
@@ -602,7 +602,7 @@ class ActionTests(Asking, VerbTestCase):
         with connection.execute_wrapper(busy):
             response = self.say_yes("retry", page)
 
-        assert "so not all of it was done" in self.message(response)
+        assert "so some orders were not changed" in self.message(response)
         assert self.status() == "failed"
 
 
@@ -674,7 +674,7 @@ class LargeSetTests(Asking, TransactionTestCase):
         with connection.execute_wrapper(fail):
             response = self.say_yes("dismiss", page)
 
-        assert "so not all of it was done" in self.message(response)
+        assert "so some orders were not changed" in self.message(response)
         assert not LogEntry.objects.exists()
         assert not QueuedAction.objects.exists()
 

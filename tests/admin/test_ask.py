@@ -56,8 +56,8 @@ class AskingTestCase(AdminTestCase):
 
     def section(self):
         page = self.page()
-        start = page.index("Button's view beside ours")
-        return page[start : page.index("Submissions", start)]
+        start = page.index("Comparison with Button")
+        return page[start : page.index("Calls to Button", start)]
 
 
 class AskTests(AskingTestCase):
@@ -65,7 +65,10 @@ class AskTests(AskingTestCase):
         unreadable = {"json": {"meta": {"status": "ok"}, "object": ["a"]}}
         answers = [
             (order_answer(), "Button has this order, and it is open"),
-            (order_answer(status="finalized"), "it is finalized: it cannot change."),
+            (
+                order_answer(status="finalized"),
+                "it is finalized: it cannot be changed.",
+            ),
             (order_answer(status="deleted"), "as deleted: it was cancelled."),
             (order_answer(status="new"), "Button has this order."),
             (order_answer(status=["open"]), "Button has this order."),
@@ -73,17 +76,17 @@ class AskTests(AskingTestCase):
             ({"status": 404, "json": NOT_FOUND}, "Button does not know this order."),
             (
                 {"status": 404, "body": "<html>"},
-                "Button did not say what it knows: A page of HTML came back with "
+                "Asking Button failed: A page of HTML came back with "
                 "status 404: a proxy answered, not Button. Ask again later.",
             ),
             ({"status": 401}, "Button refused the API key of the account default."),
             (
                 {"status": 403, "json": NOT_FOUND},
-                "let the key of the account default ask: No such order.",
+                "allow the key of the account default to ask: No such order.",
             ),
             (
                 {"status": 503, "json": NOT_FOUND},
-                "Button did not say what it knows: No such order. Ask again later.",
+                "Asking Button failed: No such order. Ask again later.",
             ),
             ({"body": TimeoutError()}, "Button did not answer in time. Ask again"),
         ]
@@ -104,7 +107,7 @@ class AskTests(AskingTestCase):
         with connection.execute_wrapper(refuse):
             said = self.ask(**order_answer())
 
-        assert said.startswith("Button did not say what it knows: The database raised")
+        assert said.startswith("Asking Button failed: The database raised")
 
     def test_recorded(self):
         self.ask(**order_answer())
@@ -114,7 +117,7 @@ class AskTests(AskingTestCase):
         assert submission.user == self.user
         entry = LogEntry.objects.get()
         assert entry.user == self.user
-        assert entry.get_change_message() == "Asked Button about it."
+        assert entry.get_change_message() == "Asked Button about the order."
         assert entry.get_edited_object() == self.row
 
     def test_row_and_account_are_as_before(self):
@@ -137,7 +140,7 @@ class AskTests(AskingTestCase):
     def test_strange_id(self):
         self.put(order_id="btn-ref")
 
-        assert "Button was not asked: Enter another id" in self.ask()
+        assert "Button was not asked: Enter another ID" in self.ask()
 
     def test_get(self):
         assert self.client.get(page_url(self.row, "ask")).status_code == 405
@@ -161,7 +164,7 @@ class AskTests(AskingTestCase):
 
 class ViewTests(AskingTestCase):
     def test_never_asked(self):
-        assert "Button was not asked about this order yet." in self.section()
+        assert "Button has not been asked about this order yet." in self.section()
 
     def test_field_by_field(self):
         self.ask(**order_answer())
@@ -169,7 +172,7 @@ class ViewTests(AskingTestCase):
         section = self.section()
 
         assert "Asked a moment ago." in section
-        assert "Something was sent since then." not in section
+        assert "A call was made since then." not in section
         assert f"total {MINUS} 7000 + 6500 differs" in section
         assert 'currency "USD" "USD" same' in section
         assert '2026-11-01T12:00:00Z" "2026-11-01T13:00:00+01:00" same' in section
@@ -181,13 +184,13 @@ class ViewTests(AskingTestCase):
         self.ask(**order_answer())
         create_submission(self.row, started_at=LONG_AGO.replace(year=3026))
 
-        assert "Something was sent since then." in self.section()
+        assert "A call was made since then." in self.section()
 
     def test_pruned(self):
         self.ask(**order_answer())
         Submission.objects.update(response_body="")
 
-        assert "What Button answered was pruned. Ask again." in self.section()
+        assert "Button's answer was pruned. Ask again." in self.section()
 
     def test_pruned_404(self):
         for answer, said in (
@@ -212,7 +215,7 @@ class ViewTests(AskingTestCase):
             error="A page of HTML came back with status 404: a proxy answered.",
         )
 
-        assert "Button did not say what it knows: A page of HTML" in self.section()
+        assert "Asking Button failed: A page of HTML" in self.section()
 
     def test_no_report_to_compare_with(self):
         """Without a report, Button's view is compared with the acknowledged payload."""

@@ -81,7 +81,7 @@ class ListTests(AdminTestCase):
     def test_order_of_another_site(self):
         self.put(site="live")
 
-        assert "left to the site live" in self.text()
+        assert "reported by the site live" in self.text()
 
     def test_no_next_attempt(self):
         self.put(status="failed")
@@ -234,9 +234,9 @@ class PageTests(AdminTestCase):
     def test_more_than_that(self):
         text = self.text()
 
-        assert f"More than {MAX_LISTED} are found. Only the first" in text
-        assert "All of them can be exported." in text
-        assert "Select all that match, also those not listed" in text
+        assert f"There are more than {MAX_LISTED} results, and only the first" in text
+        assert "The export contains all of them." in text
+        assert "Select all matching orders, including those not listed" in text
         assert "1001" not in text
 
     def test_just_that_many(self):

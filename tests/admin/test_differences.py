@@ -50,7 +50,7 @@ class DifferenceTests(AdminTestCase):
 
         text = text_of(response)
         assert "Button has other values" in text
-        assert "The order has no row" in text
+        assert "The order has no Button order" in text
         assert " total, btn_ref " in text
         assert page_url(self.row) in response.content.decode()
 
@@ -86,7 +86,7 @@ class DifferenceTests(AdminTestCase):
         with CaptureQueriesContext(connection) as queries:
             text = text_of(self.client.get(LIST_URL))
 
-        assert f"More than {MAX_LISTED} are found." in text
+        assert f"There are more than {MAX_LISTED} results" in text
         assert "exported" not in text
         assert not any("COUNT(" in query["sql"] for query in queries)
 

@@ -25,26 +25,26 @@ class StandingTestCase(AdminTestCase):
         self.put(**values)
         page = self.page()
 
-        assert sentence in page, page[page.index("Where it stands") :][:500]
+        assert sentence in page, page[page.index("Current state") :][:500]
 
 
 class SiteTests(StandingTestCase):
     def test_pending(self):
         self.check(
-            "The site live has reported this order, and SITE is not set here, so "
-            "nothing is sent for it from here. That is right in a copy of that shop. "
-            "In the shop itself, set SITE to live, and restart the workers.",
+            "The site live reports this order. SITE is not set here, so nothing is "
+            "sent from here. This is correct in a copy of that shop. In the shop "
+            "itself, set SITE to live and restart the workers.",
             site="live",
         )
         page = self.page()
-        assert "Nothing would be sent from here: the site live has reported" in page
-        assert "curl" not in page[page.index("What would be sent now") :]
+        assert "Nothing would be sent from here: the site live reports" in page
+        assert "curl" not in page[page.index("Next call to Button") :]
 
     @override_settings(BUTTON_ORDERS=button_settings(SITE="staging"))
     def test_settled(self):
         self.check(
-            "There is nothing to do. The site live has reported it, and SITE is "
-            "staging here: whatever changes is not sent from here.",
+            "There is nothing to do. The site live reports this order. SITE is "
+            "staging here, so changes are not sent from here.",
             site="live",
             status="reported",
         )
@@ -67,16 +67,22 @@ class SettledTests(StandingTestCase):
         sentences = {
             ("reported", ""): "Button has this order: it was reported 3 hours ago. "
             "There is nothing to do.",
-            ("cancelled", ""): "The order was cancelled 3 hours ago, and Button will "
-            "not count it. That cannot be undone.",
+            (
+                "cancelled",
+                "",
+            ): "The order was cancelled 3 hours ago, and Button will not count it. "
+            "This cannot be undone.",
             ("failed", "invalid"): "No valid report could be built 3 hours ago: total "
             "must be an integer. Correct the fields below and save",
-            ("failed", "refused"): "Button refused this order 3 hours ago: total must "
-            "be an integer. Correct it and retry.",
+            (
+                "failed",
+                "refused",
+            ): "Button refused this order 3 hours ago: total must be an integer. "
+            "Correct the order and retry.",
             ("failed", "finalized"): "It was too late to change this order at Button "
-            "3 hours ago: total must be an integer. Dismiss it;",
-            ("failed", "exhausted"): "All attempts were used up 3 hours ago. The last "
-            "answer: total must be an integer. Retry once",
+            "3 hours ago: total must be an integer. Dismiss it.",
+            ("failed", "exhausted"): "The last attempt failed 3 hours ago: total must "
+            "be an integer. Fix the cause, then retry.",
             ("failed", "unauthorized"): "Button did not accept the API key of the "
             "account default 3 hours ago: total must be an integer. Correct API_KEY",
             ("failed", "unavailable"): "Button could not be reached 3 hours ago: total "
@@ -99,12 +105,12 @@ class SettledTests(StandingTestCase):
 
     def test_token_that_came_too_late(self):
         """There is no remedy, and the page does not say that all is well."""
-        tied_once = "Button ties a token to an order at the first report, and there is"
+        tied_once = "Button ties a token to an order at the first report, and it cannot"
         warnings = {
-            "": f"Warning: Reported without the token it has now. {tied_once} no way "
-            "to add it afterwards.",
-            "srctok-0": "Warning: Reported with another token than it has now. "
-            f"{tied_once} no way to change it afterwards.",
+            "": "Warning: Reported without its current attribution token. "
+            f"{tied_once} be added later.",
+            "srctok-0": "Warning: Reported with another attribution token than its "
+            f"current one. {tied_once} be changed later.",
         }
         for tied, warning in warnings.items():
             with self.subTest(tied=tied):
@@ -117,7 +123,7 @@ class SettledTests(StandingTestCase):
                     has_late_token=True,
                 )
                 page = self.page()
-                preview = page[page.index("What would be sent now") :]
+                preview = page[page.index("Next call to Button") :]
                 assert "Nothing would be sent" in preview
                 assert warning in preview
 
@@ -135,13 +141,13 @@ class SettledTests(StandingTestCase):
         digest = with_refused_customer(self.row.desired_digest())
 
         self.check(
-            "Its customer has changed since, when Button accepted no more changes: "
-            "Button keeps the customer that it had. There is nothing to do.",
+            "Its customer changed when Button no longer accepted changes, so Button "
+            "keeps the earlier customer. There is nothing to do.",
             status="reported",
             reported_revision=1,
             reported_digest=digest,
         )
-        assert "Nothing would be sent: Button has this order, and keeps" in self.page()
+        assert "Nothing would be sent: Button accepts no more" in self.page()
 
     def test_what_was_said(self):
         said = {
@@ -158,7 +164,7 @@ class SettledTests(StandingTestCase):
         for error, sentence in said.items():
             with self.subTest(error=error):
                 self.check(
-                    f"Button refused this order 3 hours ago: {sentence} Correct it",
+                    f"Button refused this order 3 hours ago: {sentence} Correct the",
                     status="failed",
                     reason="refused",
                     last_error=error,
@@ -201,8 +207,8 @@ class PendingTests(StandingTestCase):
     @override_settings(BUTTON_ORDERS=button_settings(FIRST_REPORT_DELAY=300))
     def test_held(self):
         self.check(
-            "Its first report is held by FIRST_REPORT_DELAY, so that the shop can "
-            "finish the order. It is sent by itself in 4 minutes",
+            "FIRST_REPORT_DELAY holds its first report, so that the shop can finish "
+            "the order. It will be sent automatically in 4 minutes",
             next_attempt_at=from_now(299),
         )
 
@@ -214,25 +220,25 @@ class PendingTests(StandingTestCase):
 
     def test_due_for_long(self):
         self.check(
-            "It fell due 3 hours ago, and no worker has reported it yet. Check that",
+            "It became due 3 hours ago, and no worker has reported it yet. Check that",
             next_attempt_at=timezone.now() - timedelta(hours=3, minutes=5),
         )
 
     def test_waiting(self):
         later = PURCHASED.replace(year=3026)
         beginnings = {
-            "": "It is tried",
-            "unavailable": "Button could not be reached or could not take this order: "
-            "it gave no reason. It is tried",
-            "unauthorized": "Button does not let the key of the account default do "
-            "this: it gave no reason. Ask Button what the key may do; it is tried",
+            "": "It",
+            "unavailable": "Button could not be reached or could not process this "
+            "order: it gave no reason. It",
+            "unauthorized": "Button does not allow the key of the account default to "
+            "do this: it gave no reason. Ask Button which rights the key has. The order",
         }
         for reason, beginning in beginnings.items():
             with self.subTest(reason=reason):
                 self.put(next_attempt_at=later, reason=reason)
                 page = self.page()
 
-                assert f"{beginning} again by itself in 36" in page
+                assert f"{beginning} will be retried automatically in 36" in page
                 assert " days (Nov. 1, 3026, 7 a.m.)." in page
 
     @override_settings(USE_TZ=False)
@@ -242,7 +248,7 @@ class PendingTests(StandingTestCase):
         assert " days (Nov. 1, 3026, noon)" in self.page()
 
     def test_in_flight(self):
-        self.check("A worker is at it right now.", lease_expires_at=from_now(60))
+        self.check("A worker is reporting it right now.", lease_expires_at=from_now(60))
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_disabled(self):
@@ -273,7 +279,7 @@ class PausedTests(StandingTestCase):
             with self.subTest(status=status):
                 self.check(
                     "The account default is paused, because Button refused its API "
-                    "key 2 hours ago: whatever is to be sent for this order waits.",
+                    "key 2 hours ago. Changes of this order wait.",
                     status=status,
                 )
 

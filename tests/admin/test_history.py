@@ -19,7 +19,7 @@ from tests.utils import LONG_AGO, PURCHASED
 
 class HistoryTests(AdminTestCase):
     def test_nothing_sent(self):
-        assert "Nothing was sent yet." in self.page()
+        assert "No call was made yet." in self.page()
 
     def test_facts(self):
         create_submission(
@@ -87,7 +87,7 @@ class HistoryTests(AdminTestCase):
                 html = response.content.decode()
 
                 assert links == {
-                    name for name in ("Older", "Newer") if f">{name} subm" in html
+                    name for name in ("Older", "Newer") if f">{name} calls" in html
                 }
                 assert first in html
                 assert last in html

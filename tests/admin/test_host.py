@@ -215,8 +215,8 @@ class OtherReportsTests(HostTestCase):
 
         text = self.text()
 
-        assert "Everything about the report of 42-0" in text
-        assert "It had other reports before: Pending 42 (default)" in text
+        assert "Open the Button order 42-0" in text
+        assert "Earlier Button orders: Pending 42 (default)" in text
 
     def test_no_query_for_each(self):
         self.add(1)
@@ -238,7 +238,7 @@ class NoReportTests(HostTestCase):
     def test_not_reportable(self):
         text = self.text_without_a_row(is_paid=False)
 
-        assert "ShopOrderAdapter says that it is not reportable, or not yet." in text
+        assert "is_reportable() of ShopOrderAdapter returns False." in text
 
     def test_saved_without_a_signal(self):
         text = self.text_without_a_row()
@@ -336,13 +336,13 @@ class SiteTests(HostTestCase):
 
         text = self.text(url)
 
-        assert "Failed This admin site has no page for it" in text
+        assert "Failed This admin site has no page for Button orders" in text
         assert self.form("retry", url) is None
 
     def test_admin_that_is_not_ours(self):
         self.fail()
 
-        assert "This admin site has no page for it" in self.text(
+        assert "This admin site has no page for Button orders" in self.text(
             host_url(self.order, "plain")
         )
 
@@ -362,7 +362,7 @@ class SiteTests(HostTestCase):
 
         text = self.text(f"/twin/shop/order/{self.order.pk}/change/")
 
-        assert "Failed This admin site has no page for it" in text
+        assert "Failed This admin site has no page for Button orders" in text
 
 
 class DatabaseTests(HostTestCase):
@@ -380,7 +380,7 @@ class DatabaseTests(HostTestCase):
         ):
             text = self.text()
 
-        assert "How its report stands cannot be read now." in text
+        assert "The state of its report cannot be read right now." in text
         assert "Number:" in text
 
     @override_settings(DATABASE_ROUTERS=[f"{__name__}.ReplicaRouter"])
@@ -416,7 +416,7 @@ class DatabaseTests(HostTestCase):
         text = self.text(host_url(order))
 
         assert "Button refused this order" in text
-        assert "It is in the database archive" in text
+        assert "Its Button order is in the database archive" in text
         assert self.form("retry", host_url(order)) is None
 
 
@@ -452,7 +452,7 @@ class TagTests(HostTestCase):
     def test_admin_without_addresses(self):
         self.client.force_login(self.user)
 
-        assert "Failed This admin site has no page for it" in self.text()
+        assert "Failed This admin site has no page for Button orders" in self.text()
 
     def test_variable_that_there_is_not(self):
         self.client.force_login(self.user)

@@ -349,7 +349,7 @@ class ChangeTests(FormTestCase):
 
         errors = self.errors(self.url)
 
-        assert "order_id: Enter another id" in str(errors["__all__"])
+        assert "order_id: Enter another ID" in str(errors["__all__"])
 
     def test_view_only(self):
         self.log_in("view_buttonorder")

@@ -44,13 +44,13 @@ class PageTests(OverwriteTestCase):
         page = self.page()
 
         assert "Ours: total 100. Button's: total 45000." in page
-        assert "If Button's order is this one, report over it." in page
+        assert "If both are the same order, report over it." in page
 
     def test_confirmation_shows_both_sides(self):
         form = self.html().partition(self.action)[2].partition("</form>")[0]
 
         assert "Ours: total 100. Button&#x27;s: total 45000." in form
-        assert "what it says now is lost" in form
+        assert "the old values are lost" in form
 
     def test_offered_again_beside_buttons_view(self):
         order = {"order_id": "1994", "total": 45000}
@@ -89,7 +89,7 @@ class PressTests(OverwriteTestCase):
     def test_makes_an_update_due(self):
         page = self.press().content.decode()
 
-        assert "1 order will be reported over the one that Button has." in page
+        assert "1 order will replace the order that Button has under its ID." in page
         assert (self.row.status, self.row.reason) == ("pending", "")
         assert self.row.reported_revision == 0
         assert "The order would be updated at Button" in page

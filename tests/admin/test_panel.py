@@ -73,7 +73,10 @@ class SummaryTests(PanelTestCase):
 
         text = self.text()
 
-        assert "1 order is left alone here, because another site reports it." in text
+        assert (
+            "1 order is not reported from here, because another site reports it."
+            in text
+        )
         assert "Warning: 1 pending order in the database default is left" in text
         assert "waiting to be reported" not in text
         assert "?state=of_other_sites" in self.panel()
@@ -83,7 +86,7 @@ class SummaryTests(PanelTestCase):
         self.add(2, next_attempt_at=from_now(-700))
 
         assert (
-            "1 order has failed and needs a person. "
+            "1 order failed and needs attention. "
             "2 orders are stuck: they should have been reported by now. "
             "2 orders are waiting to be reported."
         ) in self.text()
@@ -91,7 +94,9 @@ class SummaryTests(PanelTestCase):
     def test_late_tokens(self):
         self.put(status="reported", has_late_token=True)
 
-        assert "1 order was reported without the token it has now." in self.text()
+        assert (
+            "1 order was reported without its current attribution token." in self.text()
+        )
         assert f'<a href="{LIST_URL}?token=late">1 order was' in self.panel()
 
     def test_sentences_are_links(self):
@@ -160,7 +165,7 @@ class FigureTests(PanelTestCase):
     def test_no_amounts(self):
         self.put(status="reported")
 
-        assert "Money that Button does not know of None." in self.text()
+        assert "Unreported amounts None." in self.text()
 
     def test_large_numbers_are_grouped(self):
         Snapshot.objects.update(
@@ -184,7 +189,7 @@ class FigureTests(PanelTestCase):
     def test_nothing_due(self):
         self.put(next_attempt_at=from_now(60))
 
-        assert "None is due." in self.text()
+        assert "No order is due." in self.text()
 
 
 class CallTests(PanelTestCase):
@@ -265,7 +270,7 @@ class PausedTests(PanelTestCase):
         response = self.client.post(url, {"next": LIST_URL})
 
         assert response["Location"] == LIST_URL
-        assert "The account eu goes on" in text_of(self.get())
+        assert "The account eu is resumed" in text_of(self.get())
         assert not self.form()
 
     def test_resume_is_for_those_who_may(self):

@@ -28,7 +28,7 @@ from tests.utils import add_answer, button_settings, make_due, order_url
 MINUS = "\N{MINUS SIGN}"
 rows = ButtonOrder.objects
 # This heading occurs only once on the page.
-SECTION = "What would be sent now"
+SECTION = "Next call to Button"
 
 
 def snapshot():
@@ -44,7 +44,7 @@ class PreviewTestCase(AdminTestCase):
             page = self.page()
         assert snapshot() == before
         start = page.index(SECTION)
-        return page[start : page.index("Button's view beside ours", start)]
+        return page[start : page.index("Comparison with Button", start)]
 
     @responses.activate
     def report(self):
@@ -62,7 +62,7 @@ class DirectTests(PreviewTestCase):
 
         assert "The order would be created at Button." in section
         assert "POST https://button.test/v1/order " in section
-        assert "Button has not acknowledged anything of this order yet." in section
+        assert "Button has not acknowledged this order yet." in section
         assert '"btn_ref": "srctok-1"' in section
         assert '-u "$BUTTON_API_KEY:"' in section
         assert "sk-tests" not in section
@@ -72,8 +72,11 @@ class DirectTests(PreviewTestCase):
 
         section = self.section()
 
-        assert "Nothing would be sent: Button has acknowledged just this." in section
-        assert "That is what Button last acknowledged: nothing differs." in section
+        assert (
+            "Nothing would be sent: Button has already acknowledged this state."
+            in section
+        )
+        assert "There are no changes since the last acknowledged report." in section
         assert "curl" not in section
 
     def test_update(self):
@@ -88,7 +91,7 @@ class DirectTests(PreviewTestCase):
         assert "POST https://button.test/v1/order/1994" in section
         assert f"total {MINUS} 7000 + 6500 differs" in section
         assert 'customer_order_id + "A-1" new' in section
-        assert "currency" not in section[: section.index("The whole body")]
+        assert "currency" not in section[: section.index("Full body")]
         # The create has tied the token to the order for good.
         assert "btn_ref" not in section
 
@@ -120,7 +123,7 @@ class DirectTests(PreviewTestCase):
     def test_not_on_record(self):
         self.put(reported_revision=1, revision=2)
 
-        assert "What Button last acknowledged is not on record" in self.section()
+        assert "The last acknowledged report is not stored here" in self.section()
 
     def test_cancel(self):
         self.report()
@@ -131,7 +134,7 @@ class DirectTests(PreviewTestCase):
         assert "The order would be cancelled at Button." in section
         assert "DELETE https://button.test/v1/order/1994" in section
         assert "-X DELETE" in section
-        assert "The whole body" not in section
+        assert "Full body" not in section
 
     def test_cancelled(self):
         self.put(

@@ -138,10 +138,10 @@ class BodyTests(RightsTestCase):
 
         for secret in (*SECRETS, "curl", "srctok-1&quot;"):
             assert secret not in html
-        assert "You may not see what is sent about this order" in html
-        assert "You may not see the customer." in html
+        assert "You do not have permission to view calls" in html
+        assert "You do not have permission to view the customer." in html
         # The time and the URL of a call are visible to all who may view the order.
-        assert "Submissions" in html
+        assert "Calls to Button" in html
         assert "https://button.test/v1/order" in html
 
     def check_shown(self):
@@ -149,7 +149,7 @@ class BodyTests(RightsTestCase):
 
         for secret in (*SECRETS, "curl -X"):
             assert secret in " ".join(html.replace("\\", "").split())
-        assert "You may not see" not in html
+        assert "You do not have permission" not in html
 
     def test_without(self):
         for codename in (*BUTTONS, *OTHERS[1:]):

@@ -15,29 +15,29 @@ class SignatureTests(Asking, VerbTestCase):
         assert self.status() == "failed"
 
     def test_none(self):
-        self.check_refused("", "select the orders on this list first")
+        self.check_refused("", "select orders in this list first")
 
     def test_forged(self):
         forged = signing.dumps([self.row.pk], salt="django_button_orders.retry")
 
-        self.check_refused(forged, "select the orders on this list first")
+        self.check_refused(forged, "select orders in this list first")
 
     def test_that_of_another_verb(self):
         selection = signed_in(self.ask("retry"))
 
-        self.check_refused(selection, "select the orders on this list first", "cancel")
+        self.check_refused(selection, "select orders in this list first", "cancel")
 
     def test_that_of_another_user(self):
         selection = signed_in(self.ask("retry"))
         self.log_in("view_buttonorder", "retry_buttonorder")
 
-        self.check_refused(selection, "select the orders on this list first")
+        self.check_refused(selection, "select orders in this list first")
 
     def test_too_old(self):
         salt = f"django_button_orders.retry.{self.user.pk}"
         old = OldSigner(salt=salt).sign_object([self.row.pk], compress=True)
 
-        self.check_refused(old, "you were asked more than 60 minutes ago")
+        self.check_refused(old, "the confirmation expired after 60 minutes")
 
 
 class OldSigner(signing.TimestampSigner):

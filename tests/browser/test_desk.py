@@ -89,7 +89,7 @@ def test_several_orders_are_retried(customer, new_page, clerk, button, way):
         operator.see(REFUSAL)
 
     operator.choose_action("Retry selected orders", *numbers)
-    operator.read("Together they are worth:")
+    operator.read("Total value:")
     assert not button.has(*numbers)
     operator.press("Retry")
     operator.read("2 orders will be sent again.")
@@ -107,7 +107,7 @@ def test_a_paused_account_is_resumed(customer, operator, button):
     operator.see("the account is paused")
 
     operator.press("Resume the account default")
-    operator.read("The account default goes on")
+    operator.read("The account default is resumed")
     operator.see("Button has this order")
 
     assert button.has(number)
@@ -121,7 +121,7 @@ def test_a_paused_account_is_resumed_on_the_list(customer, operator, button):
     operator.open_list()
 
     operator.press("Resume the account default")
-    operator.read("The account default goes on")
+    operator.read("The account default is resumed")
     operator.open_order(number)
     operator.see("Button has this order")
 
@@ -139,7 +139,7 @@ def test_an_order_is_retried_on_the_page_of_the_shop(customer, operator, button)
     operator.read("1 order will be sent again.")
     assert operator.page.url == page
     operator.see("Button has this order")
-    operator.follow("Everything about the report")
+    operator.follow("Open the Button order")
 
     heading = operator.page.get_by_role("heading", name=number)
     expect(heading).to_be_visible()

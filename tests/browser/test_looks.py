@@ -37,7 +37,7 @@ def morning(open_window, clerk, sandbox):
     put_off(sandbox)
     waiting = customer.buy(Mug=3)
     operator.open_order(waiting)
-    operator.see("It is tried again by itself")
+    operator.see("It will be retried automatically")
     refuse(sandbox)
     dismissed = customer.buy(Teapot=2)
     operator.open_order(dismissed)
@@ -127,6 +127,6 @@ def test_button_that_asks(morning, operator, look):
 
 def test_confirmation(morning, operator, look):
     operator.choose_action("Dismiss selected orders", *vars(morning).values())
-    operator.read("What is left alone")
+    operator.read("Orders that will be skipped")
 
     assert look("confirmation") == ""

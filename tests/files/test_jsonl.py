@@ -112,7 +112,9 @@ class JSONLinesTests(SimpleTestCase):
         assert report.line_items[0].amount == 3500
 
     def test_decimal_amount_with_too_many_decimals(self):
-        assert "USD has 2 decimals" in self.refused(total=1.005, total_as_decimal=True)
+        assert "USD can have at most 2 decimal places" in self.refused(
+            total=1.005, total_as_decimal=True
+        )
 
     def test_flag_that_is_no_flag(self):
         assert self.refused(total_as_decimal="yes") == (

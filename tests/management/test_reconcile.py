@@ -107,9 +107,9 @@ class ShopTests(ReconcileTestCase):
         out, err, error = self.reconcile("shop")
 
         assert sorted(out.splitlines()) == [
-            "0: The order has changed unseen: total is 7000 here and 6500 in the shop",
+            "0: Changed, not reported: total is 7000 here and 6500 in the shop",
             "1 missing, 1 changed.",
-            "new: The order has no row.",
+            "new: The order has no Button order.",
         ]
         assert (err, error) == ("", "2 differences are not fixed.")
         assert ButtonOrder.objects.values().get() == before
@@ -124,7 +124,9 @@ class ShopTests(ReconcileTestCase):
 
         out, _, error = self.reconcile("shop", "--fix")
 
-        assert out.startswith("0: Reported without the token it has now: btn_ref is ")
+        assert out.startswith(
+            "0: Reported without its current attribution token: btn_ref is "
+        )
         assert "no later report can add or change it" in out
         assert "due now" not in out
         assert error == "1 difference is not fixed."
@@ -138,7 +140,7 @@ class ShopTests(ReconcileTestCase):
         out, _, error = self.reconcile("shop", "--fix")
 
         assert out.endswith("1 agree, 1 missing, 1 changed, 2 fixed.\n")
-        assert "new: The order has no row (due now).\n" in out
+        assert "new: The order has no Button order (due now).\n" in out
         assert error == ""
         assert self.due_ids() == ["0", "new"]
         report_due(using="default")

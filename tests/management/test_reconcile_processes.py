@@ -23,9 +23,9 @@ class ShopProcessTests(ProcessTestCase):
         status, out, err = self.run_command(COMMAND, "shop")
 
         assert sorted(out.splitlines()) == [
-            "0: The order has no row.",
-            "1: The order has no row.",
-            "2: The order has no row.",
+            "0: The order has no Button order.",
+            "1: The order has no Button order.",
+            "2: The order has no Button order.",
             "3 missing.",
         ]
         assert err == "CommandError: 3 differences are not fixed.\n"

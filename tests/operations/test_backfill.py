@@ -165,7 +165,7 @@ class CheckpointTests(TestCase):
 
         assert backfill.counts == {"created": 11, "invalid": 1}
         [error] = backfill.errors
-        assert error.endswith("PageAdapter.get_order_id: It returned nothing.")
+        assert error.endswith("PageAdapter.get_order_id: The method returned nothing.")
 
     def test_limit_goes_on_where_it_ended(self):
         list(self.begin(limit=4).run())

@@ -396,7 +396,7 @@ class DeadlockTests(TransactionTestCase):
             order.save()
 
         assert rows.get().revision == 1
-        assert f"{order.pk} is not noted" in logs.output[-1]
+        assert f"{order.pk} was not recorded" in logs.output[-1]
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -512,7 +512,7 @@ class SacredCheckoutTests(TestCase):
             Order.objects.create(number="42", email="jane@shop.test")
 
         assert Order.objects.exists()
-        assert "Order 42 has no row: ProgrammingError" in logs.output[-1]
+        assert "Order 42 has no Button order: ProgrammingError" in logs.output[-1]
 
     @override_settings(BUTTON_ORDERS={"NONSENSE": 1})
     def test_wrong_settings(self):

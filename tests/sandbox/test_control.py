@@ -17,7 +17,7 @@ class PageTests(SandboxTestCase):
         return answer.text
 
     def test_nothing_yet(self):
-        assert "It holds 0 orders" in self.get_page()
+        assert "It has 0 orders" in self.get_page()
 
     def test_orders_and_requests(self):
         self.create(btn_ref="srctok-1")
