@@ -19,7 +19,7 @@ OPERATORS = re.compile(r"[|&;<>()]+$")
 
 
 def check_shell(block: Block) -> None:
-    """Parse each ``manage.py`` command by its own parser, and look up make's targets."""
+    """Parse ``manage.py`` commands by their own parsers, and find make's targets."""
     for line in commands_of(block):
         for words in split(line):
             check_command(words)

@@ -58,7 +58,7 @@ class PageState:
         self.stack.enter_context(override_settings(**values))
 
     def give_sandbox(self) -> None:
-        """Start a local Button for the page, as ``button_sandbox``, unless it has one."""
+        """Start a local Button for the page, unless it has one."""
         if not isinstance(self.namespace.get("button_sandbox"), ButtonSandbox):
             self.namespace["button_sandbox"] = self.stack.enter_context(run_sandbox())
 
