@@ -313,30 +313,30 @@ def in_words(rule: verdicts.Verdict | verdicts.Next) -> str:
     """Return what a rule of the table of answers means."""
     if isinstance(rule, verdicts.Next):
         return f"then {rule.operation}"
-    if rule.result is verdicts.Result.RETRY:
-        return f"retry later (:reason:`{rule.reason}`)"
-    if rule.result is verdicts.Result.PAUSE:
-        return f"pause the account (:reason:`{rule.reason}`)"
-    reason = f" (:reason:`{rule.reason}`)" if rule.reason else ""
+    if rule == verdicts.LATER:
+        return "retry"
+    reason = f": :reason:`{rule.reason}`" if rule.reason else ""
     return f"{rule.result.value}{reason}"
 
 
 ANSWER_WORDS = {
     "none": "no answer",
-    "ok": "2xx that says it succeeded",
+    "ok": "success",
     "2xx": "another 2xx",
+    "4xx": "another 4xx",
     "other": "any other",
 }
 
 
 def answers() -> list[str]:
-    """Return the table of Button's answers to each operation."""
+    """Return the table of Button's answers, with a row for those that mean the same."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for key, rules in verdicts.ANSWERS.items():
+        meaning = tuple(map(in_words, rules))
+        rows.setdefault(meaning, []).append(ANSWER_WORDS.get(key, key))
     return table(
         ["Answer", *(operation.value for operation in verdicts.OPERATIONS)],
-        (
-            [ANSWER_WORDS.get(key, key), *map(in_words, rules)]
-            for key, rules in verdicts.ANSWERS.items()
-        ),
+        ([", ".join(keys), *meaning] for meaning, keys in rows.items()),
     )
 
 
