@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib.util import find_spec
+
 import environ
+
+with suppress(ImportError):
+    import pymysql
+
+    if find_spec("MySQLdb") is None:
+        # Django asks for a version of mysqlclient, whose place PyMySQL takes.
+        pymysql.version_info = (2, 2, 1, "final", 0)
+        pymysql.install_as_MySQLdb()
 
 env = environ.Env()
 

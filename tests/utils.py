@@ -113,3 +113,9 @@ def find_name(name: str) -> Any:
             import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
     return found
+
+
+def uses_psycopg2() -> bool:
+    """Return whether the tests' database is PostgreSQL, by its older driver."""
+    is_psycopg3 = hasattr(connection.Database, "ClientCursor")
+    return connection.vendor == "postgresql" and not is_psycopg3

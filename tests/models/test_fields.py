@@ -193,7 +193,9 @@ class ExactCharFieldTests(FieldTestCase):
 
 def bare(prepared):
     """Return a JSON value without the wrapper of PostgreSQL's driver."""
-    return json.loads(json.dumps(getattr(prepared, "obj", prepared)))
+    # psycopg 3 and psycopg2 each wrap it in another way.
+    prepared = getattr(prepared, "obj", getattr(prepared, "adapted", prepared))
+    return json.loads(json.dumps(prepared))
 
 
 class StrictJSONFieldTests(FieldTestCase):
