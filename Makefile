@@ -13,8 +13,8 @@ SOAK_EXAMPLES ?= 20000
 # Those of the translations, beside English.
 LANGUAGES = de es fr ja
 
-.PHONY: help demo serve test test-browser test-services losses soak bench \
-    bench-admin bench-commands lint audit messages docs docs-serve clean
+.PHONY: help demo serve test test-browser test-versions test-faults losses soak bench \
+    bench-admin bench-commands lint audit dist messages docs docs-serve clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
@@ -24,6 +24,7 @@ help:
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities in the dependencies, and in this code"
+	@echo "make dist    the wheel and the source archive, in dist"
 	@echo "make docs    the documentation as a site; make docs-serve shows it at port 8030"
 	@echo "make messages  collect the translatable texts, compile the translations, and"
 	@echo "               count the texts that are not translated yet"
@@ -31,7 +32,9 @@ help:
 	@echo
 	@echo "With PostgreSQL, MariaDB, Redis and RabbitMQ, which these start by themselves"
 	@echo "unless DATABASE_URL and CELERY_BROKER_URL name some:"
-	@echo "make test-services   the test suite on each, and the fault tests"
+	@echo "make test-versions   the tests with each Python, Django, Celery and database;"
+	@echo "                     VERSIONS=\"-e py312-django60-celery55-sqlite\" for others"
+	@echo "make test-faults     killed workers, lost messages, cut connections"
 	@echo "make losses          the faults, here and in what shops write by hand;"
 	@echo "                     LOSSES=\"-k broker_loses\" for some of them"
 	@echo "make soak            20,000 orders and random faults, and a million steps"
@@ -61,16 +64,19 @@ test: $(VENV)/has-test
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
 	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
 
-test-services: $(VENV)/has-test $(VENV)/has-services
+test-versions: $(VENV)/has-versions
+	$(VENV)/bin/python -m tests.versions $(VERSIONS)
+
+test-faults: $(VENV)/has-test $(VENV)/has-services
 	$(VENV)/bin/python -m tests.faults.run
 
 losses: $(VENV)/has-test $(VENV)/has-services
-	$(VENV)/bin/python -m tests.faults.run --only -m losses $(LOSSES)
+	$(VENV)/bin/python -m tests.faults.run -m losses $(LOSSES)
 
 soak: $(VENV)/has-test $(VENV)/has-services
 	HYPOTHESIS_EXAMPLES=$(SOAK_EXAMPLES) \
 	    $(VENV)/bin/python -m pytest tests/test_state_machine.py
-	$(VENV)/bin/python -m tests.faults.run --only -m soak -n 2
+	$(VENV)/bin/python -m tests.faults.run -m soak -n 2
 
 bench: $(VENV)/has-example $(VENV)/has-services $(VENV)/has-bench
 	$(VENV)/bin/python -m benchmarks.run $(BENCH)
@@ -94,6 +100,12 @@ lint: $(VENV)/has-lint $(VENV)/has-test
 audit: $(VENV)/has-lint $(VENV)/has-test
 	$(VENV)/bin/bandit --quiet --recursive --skip B101,B105,B311,B608 django_button_orders
 	$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
+
+# What goes to the package index. Until then, `pip install dist/*.whl` installs it.
+dist: $(VENV)/has-lint
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist .
+	$(VENV)/bin/python -m twine check --strict dist/*
 
 # Warnings are errors, and so is a reference to something that does not exist.
 docs: $(VENV)/has-docs $(VENV)/has-test
@@ -126,5 +138,5 @@ $(VENV)/has-%: $(VENV)/bin/python setup.cfg pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .tox build dist *.egg-info .coverage* .mypy_cache .ruff_cache \
 	    .pytest_cache .import_linter_cache
