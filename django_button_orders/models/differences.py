@@ -52,7 +52,7 @@ class Difference(models.Model):
         _("difference"),
         max_length=9,
         choices=Kind,
-        help_text=_("What differs between the two sides."),
+        help_text=_("How the two sides differ."),
     )
     account = ExactCharField(
         _("account"),

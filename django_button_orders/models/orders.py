@@ -168,7 +168,7 @@ class ButtonOrder(models.Model):
         blank=True,
         null=True,
         default="",
-        help_text=_("Where the customer bought: app or webview; empty for a browser."),
+        help_text=_("The sales channel: app or webview; empty for a browser."),
     )
     finalization_date = AwareDateTimeField(
         _("finalization date"),

@@ -54,14 +54,14 @@ class Submission(models.Model):
         _("operation"),
         max_length=8,
         choices=Operation,
-        help_text=_("What the call asked Button to do."),
+        help_text=_("The request to Button: create, update, cancel or retrieve."),
     )
     trigger = StrictCharField(
         _("trigger"),
         max_length=9,
         choices=Trigger,
         help_text=_(
-            "What started the attempt, such as a save of the order or the sweep."
+            "The cause of the attempt, such as a save of the order or the sweep."
         ),
     )
     user = models.ForeignKey(
@@ -126,7 +126,7 @@ class Submission(models.Model):
     error = AnyTextField(
         _("error"),
         blank=True,
-        help_text=_("What went wrong; empty if nothing did."),
+        help_text=_("The error of the call; empty if there was none."),
     )
     # False after pruning, so that the next pruning does not read the row again.
     has_bodies = models.BooleanField(
