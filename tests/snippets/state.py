@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import Any
 
+from celery._state import get_current_app
 from django.contrib import admin
 from django.core.signals import request_finished, request_started
 from django.db import transaction
@@ -47,8 +48,14 @@ class PageState:
         self.stack = ExitStack()
 
     def enter(self) -> None:
-        for part in (rolled_back(), kept_registries(), kept_signals(), kept_logging()):
-            self.stack.enter_context(part)
+        for part in (
+            rolled_back,
+            kept_registries,
+            kept_signals,
+            kept_logging,
+            kept_app,
+        ):
+            self.stack.enter_context(part())
 
     def leave(self) -> None:
         self.stack.close()
@@ -112,3 +119,13 @@ def kept_logging() -> Iterator[None]:
             item.setLevel(level)
             item.handlers[:] = handlers
             item.propagate, item.disabled = propagate, disabled
+
+
+@contextmanager
+def kept_app() -> Iterator[None]:
+    """Keep Celery's current app: a page may create one."""
+    app = get_current_app()
+    try:
+        yield
+    finally:
+        app.set_current()
