@@ -298,7 +298,7 @@ def ring_now(ring: Ring) -> None:
     try:
         mode = get_settings().doorbell
     except ImproperlyConfigured:
-        logger.warning("BUTTON_ORDERS is wrong, see 'manage.py check'.")
+        logger.warning("BUTTON_ORDERS is invalid: run 'manage.py check'.")
         return
     if mode == "none":
         return

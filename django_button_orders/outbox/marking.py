@@ -160,7 +160,7 @@ def mark_row(
         if must_reach_shop(exc, using):
             raise
         logger.warning(
-            "%s: a change is noted after the commit: %s",
+            "%s: a change will be recorded after the commit: %s",
             adapter.name,
             describe_for_log(exc),
         )
@@ -199,8 +199,8 @@ def mark_or_fail(
                 doorbell.ring(row.pk, using=using, delay=delay)
     except IdTakenError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "%s.get_order_id: the order with the key %s has the id %s, which is that "
-            "of another order. It is not reported.",
+            "%s.get_order_id: the order with the key %s has the ID %s of "
+            "another order, so it is not reported.",
             adapter.name,
             host_order.pk,
             key.order_id,
