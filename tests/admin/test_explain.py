@@ -231,7 +231,8 @@ class PendingTests(StandingTestCase):
             "unavailable": "Button could not be reached or could not process this "
             "order: it gave no reason. It",
             "unauthorized": "Button does not allow the key of the account default to "
-            "do this: it gave no reason. Ask Button which rights the key has. The order",
+            "do this: it gave no reason. Ask Button which rights the key has. The "
+            "order",
         }
         for reason, beginning in beginnings.items():
             with self.subTest(reason=reason):

@@ -192,7 +192,7 @@ class RefusedTests(RetrieveTestCase):
             with self.subTest(order_id=order_id):
                 self.row.order_id = order_id
 
-                self.check(ValidationError, "Enter another id|This field|required")
+                self.check(ValidationError, "Enter another ID|This field|required")
 
 
 class AccountTests(RetrieveTestCase):

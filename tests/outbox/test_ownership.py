@@ -335,7 +335,7 @@ class TakenTests(SourceTestCase):
         assert placeholder.get_source() == second
         assert (placeholder.status, placeholder.reason) == ("failed", "invalid")
         assert "get_order_id: " in placeholder.last_error
-        assert "Another order of the shop" in placeholder.last_error
+        assert "is not unique: the order with the key" in placeholder.last_error
 
     def test_saved_again(self):
         self.place()
@@ -356,7 +356,10 @@ class TakenTests(SourceTestCase):
 
         assert self.report() == {"failed": 1}
         assert calls() == []
-        assert "Another order of the shop" in self.placeholder(second).last_error
+        assert (
+            "is not unique: the order with the key"
+            in self.placeholder(second).last_error
+        )
 
     def test_retried_once_the_first_is_gone(self):
         first = self.place()
