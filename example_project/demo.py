@@ -112,7 +112,7 @@ class Day:
         self.returned_later, self.cancelled_later, _ = numbers
 
     def sell_while_button_is_down(self) -> None:
-        step(2, "Button is down for a while. The shop goes on selling.")
+        step(2, "Button is down for a while. The shop continues to sell.")
         self.button.misbehave(status=503, times=100_000)
         numbers = [self.buy(MUG_1=1), self.buy(TEA_9=3)]
         time.sleep(3)
@@ -187,7 +187,8 @@ class Day:
 
     def backfill(self) -> None:
         step(
-            6, f"{OLD_ORDERS} older orders, which nothing has noticed, are backfilled."
+            6,
+            f"{OLD_ORDERS} older orders that the app has not recorded are backfilled.",
         )
         self.processes.manage("make_old_orders", str(OLD_ORDERS))
         printed = self.processes.manage("button_orders_backfill", "--now", show=True)
@@ -241,7 +242,7 @@ def serve(day: Day) -> None:
     say("Ctrl-C ends it all.")
     while all(process.poll() is None for process in day.processes.running.values()):
         time.sleep(1)
-    raise DemoError("One of the processes has ended by itself.")
+    raise DemoError("One of the processes ended unexpectedly.")
 
 
 def main(arguments: list[str]) -> int:

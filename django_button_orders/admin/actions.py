@@ -284,10 +284,11 @@ def queue_verb(
     what %= {"verb": verb.label, "count": count}
     queue_action(verb.name, pks, what=what, **options)
     text = ngettext(
-        "%(count)d order will be changed by the next sweep. The list shows the "
-        "progress. The history of the order shows who asked for it.",
-        "%(count)d orders will be changed by the next sweeps. The list shows the "
-        "progress. The history of each order shows who asked for it.",
+        "%(count)d order will be changed by the next sweep. The list shows "
+        "the progress. The history of the order shows who requested it.",
+        "%(count)d orders will be changed by the next sweeps. The list "
+        "shows the progress. The history of each order shows who requested "
+        "it.",
         count,
     )
     return text % {"count": count}, messages.SUCCESS

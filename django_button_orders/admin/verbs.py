@@ -108,9 +108,9 @@ RETRY = BulkVerb(
         "Retry %(count)d order?", "Retry %(count)d orders?", "count"
     ),
     consequences=_(
-        "They will be sent to Button again, with all attempts. If Button "
-        "refused an order, correct it first; otherwise, Button will refuse "
-        "it again."
+        "They will be sent to Button again, and their number of attempts is "
+        "reset. If Button refused an order, correct it first. Otherwise, "
+        "Button will refuse it again."
     ),
     why_not={
         Status.PENDING: _("They will be sent automatically"),

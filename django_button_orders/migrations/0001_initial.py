@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
                 (
                     "probe_at",
                     django_button_orders.models.fields.AwareDateTimeField(
-                        help_text="When one order tries the API key again.",
+                        help_text="When one order tests the API key.",
                         verbose_name="next probe",
                     ),
                 ),

@@ -78,7 +78,7 @@ class PausedAccount(models.Model):
     )
     probe_at = AwareDateTimeField(
         _("next probe"),
-        help_text=_("When one order tries the API key again."),
+        help_text=_("When one order tests the API key."),
     )
     last_error = AnyTextField(
         _("last error"),
