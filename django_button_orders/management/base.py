@@ -130,12 +130,14 @@ class ButtonOrdersCommand(BaseCommand):
         ]
         return "\n".join(["exit statuses:", *lines])
 
-    def add_format(self, parser: CommandParser) -> None:
+    def add_format(
+        self,
+        parser: CommandParser,
+        *,
+        help: str = "the format of the summary (default: %(default)s)",
+    ) -> None:
         parser.add_argument(
-            "--format",
-            choices=["text", "json"],
-            default="text",
-            help="how to print the summary (default: %(default)s)",
+            "--format", choices=["text", "json"], default="text", help=help
         )
 
     def add_noinput(self, parser: CommandParser) -> None:

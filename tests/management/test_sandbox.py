@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -32,7 +33,7 @@ class Terminal(io.StringIO):
 
     def write(self, text):
         written = super().write(text)
-        if "BUTTON_ORDERS" in text:
+        if "BASE_URL" in text:
             url = re.search(r"http://[\w.:]+", text)[0]
             threading.Thread(target=self.use_and_end, args=(url,), daemon=True).start()
         return written
@@ -145,7 +146,7 @@ class KeyTests(SimpleTestCase):
         output, statuses = self.run_with("sk-real-1", "sk-real-2", "sk-sandbox")
 
         assert statuses == [404, 404, 401]
-        assert "accounts: default, eu\n" in output
+        assert "of the accounts default, eu\n" in output
         assert "BASE_URL" in output
         assert "sk-real" not in output
 
@@ -171,7 +172,7 @@ class KeyTests(SimpleTestCase):
 
         assert statuses == [404, 401]
         assert "['TIMEOUT'] must be" in err.getvalue()
-        assert "Only the key sk-sandbox is accepted" in err.getvalue()
+        assert "only the key sk-sandbox is accepted" in err.getvalue()
 
 
 class CommandTests(SimpleTestCase):
@@ -261,6 +262,43 @@ class SandboxProcessTests(SimpleTestCase):
                 assert out == "1 request, 1 order.\n"
                 assert err == ""
                 assert process.returncode == 0
+
+    def test_json(self):
+        """A line for each thing that happens, so that a script can read along."""
+        process = self.start(
+            *("--port", "0", "--api-key", "sk-XXX", "--format", "json")
+        )
+        greeting = json.loads(process.stdout.readline())
+        url = greeting["url"]
+        assert greeting == {
+            "url": url,
+            "page": f"{url}/sandbox",
+            "accounts": [],
+            "settings": {"API_KEY": "sk-XXX", "BASE_URL": url},
+        }
+        requests.post(f"{url}/v1/order", json=ORDER, auth=("sk-XXX", ""), timeout=5)
+        assert json.loads(process.stdout.readline()) == {
+            "method": "POST",
+            "path": "/v1/order",
+            "status": 200,
+            "order_id": "WEB-10042",
+        }
+
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+
+        assert json.loads(out) == {"requests": 1, "orders": 1}
+        assert err == ""
+
+    def test_json_shows_no_key_of_the_settings(self):
+        visitor = Visitor()
+        with override_settings(BUTTON_ORDERS=SEVERAL):
+            call_command("button_orders_sandbox", port=0, format="json", stdout=visitor)
+
+        greeting = json.loads(visitor.getvalue().splitlines()[0])
+        assert greeting["accounts"] == ["default", "eu"]
+        assert greeting["settings"] == {"BASE_URL": greeting["url"]}
+        assert "sk-real" not in visitor.getvalue()
 
     def test_port_is_taken(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +22,9 @@ DEFAULT_KEY = "sk-sandbox"
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Runs a local Button that checks what it receives, for development and "
-        "demos. Its page at /sandbox shows the orders that it holds. Ends with "
-        "Ctrl-C or SIGTERM, and forgets everything."
+        "Runs a local Button for development and tests. It validates each request. "
+        "Its page at /sandbox shows the orders that it has. Stop it with Ctrl-C or "
+        "SIGTERM: it then loses its orders."
     )
     examples = """\
   manage.py button_orders_sandbox
@@ -38,34 +39,38 @@ class Command(ButtonOrdersCommand):
             "--host",
             default="127.0.0.1",
             choices=LOOPBACK,
-            help="where to listen, on this machine only (default: %(default)s)",
+            help="the address of this machine to listen on (default: %(default)s)",
         )
         parser.add_argument(
             "--port",
             type=int,
             default=8010,
-            help="the port, or 0 for any that is free (default: %(default)s)",
+            help="the port, or 0 for any free one (default: %(default)s)",
         )
         parser.add_argument(
             "--api-key",
-            help="the only key that it accepts (default: those of all accounts in "
-            f"BUTTON_ORDERS, or {DEFAULT_KEY} if it has none)",
+            help="the only API key to accept (default: the keys of all accounts in "
+            f"BUTTON_ORDERS, or {DEFAULT_KEY} if there are none)",
         )
         parser.add_argument(
             "--latency",
             type=float,
             default=0.0,
             metavar="SECONDS",
-            help="how long each answer takes (default: none)",
+            help="delay each answer by this time (default: 0)",
         )
         parser.add_argument(
             "--seed",
             type=int,
             metavar="NUMBER",
-            help="what fails by chance does so as in another run with this number",
+            help="seed for random failures, to repeat a run",
+        )
+        self.add_format(
+            parser, help="text, or JSON with an object on each line (default: text)"
         )
 
-    def handle(self, *, host: str, port: int, **options: Any) -> None:
+    def handle(self, *, host: str, port: int, format: str, **options: Any) -> None:
+        self.is_json = format == "json"
         given = options["api_key"]
         keys = self.find_keys() if given is None else {}
         first, *others = keys.values() or [DEFAULT_KEY if given is None else given]
@@ -87,8 +92,11 @@ class Command(ButtonOrdersCommand):
             while not stop.is_set:
                 stop.wait(3600)
         sandbox.stop()
-        requests = counted(len(sandbox.requests), "request")
-        self.write(f"{requests}, {counted(len(sandbox.orders), 'order')}.")
+        requests, orders = len(sandbox.requests), len(sandbox.orders)
+        self.write(
+            {"requests": requests, "orders": orders},
+            f"{counted(requests, 'request')}, {counted(orders, 'order')}.",
+        )
 
     def find_keys(self) -> dict[str, str]:
         """Return the API keys that the project's settings name, by account."""
@@ -96,7 +104,7 @@ class Command(ButtonOrdersCommand):
             accounts = {name: get_settings(name) for name in account_names()}
         except ImproperlyConfigured as exc:
             self.stderr.write(
-                f"{exc} Only the key {DEFAULT_KEY} is accepted until that is corrected."
+                f"{exc} Until you correct it, only the key {DEFAULT_KEY} is accepted."
             )
             return {}
         return {name: item.api_key for name, item in accounts.items() if item.api_key}
@@ -111,28 +119,36 @@ class Command(ButtonOrdersCommand):
             ) from exc
 
     def greet(self, sandbox: Sandbox, keys: Mapping[str, str]) -> None:
-        """Say where the sandbox is, and which settings make a shop use it."""
-        self.write(
-            f"Button sandbox at {sandbox.url}, its page at {sandbox.url}/sandbox"
-        )
-        address = {"BASE_URL": sandbox.url}
+        """Print where the sandbox is, and which settings make a shop use it."""
+        page = f"{sandbox.url}/sandbox"
+        # Keys of the settings may be keys of the real Button, so they are not shown.
+        values = {} if keys else {"API_KEY": sandbox.api_key}
+        values["BASE_URL"] = sandbox.url
+        lines = [f"Button sandbox at {sandbox.url}, its page at {page}"]
         if keys:
-            # They may be keys of the real Button, so they are not shown.
-            accounts = ", ".join(keys)
-            self.write(f"It accepts the API keys of these accounts: {accounts}")
-            self.write(f"BUTTON_ORDERS |= {address}")
-        else:
-            button_orders = {"API_KEY": sandbox.api_key, **address}
-            self.write(f"BUTTON_ORDERS = {button_orders}")
+            lines.append(f"It accepts the API keys of the accounts {', '.join(keys)}")
+        lines.append(f"BUTTON_ORDERS {'|=' if keys else '='} {values}")
+        found = {"url": sandbox.url, "page": page, "accounts": list(keys)}
+        self.write({**found, "settings": values}, *lines)
 
     def print_request(self, request: ReceivedRequest) -> None:
-        answer = "dropped" if request.status is None else request.status
         # The client chooses these texts, and they could control the terminal.
         path = request.path.encode("ascii", "replace").decode()
         order_id = request.order_id.encode("ascii", "replace").decode()
         order = f" order {order_id}" if order_id.isprintable() and order_id else ""
-        self.write(f"{request.method} {path} {answer}{order}")
+        answer = "dropped" if request.status is None else request.status
+        self.write(
+            {
+                "method": request.method,
+                "path": request.path,
+                # None: the connection was closed without an answer.
+                "status": request.status,
+                "order_id": request.order_id,
+            },
+            f"{request.method} {path} {answer}{order}",
+        )
 
-    def write(self, line: str) -> None:
-        self.stdout.write(line)
+    def write(self, values: Mapping[str, Any], *lines: str) -> None:
+        """Print values as one line of JSON, or else the lines for people."""
+        self.print_lines([json.dumps(values)] if self.is_json else lines)
         self.stdout.flush()
