@@ -31,7 +31,7 @@ MOVE_WORDS = {
 RESULT_WORDS = {
     "reported": "Button has it",
     "cancelled": "cancelled",
-    "failed": "needs a person",
+    "failed": "needs attention",
     "dismissed": "no token",
 }
 
