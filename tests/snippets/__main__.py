@@ -28,6 +28,8 @@ def main() -> int:
     # Blocks of a page build upon each other, so their sequence is kept.
     options += ["-p", "no:randomly", "-p", "no:cacheprovider", "--ds", SETTINGS, "-q"]
     options += ["--continue-on-collection-errors", "--tb=short", "-rN"]
+    # An editable installation lists this package as one with plugins of pytest.
+    options += ["-W", "ignore:Module already:pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*options, *pages]))
 
 
