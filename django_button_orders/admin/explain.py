@@ -185,9 +185,9 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
         _("Nothing was changed at Button %(when)s: %(error)s"),
         _(
             "If this is a copy of the shop, or if two shops share a key, do not "
-            "report over it: set ENABLED to false, or use a separate key. If "
-            "both are the same order, report over it. Otherwise, give this "
-            "order another ID."
+            "report over it. Set ENABLED to false in the copy, or use separate "
+            "keys. If both are the same order, report over it. Otherwise, give "
+            "this order another ID."
         ),
     ),
     (Status.FAILED, Reason.EXHAUSTED): Texts(
