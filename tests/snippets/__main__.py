@@ -14,6 +14,8 @@ SETTINGS = "tests.snippets.settings"
 
 def main() -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    # Options that are for another run, such as -n 4.
+    os.environ.pop("PYTEST_ADDOPTS", None)
     # Pages import ``shop``.
     sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
     pages = sys.argv[1:] or [str(ROOT / "README.rst"), str(ROOT / "docs")]
