@@ -123,7 +123,7 @@ def without_markup(text: str) -> str:
 
 
 def title_of(role: re.Match[str]) -> str:
-    """Return the text of a role's link. One without a text shows the title of a page."""
+    """Return the text of a link. One without a text shows the title of a page."""
     text, _, target = role["text"].partition(" <")
     return text if target else "X"
 
