@@ -76,6 +76,10 @@ class ReadmeTests(SimpleTestCase):
         for readme in (ROOT / "README.rst", ROOT / "example_project" / "README.rst"):
             named = set(re.findall(r"^ +make ([\w-]+)", readme.read_text(), re.M))
             assert {"demo"} <= named <= targets
+        contributing = (ROOT / "CONTRIBUTING.rst").read_text()
+        named = set(re.findall(r"``make ([\w-]+)", contributing))
+        assert targets - named == {"help", "clean"}
+        assert named <= targets
 
     def test_changelog_begins_with_this_version(self):
         changelog = (ROOT / "CHANGELOG.rst").read_text()
