@@ -110,6 +110,7 @@ dist: $(VENV)/has-lint
 # Warnings are errors, and so is a reference to something that does not exist.
 docs: $(VENV)/has-docs $(VENV)/has-test
 	$(VENV)/bin/sphinx-lint docs README.rst CHANGELOG.rst CONTRIBUTING.rst SECURITY.rst
+	$(VENV)/bin/python -m tests.snippets
 	$(VENV)/bin/python -m sphinx -W -n --keep-going -q -b html docs build/docs
 	@echo "The site is in build/docs/index.html."
 

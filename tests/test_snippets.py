@@ -71,6 +71,10 @@ A block without a language::
 
     input()
 
+.. code-block:: procfile
+
+    worker: celery -A shop worker --pol threads
+
 .. code-block:: python
 
     def test_order(button_sandbox):
@@ -86,6 +90,7 @@ COMPLAINTS = {
     29: "The report of a typical order is failed: invalid",
     46: "This block connects to api.usebutton.com",
     50: "Write '.. code-block:: LANGUAGE'",
+    62: "No such option",
 }
 
 
@@ -119,4 +124,4 @@ class SnippetTests(SimpleTestCase):
                 found = output.partition(f"{page}:{line}: ")[2]
                 assert complaint in found.partition("\n____")[0], output
         assert "It waits for a customer." in output
-        assert "Blocks and tests in them: 0 run, 1 skipped, 10 wrong." in output
+        assert "Blocks and tests in them: 0 run, 1 skipped, 11 wrong." in output

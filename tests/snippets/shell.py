@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+from celery.bin.celery import celery
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 
@@ -21,8 +23,12 @@ OPERATORS = re.compile(r"[|&;<>()]+$")
 def check_shell(block: Block) -> None:
     """Parse ``manage.py`` commands by their own parsers, and find make's targets."""
     for line in commands_of(block):
-        for words in split(line):
-            check_command(words)
+        check_line(line)
+
+
+def check_line(line: str) -> None:
+    for words in split(line):
+        check_command(words)
 
 
 def commands_of(block: Block) -> Iterator[str]:
@@ -60,6 +66,9 @@ def check_command(words: list[str]) -> None:
         if Path(word).name in ("manage.py", "django-admin"):
             check_management(words[position + 1 :])
             return
+        if Path(word).name == "celery":
+            check_celery(words[position + 1 :])
+            return
 
 
 def check_target(words: list[str]) -> None:
@@ -89,3 +98,18 @@ def check_management(words: list[str]) -> None:
         # ``--help`` and ``--version`` end a process.
         if exc.code:
             raise SnippetError(f"{name} does not take {arguments}.") from exc
+
+
+def check_celery(words: list[str]) -> None:
+    """Parse ``celery --app X worker ...`` as Celery does."""
+    context = click.Context(celery)
+    try:
+        _, rest, _ = celery.make_parser(context).parse_args(list(words))
+        if not rest:
+            return
+        name, command, arguments = celery.resolve_command(context, rest)
+        own_context = click.Context(command, parent=context, info_name=name)
+        command.make_parser(own_context).parse_args(list(arguments))
+    except click.UsageError as exc:
+        line = shlex.join(["celery", *words])
+        raise SnippetError(f"Celery does not take this: {exc}\n    {line}") from exc
