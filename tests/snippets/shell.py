@@ -6,11 +6,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 from celery.bin.celery import celery
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
+from django.db import connections
 
 from tests.snippets.errors import SnippetError
 from tests.snippets.page import Block
@@ -18,6 +20,8 @@ from tests.snippets.page import Block
 MAKEFILE = Path(__file__).resolve().parent.parent.parent / "Makefile"
 # What ends a command: pipes, redirections, lists, and the end of the line.
 OPERATORS = re.compile(r"[|&;<>()]+$")
+# Databases that pages name, and that the scratch project lacks.
+DATABASES = {"archive": {}}
 
 
 def check_shell(block: Block) -> None:
@@ -80,6 +84,10 @@ def check_target(words: list[str]) -> None:
 
 def check_management(words: list[str]) -> None:
     name, *arguments = words or [""]
+    if name == "tenant_command":
+        # The command of django-tenants runs another one in the schema of a tenant.
+        check_management([w for w in arguments if not w.startswith("--schema=")])
+        return
     app = get_commands().get(name)
     if app is None:
         raise SnippetError(f"There is no command {name!r} of manage.py.")
@@ -87,7 +95,9 @@ def check_management(words: list[str]) -> None:
     # Errors are raised, and do not end the process.
     command._called_from_command_line = False
     try:
-        command.create_parser("manage.py", name).parse_args(arguments)
+        # Django's commands accept the databases of the settings.
+        with patch.dict(connections.settings, {**DATABASES, **connections.settings}):
+            command.create_parser("manage.py", name).parse_args(arguments)
     except CommandError as exc:
         line = shlex.join(["manage.py", *words])
         raise SnippetError(

@@ -1,0 +1,3 @@
+"""Stands for the app django-celery-beat in INSTALLED_APPS."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What the pages import of django-tenants 4."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The package of the project that the tutorial creates."""
+
+from __future__ import annotations

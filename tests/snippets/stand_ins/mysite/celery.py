@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from shop.celery import app
+
+__all__ = ["app"]
