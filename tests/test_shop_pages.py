@@ -50,9 +50,9 @@ class ShopPageTests(SimpleTestCase):
 
     def test_numbers(self):
         limits = section("test-your-adapter", "Limits")
-        unseen = section("bulk-changes", "Not seen at once")
+        unseen = section("bulk-changes", "Changes that you must mark")
 
         assert FINALIZATION.days == 7
         assert "seven days" in limits
-        assert f"That is {Settings().reconcile_days} days by default" in unseen
+        assert f"by default {Settings().reconcile_days} days" in unseen
         assert f"every {RECONCILE.seconds // 60} minutes" in unseen
