@@ -33,9 +33,9 @@ from django_button_orders.printable import printable
 
 # What people read where the name of a count would be odd. Programs read the names.
 LABELS = {
-    "retry": "to be tried again",
-    "pause": "waiting for the key",
-    "release": "not tried",
+    "retry": "to be retried",
+    "pause": "waiting for the API key",
+    "release": "not attempted",
 }
 # The words of the summaries that are others for one order.
 SINGULARS = {
@@ -76,8 +76,8 @@ class ButtonOrdersCommand(BaseCommand):
         except (OperationalError, InterfaceError) as exc:
             what = printable(" ".join(str(exc).split()))
             raise CommandError(
-                f"The database does not answer, or not as it should: {what} "
-                "What was done until then is kept. Run the command again."
+                f"The database failed: {what} "
+                "Finished work is kept. Run the command again."
             ) from exc
 
     # Django sets them when the command is made, and again when it is called.
@@ -146,7 +146,7 @@ class ButtonOrdersCommand(BaseCommand):
             "--no-input",
             action="store_false",
             dest="interactive",
-            help="ask nothing, also on a terminal",
+            help="do not ask for confirmation on a terminal",
         )
 
     def confirm(self, question: Callable[[], str], *, interactive: bool) -> None:
@@ -178,9 +178,9 @@ class ButtonOrdersCommand(BaseCommand):
         )
         if not counts:
             is_dry = summary.get("dry_run")
-            text = "Dry run: there is nothing to do" if is_dry else "Nothing to do"
+            text = "Dry run: nothing to do" if is_dry else "Nothing to do"
         elif summary.get("dry_run"):
-            text = f"Dry run, nothing was changed. Would be: {counts}"
+            text = f"Dry run, nothing was changed. Without --dry-run: {counts}"
         else:
             text = counts
         stream.write(f"{text}.", str)

@@ -62,7 +62,7 @@ class DatabaseBackoff:
             self.log_at = self.clock() + LOG_SECONDS
             # Without a traceback, which may quote a customer's data.
             logger.error(
-                "Database %s: %s. Tried again until it answers.",
+                "Database %s: %s. It is retried until it answers.",
                 self.alias,
                 describe_for_log(exc),
             )
@@ -140,7 +140,7 @@ class Loop:
         is_away = any(backoff.failures for backoff in self.backoffs.values())
         if not (self.has_tables or self.has_warned or is_away):
             self.has_warned = True
-            logger.warning("%s Waiting for that.", NOT_MIGRATED)
+            logger.warning("%s The loop waits until then.", NOT_MIGRATED)
 
     def work(self, alias: str) -> bool:
         """Sweep a database and run its jobs. Return whether there is more to do."""

@@ -92,14 +92,14 @@ class Reporting:
         if failed := troubles.count(*FAILURES):
             need = "needs" if failed == 1 else "need"
             why = troubles.describe(*FAILURES, with_error=True)
-            yield f"{counted(failed, 'order')} failed and {need} a person: {why}."
+            yield f"{counted(failed, 'order')} failed and {need} attention: {why}."
         if again := troubles.count(*REPETITIONS):
             yield from self.explain_repetitions(again)
         if left := self.left or self.outcomes[Result.RELEASE.value]:
             was, it = ("was", "it") if left == 1 else ("were", "them")
             yield (
-                f"{counted(left, 'order')} {was} not tried; the next sweep, or this "
-                f"command, reports {it}."
+                f"{counted(left, 'order')} {was} not attempted. The next sweep, or "
+                f"this command, reports {it}."
             )
         if self.held_back:
             yield explain(self.held_back)
@@ -111,7 +111,7 @@ class Reporting:
         if troubles.next_delay is not None:
             first = "" if again == 1 else "the first "
             when = f", {first}in {in_words(troubles.next_delay)}"
-        what = f"{counted(again, 'order')} will be tried again{when}"
+        what = f"{counted(again, 'order')} will be retried{when}"
         if troubles.obstacle and not troubles.has_got_through:
             yield troubles.obstacle
             yield f"{what}."

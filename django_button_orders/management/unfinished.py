@@ -16,10 +16,10 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 # The number of pending orders, by the reason why they wait and by their account.
 HeldBack = Counter[tuple[str, str]]
 
-PAUSED = "account {} is paused, because Button refuses its key"
+PAUSED = "account {} is paused because Button refuses its API key"
 KEYLESS = "account {} has no API_KEY"
-OTHER_SITE = "site {} reports them, and SITE is another one here"
-DISABLED = "ENABLED is false for account {}"
+OTHER_SITE = "SITE here is not {}, the site that reports them"
+DISABLED = "ENABLED is False for account {}"
 
 
 def explain(held_back: HeldBack) -> str:
@@ -27,7 +27,7 @@ def explain(held_back: HeldBack) -> str:
     reasons = ", ".join(sorted(reason.format(account) for reason, account in held_back))
     number = held_back.total()
     are = "is" if number == 1 else "are"
-    sentence = f"{counted(number, 'order')} {are} still to be reported: {reasons}."
+    sentence = f"{counted(number, 'order')} {are} not reported: {reasons}."
     keys = (PAUSED, KEYLESS)
     paused = sorted(account for reason, account in held_back if reason in keys)
     return f"{sentence} {how_to_resume(*paused)}" if paused else sentence
@@ -37,8 +37,8 @@ def how_to_resume(*accounts: str) -> str:
     """Return sentences that say what to do about paused accounts."""
     name = quote(accounts[0]) if len(accounts) == 1 else "NAME"
     return (
-        f"Correct API_KEY. The key is tried again every {PAUSE_SECONDS / 60:.0f} "
-        "minutes; to go on at once, resume the account in the admin, or with "
+        "Correct API_KEY and restart the workers. The key is tried again every "
+        f"{PAUSE_SECONDS / 60:.0f} minutes. To resume at once, use the admin or "
         f"'manage.py button_orders_retry --account {name} --resume'."
     )
 

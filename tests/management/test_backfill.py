@@ -79,7 +79,7 @@ class BackfillTests(TestCase):
     def test_dry_run(self):
         out, _, error = self.backfill("--dry-run")
 
-        assert out == "Dry run, nothing was changed. Would be: 10 created.\n"
+        assert out == "Dry run, nothing was changed. Without --dry-run: 10 created.\n"
         assert error == ""
         assert not ButtonOrder.objects.exists()
 
@@ -110,7 +110,7 @@ class BackfillTests(TestCase):
     def test_unknown_order_id(self):
         _, _, error = self.backfill("--order-id", "3", "--order-id", "4711")
 
-        assert error == "No order to report has the id: 4711."
+        assert error == "No reportable order has the ID: 4711."
         assert self.order_ids() == ["3"]
 
     def test_limit(self):
@@ -136,7 +136,8 @@ class BackfillTests(TestCase):
                 _, _, error = self.backfill("--model", label)
 
                 assert error == (
-                    f"'{label}' is not a registered model. Known are: shop.Order."
+                    f"'{label}' is not a registered model. Registered models: "
+                    "shop.Order."
                 )
 
     def test_database(self):
@@ -174,7 +175,7 @@ class BackfillTests(TestCase):
     def test_dry_run_and_now(self):
         _, _, error = self.backfill("--dry-run", "--now")
 
-        assert error == "Choose one of --dry-run and --now."
+        assert error == "--dry-run and --now cannot be combined."
 
     @responses.activate
     def test_now(self):
@@ -217,7 +218,7 @@ class BackfillTests(TestCase):
         out, _, error = self.backfill("--now", "--batch-size", "3")
 
         assert out == "10 created.\n"
-        assert error == f"10 orders are still to be reported: {REFUSED_KEY}"
+        assert error == f"10 orders are not reported: {REFUSED_KEY}"
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_now_while_the_account_is_switched_off(self):
@@ -229,8 +230,7 @@ class BackfillTests(TestCase):
                 _, _, error = self.backfill("--now", *arguments)
 
                 assert error == (
-                    f"{orders} still to be reported: ENABLED is false for account "
-                    "default."
+                    f"{orders} not reported: ENABLED is False for account default."
                 )
 
     @responses.activate
@@ -243,7 +243,7 @@ class BackfillTests(TestCase):
         assert out == "2 created, 2 failed.\n"
         first = ButtonOrder.objects.earliest("next_attempt_at", "pk").order_id
         assert error == (
-            "2 orders failed and need a person: 2 refused (such as order "
+            "2 orders failed and need attention: 2 refused (such as order "
             f"{first}: Button answered 400 to create: No such order)."
         )
 
@@ -261,11 +261,11 @@ class BackfillTests(TestCase):
         tried = len(calls())
         # The next call may be under way when the last one that is needed ends.
         assert tried in (5, 6)
-        assert out == f"10 created, {tried} to be tried again.\n"
+        assert out == f"10 created, {tried} to be retried.\n"
         assert err == f"{away}\n"
         assert error == (
-            f"{away} {tried} orders will be tried again, the first in 1 minute. "
-            f"{10 - tried} orders were not tried; the next sweep, or this command, "
+            f"{away} {tried} orders will be retried, the first in 1 minute. "
+            f"{10 - tried} orders were not attempted. The next sweep, or this command, "
             "reports them."
         )
         assert ButtonOrder.objects.due().count() == 10 - tried
@@ -347,7 +347,7 @@ class BackfillTests(TestCase):
     def test_resume_and_order_id(self):
         _, _, error = self.backfill("--resume", "--order-id", "3")
 
-        assert error == "Choose one of --resume and --order-id."
+        assert error == "--resume and --order-id cannot be combined."
 
     def test_time_without_orders(self):
         for until in ("2026-01-01", "2026-02-01"):
@@ -359,12 +359,12 @@ class BackfillTests(TestCase):
     def test_unknown_order_id_in_a_dry_run(self):
         _, _, error = self.backfill("--dry-run", "--order-id", "4711")
 
-        assert error == "No order to report has the id: 4711."
+        assert error == "No reportable order has the ID: 4711."
 
     def test_unknown_database(self):
         _, _, error = self.backfill("--database", "nowhere")
 
-        assert error == "'nowhere' is not a database of the settings."
+        assert error == "DATABASES has no 'nowhere'. Known databases: default, archive."
 
     def test_json_tells_all_counts_and_the_first_reasons(self):
         Order.objects.update(trouble="is_reportable")

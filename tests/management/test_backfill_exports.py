@@ -264,7 +264,7 @@ class ExportTests(TestCase):
     def test_one_of_ours_mapped_twice(self):
         _, _, error = self.backfill("", "--map", "total=A", "--map", "total=B")
 
-        assert error == "Name one column for total: see --map."
+        assert error == "--map has more than one column for total."
 
     def test_bad_conventions(self):
         for option, value, reason in (

@@ -181,7 +181,7 @@ class FileTests(TestCase):
         out, err, _ = self.backfill(json_line() + "x\n", "--dry-run")
 
         assert out == (
-            "Dry run, nothing was changed. Would be: 1 created, 1 invalid.\n"
+            "Dry run, nothing was changed. Without --dry-run: 1 created, 1 invalid.\n"
         )
         assert err.startswith("line 2: ")
         assert self.order_ids() == []
@@ -238,7 +238,7 @@ class FileTests(TestCase):
     def test_rejects_over_the_file_itself(self):
         _, _, error = self.backfill(json_line(), "--rejects", str(self.path))
 
-        assert error == "Choose another file for --rejects than for --from-file."
+        assert error == "--rejects and --from-file must be different files."
         assert self.path.read_text() == json_line()
 
     def test_rejects_into_a_pipe(self):
@@ -268,7 +268,7 @@ class FileTests(TestCase):
         for text in ("order_id", "order_id=", "colour=Colour"):
             _, _, error = self.backfill(json_line(), "--map", text)
 
-            assert f"'{text}' is not OURS=THEIRS" in error
+            assert f"'{text}' is not FIELD=COLUMN" in error
 
     def test_names_for_json(self):
         _, _, error = self.backfill(json_line(), "--map", "order_id=No.")
@@ -330,12 +330,12 @@ class FileTests(TestCase):
         ):
             _, _, error = self.backfill(json_line(), *option)
 
-            assert error == f"Choose one of --from-file and {option[0]}."
+            assert error == f"--from-file and {option[0]} cannot be combined."
 
     def test_what_is_about_files(self):
         Order.objects.bulk_create([Order(number="1")])
         for option in (["--account", "uk"], ["--rejects", "x"], ["--ignore-unknown"]):
             _, _, error = call("button_orders_backfill", *option)
 
-            assert error == f"{option[0]} is about files: it needs --from-file."
+            assert error == f"{option[0]} needs --from-file."
         assert self.order_ids() == []

@@ -93,7 +93,7 @@ class BackfillProcessTests(ProcessTestCase):
             assert found == status
             assert out == f"{self.count_rows()} created.\n"
             assert err.startswith("CommandError: Interrupted after ")
-            assert "--resume to go on" in err
+            assert "Use --resume to continue." in err
         status, out, err = self.run_command(COMMAND, "--model", "shop.Page", "--resume")
         assert (status, out, err) == (0, f"{ORDERS} created.\n", "")
         self.assert_complete(Page)
@@ -137,7 +137,7 @@ class BackfillProcessTests(ProcessTestCase):
 
         assert status == 0
         assert out == f"{ORDERS - done} created, {done} already there.\n"
-        assert "--resume would have gone on from there." in err
+        assert "Without --resume, this run starts from the beginning." in err
         self.assert_complete(Page)
 
     def test_piped(self):
@@ -197,7 +197,7 @@ class BackfillProcessTests(ProcessTestCase):
             again = self.run_command(COMMAND, "--from-file", file.name)
 
         assert status == 143
-        assert err.endswith("orders. Run it again to go on.\n")
+        assert err.endswith("orders. Run it again to continue.\n")
         assert again == (
             0,
             f"{ORDERS - done} created, {done} already there.\n",

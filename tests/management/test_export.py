@@ -71,7 +71,7 @@ class ExportTests(TestCase):
         out, err, error = self.export(*DAY)
 
         assert out == "Order ID,line,text\r\n"
-        assert err == "There are no orders of that time: only a header was written.\n"
+        assert err == "No order is in this period. Only a header was written.\n"
         assert error == ""
 
     def test_progress(self):
@@ -108,7 +108,7 @@ class ExportTests(TestCase):
         [name] = self.names()
 
         _, _, error = self.export(*DAY, str(self.directory))
-        assert error.endswith("is there already. Move it away, or give --overwrite.")
+        assert error.endswith("already exists. Move it, or use --overwrite.")
         assert b"1994" not in (self.directory / name).read_bytes()
 
         self.export(*DAY, str(self.directory), "--overwrite")
@@ -129,7 +129,7 @@ class ExportTests(TestCase):
         with connection.execute_wrapper(interrupt):
             out, _, error = self.export(*DAY, str(self.directory))
 
-        assert (out, error) == ("", "Interrupted: the file is not complete.")
+        assert (out, error) == ("", "Interrupted: no complete file was written.")
         assert names[0].startswith(".SHOP_orders_")
         assert self.names() == []
         self.export(*DAY, str(self.directory))
@@ -162,7 +162,7 @@ class ExportTests(TestCase):
 
         assert out == "1 order, 1 row, 1 failed.\n"
         assert err.startswith("7: ShopOrderAdapter.build raised TroubleError")
-        assert error == "1 order is not in the file: see above why."
+        assert error == "1 order is not in the file. The reason is above."
         assert len(self.names()) == 1
 
     def test_interval(self):
@@ -213,7 +213,7 @@ class ExportTests(TestCase):
             ),
             (["--since", "soon"], "'soon' is not a date"),
             (["--account", "moon"], "no account 'moon'"),
-            ([directory, "--brand", "../x"], "--brand must be"),
+            ([directory, "--brand", "../x"], "--brand can have only"),
             ([f"{directory}/nowhere"], "is not a directory"),
         ):
             with self.subTest(arguments=arguments):
@@ -282,7 +282,10 @@ class ExportProcessTests(ProcessTestCase):
             complaints = process.stderr.read().decode()
             assert process.wait(120) == 1
 
-        assert complaints == "CommandError: Nobody reads the output any more.\n"
+        assert (
+            complaints
+            == "CommandError: The output was closed before the file was complete.\n"
+        )
 
     def test_told_to_end(self):
         """While it waits for whoever reads it: all does not fit into a pipe."""
@@ -300,5 +303,5 @@ class ExportProcessTests(ProcessTestCase):
         assert process.returncode == 1
         assert len(rows.splitlines()) < 3001
         assert complaints.decode() == (
-            "CommandError: Interrupted: the file is not complete.\n"
+            "CommandError: Interrupted: no complete file was written.\n"
         )

@@ -21,7 +21,12 @@ class HelpTests(SimpleTestCase):
         command = load_command_class("django_button_orders", "button_orders_report")
         _, _, told = command.help.partition("With --loop")
 
-        for what in ("reports what is due", "compares the orders", "prunes once a day"):
+        for what in (
+            "reports what is due",
+            "runs the queued actions",
+            "compares the orders",
+            "prunes once a day",
+        ):
             assert what in told
 
     def test_every_command_has_examples(self):

@@ -138,7 +138,7 @@ class LoopTests(EmptyTestCase):
             assert self.run_loop() == 15
 
         assert [record.getMessage() for record in logs.records] == [
-            f"{FORGOTTEN} Waiting for that."
+            f"{FORGOTTEN} The loop waits until then."
         ]
 
     @override_settings(DATABASE_ROUTERS=[f"{__name__}.EmptyRouter"])

@@ -44,7 +44,7 @@ class PruneTests(TestCase):
         out, _, _ = self.prune("--dry-run")
 
         assert out == (
-            "Dry run, nothing was changed. Would be: "
+            "Dry run, nothing was changed. Without --dry-run: "
             "2 bodies emptied, 2 submissions deleted.\n"
         )
         assert self.states() == ["whole"] * 5
@@ -114,7 +114,7 @@ class PruneProcessTests(ProcessTestCase):
         # A file is no terminal: there is no bar.
         assert process.output().splitlines() == [
             f"{self.COUNT - left} bodies emptied.",
-            "CommandError: Interrupted. Run it again for what is left.",
+            "CommandError: Interrupted. Run the command again for the rest.",
         ]
 
         assert self.run_command("button_orders_prune") == (

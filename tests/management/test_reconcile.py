@@ -95,7 +95,7 @@ class ShopTests(ReconcileTestCase):
             out, _, error = self.reconcile("shop", "--fix")
 
         assert "due now" not in out
-        assert error == "1 order was noted as failed and needs a person."
+        assert error == "1 order was recorded as failed and needs attention."
         assert self.reconcile("shop")[2] == ""
 
     def test_without_fix_nothing_changes(self):
@@ -230,7 +230,7 @@ class ShopTests(ReconcileTestCase):
     def test_unknown_order_id(self):
         _, _, error = self.reconcile("shop", "--order-id", "4711")
 
-        assert error == "There is nothing to compare for: 4711."
+        assert error == "No order to compare has the ID: 4711."
 
     @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS=ACCOUNTS))
     def test_account(self):
@@ -278,7 +278,7 @@ class ShopTests(ReconcileTestCase):
         for arguments, complaint in (
             (["--model", "shop.Page"], "'shop.Page' is not a registered model."),
             (["--account", "fr"], "BUTTON_ORDERS['ACCOUNTS'] has no account 'fr'."),
-            (["--database", "x"], "'x' is not a database of the settings."),
+            (["--database", "x"], "DATABASES has no 'x'."),
             (
                 ["--since", "2026-01-02", "--until", "2026-01-02"],
                 "--since must be before --until.",
@@ -306,7 +306,7 @@ class ShopTests(ReconcileTestCase):
         with connection.execute_wrapper(go_away):
             out, _, error = self.reconcile("shop", "--format", "json")
 
-        assert error.startswith("The database does not answer")
+        assert error.startswith("The database failed: ")
         assert json.loads(out)["differences"] == []
 
 
@@ -469,7 +469,7 @@ class ButtonTests(ReconcileTestCase):
         assert PausedAccount.objects.get().account == "default"
         assert error == (
             "default in default: Button answered 401 to retrieve: Invalid api_key "
-            "With --resume, it goes on where it has stopped."
+            "Use --resume to continue."
         )
         # Until the key works again, nothing is asked.
         assert self.reconcile("button", "--resume")[2].startswith(
@@ -518,7 +518,7 @@ class ButtonTests(ReconcileTestCase):
     def test_unknown_order_id(self):
         _, _, error = self.reconcile("button", "--order-id", "4711")
 
-        assert error == "There is nothing to compare for: 4711."
+        assert error == "No order to compare has the ID: 4711."
 
     def test_since_until(self):
         self.place(3)

@@ -79,7 +79,7 @@ class ButtonProcessTests(ProcessTestCase):
         status, out, err = self.run_and_signal(signal.SIGTERM, "--format", "json")
 
         assert status == 1
-        assert "Interrupted. With --resume, it goes on" in err
+        assert "Interrupted. Use --resume to continue." in err
         assert COUNT // 4 <= json.loads(out)["agree"] < COUNT
 
         done = self.run_command(COMMAND, "button", "--resume")

@@ -30,9 +30,9 @@ from tests.utils import (
 # With up to a fifth more, it is still said to be one minute.
 IN_A_MINUTE = button_settings(RETRY_SCHEDULE=[60], BATCH_SIZE=5, CONCURRENCY=1)
 REFUSED_KEY = (
-    "account default is paused, because Button refuses its key. Correct API_KEY. "
-    "The key is tried again every 5 minutes; to go on at once, resume the account in "
-    "the admin, or with 'manage.py button_orders_retry --account default --resume'."
+    "account default is paused because Button refuses its API key. Correct API_KEY "
+    "and restart the workers. The key is tried again every 5 minutes. To resume at "
+    "once, use the admin or 'manage.py button_orders_retry --account default --resume'."
 )
 
 
@@ -67,14 +67,14 @@ class SiteTests(TestCase):
 
         assert out == "Nothing was sent.\n"
         assert error == (
-            "1 order is still to be reported: site live reports them, and SITE is "
-            "another one here."
+            "1 order is not reported: SITE here is not live, the site that reports "
+            "them."
         )
 
     def test_dry_run(self):
         out, _, _ = self.report("--all", "--dry-run")
 
-        assert out == "Dry run: there is nothing to do.\n"
+        assert out == "Dry run: nothing to do.\n"
 
     def test_json(self):
         out, _, _ = self.report("--format", "json")
@@ -107,7 +107,7 @@ class ReportTests(TestCase):
     def test_nothing_due(self):
         assert self.report() == ("Nothing to do.\n", "", "")
         out, _, _ = self.report("--dry-run")
-        assert out == "Dry run: there is nothing to do.\n"
+        assert out == "Dry run: nothing to do.\n"
 
     def test_sweep_is_recorded(self):
         self.report("--account", "default")
@@ -148,7 +148,7 @@ class ReportTests(TestCase):
     def test_unknown_order_id(self):
         _, _, error = self.report("--order-id", "4711")
 
-        assert error.startswith("There is no row for: 4711.")
+        assert error.startswith("No Button order exists for: 4711.")
 
     @override_settings(BUTTON_ORDERS=button_settings(ACCOUNTS={"eu": {}}))
     def test_account(self):
@@ -198,7 +198,9 @@ class ReportTests(TestCase):
             with self.subTest(arguments=arguments), transaction.atomic():
                 summary = f"{len(expected)} tried.\n"
                 out, _, _ = self.report(*arguments, "--dry-run")
-                assert out == f"Dry run, nothing was changed. Would be: {summary}"
+                assert (
+                    out == f"Dry run, nothing was changed. Without --dry-run: {summary}"
+                )
                 assert calls() == []
 
                 out, err, error = self.report(*arguments)
@@ -226,12 +228,12 @@ class ReportTests(TestCase):
 
         assert out == "1 reported.\n"
         assert error == (
-            "This order has failed: failed. button_orders_retry makes it due."
+            "This order has failed: failed. Retry it with button_orders_retry."
         )
         ButtonOrder.objects.filter(order_id="1").update(status="failed")
         _, _, error = self.report("--order-id", "1", "--order-id", "failed")
         assert error == (
-            "These orders have failed: 1, failed. button_orders_retry makes them due."
+            "These orders have failed: 1, failed. Retry them with button_orders_retry."
         )
 
     def test_what_fails_again_is_tried_once(self):
@@ -240,18 +242,18 @@ class ReportTests(TestCase):
 
         out, _, _ = self.report("--all")
 
-        assert out == "4 to be tried again.\n"
+        assert out == "4 to be retried.\n"
         assert len(calls()) == 4
 
     def test_ambiguous(self):
         for arguments, complaint in (
-            (["--all", "--order-id", "1"], "Choose one of --all and a selection."),
+            (["--all", "--order-id", "1"], "--all and a selection cannot be combined."),
             (["--loop", "--all"], "--loop reports what is due"),
             (["--loop", "--order-id", "1"], "--loop reports what is due"),
             (["--loop", "--limit", "1"], "--loop reports what is due"),
             (["--loop", "--dry-run"], "--loop reports what is due"),
-            (["--interval", "3"], "--interval is how long --loop waits"),
-            (["--order-id", ""], "--order-id needs an id."),
+            (["--interval", "3"], "--interval needs --loop."),
+            (["--order-id", ""], "--order-id must not be empty."),
         ):
             with self.subTest(arguments=arguments):
                 _, _, error = self.report(*arguments)
@@ -276,7 +278,7 @@ class ReportTests(TestCase):
 
         assert json.loads(out) == {"failed": 1}
         assert error == (
-            "1 order failed and needs a person: "
+            "1 order failed and needs attention: "
             "1 refused (order 1994: Button answered 400 to create: {})."
         )
 
@@ -291,7 +293,7 @@ class ReportTests(TestCase):
 
         assert out == "1200 failed.\n"
         assert error == (
-            "1,200 orders failed and need a person: 1,199 refused (such as order 1: "
+            "1,200 orders failed and need attention: 1,199 refused (such as order 1: "
             R"Button answered 400 to create: Too old\x1b[2J), 1 invalid (order 0)."
         )
 
@@ -318,7 +320,7 @@ class ReportTests(TestCase):
                 _, _, error = self.report(*arguments)
 
                 orders = "1 order is" if count == 1 else f"{count} orders are"
-                assert error == f"{orders} still to be reported: {REFUSED_KEY}"
+                assert error == f"{orders} not reported: {REFUSED_KEY}"
 
     @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
     def test_no_key(self):
@@ -326,9 +328,7 @@ class ReportTests(TestCase):
 
         _, _, error = self.report()
 
-        assert (
-            "1 order is still to be reported: account default has no API_KEY" in error
-        )
+        assert "1 order is not reported: account default has no API_KEY" in error
         row.refresh_from_db()
         assert (row.status, row.attempts) == ("pending", 0)
 
@@ -336,13 +336,13 @@ class ReportTests(TestCase):
         """It is told at once, and as long as an order waits for it."""
         add_answer("POST", status=401, json=NOT_FOUND)
         create_row()
-        still = f"1 order is still to be reported: {REFUSED_KEY}"
+        still = f"1 order is not reported: {REFUSED_KEY}"
 
         out, _, error = self.report()
 
-        assert out == "1 waiting for the key.\n"
+        assert out == "1 waiting for the API key.\n"
         assert error == (
-            "1 order will be tried again, in 5 minutes: 1 unauthorized (order 1994: "
+            "1 order will be retried, in 5 minutes: 1 unauthorized (order 1994: "
             f"Button answered 401 to create: No such order). {still}"
         )
         assert self.report() == ("Nothing was sent.\n", "", still)
@@ -353,7 +353,7 @@ class ReportTests(TestCase):
         """That is as it should be, except for orders that somebody names."""
         create_row()
 
-        why = "1 order is still to be reported: ENABLED is false for account default."
+        why = "1 order is not reported: ENABLED is False for account default."
         assert self.report() == (f"Nothing was sent. {why}\n", "", "")
         out, _, error = self.report("--order-id", "1994")
 
@@ -369,7 +369,7 @@ class ReportTests(TestCase):
 
         assert error == (
             "Button is not available: Button answered 503 to create: Down. 1 order "
-            "will be tried again, in 1 minute."
+            "will be retried, in 1 minute."
         )
 
     @override_settings(BUTTON_ORDERS=IN_A_MINUTE)
@@ -383,8 +383,8 @@ class ReportTests(TestCase):
 
         assert err == ""
         assert error.endswith(
-            "person: 1 refused (order 0: Button answered 400 to create: No such "
-            "order). 2 orders will be tried again, the first in 1 minute: "
+            "attention: 1 refused (order 0: Button answered 400 to create: No such "
+            "order). 2 orders will be retried, the first in 1 minute: "
             "2 unavailable (such as order 1: Button answered 503 to create: without a "
             "message)."
         )
@@ -415,11 +415,11 @@ class ReportTests(TestCase):
                 tried = len(calls())
                 # With 2 connections, a few more may be under way.
                 assert 5 <= tried <= 10
-                assert out == f"{tried} to be tried again.\n"
+                assert out == f"{tried} to be retried.\n"
                 assert err == f"{away}\n"
                 assert error == (
-                    f"{away} {tried} orders will be tried again, the first in "
-                    f"1 minute. {50 - tried} orders were not tried; the next sweep, "
+                    f"{away} {tried} orders will be retried, the first in "
+                    f"1 minute. {50 - tried} orders were not attempted. The next sweep, "
                     "or this command, reports them."
                 )
                 assert ButtonOrder.objects.due().count() == 50 - tried
@@ -435,14 +435,14 @@ class ReportTests(TestCase):
         out, _, error = self.report()
 
         assert out == "1 failed.\n"
-        assert error.startswith("1 order failed and needs a person: 1 exhausted")
+        assert error.startswith("1 order failed and needs attention: 1 exhausted")
 
     def test_database_that_is_away(self):
         with connection.execute_wrapper(refuse_query):
             out, _, error = self.report()
 
         assert out == ""
-        assert error.startswith("The database does not answer")
+        assert error.startswith("The database failed: ")
         assert "The server went away" in error
 
     def end_during_the_call(self):
@@ -483,10 +483,10 @@ class ReportTests(TestCase):
 
         left = ButtonOrder.objects.due().filter(attempts=0).count()
         assert left
-        assert f"{left} not tried" in out
+        assert f"{left} not attempted" in out
         assert error == (
-            f"{left} orders were not tried; the next sweep, or this command, reports "
-            "them."
+            f"{left} orders were not attempted. The next sweep, or this command, "
+            "reports them."
         )
 
     def test_called_in_another_thread(self):
@@ -520,6 +520,6 @@ class ReportProcessTests(ProcessTestCase):
         # There is no bar, because nobody would see it move.
         [line] = err.splitlines()
         assert line.startswith(
-            "CommandError: 1 order failed and needs a person: 1 refused (order "
+            "CommandError: 1 order failed and needs attention: 1 refused (order "
         )
         assert self.run_command("button_orders_report")[0] == 0

@@ -81,9 +81,9 @@ class TextTests(StatusTestCase):
             "Oldest due: order 1995, for 2.0 h",
             f"Calls, 24 hours: {rates}",
             f"Calls, 7 days: {rates}",
-            "Paused: account eu. Button said 401. Correct API_KEY. The key is tried "
-            "again every 5 minutes; to go on at once, resume the account in the admin, "
-            "or with 'manage.py button_orders_retry --account eu --resume'.",
+            "Paused: account eu. Button said 401. Correct API_KEY and restart the "
+            "workers. The key is tried again every 5 minutes. To resume at once, use "
+            "the admin or 'manage.py button_orders_retry --account eu --resume'.",
             "Last sweep: 2.2 min ago",
             "Counted: 0 s ago",
         ]
@@ -172,7 +172,7 @@ class LimitTests(StatusTestCase):
         )
 
         assert error == ""
-        assert "All is within the limits that were given." in out
+        assert "No limit is exceeded." in out
 
     def test_times(self):
         self.put(next_attempt_at=from_now(-7205))
@@ -251,7 +251,7 @@ class ExitTests(StatusTestCase):
 
 class LateTokenTests(StatusTestCase):
     def test_each_format(self):
-        line = "Reported without the token they have now: 1"
+        line = "Reported without their present token: 1"
         assert line not in self.status()[0]
         self.put(has_late_token=True)
 

@@ -133,7 +133,7 @@ class GoneTests(SourceTestCase):
         self.assert_taken_over(order)
 
     def test_failed_under_another_id(self):
-        """The row of the other id needs a person."""
+        """The row of the other id needs attention."""
         self.lose()
         order = self.place(total=65, number="1993")
         rows.filter(order_id="1993").update(status="failed", next_attempt_at=None)

@@ -53,9 +53,9 @@ Selection = tuple[OrderAdapter, "QuerySet[Any]"]
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Makes rows for orders of the registered models, or of a file, that have "
-        "none, so that the workers report them. Orders that have a row are left "
-        "alone: running it twice changes nothing."
+        "Creates a Button order for each order of the registered models, or of a "
+        "file, that has none. The workers then report them. It skips orders that have "
+        "a Button order, so you can run it again."
     )
     examples = """\
   manage.py button_orders_backfill --dry-run
@@ -110,7 +110,7 @@ class Command(ButtonOrdersCommand):
         if options.dry_run or options.order_ids:
             return
         self.confirm(
-            lambda: f"{what()} will be reported to Button. Go on?",
+            lambda: f"{what()} will be reported to Button. Continue?",
             interactive=options.interactive,
         )
 
@@ -193,8 +193,8 @@ class Command(ButtonOrdersCommand):
         if found is not None:
             began = as_aware(found.started_at).astimezone(timezone.utc)
             self.stderr.write(
-                f"This starts anew. A run of {began:%Y-%m-%d %H:%M} (UTC) "
-                "was interrupted; --resume would have gone on from there."
+                f"The run of {began:%Y-%m-%d %H:%M} (UTC) was interrupted. Without "
+                "--resume, this run starts from the beginning."
             )
         return None if options.dry_run else checkpoints.begin(name)
 
@@ -279,9 +279,9 @@ class Command(ButtonOrdersCommand):
     def fail_unless_complete(self) -> None:
         """Raise ``CommandError`` unless all orders have a row, or were reported."""
         if self.stop.is_set:
-            how = "Run it again" if self.options.from_file else "--resume"
+            how = "Run it again" if self.options.from_file else "Use --resume"
             raise CommandError(
-                f"Interrupted after {counted(self.seen, 'order')}. {how} to go on.",
+                f"Interrupted after {counted(self.seen, 'order')}. {how} to continue.",
                 returncode=self.stop.exit_status,
             )
         if self.counts["invalid"]:
@@ -290,6 +290,6 @@ class Command(ButtonOrdersCommand):
             raise CommandError(f"{invalid} could not be {what}.")
         if self.missing:
             missing = ", ".join(sorted(self.missing))
-            raise CommandError(f"No order to report has the id: {missing}.")
+            raise CommandError(f"No reportable order has the ID: {missing}.")
         if self.options.now:
             self.reporting.fail_unless_done()

@@ -38,13 +38,13 @@ def utc_moment(text: str) -> datetime:
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Writes a batch file for Button, its channel for when the API cannot be "
-        "used: CSV in UTF-8 with one row for each line item, of orders that were "
-        "bought in a time (new), or were bought before it and changed or cancelled "
-        "in it (changes). Without --since and --until it is yesterday, in UTC. "
-        "Button publishes only part of its columns: agree on them with Button "
-        "before you send a file, and set BUTTON_ORDERS['BATCH_FILE_COLUMNS']. "
-        "Orders that cannot be built are told, and the exit status is 1."
+        "Writes a batch file for Button, for when you cannot use the API. It is CSV "
+        "in UTF-8, with one row per line item. A file of new orders has those that "
+        "were bought in a period. A file of changes has older orders that were "
+        "changed or cancelled in it. The default period is yesterday, in UTC. Button "
+        "publishes only part of the columns: agree on them with Button before you "
+        "send a file, and set BUTTON_ORDERS['BATCH_FILE_COLUMNS']. Orders that "
+        "cannot be built are listed on standard error with the reason."
     )
     examples = """\
   manage.py button_orders_export --kind new > new.csv
@@ -60,27 +60,30 @@ class Command(ButtonOrdersCommand):
             nargs="?",
             default=STDOUT,
             metavar="DIRECTORY",
-            help="where to put the file, which is named as in Button's guide, such "
-            "as BRAND_orders_2026-11-24.csv; - is the standard output (the default)",
+            help="the directory of the file, which is named as in Button's guide, such "
+            "as BRAND_orders_2026-11-24.csv; - (the default) is standard output",
         )
         parser.add_argument(
             "--kind",
             choices=columns.KINDS,
             required=True,
-            help="new orders, or changes and cancellations of older ones",
+            help="new orders, or changes and cancellations of older orders",
         )
         parser.add_argument(
-            "--since", type=utc_moment, help="from this date or time on, in UTC"
+            "--since",
+            type=utc_moment,
+            help="start of the period: a date or time in UTC",
         )
         parser.add_argument(
             "--until",
             type=utc_moment,
-            help="before this date or time, in UTC (default: now, with --since)",
+            help="end of the period: a date or time in UTC (default: now, if --since "
+            "is given)",
         )
         parser.add_argument(
             "--account",
             default=DEFAULT_ACCOUNT,
-            help="the account whose orders these are (default: %(default)s)",
+            help="the account of the orders (default: %(default)s)",
         )
         parser.add_argument(
             "--brand",
@@ -90,7 +93,7 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "--overwrite",
             action="store_true",
-            help="replace a file of that name, when this one is complete",
+            help="replace a file with the same name once the new file is complete",
         )
         self.add_format(parser)
 
@@ -126,7 +129,9 @@ class Command(ButtonOrdersCommand):
         except BrokenPipeError as exc:
             # Otherwise Python would report the error once more when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise CommandError("Nobody reads the output any more.") from exc
+            raise CommandError(
+                "The output was closed before the file was complete."
+            ) from exc
 
     def write(self, batch_file: BatchFile, stream: Any, stop: Stop) -> None:
         """Write the rows of all databases. Raise ``CommandError`` if stopped before."""
@@ -140,7 +145,7 @@ class Command(ButtonOrdersCommand):
             for alias in database_aliases():
                 for rows in batch_file.pages(alias):
                     if stop.is_set:
-                        raise CommandError("Interrupted: the file is not complete.")
+                        raise CommandError("Interrupted: no complete file was written.")
                     writer.writerows(rows)
                     self.bar.update(len(rows))
 
@@ -156,7 +161,7 @@ class Command(ButtonOrdersCommand):
         # The rows go to standard output, so the summary must not.
         stream = self.stderr if path is None else self.stdout
         if format_ == "text" and not any(summary.values()):
-            stream.write("There are no orders of that time: only a header was written.")
+            stream.write("No order is in this period. Only a header was written.")
             return
         self.summarize(
             {"file": str(path) if path else None, **summary}, format_, stream=stream
@@ -164,7 +169,8 @@ class Command(ButtonOrdersCommand):
         if failed := counts["failed"]:
             are = "is" if failed == 1 else "are"
             raise CommandError(
-                f"{counted(failed, 'order')} {are} not in the file: see above why."
+                f"{counted(failed, 'order')} {are} not in the file. "
+                "The reason is above."
             )
 
 
@@ -186,11 +192,11 @@ def find_path(directory: str, brand: str | None, account: str, now: datetime) ->
     brand = brand or get_settings(account).batch_file_brand
     if brand is None:
         raise CommandError(
-            "Say what the name of the file begins with, as agreed with Button: "
-            "--brand, or BUTTON_ORDERS['BATCH_FILE_BRAND']."
+            "Set --brand or BUTTON_ORDERS['BATCH_FILE_BRAND']; the file name starts "
+            "with it."
         )
     if not columns.is_brand(brand):
-        raise CommandError("--brand must be letters, digits, '-' and '_'.")
+        raise CommandError("--brand can have only letters, digits, '-' and '_'.")
     if not Path(directory).is_dir():
         raise CommandError(f"'{directory}' is not a directory.")
     return Path(directory) / f"{brand}_orders_{now.date().isoformat()}.csv"
@@ -200,9 +206,7 @@ def find_path(directory: str, brand: str | None, account: str, now: datetime) ->
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Any]:
     """Yield a temporary file, and give it its name once it is complete."""
     if path.exists() and not overwrite:
-        raise CommandError(
-            f"'{path}' is there already. Move it away, or give --overwrite."
-        )
+        raise CommandError(f"'{path}' already exists. Move it, or use --overwrite.")
     with NamedTemporaryFile(
         "w",
         encoding="utf-8",

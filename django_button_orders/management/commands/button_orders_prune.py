@@ -34,11 +34,11 @@ def batch_size(text: str) -> int:
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Forgets what was sent to Button and what it answered: the bodies after "
-        "KEEP_BODIES_DAYS, the submissions after KEEP_SUBMISSIONS_DAYS, as the "
-        "settings say for each account. Those of pending orders are kept. Works in "
-        "short transactions, beside a running shop; interrupted, it goes on when it "
-        "is run again. Celery beat does the same once a day."
+        "Prunes the records of old calls to Button. It empties their bodies after "
+        "KEEP_BODIES_DAYS, and deletes the submissions after KEEP_SUBMISSIONS_DAYS. "
+        "Both settings may differ by account. It keeps the submissions of pending "
+        "orders. You can run it while the shop is open, because its transactions are "
+        "short. Celery beat and --loop do the same once a day."
     )
     examples = """\
   manage.py button_orders_prune --dry-run
@@ -52,13 +52,13 @@ class Command(ButtonOrdersCommand):
             "--bodies-days",
             type=positive,
             metavar="DAYS",
-            help="keep bodies for so many days, whatever the settings say",
+            help="keep bodies for DAYS days, instead of KEEP_BODIES_DAYS",
         )
         parser.add_argument(
             "--submissions-days",
             type=positive,
             metavar="DAYS",
-            help="keep submissions for so many days, whatever the settings say",
+            help="keep submissions for DAYS days, instead of KEEP_SUBMISSIONS_DAYS",
         )
         parser.add_argument(
             "--batch-size",
@@ -67,7 +67,7 @@ class Command(ButtonOrdersCommand):
             help="submissions changed in one transaction (default: %(default)s)",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only count, change nothing"
+            "--dry-run", action="store_true", help="only count; change nothing"
         )
         self.add_format(parser)
 
@@ -94,7 +94,7 @@ class Command(ButtonOrdersCommand):
         }
         self.summarize({"dry_run": dry_run, **counts}, options["format"])
         if not pruned.is_complete:
-            raise CommandError("Interrupted. Run it again for what is left.")
+            raise CommandError("Interrupted. Run the command again for the rest.")
 
     def prune(
         self, retentions: list[Retention], batch_size: int, stop: Stop

@@ -48,13 +48,12 @@ THERE = {"shop": "in the shop", "button": "at Button"}
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Compares what should be known with what is. 'shop' compares the shop's "
-        "orders with our rows, and finds those that were written without a signal: "
-        "bulk_create(), update(), SQL. 'button' asks Button about each order that "
-        "it has acknowledged, a call for each. Differences are printed, and listed "
-        "in the admin. With --fix they are marked due; without it, nothing is sent "
-        "or changed. The exit status is 1 if some were not fixed, or not all could "
-        "be compared, and 0 if all agree or will be reported."
+        "Compares the Button orders with the shop's orders ('shop') or with what "
+        "Button has ('button'). 'shop' finds orders that were written without a "
+        "signal: by bulk_create(), update() or SQL. 'button' makes one call for each "
+        "order that Button has acknowledged. The command prints the differences, and "
+        "the admin lists them. With --fix, orders that differ become due. Without it, "
+        "no order is changed or reported."
     )
     examples = """\
   manage.py button_orders_reconcile shop
@@ -68,20 +67,22 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "side",
             choices=Difference.Side.values,
-            help="what to compare our rows with: the shop's orders, or Button's",
+            help="what to compare the Button orders with",
         )
         add_selection(parser)
         group = parser.add_argument_group("how")
         group.add_argument(
-            "--fix", action="store_true", help="mark what differs due, to be reported"
+            "--fix", action="store_true", help="make orders that differ due"
         )
         group.add_argument(
             "--rate",
             type=rate,
             metavar="N",
-            help="at most so many calls, or orders of the shop, per second",
+            help="at most N calls to Button, or N orders of the shop, per second",
         )
-        group.add_argument("--limit", type=positive, help="at most so many orders")
+        group.add_argument(
+            "--limit", type=positive, metavar="N", help="at most N orders"
+        )
         group.add_argument(
             "--batch-size",
             type=positive,
@@ -91,7 +92,7 @@ class Command(ButtonOrdersCommand):
         group.add_argument(
             "--resume",
             action="store_true",
-            help="go on where the last run about the same orders was interrupted",
+            help="continue the last interrupted run with the same selection",
         )
         self.add_format(parser)
 
@@ -230,7 +231,7 @@ class Command(ButtonOrdersCommand):
         if stop.is_set:
             complaints.append("Interrupted.")
         if complaints:
-            complaints.append("With --resume, it goes on where it has stopped.")
+            complaints.append("Use --resume to continue.")
         unfixed = sum(self.counts[kind] for kind in KINDS) - self.counts[FIXED]
         if unfixed:
             are = "is" if unfixed == 1 else "are"
@@ -238,13 +239,14 @@ class Command(ButtonOrdersCommand):
         if failed := self.newly_failed:
             was, need = ("was", "needs") if failed == 1 else ("were", "need")
             complaints.append(
-                f"{counted(failed, 'order')} {was} noted as failed and {need} a person."
+                f"{counted(failed, 'order')} {was} recorded as failed and {need} "
+                "attention."
             )
         if left := self.counts[NOT_COMPARED]:
             was = "was" if left == 1 else "were"
             complaints.append(f"{counted(left, 'order')} {was} not compared.")
         if unknown := self.unknown_ids():
-            complaints.append(f"There is nothing to compare for: {unknown}.")
+            complaints.append(f"No order to compare has the ID: {unknown}.")
         if complaints:
             raise CommandError(" ".join(complaints))
 

@@ -53,13 +53,13 @@ ONE_HAS, MANY_HAVE = ("This order has", "it"), ("These orders have", "them")
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Reports orders in this process and from the database alone: no broker and "
-        "no worker is needed. Without a selection, it reports what is due. Orders "
-        "that are selected, or --all that are pending, are reported at once, also "
-        "those that wait for their next attempt. With --loop it reports what is "
-        "due, compares the orders of the last days with their rows every five "
-        "minutes, and prunes once a day, until it is told to stop: first what has "
-        "begun is finished. A second signal ends it at once."
+        "Reports orders in this process, without a broker and without workers. "
+        "Without a selection, it reports what is due. Selected orders, or all pending "
+        "orders with --all, are reported at once, even if they wait for a retry. With "
+        "--loop, it does the work of Celery beat and a worker: it reports what is due, "
+        "runs the queued actions of the admin, compares the orders of the last days "
+        "every five minutes, and prunes once a day. SIGTERM or Ctrl-C stops it after "
+        "the calls that have begun. A second signal ends it at once."
     )
     examples = """\
   manage.py button_orders_report
@@ -74,19 +74,19 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "--all",
             action="store_true",
-            help="all that are pending, also those that wait for their next attempt",
+            help="all pending orders, even if they wait for a retry",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only count, change nothing"
+            "--dry-run", action="store_true", help="only count; change nothing"
         )
         parser.add_argument(
-            "--loop", action="store_true", help="go on until SIGTERM or Ctrl-C"
+            "--loop", action="store_true", help="run until SIGTERM or Ctrl-C"
         )
         parser.add_argument(
             "--interval",
             type=positive,
             metavar="SECONDS",
-            help="how long --loop waits when nothing is due (default: "
+            help="how many seconds --loop waits when nothing is due (default: "
             f"{INTERVAL_SECONDS})",
         )
         self.add_noinput(parser)
@@ -117,11 +117,11 @@ class Command(ButtonOrdersCommand):
     ) -> None:
         """Raise ``CommandError`` for options that do not go together."""
         if self.everything and not self.selection.is_empty:
-            raise CommandError("Choose one of --all and a selection.")
+            raise CommandError("--all and a selection cannot be combined.")
         if loop:
             self.refuse_with_loop(dry_run=dry_run)
         elif interval is not None:
-            raise CommandError("--interval is how long --loop waits: it needs --loop.")
+            raise CommandError("--interval needs --loop.")
 
     def refuse_with_loop(self, *, dry_run: bool) -> None:
         others = (
@@ -129,7 +129,7 @@ class Command(ButtonOrdersCommand):
         )
         if dry_run or self.everything or any(others):
             raise CommandError(
-                "--loop reports what is due: of all orders, or of one --account."
+                "--loop reports what is due, and takes no selection but --account."
             )
 
     def handle_loop(self, interval: int | None, format_: str) -> None:
@@ -155,13 +155,13 @@ class Command(ButtonOrdersCommand):
             in_each_database(store_sweep)
         self.reporting.fail_unless_done()
         if stop.is_set:
-            raise CommandError("Interrupted. Run it again for what is left.")
+            raise CommandError("Interrupted. Run the command again for the rest.")
         if had_failed:
             is_one = len(had_failed) == 1
             these, them = ONE_HAS if is_one else MANY_HAVE
             raise CommandError(
                 f"{these} failed: {', '.join(had_failed)}. "
-                f"button_orders_retry makes {them} due."
+                f"Retry {them} with button_orders_retry."
             )
 
     # Which rows

@@ -26,10 +26,10 @@ from django_button_orders.operations.orders import retry_many
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Makes failed orders due again, with a fresh set of attempts. Dismissed "
-        "ones only when they are named by --order-id. Others are left alone. With "
-        "--resume, it ends the pause of an account instead, once its API_KEY is "
-        "corrected: what has waited for the key is due again."
+        "Makes failed orders due again, with a full set of attempts. It retries "
+        "dismissed orders only if --order-id names them, and skips all others. With "
+        "--resume, it ends the pause of an account instead: the orders that waited "
+        "for the API key are due again. Correct API_KEY first."
     )
     examples = """\
   manage.py button_orders_retry --order-id 1994
@@ -42,14 +42,14 @@ class Command(ButtonOrdersCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
-        parser.add_argument("--all", action="store_true", help="all that have failed")
+        parser.add_argument("--all", action="store_true", help="all failed orders")
         parser.add_argument(
             "--resume",
             action="store_true",
-            help="end the pause of the --account, whose key Button has refused",
+            help="end the pause of --account, whose API key Button refused",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only count, change nothing"
+            "--dry-run", action="store_true", help="only count; change nothing"
         )
         self.add_noinput(parser)
         self.add_format(parser)
@@ -64,8 +64,8 @@ class Command(ButtonOrdersCommand):
             return
         if options["all"] != selection.is_empty:
             raise CommandError(
-                "Say what to retry: --order-id, --reason, --account, --status-code, "
-                "--older-than, --newer-than, or --all on its own."
+                "Select orders with --order-id, --reason, --account, --status-code, "
+                "--older-than or --newer-than, or use --all without them."
             )
         missing = self.find_missing(selection)
         if dry_run:
@@ -80,21 +80,21 @@ class Command(ButtonOrdersCommand):
                 retried = self.retry(selection, stop)
         self.summarize({"dry_run": dry_run, "retried": retried}, format)
         if not dry_run and stop.is_set:
-            raise CommandError("Interrupted. Run it again for what is left.")
+            raise CommandError("Interrupted. Run the command again for the rest.")
         if missing:
             names = ", ".join(sorted(missing))
             raise CommandError(
-                f"This order cannot be retried: {names}. It is unknown, or has not "
+                f"This order cannot be retried: {names}. It is unknown or has not "
                 "failed."
                 if len(missing) == 1
-                else f"These orders cannot be retried: {names}. They are unknown, or "
+                else f"These orders cannot be retried: {names}. They are unknown or "
                 "have not failed."
             )
 
     def resume(self, account: str | None, format_: str) -> None:
         """End the pause of an account, and say how many orders are due again."""
         if account is None:
-            raise CommandError("--resume takes an --account, and nothing else.")
+            raise CommandError("--resume needs --account and no other selection.")
         is_resumed, due = False, 0
         for alias in database_aliases():
             paused = PausedAccount.objects.using(alias).filter(account=account)

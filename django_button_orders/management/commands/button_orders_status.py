@@ -51,9 +51,8 @@ LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Shows how the reporting goes: the backlog, the oldest due order, the "
-        "calls of a day and a week, paused accounts, and when a sweep was last "
-        "seen."
+        "Shows the state of the reporting: the backlog, the oldest due order, the "
+        "calls of a day and a week, the paused accounts and the last sweep."
     )
     examples = """\
   manage.py button_orders_status
@@ -68,28 +67,28 @@ class Command(ButtonOrdersCommand):
             "--format",
             choices=["text", "json", "prometheus"],
             default="text",
-            help="how to print it (default: %(default)s)",
+            help="the format of the output (default: %(default)s)",
         )
         parser.add_argument(
             "--ping",
             action="store_true",
-            help="ask Button, with the key of each account, for an order that "
-            "cannot exist; nothing is created",
+            help="ask Button for an order that cannot exist, with the API key of each "
+            "account; nothing is created",
         )
-        limits = parser.add_argument_group("limits, which are passed from there on")
+        limits = parser.add_argument_group("limits (exit status 1 when exceeded)")
         limits.add_argument(
             "--fail-if-oldest-due",
             type=seconds,
             dest="oldest_due",
             metavar="TIME",
-            help="an order has been due for so long, such as 90s, 15m, 2h or 1d",
+            help="fail if an order has been due for TIME or longer: 90s, 15m, 2h, 1d",
         )
         limits.add_argument(
             "--fail-if-no-sweep",
             type=seconds,
             dest="no_sweep",
             metavar="TIME",
-            help="no sweep was seen for so long",
+            help="fail if no sweep has run within TIME",
         )
         for name in ("due", "stuck", "failed"):
             limits.add_argument(
@@ -97,26 +96,26 @@ class Command(ButtonOrdersCommand):
                 type=positive,
                 dest=name,
                 metavar="N",
-                help=f"so many orders, or more, are {name}",
+                help=f"fail if N or more orders are {name}",
             )
         limits.add_argument(
             "--fail-if-success-below",
             type=percent,
             dest="success_below",
             metavar="PERCENT",
-            help="fewer of the calls of 24 hours have succeeded",
+            help="fail if less than PERCENT of the calls in 24 hours succeeded",
         )
         limits.add_argument(
             "--fail-if-paused",
             action="store_true",
             dest="paused",
-            help="an account is paused",
+            help="fail if an account is paused",
         )
         limits.add_argument(
             "--fail-if-warned",
             action="store_true",
             dest="warned",
-            help="there is a warning about the configuration or the sweep",
+            help="fail if there is a warning about the settings or the sweep",
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -149,7 +148,7 @@ class Command(ButtonOrdersCommand):
         if passed:
             raise CommandError(" ".join(passed), returncode=NOT_DONE)
         if format == "text" and (options["ping"] or warned or limits != Limits()):
-            self.stdout.write("All is within the limits that were given.")
+            self.stdout.write("No limit is exceeded.")
 
     def ping(self, accounts: Collection[str]) -> list[Ping]:
         """Ask Button with the key of each account, which may take half a minute."""
@@ -238,7 +237,7 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
             words = ", ".join(reason.describe(with_error=False) for reason in reasons)
             yield f"{title}: {words}"
     if orders.late_tokens:
-        yield f"Reported without the token they have now: {orders.late_tokens}"
+        yield f"Reported without their present token: {orders.late_tokens}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield "Oldest due: " + (
         f"order {oldest.order}, for {duration(oldest.seconds)}" if oldest else "none"

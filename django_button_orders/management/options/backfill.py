@@ -53,7 +53,7 @@ FILE_OPTIONS = (
 
 
 def add_selection(parser: CommandParser) -> None:
-    group = parser.add_argument_group("which orders of the registered models")
+    group = parser.add_argument_group("orders of the registered models")
     group.add_argument(
         "--model",
         metavar="APP.MODEL",
@@ -71,48 +71,50 @@ def add_selection(parser: CommandParser) -> None:
         default=[],
         dest="order_ids",
         metavar="ID",
-        help="only the order with this id; can be given more than once",
+        help="only the order with this ID; repeat the option for more",
     )
 
 
 def add_file_options(parser: CommandParser) -> None:
-    group = parser.add_argument_group("or the orders of a file")
+    group = parser.add_argument_group("orders of a file")
     group.add_argument(
         "--from-file",
         metavar="FILE",
-        help="JSON lines with Button's field names, or CSV with a row for each line "
-        "item, the rows of an order together; may be compressed with gzip; - is "
-        "standard input",
+        help="read orders from this file; - is standard input. It is CSV with one "
+        "row per line item, with the rows of an order together, or JSON Lines with "
+        "Button's field names. It may be compressed with gzip",
     )
     group.add_argument(
         "--input-format",
         choices=["csv", "jsonl"],
-        help="what the file is (default: JSON lines if it begins with a brace)",
+        help="the format of the file (default: jsonl if it begins with a brace, else "
+        "csv)",
     )
     group.add_argument(
         "--map",
         action="append",
         type=pair,
         default=[],
-        metavar="OURS=THEIRS",
-        help="what a column is called in the header of the CSV file, which wins over a "
-        "column that has our name; can be given more than once. Ours are "
+        metavar="FIELD=COLUMN",
+        help="read a field from this column of the CSV file, even if another column "
+        "has the name of the field; repeat the option for more. Fields: "
         f"{', '.join(COLUMNS)}",
     )
     group.add_argument(
         "--ignore-unknown",
         action="store_true",
-        help="leave columns of the CSV file out whose names are not known",
+        help="ignore columns of the CSV file that are no fields",
     )
     add_conventions(group)
     group.add_argument(
-        "--account", help="of these orders: a key of ACCOUNTS (default: default)"
+        "--account",
+        help="the account of these orders: a key of ACCOUNTS (default: default)",
     )
     group.add_argument(
         "--rejects",
         metavar="FILE",
-        help="write the lines of refused orders to this file, as they are, to be "
-        "mended and read again",
+        help="write the lines of rejected orders to this file unchanged, so that you "
+        "can correct and read them again",
     )
 
 
@@ -121,77 +123,80 @@ def add_conventions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--encoding",
         type=encoding,
-        help="such as cp1252 (default: UTF-8, or UTF-16 if the file begins so)",
+        help="the encoding of the file, such as cp1252 (default: UTF-8, or UTF-16 with "
+        "a byte order mark)",
     )
     group.add_argument(
         "--decimals",
         action="store_true",
-        help="amounts are decimals such as 12.34, 1,234.50 or $12.50, and not integers "
-        "of minor units (1234 is 12.34 USD); total_as_decimal in the file wins",
+        help="read amounts as decimals such as 12.34, 1,234.50 or $12.50, not as "
+        "integers of minor units (1234 is 12.34 USD), unless total_as_decimal in the "
+        "file says otherwise",
     )
     group.add_argument(
         "--decimal-separator",
         choices=SEPARATORS,
         default="",
         metavar="CHARACTER",
-        help="what stands before the decimals, . or , for files with amounts such as "
-        "7.000; implies --decimals",
+        help="the decimal separator, . or , in files with amounts such as 7.000; "
+        "implies --decimals",
     )
     group.add_argument(
         "--currency",
         type=currency,
-        help="of orders for which the file has none, such as USD",
+        help="the currency of orders without one in the file, such as USD",
     )
     group.add_argument(
         "--time-zone",
         type=time_zone,
         metavar="ZONE",
-        help="of dates for which the file has none, such as Europe/Berlin or UTC",
+        help="the time zone of dates without one in the file, such as Europe/Berlin or "
+        "UTC",
     )
     group.add_argument(
         "--date-format",
         default="",
         metavar="FORMAT",
-        help="of all dates, if they are not ISO 8601, in the directives of strptime: "
+        help="the strptime format of all dates, if they are not ISO 8601, such as "
         "%%d/%%m/%%Y %%H:%%M",
     )
 
 
 def add_run_options(parser: CommandParser) -> None:
-    group = parser.add_argument_group("how many, how fast, and where")
-    group.add_argument("--limit", type=positive, help="at most so many orders")
+    group = parser.add_argument_group("how to run")
+    group.add_argument("--limit", type=positive, metavar="N", help="at most N orders")
     group.add_argument(
         "--batch-size",
         type=positive,
         default=1000,
-        help="orders read and rows written at once (default: %(default)s)",
+        help="orders read and stored in one transaction (default: %(default)s)",
     )
     group.add_argument(
         "--rate",
         type=rate,
         metavar="N",
-        help="make at most N rows per second; with --now, report at most N",
+        help="create at most N Button orders per second; with --now, report at most N",
     )
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on where a run with the same --model, --since and --until was "
-        "interrupted; from the start, if none was",
+        help="continue an interrupted run with the same --model, --since and --until; "
+        "without one, start from the beginning",
     )
     group.add_argument(
-        "--dry-run", action="store_true", help="only count, change nothing"
+        "--dry-run", action="store_true", help="only count; change nothing"
     )
     group.add_argument(
         "--now",
         action="store_true",
-        help="report the orders in this process instead of leaving them to the workers",
+        help="report the orders in this process, instead of by the workers",
     )
     group.add_argument(
         "--noinput",
         "--no-input",
         action="store_false",
         dest="interactive",
-        help="do not ask for confirmation, as is done on a terminal",
+        help="do not ask for confirmation on a terminal",
     )
     group.add_argument(
         "--database",
@@ -204,7 +209,7 @@ def pair(text: str) -> tuple[str, str]:
     ours, _, theirs = text.partition("=")
     if ours not in COLUMNS or not theirs.strip():
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not OURS=THEIRS; ours are {', '.join(COLUMNS)}"
+            f"'{text}' is not FIELD=COLUMN. Fields: {', '.join(COLUMNS)}"
         )
     return ours, " ".join(theirs.split())
 
@@ -250,13 +255,13 @@ def refuse_contradictions(options: Mapping[str, Any]) -> None:
     """Raise ``CommandError`` for options that do not go together."""
     for names in CONTRADICTIONS:
         if all(is_given(name, options) for name in names):
-            raise CommandError(f"Choose one of {' and '.join(names)}.")
+            raise CommandError(f"{' and '.join(names)} cannot be combined.")
     ours = [name for name, _ in options["map"]]
     if twice := sorted({name for name in ours if ours.count(name) > 1}):
-        raise CommandError(f"Name one column for {', '.join(twice)}: see --map.")
+        raise CommandError(f"--map has more than one column for {', '.join(twice)}.")
     for name in FILE_OPTIONS:
         if is_given(name, options) and not options["from_file"]:
-            raise CommandError(f"{name} is about files: it needs --from-file.")
+            raise CommandError(f"{name} needs --from-file.")
     refuse_unknown_database(options["database"])
     refuse_unknown_account(options["account"])
     refuse_empty_time(options["since"], options["until"])
@@ -285,7 +290,7 @@ def open_rejects(
         return None
     path = Path(name)
     if path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
-        raise CommandError("Choose another file for --rejects than for --from-file.")
+        raise CommandError("--rejects and --from-file must be different files.")
     if path.exists() and not path.is_file():
         # A pipe or a device cannot be created anew.
         return stack.enter_context(path.open("wb"))

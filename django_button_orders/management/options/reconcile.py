@@ -37,31 +37,31 @@ def add_selection(parser: CommandParser) -> None:
     group.add_argument(
         "--model",
         metavar="APP.MODEL",
-        help="only this registered model (default: all of them, and the rows that "
-        "the shop writes itself)",
+        help="only this registered model (default: all of them, and the Button "
+        "orders that the shop saves itself)",
     )
     group.add_argument(
         "--since",
         type=moment,
-        help="only orders from this date or time on: by the adapter's date_field, "
-        "or by the purchase date for Button",
+        help="only orders from this date or time on: the adapter's date_field with "
+        "'shop', the purchase date with 'button'",
     )
     group.add_argument(
         "--until", type=moment, help="only orders before this date or time"
     )
-    group.add_argument("--account", help="only the orders of this account")
+    group.add_argument("--account", help="only orders of this account")
     group.add_argument(
         "--order-id",
         action="append",
         default=[],
         dest="order_ids",
         metavar="ID",
-        help="only the order with this id; can be given more than once",
+        help="only the order with this ID; repeat the option for more",
     )
     group.add_argument(
         "--database",
         help="the database of the orders (default: the one of their model, or all "
-        "that have rows for Button)",
+        "that have Button orders)",
     )
 
 

@@ -43,36 +43,36 @@ def add_selection(parser: CommandParser) -> None:
         default=[],
         dest="order_ids",
         metavar="ID",
-        help="the order with this id; can be given more than once",
+        help="only the order with this ID; repeat the option for more",
     )
     parser.add_argument(
         "--reason",
         choices=ButtonOrder.Reason.values,
-        help="only those that failed or wait for this reason",
+        help="only orders that failed or wait for this reason",
     )
-    parser.add_argument("--account", help="only those of this account")
+    parser.add_argument("--account", help="only orders of this account")
     parser.add_argument(
         "--status-code",
         type=status_codes,
         metavar="STATUS",
-        help="only those that Button last answered with this status of HTTP, "
-        "such as 503, or with one of this class, such as 5xx",
+        help="only orders whose last answer from Button had this HTTP status, such "
+        "as 503, or a status of this class, such as 5xx",
     )
     parser.add_argument(
         "--older-than",
         type=age,
         metavar="AGE",
-        help="only those to which nothing has happened for so long: 45s, 15m, 3h, 2d",
+        help="only orders last changed, attempted or failed before this age: 45s, "
+        "15m, 3h, 2d",
     )
     parser.add_argument(
         "--newer-than",
         type=age,
         metavar="AGE",
-        help="only those to which something has happened since then: the order "
-        "changed, or was tried",
+        help="only orders last changed, attempted or failed within this age",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="at most so many, the oldest first"
+        "--limit", type=positive, metavar="N", help="at most N orders, the oldest first"
     )
 
 
@@ -98,16 +98,14 @@ class Selection:
 
     def __post_init__(self) -> None:
         if "" in self.order_ids:
-            raise CommandError("--order-id needs an id.")
+            raise CommandError("--order-id must not be empty.")
         refuse_unknown_account(self.account)
         if (
             self.older_than is not None
             and self.newer_than is not None
             and self.older_than >= self.newer_than
         ):
-            raise CommandError(
-                "Nothing is older than --older-than and newer than --newer-than."
-            )
+            raise CommandError("--older-than must be less than --newer-than.")
 
     @property
     def is_empty(self) -> bool:
@@ -158,8 +156,8 @@ class Selection:
             unknown -= set(rows.values_list("order_id", flat=True))
         if unknown:
             raise CommandError(
-                f"There is no row for: {', '.join(sorted(unknown))}. "
-                "button_orders_backfill makes rows."
+                f"No Button order exists for: {', '.join(sorted(unknown))}. "
+                "Create it with button_orders_backfill."
             )
 
 

@@ -97,7 +97,8 @@ def refuse_unknown_account(account: str | None) -> None:
 def refuse_unknown_database(alias: str | None) -> None:
     """Raise ``CommandError`` if a database is given that the settings do not have."""
     if alias is not None and alias not in connections:
-        raise CommandError(f"'{alias}' is not a database of the settings.")
+        known = ", ".join(connections)
+        raise CommandError(f"DATABASES has no {alias!r}. Known databases: {known}.")
 
 
 def database_of(model: type[Model], named: str | None) -> str:
@@ -114,7 +115,7 @@ def find_adapters(label: str | None) -> list[OrderAdapter]:
     except (LookupError, ValueError, ImproperlyConfigured) as exc:
         known = ", ".join(item.model._meta.label for item in registered())
         raise CommandError(
-            f"'{label}' is not a registered model. Known are: {known}."
+            f"'{label}' is not a registered model. Registered models: {known}."
         ) from exc
     if not has_usable_key(adapter.model):
         raise CommandError(f"The primary key of '{label}' is not supported.")
