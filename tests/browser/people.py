@@ -151,6 +151,7 @@ class Operator(Person):
         main = self.page.get_by_role("main")
         models = main.get_by_role("rowheader")
         self.hands.press(models.get_by_role("link", name="Button orders"))
+        self.page.wait_for_url("**/buttonorder/")
 
     def open_order(self, number: str) -> None:
         """Find an order in the list, and open its page."""
@@ -165,6 +166,7 @@ class Operator(Person):
         self.hands.write(self.page.get_by_role("search").get_by_role("textbox"), number)
         self.press("Search")
         self.follow(number)
+        self.page.wait_for_url("**/change/**")
 
     def press_and_confirm(self, name: str, *, note: str = "") -> None:
         """Press a button that asks for confirmation, and confirm it, with a note."""
