@@ -28,11 +28,13 @@ def beat_schedule(*, sweep_seconds: float = SWEEP.seconds) -> dict[str, dict[str
     """
     Return the entries to put into ``CELERY_BEAT_SCHEDULE``.
 
-    The sweep runs every ``sweep_seconds``, the comparison of the latest orders
-    with their rows every five minutes, pruning once a day. A worker drops a message
-    that has waited longer than its interval, because the next one does its work.
-    Workers judge that by their clocks: one whose clock is fast by more than an
-    interval drops all messages. ``expire_seconds`` says the same to django-celery-beat.
+    The sweep runs every ``sweep_seconds``. The task ``reconcile_orders`` runs every
+    five minutes, and ``prune_submissions`` runs once a day.
+
+    A message expires after its interval, because the next message does the same work.
+    Workers use their own clocks for that: if a worker's clock is fast by more than an
+    interval, the worker drops all messages. ``expire_seconds`` is the name of this
+    option for django-celery-beat.
     """
     entries = (SWEEP._replace(seconds=sweep_seconds), RECONCILE, PRUNE)
     return {

@@ -26,10 +26,10 @@ class AttributionMiddleware:
     """
     Store the parameter ``btn_ref`` of the URL in the visitor's session.
 
-    A new token replaces the old one. An order does not clear it, because Button
-    decides which orders it is for. Logging out ends the session, and so the token.
-    Django saves the session of the request that ends last: a token that has come with
-    another one meanwhile is kept.
+    A new token replaces the old one. An order does not clear the token, because Button
+    decides to which orders a token applies. When the visitor logs out, the session ends
+    and the token is lost. If requests run at the same time, a token that came with one
+    of them is kept, although Django saves the session of the request that ends last.
 
     Put this middleware below Django's ``SessionMiddleware``.
     """
@@ -121,11 +121,12 @@ def get_btn_ref(request: HttpRequest) -> str:
     """
     Return the attribution token of this visitor, or an empty string.
 
-    ``AttributionMiddleware`` has stored it in the session. Save it on the order in the
-    transaction that places the order: Button ties a token at the first report only.
+    ``AttributionMiddleware`` stores the token in the session. Save the token on the
+    order, in the transaction that places the order: Button ties a token to an order
+    only at the first report.
 
-    Raises ``SynchronousOnlyOperation`` in an async view if the session has to be read
-    from a database. Use ``aget_btn_ref`` there.
+    In an async view, this raises ``SynchronousOnlyOperation`` if the session has to be
+    read from a database. Use ``aget_btn_ref`` there.
     """
     session = getattr(request, "session", None)
     if session is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def button_sandbox() -> Iterator[ButtonSandbox]:
-    """Start a local Button and point ``BUTTON_ORDERS`` to it during a test."""
+    """Start a sandbox, and use it in place of Button during a test."""
     from django_button_orders.testing import run_sandbox
 
     with run_sandbox() as sandbox:

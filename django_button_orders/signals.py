@@ -2,9 +2,9 @@
 The signals that a project can connect to.
 
 ``order_reported``, ``order_cancelled`` and ``order_failed`` are sent after the outcome
-is committed, with ``send_robust()``: a receiver that raises cannot change the outcome.
-They are sent in the process that reported the order, usually a Celery worker. The
-sender is the ``ButtonOrder`` class, and receivers get two arguments:
+is committed, with ``send_robust()``. So a receiver that raises an exception cannot
+change the outcome. The process that reported the order sends them, usually a Celery
+worker. The sender is the ``ButtonOrder`` class, and receivers get two arguments:
 
 * ``button_order``: the Button order after the outcome.
 * ``submission``: the ``Submission`` of the last call, or ``None`` if the outcome needed
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-#: Button has acknowledged the order as it is now. It is not sent for an order that
-#: Button had acknowledged before, in the same state.
+#: Button has acknowledged the current state of the order. This signal is not sent if
+#: Button had already acknowledged the same state.
 order_reported = Signal()
 
-#: The order is cancelled at Button, or Button never heard of it.
+#: The order is cancelled at Button, or Button never knew it.
 order_cancelled = Signal()
 
 #: The order failed, and a person has to act. ``button_order.reason`` says why.
@@ -29,6 +29,6 @@ order_failed = Signal()
 #:
 #: Receivers get ``order_id``, ``account`` and ``exchange``, which has ``operation``,
 #: ``method``, ``url``, ``started_at``, ``duration_ms``, ``status_code`` and ``answer``.
-#: They run in the thread that made the call, which also makes other calls. So a
+#: Receivers run in the thread that made the call, which also makes other calls. So a
 #: receiver must be quick, and must not use the database.
 call_ended = Signal()

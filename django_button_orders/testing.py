@@ -1,5 +1,5 @@
 """
-For the tests of a shop: a local Button, and no waiting for what would be due later.
+For the tests of a shop: a local Button, and attempts without waiting.
 
 ``ButtonSandboxMixin`` is for unittest, the fixture ``button_sandbox`` (in
 ``pytest_plugin``) for pytest, and ``run_sandbox()`` for everything else.
@@ -32,14 +32,14 @@ __all__ = ["ButtonSandbox", "ButtonSandboxMixin", "run_sandbox"]
 
 
 class ButtonSandbox(Sandbox):
-    """A ``Sandbox`` that a test can have reported to, without a worker or a broker."""
+    """A ``Sandbox`` with a method that reports, without a worker or a broker."""
 
     def report(self) -> Counter[str]:
         """
-        Make one attempt at each order that is to be reported, in this process.
+        Make one attempt for each pending order, in this process.
 
-        Nothing is waited for: what would be due later, such as after a failure, is due
-        now, and a paused account is tried again. Return how many attempts had which
+        It does not wait: it also attempts orders that are due later, such as after a
+        failure, and orders of a paused account. Return the number of attempts for each
         outcome, such as ``{"reported": 1}`` or ``{"retry": 1}``.
         """
         outcomes: Counter[str] = Counter()
@@ -52,7 +52,7 @@ class ButtonSandbox(Sandbox):
 
 @contextmanager
 def run_sandbox() -> Iterator[ButtonSandbox]:
-    """Start a local Button, and point ``BUTTON_ORDERS`` to it during the context."""
+    """Start a sandbox, and use it in place of Button while the context is open."""
     with (
         ButtonSandbox() as sandbox,
         override_settings(BUTTON_ORDERS=settings_for(sandbox)),
@@ -79,7 +79,7 @@ def settings_for(sandbox: Sandbox) -> dict[str, Any]:
 
 
 class ButtonSandboxMixin(MixinBase):
-    """Gives each test of a ``TestCase`` a local Button, ``self.button_sandbox``."""
+    """Give each test of a ``TestCase`` its own sandbox, ``self.button_sandbox``."""
 
     button_sandbox: ButtonSandbox
 

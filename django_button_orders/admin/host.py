@@ -50,7 +50,7 @@ MAX_REPORTS = 20
 
 
 class ButtonOrderAdminMixin(ModelAdminBase):
-    """Show the box on the change pages of a ``ModelAdmin``, above the form."""
+    """Add Button's box to the change pages of a ``ModelAdmin``, above the form."""
 
     def render_change_form(self, *args: Any, **kwargs: Any) -> Any:
         """

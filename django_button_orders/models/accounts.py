@@ -63,7 +63,7 @@ class PausedAccountQuerySet(models.QuerySet["PausedAccount"]):
 
 
 class PausedAccount(models.Model):
-    """An account whose key Button has refused. It is not called until a probe works."""
+    """An account whose key Button refused. Its orders wait until a key is accepted."""
 
     account = ExactCharField(
         _("account"),

@@ -20,11 +20,11 @@ from django_button_orders.models.orders import model_of
 
 class Difference(models.Model):
     """
-    A disagreement of two sides when an order was last compared.
+    A difference that the last comparison of an order has found.
 
-    Each order has at most one for each comparison, which is updated when it is found
-    again. It stores no personal data: only amounts, dates and codes are stored as they
-    are, and all other values as hashes.
+    Each order has at most one difference for each kind of comparison. A new comparison
+    updates it. It contains no personal data: only amounts, dates and codes are stored
+    as they are, and all other values as hashes.
     """
 
     class Side(models.TextChoices):

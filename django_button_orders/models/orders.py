@@ -75,7 +75,7 @@ TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
     """
-    Select Button orders, and change many of them at once.
+    Select Button orders, and change many of them with one call.
 
     The methods are in ``models.querysets.StateQuerySet``.
     """
@@ -85,8 +85,9 @@ class ButtonOrder(models.Model):
     """
     What Button should know about one order, and what Button has acknowledged.
 
-    Saving a row makes it due, and a worker reports it. The app itself creates the rows
-    of registered models. A shop without an order model creates and saves rows itself.
+    Saving a new or changed Button order makes it due, and a worker reports it. For
+    registered models, the app creates the Button orders. A shop without an order model
+    creates and saves them itself.
     """
 
     Status = states.Status
@@ -518,7 +519,7 @@ class ButtonOrder(models.Model):
 
     @property
     def is_up_to_date(self) -> bool:
-        """Return whether Button has acknowledged exactly what the row says."""
+        """Return whether Button has acknowledged exactly the current values."""
         if self.status not in (self.Status.REPORTED, self.Status.CANCELLED):
             return False
         try:
@@ -534,7 +535,7 @@ class ButtonOrder(models.Model):
 
     def as_report(self) -> OrderReport:
         """
-        Return the row as a report.
+        Return this Button order as a report.
 
         Raises ``ValidationError`` that names the invalid fields.
         """
@@ -556,7 +557,7 @@ class ButtonOrder(models.Model):
 
     @property
     def has_refused_customer(self) -> bool:
-        """Return whether Button kept an earlier customer, because it was too late."""
+        """Return whether Button kept an earlier customer: the update came too late."""
         return is_customer_refused(self.reported_digest)
 
     def is_late(self, token: str | None) -> bool:
@@ -565,17 +566,17 @@ class ButtonOrder(models.Model):
 
     @property
     def is_direct(self) -> bool:
-        """Return whether the shop writes the row itself, without an order model."""
+        """Return whether the shop writes it itself, without an order model."""
         return self.source_type_id is None and self.source_id is None
 
     @property
     def is_acknowledged(self) -> bool:
-        """Return whether Button has ever acknowledged this order."""
+        """Return whether Button has acknowledged this order at least once."""
         return self.reported_revision is not None
 
     @property
     def is_of_other_site(self) -> bool:
-        """Return whether another site has reported it, so that this one must not."""
+        """Return whether another site has reported the order: this site must not."""
         return self.site not in ("", this_site())
 
     @property
@@ -588,7 +589,7 @@ class ButtonOrder(models.Model):
         return self.is_acknowledged or self.unanswered > 1
 
     def get_source(self) -> models.Model | None:
-        """Return the host order, or None if there is none or it is gone."""
+        """Return the shop's order, or None if there is none or it was deleted."""
         model = self.get_source_model()
         if model is None:
             return None
@@ -615,23 +616,23 @@ class ButtonOrder(models.Model):
         """
         Request the cancellation of this order at Button.
 
-        Return False if that was requested before, or if the order is cancelled.
+        Return False if the order is already cancelled or its cancellation requested.
         """
         return self._after_move(self.row().cancel())
 
     def retry(self) -> bool:
-        """Make a failed or dismissed row due. Return False for another status."""
+        """Make a failed or dismissed order due. Return False for another status."""
         return self._after_move(self.row().retry())
 
     def dismiss(self, note: str = "") -> bool:
-        """Dismiss a failed row. Return False for another status."""
+        """Dismiss a failed order. Return False for another status."""
         return self._after_move(self.row().dismiss(note))
 
     def overwrite(self) -> bool:
         """
-        Report over the other order that Button has under this id.
+        Replace the other order that Button has under this ID.
 
-        Return False unless the row failed because of that.
+        Return False unless this order failed with the reason ``taken``.
         """
         return self._after_move(self.row().overwrite())
 

@@ -84,13 +84,15 @@ class StateQuerySet(LockableQuerySet[Row]):
     # Selections: adjectives.
 
     def pending(self) -> Self:
+        """Return the pending Button orders."""
         return self.filter(status=Status.PENDING)
 
     def failed(self) -> Self:
+        """Return the failed Button orders."""
         return self.filter(status=Status.FAILED)
 
     def in_flight(self) -> Self:
-        """Return the pending rows that a worker holds a lease on."""
+        """Return the pending Button orders that a worker holds."""
         return self.pending().filter(STATES["in_flight"])
 
     def unleased(self) -> Self:
@@ -98,34 +100,35 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.filter(FREE)
 
     def of_this_site(self) -> Self:
-        """Return the pending rows that this installation may report."""
+        """Return the pending Button orders that this site may report."""
         return self.pending().filter(of_this_site())
 
     def of_other_sites(self) -> Self:
-        """Return the pending rows that are left alone: another site reports them."""
+        """Return the pending Button orders that another site reports."""
         return self.pending().exclude(of_this_site())
 
     def due(self) -> Self:
-        """Return the rows to report whose time has come, and which nobody holds."""
+        """Return the pending Button orders that can be claimed now."""
         return self.of_this_site().filter(STATES["due"])
 
     def waiting(self) -> Self:
-        """Return the rows to report whose time has not come."""
+        """Return the pending Button orders whose next attempt is later."""
         return self.of_this_site().filter(STATES["waiting"])
 
     def stuck(self) -> Self:
-        """Return the due rows that should have been reported long ago."""
+        """Return those due for more than ten minutes, and those whose worker died."""
         return self.of_this_site().filter(STATES["stuck"])
 
     def taken(self) -> Self:
-        """Return the failed rows whose id another order has at Button."""
+        """Return the failed Button orders whose ID another order has at Button."""
         return self.failed().filter(reason=Reason.TAKEN)
 
     def retryable(self) -> Self:
+        """Return the failed and dismissed Button orders."""
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
 
     def cancellable(self) -> Self:
-        """Return the rows that are not cancelled, nor requested to be."""
+        """Return those neither cancelled nor requested to be cancelled."""
         return self.filter(cancel_requested_at__isnull=True).exclude(
             status=Status.CANCELLED
         )
@@ -133,7 +136,7 @@ class StateQuerySet(LockableQuerySet[Row]):
     # Moves: verbs. Each is a conditional UPDATE.
 
     def mark_changed(self, **values: Any) -> int:
-        """Mark rows changed, so that a worker reports them. Also set ``values``."""
+        """Mark them as changed, so that a worker reports them. Also set ``values``."""
         changed = self.changed_values(holds=first_report_delay() > 0)
         return self.update(**{**changed, **values})
 
@@ -166,14 +169,14 @@ class StateQuerySet(LockableQuerySet[Row]):
         }
 
     def retry(self) -> int:
-        """Make failed and dismissed rows due, with all attempts again."""
+        """Make failed and dismissed Button orders due, with all attempts again."""
         return self.retryable().make_pending()
 
     def overwrite(self) -> int:
         """
-        Make rows due whose id another order has at Button, to report over that.
+        Make the failed Button orders due whose ID another order has at Button.
 
-        They count as acknowledged with nothing in it, so an update follows.
+        They count as acknowledged, so the next attempt sends an update, not a create.
         """
         return self.taken().make_pending(reported_revision=0)
 
@@ -190,7 +193,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         )
 
     def make_due(self) -> int:
-        """Make waiting rows due now, in batches. Rows that others lock are skipped."""
+        """Make waiting Button orders due now, in batches. Skip locked ones."""
         waiting, moved = self.waiting(), 0
         for pks in Keyset(waiting, ("next_attempt_at", "pk")).key_pages(MANY):
             with transaction.atomic(using=self.db):
@@ -205,14 +208,14 @@ class StateQuerySet(LockableQuerySet[Row]):
         return unauthorized.exclude(last_status_code=403).make_due()
 
     def dismiss(self, note: str = "") -> int:
-        """Dismiss failed rows, which then need no person. ``note`` says why."""
+        """Dismiss failed Button orders. A ``note`` replaces their last error."""
         values: dict[str, Any] = {"last_error": note} if note else {}
         return self.failed().update(
             status=Status.DISMISSED, updated_at=DatabaseNow(), **values
         )
 
     def cancel(self) -> int:
-        """Request the cancellation of rows at Button."""
+        """Request the cancellation of these orders at Button."""
         return self.cancellable().mark_changed(cancel_requested_at=DatabaseNow())
 
     def claim(self, *, limit: int, lease_seconds: float) -> list[Row]:

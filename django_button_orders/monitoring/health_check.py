@@ -22,7 +22,13 @@ from django_button_orders.report.privacy import describe_for_log
 
 @dataclass
 class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
-    """Check that the orders of one database are reported, by the limits of Limits."""
+    """
+    Check that the orders of one database are reported.
+
+    The check fails if a limit is reached. None switches a limit off. ``oldest_due`` and
+    ``no_sweep`` are seconds. ``success_below`` is a percentage of the calls of the last
+    24 hours.
+    """
 
     alias: str = DEFAULT_DB_ALIAS
     oldest_due: float | None = 900

@@ -48,7 +48,7 @@ def instrument_metrics(
     *,
     clock: Clock = monotonic,
 ) -> None:
-    """Register a gauge for each figure of ``button_orders_status``."""
+    """Register an observable gauge for each metric, except the ping."""
     meter = metrics.get_meter(NAME, __version__, meter_provider)
     readings = Readings(clock)
     for metric in METRICS:
@@ -98,7 +98,7 @@ def read_samples() -> list[Sample]:
 
 
 def instrument_calls(tracer_provider: TracerProvider | None = None) -> None:
-    """Create a span for each call to Button, without its bodies."""
+    """Create a span for each call to Button. It contains no bodies."""
     tracer = trace.get_tracer(NAME, __version__, tracer_provider)
 
     def create_span(

@@ -45,22 +45,24 @@ logger = get_logger(__name__)
 
 class OrderAdapter:
     """
-    Describe one order model to the app. Subclass it, and ``register`` it.
+    Describe one order model to the app. Subclass it, and ``register`` the subclass.
 
-    ``get_order_id``, ``is_reportable`` and ``get_account`` run inside the shop's save,
-    so they must be fast. The other methods run in a worker, on committed data. If a
-    method raises, its Button order fails with the reason ``invalid`` and shows the
-    error; the shop's save succeeds.
+    ``get_order_id``, ``is_reportable`` and ``get_account`` also run inside the shop's
+    save, so they must be fast. The other methods run in workers, commands and the
+    admin, on committed data.
+
+    If a method raises an exception, the shop's save still succeeds. The Button order
+    fails with the reason ``invalid``, and its page in the admin shows the error.
     """
 
-    #: The name of the field with the order's date, by which commands and tasks select
-    #: orders. Give that field an index. Without a name, the periodic task adds no
-    #: orders that were written without a signal.
+    #: The name of the date field by which commands and tasks select orders. Add a
+    #: database index to that field. Without a name, the task ``reconcile_orders`` does
+    #: not add orders that were written without a signal.
     date_field: ClassVar[str] = ""
-    #: Related models, with the path to the order: ``{OrderLine: "order"}``, or
-    #: ``{Refund: "line__order"}``. A save or a deletion of such an object marks its
-    #: order changed.
-    #: Watch a many-to-many relation by its links: ``{Order.coupons.through: "order"}``.
+    #: The related models, each with the path to the order: ``{OrderLine: "order"}``, or
+    #: ``{Refund: "line__order"}``. Saving or deleting a watched object marks its order
+    #: as changed. For a many-to-many relation, watch the intermediate model:
+    #: ``{Order.coupons.through: "order"}``.
     watch: ClassVar[Mapping[type[Model] | str, str]] = {}
 
     def __init__(self, model: type[Model]) -> None:
@@ -68,11 +70,12 @@ class OrderAdapter:
 
     def get_order_id(self, order: Any) -> str:
         """
-        Return the shop's id of the order, as Button will know it.
+        Return the shop's ID of the order, which becomes its ID at Button.
 
-        It must be unique in its account, and must never change once Button may know
-        it. It has 1 to 255 printable ASCII characters. When an order is deleted,
-        another order may get its id. An order that is not reportable may have none.
+        An ID must be unique in its account, and must never change after the first call
+        for the order. It has 1 to 255 printable ASCII characters. After an order is
+        deleted, another order may get its ID. An order that is not reportable may have
+        no ID.
         """
         return str(order.pk)
 
@@ -80,8 +83,8 @@ class OrderAdapter:
         """
         Return the account at Button: a key of ``ACCOUNTS``, or "default".
 
-        It must never change: an order that changes its account is reported a second
-        time, and the report to the old account stays.
+        The account of an order must never change. If it changes, the app reports the
+        order a second time, and the report to the old account stays.
         """
         return DEFAULT_ACCOUNT
 
@@ -89,25 +92,25 @@ class OrderAdapter:
         """
         Return whether Button should know the order, for example once it is paid.
 
-        Once Button knows it, the answer no longer matters: changes are sent, and only
-        ``is_cancelled`` cancels the order.
+        Once Button knows the order, the returned value no longer matters. The app still
+        sends changes, and only ``is_cancelled`` cancels the order.
         """
         return True
 
     def is_cancelled(self, order: Any) -> bool:
         """
-        Return whether the whole order is cancelled, which cannot be undone at Button.
+        Return whether the whole order is cancelled. Button cannot undo that.
 
-        If some lines remain, it is a change: ``build`` returns what remains. That is
-        Button's rule (Order API Best Practices).
+        If some lines remain, return False, and let ``build`` report these lines. That
+        is Button's rule (Order API Best Practices).
         """
         return False
 
     def build(self, order: Any) -> OrderReport:
         """
-        Return the order's report, with its whole present state.
+        Return the report of the order, with its complete current state.
 
-        Its ``order_id`` must be that of ``get_order_id``.
+        Its ``order_id`` must be the one that ``get_order_id`` returns.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must define build(order) and return an OrderReport."
@@ -117,7 +120,7 @@ class OrderAdapter:
         """
         Return all orders, with the relations prefetched that ``build`` reads.
 
-        An order that is left out counts as deleted.
+        If this queryset leaves out an order, the app treats that order as deleted.
         """
         return self.model._base_manager.all()
 
@@ -134,9 +137,9 @@ _callbacks: list[Callable[[OrderAdapter], object]] = []
 
 def register(*models: type[Model]) -> Callable[[AdapterClass], AdapterClass]:
     """
-    Register an adapter for one or more models of orders.
+    Register an adapter for one or more order models.
 
-    Raises ``ImproperlyConfigured`` when a model has another adapter already.
+    Raises ``ImproperlyConfigured`` if a model already has another adapter.
     """
 
     def decorate(adapter_class: AdapterClass) -> AdapterClass:

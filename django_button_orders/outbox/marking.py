@@ -50,15 +50,15 @@ logger = get_logger(__name__)
 
 def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     """
-    Mark an order of a registered model changed, so that a worker reports it.
+    Mark an order of a registered model as changed, so that a worker reports it.
 
     Call it after changes that send no signals, such as ``QuerySet.update()``. It makes
     one small write in the order's database, in your transaction if there is one. A
-    worker compares the order with what Button knows, and makes no call if they agree.
+    worker then builds the report, and makes a call only if the report has changed.
 
-    Raises ``TypeError`` for anything but one instance of a model,
-    ``ImproperlyConfigured`` if its model is not registered, and ``ValueError`` if it
-    was never saved. An error of the adapter is shown on the Button order instead.
+    Raises ``TypeError`` if the value is not a model instance, ``ImproperlyConfigured``
+    if its model is not registered, and ``ValueError`` if the order was never saved. An
+    exception of the adapter is not raised: the page of the Button order shows it.
     """
     if not isinstance(host_order, Model):
         raise TypeError(

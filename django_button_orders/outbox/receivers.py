@@ -34,13 +34,13 @@ def suppress_reporting() -> Iterator[None]:
     """
     Ignore saves and deletions of orders in this thread or async task.
 
-    Use it for imports and repairs of orders that Button knows already. It applies to
-    the signals of registered and watched models: ``mark_changed()`` and saves of
-    ``ButtonOrder`` still report.
+    Use it to import or repair orders that Button already knows. It ignores the signals
+    of registered and watched models. ``mark_changed()`` and saves of ``ButtonOrder``
+    still report.
 
-    This is not permanent: the periodic task still reports reportable orders of the
-    last ``RECONCILE_DAYS``. To exclude an order for good, return False from
-    ``OrderAdapter.is_reportable``.
+    This does not exclude an order permanently: the task ``reconcile_orders`` still
+    reports reportable orders of the last ``RECONCILE_DAYS``. To exclude an order
+    permanently, return False from ``OrderAdapter.is_reportable``.
     """
     token = _suppressed.set(True)
     try:

@@ -81,8 +81,9 @@ def to_minor_units(
     ``rounding`` is a constant of ``decimal`` such as ``decimal.ROUND_HALF_UP``. It
     rounds an amount that has more decimals than the currency.
 
-    Raises ``ValidationError`` for such an amount without ``rounding``, for an unknown
-    currency, and for floats, which cannot store most amounts exactly.
+    Raises ``ValidationError`` in three cases: if an amount has too many decimals and
+    there is no ``rounding``, if the currency is unknown, or if the amount is a float. A
+    float cannot store most amounts exactly.
     """
     if rounding is not None and rounding not in ROUNDINGS:
         raise ValidationError(

@@ -36,9 +36,10 @@ def hash_email(email: str) -> str:
     """
     Return the SHA-256 of an e-mail address in hexadecimal, as Button expects it.
 
-    The address is stripped and lower-cased first, and not changed otherwise. Returns ""
-    for a dummy address: see ``is_dummy_email``. Raises ``ValidationError`` if it is
-    empty or not a string.
+    The function first strips and lower-cases the address. It returns "" for a dummy
+    address: one without "@", one that ends with ``.invalid`` or ``.example``, or one
+    that ``DUMMY_EMAILS`` matches. It raises ``ValidationError`` if the address is empty
+    or not a string.
     """
     normalized = validation.clean_text(email).strip().lower()
     if not normalized:
@@ -93,12 +94,12 @@ def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
     """
-    The buyer. An e-mail address is hashed at once, and not stored.
+    The customer of an order. An e-mail address is hashed at once, and not stored.
 
-    All fields are optional. ``id`` is the shop's stable id of the customer; it must
-    contain no e-mail address. ``email`` becomes ``email_sha256``, except for a dummy
-    address, see ``hash_email``. ``device_id`` is the advertising id of a phone, and
-    ``is_new`` says whether the customer is new to the shop.
+    All fields are optional. ``id`` is the shop's ID of the customer. It must not change
+    and must not contain an e-mail address. ``email`` becomes ``email_sha256``, unless
+    it is a dummy address (see ``hash_email``). ``device_id`` is the advertising ID of a
+    phone. ``is_new`` says whether the customer is new to the shop.
     """
 
     id: Key = ""
@@ -139,13 +140,13 @@ class LineItem:
     One line of the order. Amounts are integers in minor units: 1234 is 12.34 USD.
 
     ``total`` is the price of all units, after discounts and without tax. It may be
-    zero, or negative for a line that is itself a discount. ``amount`` is the price of
-    one unit. A missing ``total`` is computed as ``amount`` times ``quantity``.
-    ``category`` is a list that begins with the most general name. ``attributes`` is a
-    dict of texts.
+    zero, or negative if the line is a discount. ``amount`` is the price of one unit. A
+    missing ``total`` is computed as ``amount`` times ``quantity``. ``category`` is a
+    list that begins with the most general name. ``attributes`` is a dict of strings.
 
-    ``identifier`` tells the order's lines apart, so the key of the shop's line is best.
-    If several lines share one, the order's report numbers the later ones: "MUG-2".
+    ``identifier`` identifies a line within its order, so use the primary key of the
+    shop's line. If several lines share an identifier such as "MUG", the report numbers
+    the later ones: "MUG-2".
     """
 
     identifier: Key
@@ -260,16 +261,16 @@ class OrderReport:
     """
     What Button should know about one order.
 
-    ``order_id`` is the shop's unique id, by which Button finds the order later.
+    ``order_id`` is the shop's unique ID, by which Button finds the order later.
     ``total`` is an integer in minor units (1234 is 12.34 USD): after discounts, and
     without taxes, surcharges and delivery. Button's page "Report an Order" calls it the
     commissionable total. ``currency`` is an ISO 4217 code in upper case.
-    ``purchase_date`` is when the customer bought, with a time zone. ``btn_ref`` is the
-    attribution token. Button accepts orders without one, but does not attribute them.
-    ``customer_order_id`` is the number that the customer sees, if it is another one.
-    ``partner_order_channel`` is "app" or "webview", and empty for a browser.
-    ``finalization_date`` overrides the date after which Button accepts no changes.
-    Button advises against sending it.
+    ``purchase_date`` is the moment of the purchase, with a time zone. ``btn_ref`` is
+    the attribution token. Button accepts orders without a token, but does not attribute
+    them. ``customer_order_id`` is the order number that the customer sees, if it is not
+    ``order_id``. ``partner_order_channel`` is "app" or "webview", and empty for a
+    browser. ``finalization_date`` overrides the date after which Button accepts no
+    changes. Button advises against sending it.
 
     Raises ``ValidationError`` that names the invalid fields.
     """
@@ -289,7 +290,7 @@ class OrderReport:
         validation.apply_cleaners(self, ORDER_CLEANERS)
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the values by field, as a ``ButtonOrder`` row stores them."""
+        """Return the values by field, as a ``ButtonOrder`` stores them."""
         values = {name: getattr(self, name) for name in ORDER_CLEANERS}
         values["customer"] = self.customer.as_dict() if self.customer else None  # type: ignore[union-attr]  # cleaned
         values["line_items"] = [item.as_dict() for item in self.line_items or ()]  # type: ignore[union-attr]  # cleaned

@@ -65,7 +65,7 @@ class FakeButton:
 
     @property
     def orders(self) -> dict[str, dict[str, Any]]:
-        """A copy of the orders by order id, with amounts in minor units."""
+        """A copy of the orders by order ID, with amounts in minor units."""
         with self.lock:
             return self.store.snapshot()
 
@@ -97,16 +97,16 @@ class FakeButton:
         order_id: str = "",
     ) -> None:
         """
-        Plan a failure of the next ``times`` matching requests.
+        Let the next ``times`` matching requests fail.
 
-        ``method`` and ``order_id`` restrict which requests match; each matching
-        request fails with the probability ``chance``.
+        Only requests with this ``method`` and ``order_id`` match, if they are given.
+        Each matching request fails with the probability ``chance``.
 
-        The answer comes after ``delay`` seconds, with ``status``, ``body`` (of type
-        ``content_type``) and ``headers`` in place of the usual ones. ``drop`` closes
-        the connection "before" or "after" the request takes effect. ``apply`` sets
-        whether a request that is answered with ``status`` takes effect; by default
-        it does if the status is 2xx.
+        The answer comes after ``delay`` seconds. ``status``, ``headers`` and ``body``
+        (with its ``content_type``) replace those of the usual answer. With ``drop``,
+        the sandbox closes the connection "before" or "after" the request takes effect.
+        ``apply`` sets whether a request that is answered with ``status`` takes effect.
+        By default, it takes effect if the status is 2xx.
         """
         misbehaviour = Misbehaviour(
             times=times,
@@ -130,7 +130,7 @@ class FakeButton:
             self.plan = Plan(self.rng)
 
     def finalize(self, order_id: str) -> None:
-        """Refuse changes of an order from now on. Raises ``LookupError``."""
+        """Refuse later changes of an order. Raises ``LookupError`` if there is none."""
         with self.lock:
             try:
                 self.store.finalize(order_id)

@@ -21,11 +21,15 @@ POLL_SECONDS = 0.02
 
 class Sandbox(FakeButton):
     """
-    A Button on this machine. Use it as a context manager, or start and stop it.
+    A local server that takes Button's place. Use it as a context manager, or start it.
 
-    ``port`` 0 chooses a free port. ``FakeButton`` describes the keys, ``latency``,
-    ``listener`` and ``rng``. A sandbox keeps its port and its orders after ``stop()``,
-    so stopping and starting it again is an outage for its clients.
+    With the ``port`` 0, the sandbox listens on a free port. It accepts ``api_key`` and
+    the ``other_api_keys``, and waits ``latency`` seconds before each answer. It calls
+    ``listener`` with each request, before it answers the request. ``rng`` returns
+    numbers from 0 to below 1, which decide about the ``chance`` of a planned failure.
+
+    After ``stop()``, a sandbox keeps its port and its orders. So you can stop and start
+    it to test an outage.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class Sandbox(FakeButton):
         self.server: Server | None = None
 
     def start(self) -> None:
-        """Start to listen. Raises ``OSError`` when the port is taken."""
+        """Start to listen. Raises ``OSError`` if the port is in use."""
         if self.server is not None:
             raise RuntimeError("The sandbox is already running.")
         server = Server((self.host, self.port), self.respond)

@@ -41,9 +41,9 @@ class ReceivedRequest:
     """
     A request to the API, and its answer.
 
-    ``path`` is still encoded. ``headers`` lack the credentials. ``status`` is None if
-    the connection was dropped. ``is_applied`` is true if the request took effect,
-    whatever the answer was.
+    ``path`` is percent-encoded. ``headers`` do not contain the credentials. ``status``
+    is None if the sandbox closed the connection without an answer. ``is_applied`` is
+    True if the request took effect, even if the answer was an error.
     """
 
     method: str
