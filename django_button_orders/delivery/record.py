@@ -116,7 +116,9 @@ def record_batch(attempts: list[Attempt]) -> set[int]:
         ]
         outcomes = write_batch(outcomes, using=using)
     except (DatabaseError, InterfaceError, ValidationError, ValueError) as exc:
-        logger.warning("A batch is recorded row by row: %s", describe_for_log(exc))
+        logger.warning(
+            "A batch is recorded one order at a time: %s", describe_for_log(exc)
+        )
         return set()
     with_retries(using, lambda: announce(outcomes, using=using))
     return {id(outcome.attempt) for outcome in outcomes}
@@ -256,7 +258,7 @@ def with_retries(using: str, action: Callable[[], T]) -> T:
         except (OperationalError, InterfaceError) as exc:
             if connections[using].in_atomic_block or is_refusal(exc):
                 raise
-            logger.warning("The record is tried again: %s", describe_for_log(exc))
+            logger.warning("Recording an attempt is retried: %s", describe_for_log(exc))
             connections[using].close_if_unusable_or_obsolete()
             time.sleep(seconds)
     return action()

@@ -419,8 +419,8 @@ class ReportTests(TestCase):
                 assert err == f"{away}\n"
                 assert error == (
                     f"{away} {tried} orders will be retried, the first in "
-                    f"1 minute. {50 - tried} orders were not attempted. The next sweep, "
-                    "or this command, reports them."
+                    f"1 minute. {50 - tried} orders were not attempted. The next "
+                    "sweep, or this command, reports them."
                 )
                 assert ButtonOrder.objects.due().count() == 50 - tried
                 transaction.set_rollback(True)

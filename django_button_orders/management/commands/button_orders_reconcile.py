@@ -48,11 +48,12 @@ THERE = {"shop": "in the shop", "button": "at Button"}
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Compares the Button orders with the shop's orders ('shop') or with what "
-        "Button has ('button'). 'shop' finds orders that were written without a "
-        "signal: by bulk_create(), update() or SQL. 'button' makes one call for each "
-        "order that Button has acknowledged. The command prints the differences, and "
-        "the admin lists them. With --fix, orders that differ become due. Without it, "
+        "Compares the Button orders with the shop's orders ('shop') or with "
+        "what Button has ('button'). With 'shop', it finds orders that were "
+        "written without a signal: by bulk_create(), update() or SQL. With "
+        "'button', it makes one call for each order that Button has "
+        "acknowledged. The command prints the differences, and the admin "
+        "lists them. With --fix, orders that differ become due. Without it, "
         "no order is changed or reported."
     )
     examples = """\

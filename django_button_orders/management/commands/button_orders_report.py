@@ -53,13 +53,15 @@ ONE_HAS, MANY_HAVE = ("This order has", "it"), ("These orders have", "them")
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Reports orders in this process, without a broker and without workers. "
-        "Without a selection, it reports what is due. Selected orders, or all pending "
-        "orders with --all, are reported at once, even if they wait for a retry. With "
-        "--loop, it does the work of Celery beat and a worker: it reports what is due, "
-        "runs the queued actions of the admin, compares the orders of the last days "
-        "every five minutes, and prunes once a day. SIGTERM or Ctrl-C stops it after "
-        "the calls that have begun. A second signal ends it at once."
+        "Reports orders in this process, without a broker and without "
+        "workers. Without a selection, it reports what is due. Selected "
+        "orders, or all pending orders with --all, are reported at once, "
+        "even if they wait for a retry. With --loop, it does the work of "
+        "Celery beat and a worker. It reports what is due, and runs the "
+        "queued actions of the admin. It compares the orders of the last "
+        "days every five minutes, and prunes once a day. SIGTERM or Ctrl-C "
+        "stops it after the calls that have begun. A second signal ends it "
+        "at once."
     )
     examples = """\
   manage.py button_orders_report

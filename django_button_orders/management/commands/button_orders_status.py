@@ -51,8 +51,9 @@ LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Shows the state of the reporting: the backlog, the oldest due order, the "
-        "calls of a day and a week, the paused accounts and the last sweep."
+        "Shows the state of the reporting: the backlog, the oldest due "
+        "order, the paused accounts and the last sweep. It also counts the "
+        "calls of a day and a week."
     )
     examples = """\
   manage.py button_orders_status

@@ -130,8 +130,8 @@ def add_conventions(group: argparse._ArgumentGroup) -> None:
         "--decimals",
         action="store_true",
         help="read amounts as decimals such as 12.34, 1,234.50 or $12.50, not as "
-        "integers of minor units (1234 is 12.34 USD), unless total_as_decimal in the "
-        "file says otherwise",
+        "integers of minor units (1234 is 12.34 USD). A total_as_decimal in "
+        "the file takes precedence",
     )
     group.add_argument(
         "--decimal-separator",
