@@ -74,11 +74,9 @@ TOKEN_IS_KNOWN = Q(btn_ref__gt="") | Q(purchase_date__isnull=False)
 
 
 class ButtonOrderQuerySet(StateQuerySet["ButtonOrder"]):
-    """
-    Select Button orders, and change many of them with one call.
+    """Select Button orders, and change many of them with one call."""
 
-    The methods are in ``models.querysets.StateQuerySet``.
-    """
+    # The methods are in models.querysets.StateQuerySet.
 
 
 class ButtonOrder(models.Model):
@@ -566,7 +564,7 @@ class ButtonOrder(models.Model):
 
     @property
     def is_direct(self) -> bool:
-        """Return whether the shop writes it itself, without an order model."""
+        """Return whether the shop creates this object without an order model."""
         return self.source_type_id is None and self.source_id is None
 
     @property
@@ -576,7 +574,7 @@ class ButtonOrder(models.Model):
 
     @property
     def is_of_other_site(self) -> bool:
-        """Return whether another site has reported the order: this site must not."""
+        """Return whether another site reports the order. This site then skips it."""
         return self.site not in ("", this_site())
 
     @property
