@@ -22,7 +22,7 @@ order_reported = Signal()
 #: The order is cancelled at Button, or Button never knew it.
 order_cancelled = Signal()
 
-#: The order failed, and a person has to act. ``button_order.reason`` says why.
+#: The order failed and needs attention. ``button_order.reason`` says why.
 order_failed = Signal()
 
 #: A call to Button has ended. Its outcome is not recorded yet.
