@@ -150,6 +150,10 @@ class CommandTests(SimpleTestCase):
         assert "--pythonpath" not in lines
         assert "--help" not in lines
 
+    def test_setting_with_a_key_is_one_code(self):
+        text = from_code.prose("Set BUTTON_ORDERS['BATCH_FILE_BRAND'] first.")
+        assert text == "Set ``BUTTON_ORDERS['BATCH_FILE_BRAND']`` first."
+
     def test_defaults_are_filled_in(self):
         for name in from_code.command_names():
             assert "%(" not in "\n".join(from_code.command(name))

@@ -53,8 +53,8 @@ COLUMN_TYPES = {
 CHECK_ID = re.compile(rf"{APP}\.([EW][0-9]{{3}})")
 # Options, settings, functions and columns in a help text.
 CODE = re.compile(
-    r"(--[a-z][a-z-]*|\b[A-Z]{2,}(?:_[A-Z]+)+\b|\b[a-z_]+\(\)|\bmanage\.py\b"
-    r"|\b[a-z]+(?:_[a-z0-9]+)+\b)"
+    r"(--[a-z][a-z-]*|\bBUTTON_ORDERS\['\w+'\]|\b[A-Z]{2,}(?:_[A-Z]+)+\b"
+    r"|\b[a-z_]+\(\)|\bmanage\.py\b|\b[a-z]+(?:_[a-z0-9]+)+\b)"
 )
 
 Facts = list[tuple[str, str]]
