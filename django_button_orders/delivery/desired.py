@@ -19,7 +19,6 @@ from django_button_orders.outbox.adapters import (
     get_adapter,
 )
 from django_button_orders.outbox.ownership import reattach
-from django_button_orders.printable import get_logger
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -28,7 +27,6 @@ from django_button_orders.report.privacy import (
 )
 from django_button_orders.report.validation import clean_order_id, make_storable
 
-logger = get_logger(__name__)
 Reason = ButtonOrder.Reason
 
 MODEL_IS_GONE = "The model of the shop's order does not exist any more."
@@ -70,18 +68,28 @@ class NoReport(Exception):  # noqa: N818 - carries a verdict, and is not an erro
     """
     No report can be built. ``verdict`` says what follows for the row.
 
-    ``order_id`` is the id that the shop's order has now, if it matters.
+    ``order_id`` is the id that the shop's order has now, if it matters. ``hook`` is the
+    hook of the adapter that failed, such as "ShopOrderAdapter.build", or "".
     """
 
-    def __init__(self, verdict: Verdict, *, order_id: str = "") -> None:
+    def __init__(self, verdict: Verdict, *, order_id: str = "", hook: str = "") -> None:
         super().__init__(verdict)
         self.verdict = verdict
         self.order_id = order_id
+        self.hook = hook
+
+    @property
+    def summary(self) -> str:
+        """The error of the hook without the values of an order, for lists and logs."""
+        cause = self.__cause__
+        if isinstance(cause, Exception):
+            return describe_for_list(cause, self.hook)
+        return self.verdict.error
 
 
-def as_invalid(error: str) -> NoReport:
+def as_invalid(error: str, *, hook: str = "") -> NoReport:
     """Return the exception for an order that a person has to correct."""
-    return NoReport(invalid(make_storable(error)))
+    return NoReport(invalid(make_storable(error)), hook=hook)
 
 
 def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
@@ -118,7 +126,7 @@ def from_row(row: ButtonOrder) -> Desired:
 def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """Ask the adapter of the shop's order model."""
     adapter = get_adapter_of(row)
-    call = partial(call_hook, row, adapter)
+    call = partial(call_hook, adapter)
     order = call("get_queryset", lambda: hosts.find(adapter, row))
     if order is None:
         raise host_order_gone(row)
@@ -170,21 +178,17 @@ def get_adapter_of(row: ButtonOrder) -> OrderAdapter:
 
 def check_report(report: Any, adapter: OrderAdapter, order_id: str) -> OrderReport:
     """Return what ``build()`` returned, if it is a report of this order."""
+    hook = f"{adapter.name}.build"
     if not isinstance(report, OrderReport):
-        raise as_invalid(
-            f"{adapter.name}.build returned {type(report).__name__}, "
-            "not an OrderReport."
-        )
+        kind = type(report).__name__
+        raise as_invalid(f"{hook} returned {kind}, not an OrderReport.", hook=hook)
     if report.order_id != order_id:
-        raise as_invalid(
-            f"{adapter.name}.build returned another order_id than get_order_id."
-        )
+        error = f"{hook} returned another order_id than get_order_id."
+        raise as_invalid(error, hook=hook)
     return report
 
 
-def call_hook(
-    row: ButtonOrder, adapter: OrderAdapter, name: str, hook: Callable[[], T]
-) -> T:
+def call_hook(adapter: OrderAdapter, name: str, hook: Callable[[], T]) -> T:
     """Call a hook of an adapter, and turn what it raises into ``NoReport``."""
     doing = f"{adapter.name}.{name}"
     try:
@@ -198,9 +202,7 @@ def call_hook(
     except Exception as exc:
         if is_time_limit(exc):
             raise
-        what = describe_for_list(exc, doing)
-        logger.warning("Order %s: %s", row.order_id, what)
-        raise as_invalid(describe_exception(exc, doing)) from exc
+        raise as_invalid(describe_exception(exc, doing), hook=doing) from exc
 
 
 def host_order_gone(row: ButtonOrder) -> NoReport:

@@ -87,6 +87,8 @@ def prepare(
         choose_call(attempt, hosts or HostOrders())
     except NoReport as exc:
         attempt.verdict = exc.verdict
+        if exc.hook:
+            logger.warning("Order %s: %s", attempt.row.order_id, exc.summary)
     except (OperationalError, InterfaceError):
         # The database is away, which says nothing about the order.
         raise

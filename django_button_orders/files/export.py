@@ -142,7 +142,7 @@ class BatchFile:
         adapter = find_adapter(model) if model else None
         if adapter is None:
             raise unknown_lines()
-        call = partial(call_hook, row, adapter)
+        call = partial(call_hook, adapter)
         order = call("get_queryset", lambda: hosts.find(adapter, row))
         if order is None:
             raise unknown_lines()

@@ -30,6 +30,7 @@ class Finding:
     A difference that is not saved yet, with the row and the host order that differ.
 
     ``known_digest`` is the digest of what Button has, where our row's is wrong.
+    ``hook`` is the hook of the adapter that failed, if one did.
     """
 
     difference: Difference
@@ -37,10 +38,28 @@ class Finding:
     host_order: Any = None
     known_digest: str | None = None
     is_fixed: bool = False
+    hook: str = ""
 
     @property
     def is_fixable(self) -> bool:
-        return self.difference.kind not in UNFIXABLE
+        """
+        Return whether the order can be made due.
+
+        If no report can be built for an order with a row, an attempt would only turn
+        the reported order into a failed one, and a mended adapter would come too late.
+        """
+        return not (self.difference.kind in UNFIXABLE or self.is_kept)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether Button keeps the last report, because no new one can be built."""
+        return self.difference.kind == Difference.Kind.INVALID and self.row is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the fix was a failed row, because the adapter raises an error."""
+        is_new = self.row is None and self.is_fixed
+        return is_new and self.difference.kind == Difference.Kind.INVALID
 
     @property
     def key(self) -> Key:

@@ -12,8 +12,9 @@ rows.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 
 from django.db import router
@@ -31,15 +32,65 @@ from django_button_orders.outbox.adapters import (
     select_orders,
 )
 from django_button_orders.printable import get_logger
-from django_button_orders.reconcile.findings import FIXED
+from django_button_orders.reconcile.findings import Finding
 from django_button_orders.reconcile.run import compare
 from django_button_orders.reconcile.with_shop import ShopOrders
 
 logger = get_logger(__name__)
 
 BATCH_SIZE = 200
+# The number of orders that a line of the log names.
+SHOWN_IDS = 2
 
 IsOver = Callable[[], bool]
+
+
+@dataclass
+class Notes:
+    """
+    The findings of a run, for the log.
+
+    ``due`` counts the orders that are due now. ``kept`` has the IDs of the reported
+    orders for which no report can be built any more, by the hook and its error.
+    """
+
+    due: int = 0
+    kept: defaultdict[tuple[str, str], list[str]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.due += finding.is_fixed and not finding.has_failed
+            if finding.is_kept:
+                error = finding.difference.error
+                self.kept[finding.hook, error].append(finding.difference.order_id)
+
+    def log(self, using: str) -> None:
+        if self.due:
+            logger.warning("Database %s: %s", using, describe_due(self.due))
+        for (hook, error), order_ids in self.kept.items():
+            logger.warning("%s", describe_kept(hook, error, order_ids))
+
+
+def describe_due(count: int) -> str:
+    if count == 1:
+        return "1 order differed from its Button order, and is due now."
+    return f"{count} orders differed from their Button orders, and are due now."
+
+
+def describe_kept(hook: str, error: str, order_ids: list[str]) -> str:
+    """Return why no report can be built for some reported orders, and what follows."""
+    is_one = len(order_ids) == 1
+    orders = "1 reported order" if is_one else f"{len(order_ids)} reported orders"
+    such_as = "" if is_one else "such as "
+    ids = ", ".join(order_ids[:SHOWN_IDS])
+    why = error.removeprefix(hook).lstrip(": ").rstrip(".")
+    their = "its" if is_one else "their"
+    return (
+        f"{hook or 'The report'} fails for {orders} ({such_as}{ids}): {why}. "
+        f"Button keeps {their} last report."
+    )
 
 
 def compare_recent(
@@ -63,27 +114,23 @@ def compare_recent(
         and router.allow_migrate_model(using, adapter.model)
     ]
     counts: Counter[str] = Counter()
+    notes = Notes()
     for adapter in adapters:
         # Each model has the same time, however many orders the others have.
         ends = clock() + seconds / len(adapters)
         counts += compare_model(
             adapter,
             days,
+            notes,
             using=using,
             is_over=lambda ends=ends: is_stopped() or clock() >= ends,  # type: ignore[misc]  # bound now
         )
-    if counts[FIXED]:
-        logger.warning(
-            "Database %s: %d orders had changed, or come, without a signal. "
-            "They are due now; the admin lists them as differences.",
-            using,
-            counts[FIXED],
-        )
+    notes.log(using)
     return counts
 
 
 def compare_model(
-    adapter: OrderAdapter, days: int, *, using: str, is_over: IsOver
+    adapter: OrderAdapter, days: int, notes: Notes, *, using: str, is_over: IsOver
 ) -> Counter[str]:
     checkpoints = Checkpoint.objects.using(using)
     orders = select_recent_orders(adapter, days, using=using)
@@ -100,6 +147,7 @@ def compare_model(
     )
     for step in steps:
         counts += step.result.counts
+        notes.add(step.result.findings)
         here = checkpoints.filter(name=name, position=checkpoint.position)
         checkpoint.position = step.position
         if not here.update(position=step.position, updated_at=DatabaseNow()):

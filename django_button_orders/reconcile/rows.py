@@ -8,7 +8,7 @@ Button has acknowledged.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,7 +18,7 @@ from django_button_orders.delivery.desired import (
     NoReport,
     find_desired,
 )
-from django_button_orders.delivery.prepare import choose_operation
+from django_button_orders.delivery.prepare import choose_operation, settings_for
 from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
 from django_button_orders.models import (
     CANCELLED_DIGEST,
@@ -30,7 +30,6 @@ from django_button_orders.outbox.adapters import HostOrders
 from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
 from django_button_orders.reconcile.values import as_shown, find_differences, flatten
 from django_button_orders.report.objects import without_btn_ref
-from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
@@ -47,6 +46,9 @@ NOT_FIXABLE = (
     "Button ties a token to an order at the first report, and no later report can add "
     "or change it"
 )
+# The error of an order that failed as invalid, because of an adapter or of data that
+# somebody has corrected since then.
+MENDED = "It failed as invalid, and can be reported now."
 # The states that a difference shows, in Button's words.
 OPEN, CANCELLED = "open", "cancelled"
 
@@ -58,6 +60,8 @@ class Mismatch:
     kind: str
     values: dict[str, list[Any]] = field(default_factory=dict)
     error: str = ""
+    # The hook of the adapter that failed, or "".
+    hook: str = ""
 
 
 def compare_rows(
@@ -126,7 +130,7 @@ def as_finding(row: ButtonOrder, mismatch: Mismatch) -> Finding:
         values=mismatch.values,
         error=mismatch.error,
     )
-    return Finding(difference=difference, row=row)
+    return Finding(difference=difference, row=row, hook=mismatch.hook)
 
 
 def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
@@ -137,6 +141,8 @@ def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
         desired = find_desired(row, hosts)
     except NoReport as exc:
         return compare_without_report(row, exc)
+    if has_failed_as_invalid(row):
+        return compare_mended(row, desired)
     if row.status in (Status.FAILED, Status.DISMISSED):
         is_same = was_last_attempted(row, desired)
         # A known failure needs a person. To list it as a difference helps nobody.
@@ -148,6 +154,21 @@ def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
             return compare_tokens(row, desired.report.btn_ref)
         count_as = AGREE
     return count_as if is_same else as_changed(row, desired)
+
+
+def has_failed_as_invalid(row: ButtonOrder) -> bool:
+    """Return whether a row failed because no report could be built for it."""
+    return (row.status, row.reason) == (Status.FAILED, Reason.INVALID)
+
+
+def compare_mended(row: ButtonOrder, desired: Desired) -> str | Mismatch:
+    """Return a mismatch for a row that failed as invalid, as that has passed."""
+    try:
+        settings_for(row)
+    except NoReport:
+        # The settings lack the account, so another attempt would fail in the same way.
+        return FAILED
+    return replace(as_changed(row, desired), error=MENDED)
 
 
 def compare_tokens(row: ButtonOrder, token: str | None) -> str | Mismatch:
@@ -173,14 +194,15 @@ def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     if verdict.result is Result.RETRY and exc.__cause__ is not None:
         # The shop's database is away, and it would be for the next rows, too.
         raise exc.__cause__
+    if has_failed_as_invalid(row) and verdict.result is Result.DISMISSED:
+        # The worker dismisses it, now that the adapter can tell.
+        return Mismatch(kind=Kind.CHANGED, error=verdict.error)
     if row.status == Status.FAILED:
         return FAILED
     if row.status == Status.DISMISSED:
         return AGREE
     if verdict.result is Result.FAILED:
-        cause = exc.__cause__
-        error = describe_for_list(cause) if cause else verdict.error
-        return Mismatch(kind=Kind.INVALID, error=error)
+        return Mismatch(kind=Kind.INVALID, error=exc.summary, hook=exc.hook)
     if row.is_acknowledged:
         return Mismatch(kind=Kind.GONE, error=verdict.error)
     return NOT_REPORTABLE
@@ -198,8 +220,9 @@ def was_last_attempted(row: ButtonOrder, desired: Desired) -> bool:
     try:
         payload = row.as_report().as_payload()
     except ValidationError:
-        # No attempt has filled the row's fields, and after the last there is no next.
-        return bool(row.reason == Reason.EXHAUSTED)
+        # No attempt has filled the row's fields. After the last attempt there is no
+        # next one, and an order that a person has dismissed stays so.
+        return row.reason in (Reason.EXHAUSTED, Reason.INVALID)
     return as_sent(row, payload) == as_sent(row, desired.payload)
 
 

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta, timezone
 from io import StringIO
 from uuid import uuid4
 
+import responses
 from django.core.management import call_command
 from django.db import connection
 from django.test import SimpleTestCase, TestCase, override_settings
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from django_button_orders import mark_changed
+from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import ButtonOrder, Checkpoint, Difference
 from django_button_orders.models.checkpoints import FIRST_AT_WORK
 from django_button_orders.outbox.adapters import (
@@ -25,6 +27,7 @@ from django_button_orders.tasks.worker import shutdown
 from tests.shop.models import Blob, ChildOfBlob, Order, Page, Tenant
 from tests.utils import (
     LONG_AGO,
+    add_answer,
     button_settings,
     set_first_at_work,
 )
@@ -75,7 +78,19 @@ class RecentTests(RecentTestCase):
         difference = Difference.objects.get()
         assert difference.kind == "missing"
         assert difference.fixed_at is not None
-        assert "Database default: 1 orders" in logs.output[0]
+        text = (
+            "Database default: 1 order differed from its Button order, and is due now."
+        )
+        assert text in logs.output[0]
+
+    def test_log_of_several(self):
+        self.write(2)
+
+        with self.assertLogs("django_button_orders", "WARNING") as logs:
+            self.compare()
+
+        (line,) = logs.output
+        assert "2 orders differed from their Button orders, and are due now." in line
 
     def test_of_the_last_days(self):
         self.write(days=2)
@@ -174,6 +189,167 @@ class RecentTests(RecentTestCase):
 
 def quoted(query):
     return query["sql"].replace('"', "`")
+
+
+class BrokenAdapterTests(RecentTestCase):
+    """A broken adapter does not turn reported orders into failed ones."""
+
+    def setUp(self):
+        super().setUp()
+        responses.start()
+        self.addCleanup(responses.reset)
+        self.addCleanup(responses.stop)
+        add_answer("POST")
+
+    def place(self, count=3):
+        """Write some orders, and report them."""
+        for order in self.write(count):
+            mark_changed(order)
+        report_due(using="default")
+
+    def break_adapter(self, hook="build"):
+        Order.objects.update(trouble=hook)
+
+    def mend_adapter(self):
+        Order.objects.update(trouble="")
+
+    def compare_and_report(self):
+        with self.assertLogs("django_button_orders", "WARNING") as logs:
+            counts = self.compare()
+            report_due(using="default")
+        return counts, [record.getMessage() for record in logs.records]
+
+    def statuses(self):
+        return set(ButtonOrder.objects.values_list("status", flat=True))
+
+    def test_reported_orders_stay_reported(self):
+        self.place()
+        for hook in ("build", "is_cancelled", "get_order_id", "get_account"):
+            with self.subTest(hook=hook):
+                self.break_adapter(hook)
+
+                counts, (line,) = self.compare_and_report()
+
+                assert counts == {"invalid": 3}
+                assert line.startswith(
+                    f"ShopOrderAdapter.{hook} fails for 3 reported orders (such as "
+                    "1-0, 1-1): TroubleError at shop/button_orders.py:"
+                )
+                assert line.endswith(". Button keeps their last report.")
+                assert self.statuses() == {"reported"}
+                # Nothing differs any more when the adapter is mended.
+                self.mend_adapter()
+                assert self.compare() == {"agree": 3}
+
+    def test_one_order(self):
+        self.place(1)
+        self.break_adapter()
+
+        _, (line,) = self.compare_and_report()
+
+        assert "build fails for 1 reported order (1-0): TroubleError at " in line
+        assert line.endswith(". Button keeps its last report.")
+
+    def test_no_report_returned(self):
+        self.place(1)
+        built = vars(type(get_adapter(Order)))["built"]
+        built.extend([None, None])
+        self.addCleanup(built.clear)
+
+        _, (line,) = self.compare_and_report()
+
+        assert "(1-0): returned NoneType, not an OrderReport. Button" in line
+
+    def test_failed_by_a_broken_adapter(self):
+        """Saves made the orders fail. They are reported when it is mended."""
+        self.place()
+        self.break_adapter()
+        for order in Order.objects.all():
+            mark_changed(order)
+        with self.assertLogs("django_button_orders", "WARNING"):
+            report_due(using="default")
+        assert self.statuses() == {"failed"}
+        assert self.compare() == {"failed": 3}
+        self.mend_adapter()
+
+        counts, _ = self.compare_and_report()
+
+        assert counts == {"changed": 3, "fixed": 3}
+        assert self.statuses() == {"reported"}
+        difference = Difference.objects.first()
+        assert difference.error == "It failed as invalid, and can be reported now."
+
+    def test_dismissed_by_a_person(self):
+        """Only a change of the order makes it due again."""
+        self.write(1)
+        self.break_adapter()
+        with self.assertLogs("django_button_orders", "WARNING"):
+            self.compare()
+            report_due(using="default")
+        ButtonOrder.objects.get().dismiss()
+        self.mend_adapter()
+
+        assert self.compare() == {"agree": 1}
+
+    def test_order_that_is_not_to_be_reported(self):
+        """It failed because the adapter could not tell. The worker dismisses it."""
+        (order,) = self.write(1)
+        self.break_adapter("is_reportable")
+        with self.assertLogs("django_button_orders", "ERROR"):
+            mark_changed(Order.objects.get(pk=order.pk))
+        assert self.statuses() == {"failed"}
+        Order.objects.update(trouble="", is_paid=False)
+
+        counts, _ = self.compare_and_report()
+
+        assert counts == {"changed": 1, "fixed": 1}
+        assert self.statuses() == {"dismissed"}
+        assert self.compare() == {"agree": 1}
+
+    def test_placeholder_of_a_reported_order(self):
+        """A save recorded the error on a row with another ID, which is dismissed."""
+        self.place(1)
+        self.break_adapter("get_order_id")
+        with self.assertLogs("django_button_orders", "ERROR"):
+            mark_changed(Order.objects.get())
+        assert self.statuses() == {"reported", "failed"}
+        self.mend_adapter()
+
+        counts, _ = self.compare_and_report()
+
+        assert counts == {"agree": 1, "changed": 1, "fixed": 1}
+        assert self.statuses() == {"reported", "dismissed"}
+        assert self.compare() == {"agree": 1}
+
+    def test_account_that_the_settings_lack(self):
+        """Another attempt would fail in the same way."""
+        self.write(1)
+        Order.objects.update(account="eu")
+        with self.assertLogs("django_button_orders", "WARNING"):
+            self.compare()
+            report_due(using="default")
+        assert self.statuses() == {"failed"}
+
+        assert self.compare() == {"failed": 1}
+
+    def test_account_that_cannot_be_told(self):
+        """An order is never reported to the default account because of an error."""
+        self.write(1)
+        self.break_adapter("get_account")
+        with self.assertLogs("django_button_orders", "ERROR"):
+            self.compare()
+        assert self.statuses() == {"failed"}
+
+        assert self.compare() == {"failed": 1}
+
+    def test_errors_are_not_counted_as_due(self):
+        self.write(1)
+        self.break_adapter("get_order_id")
+
+        with self.assertLogs("django_button_orders", "WARNING") as logs:
+            assert self.compare() == {"invalid": 1, "fixed": 1}
+
+        assert not any("due now" in line for line in logs.output)
 
 
 class FirstAtWorkTests(RecentTestCase):
@@ -328,8 +504,9 @@ class UndatedTests(RecentTestCase):
             status="reported", reported_revision=1, reported_digest="0"
         )
 
-        # The adapter has no build(), so what has changed cannot be built.
-        assert self.compare() == {"invalid": 1, "fixed": 1}
+        # The adapter has no build(), so the row stays as it is.
+        with self.assertLogs("django_button_orders", "WARNING"):
+            assert self.compare() == {"invalid": 1}
 
     def test_newest_first(self):
         pages = self.write_pages(BATCH_SIZE + 1)

@@ -204,7 +204,7 @@ class Command(ButtonOrdersCommand):
     def print_result(self, result: PageResult) -> None:
         self.missing -= {finding.difference.order_id for finding in result.findings}
         self.errors += result.errors[: SHOWN_ERRORS - len(self.errors)]
-        self.newly_failed += sum(has_failed(finding) for finding in result.findings)
+        self.newly_failed += sum(finding.has_failed for finding in result.findings)
         for finding in result.findings:
             if self.is_json:
                 self.print_json(finding)
@@ -266,12 +266,6 @@ def as_json(finding: Finding) -> str:
     return json.dumps({**found, "is_fixed": finding.is_fixed})
 
 
-def has_failed(finding: Finding) -> bool:
-    """Return whether the fix was a failed row, because the adapter raises an error."""
-    is_new = finding.row is None and finding.is_fixed
-    return is_new and finding.difference.kind == Difference.Kind.INVALID
-
-
 def as_line(finding: Finding, there: str) -> str:
     difference = finding.difference
     parts = [
@@ -280,7 +274,7 @@ def as_line(finding: Finding, there: str) -> str:
     ]
     details = "; ".join([*parts, *filter(None, [difference.error])])
     kind = Difference.Kind(difference.kind).label
-    state = " (due now)" if finding.is_fixed and not has_failed(finding) else ""
+    state = " (due now)" if finding.is_fixed and not finding.has_failed else ""
     return f"{difference.order_id}: {kind}{state}{': ' if details else '.'}{details}"
 
 
