@@ -125,8 +125,8 @@ def check_base_url(account: str) -> Iterator[CheckMessage]:
         return
     yield Error(
         f"{path_of(account, 'BASE_URL')} must start with 'https://'.",
-        hint="The API key is sent with every request. Plain 'http://' is for "
-        "this machine, or with DEBUG.",
+        hint="Each request carries the API key. 'http://' is allowed only to this "
+        "machine, or if DEBUG is True.",
         id="django_button_orders.E004",
     )
 
@@ -138,8 +138,9 @@ def check_lease(account: str) -> Iterator[CheckMessage]:
     if account_settings.lease_seconds < needed:
         yield Error(
             f"{SETTING}['LEASE_SECONDS'] must be at least {needed:g}.",
-            hint="A call starts only with its DEADLINE and "
-            f"{LEASE_MARGIN_SECONDS} seconds of the lease left.",
+            hint="A call starts only if the lease lasts for its DEADLINE and "
+            f"{LEASE_MARGIN_SECONDS} seconds more. Raise LEASE_SECONDS or lower "
+            "DEADLINE.",
             id="django_button_orders.E005",
         )
 
@@ -149,10 +150,11 @@ def check_debug(account: str) -> Iterator[CheckMessage]:
     is_sent = found.enabled and found.api_key and is_button(found.base_url)
     if settings.DEBUG and is_sent:
         yield Warning(
-            f"DEBUG is on, and orders of the account '{account}' go to the real "
+            f"DEBUG is True, and orders of the account {account!r} go to the real "
             f"Button at {found.base_url}.",
-            hint="In a copy of a shop, set ENABLED to False, or let BASE_URL be that "
-            "of 'manage.py button_orders_sandbox'. See docs/howto/staging.rst.",
+            hint="In a copy of a shop, set ENABLED to False, or set BASE_URL to the "
+            "address that 'manage.py button_orders_sandbox' prints. See "
+            "docs/howto/staging.rst.",
             id="django_button_orders.W021",
         )
 
@@ -161,7 +163,7 @@ def check_sites(
     *, databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """
-    Check for orders that are left alone. Django calls it with databases only.
+    Check for orders of other sites. Django calls it with databases only.
 
     Before ``migrate`` there are no tables, or older ones.
     """
@@ -190,16 +192,17 @@ def check_middleware() -> Iterator[CheckMessage]:
         return
     if SESSIONS not in middleware[: middleware.index(ATTRIBUTION)]:
         yield Error(
-            "AttributionMiddleware needs the session of the visitor.",
+            "AttributionMiddleware needs a session, but SessionMiddleware is not above "
+            "it.",
             hint=f"Put '{SESSIONS}' above '{ATTRIBUTION}' in MIDDLEWARE.",
             id="django_button_orders.E006",
         )
     if settings.SESSION_COOKIE_SAMESITE == "Strict":
         yield Warning(
-            "SESSION_COOKIE_SAMESITE is 'Strict', so browsers send no session with a "
-            "click on a partner's link. AttributionMiddleware begins a new one there, "
-            "which logs the customer out.",
-            hint="Set it to 'Lax', which is Django's default.",
+            "SESSION_COOKIE_SAMESITE is 'Strict', so browsers send no session cookie "
+            "when a customer follows a partner's link. AttributionMiddleware then "
+            "starts a new session, which logs the customer out.",
+            hint="Set SESSION_COOKIE_SAMESITE to 'Lax', Django's default.",
             id="django_button_orders.W015",
         )
 
@@ -209,9 +212,9 @@ def check_adapters() -> Iterator[CheckMessage]:
     if not adapters:
         yield Warning(
             "No order model has an adapter, so no order of the shop is reported.",
-            hint="Write an adapter in 'button_orders.py' of an installed app, and put "
-            "@register(...) above it. If the shop saves ButtonOrder rows itself, add "
-            f"'{NO_ADAPTER}' to SILENCED_SYSTEM_CHECKS.",
+            hint="Write an adapter in 'button_orders.py' of an installed app, with "
+            "@register(...) above the class. If the shop saves ButtonOrder rows "
+            f"itself, add '{NO_ADAPTER}' to SILENCED_SYSTEM_CHECKS.",
             id=NO_ADAPTER,
         )
     for adapter in adapters:
@@ -228,9 +231,9 @@ def check_sqlite() -> Iterator[CheckMessage]:
         is_patient = options.get("timeout", 0) >= SQLITE_TIMEOUT_SECONDS
         if not (is_immediate and is_patient):
             yield Warning(
-                f"The SQLite database '{alias}' may refuse a save of the shop while a "
-                "worker writes ('database is locked').",
-                hint=f"Put 'transaction_mode': 'IMMEDIATE' and 'timeout': 20 into "
+                f"Saves of the shop may fail with 'database is locked' while a worker "
+                f"writes to the SQLite database '{alias}'.",
+                hint="Add 'transaction_mode': 'IMMEDIATE' and 'timeout': 20 to "
                 f"DATABASES['{alias}']['OPTIONS'].",
                 id="django_button_orders.W013",
             )
@@ -240,7 +243,7 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
     if type(adapter).build is OrderAdapter.build:
         yield Error(
             f"{adapter.name} does not define build(order).",
-            hint="It must return an OrderReport.",
+            hint="Define it, and return an OrderReport.",
             obj=adapter.model,
             id="django_button_orders.E007",
         )
@@ -249,26 +252,27 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
             adapter.model._meta.get_field(adapter.date_field)
     except FieldDoesNotExist:
         yield Error(
-            f"{adapter.name}.date_field is '{adapter.date_field}', "
-            f"which {adapter.model._meta.label} does not have.",
+            f"{adapter.name}.date_field is '{adapter.date_field}', but "
+            f"{adapter.model._meta.label} has no such field.",
+            hint="Set date_field to the field with the date of the order, or to ''.",
             obj=adapter.model,
             id="django_button_orders.E008",
         )
     yield from check_watch(adapter)
     if not has_usable_key(adapter.model):
         yield Error(
-            f"Orders of {adapter.model._meta.label} cannot be reported: a composite "
-            "or binary primary key is not supported.",
-            hint="Register a model with another key, or save the orders as rows of "
-            "ButtonOrder.",
+            f"Orders of {adapter.model._meta.label} cannot be reported: composite and "
+            "binary primary keys are not supported.",
+            hint="Register a model with another primary key, or save ButtonOrder rows "
+            "yourself.",
             obj=adapter.model,
             id="django_button_orders.E011",
         )
     if not adapter.date_field:
         yield Warning(
             f"{adapter.name}.date_field is not set.",
-            hint="Without it, the commands cannot take --since and --until, and the "
-            "task reconcile_orders cannot tell new orders from old ones: it adds none "
+            hint="Set it to the field with the date of the order. Without it, --since "
+            "and --until are errors, and the reconcile task does not report orders "
             "that were written without a signal. Use 'button_orders_reconcile shop "
             "--fix' for those.",
             obj=adapter.model,
@@ -290,9 +294,9 @@ def check_watch(adapter: OrderAdapter) -> Iterator[CheckMessage]:
         name = path.partition("__")[0]
         if not hasattr(model, name):
             yield Error(
-                f"{adapter.name}.watch follows '{name}', "
-                f"which {model._meta.label} does not have.",
-                hint="Give the path from the watched model to the order.",
+                f"{adapter.name}.watch follows '{name}', but "
+                f"{model._meta.label} has no such field.",
+                hint="Set the path from the watched model to the order.",
                 obj=adapter.model,
                 id="django_button_orders.E010",
             )

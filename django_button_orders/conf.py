@@ -130,7 +130,7 @@ def is_account(name: object) -> bool:
 def setting(
     default: Any, accepts: Callable[[object], bool], must: str, **options: Any
 ) -> Any:
-    """Return a field that accepts some values, and says what they must be."""
+    """Return a field with the values that it accepts, and the rule in words."""
     return field(
         default=default, metadata={"accepts": accepts, "must": must}, **options
     )
@@ -158,7 +158,7 @@ def text(default: str | None) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The keys of ``BUTTON_ORDERS``, in lower case; the README explains them."""
+    """The keys of ``BUTTON_ORDERS``, in lower case; docs/reference explains them."""
 
     api_key: str = setting(
         "", is_api_key, "be a string of printable ASCII, without a colon", repr=False
@@ -190,9 +190,7 @@ class Settings:
     batch_size: int = integer(100)
     concurrency: int = integer(16)
     queue: str | None = text(None)
-    site: str = setting(
-        "", is_site, "be a string of at most 100 characters, all of them printable"
-    )
+    site: str = setting("", is_site, "be a string of at most 100 printable characters")
     rate_limit: float | None = setting(
         None,
         lambda value: value is None or is_positive(value),
@@ -202,11 +200,11 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
-    first_report_delay: float = setting(0, is_delay, "be a number from 0 on")
+    first_report_delay: float = setting(0, is_delay, "be a number, 0 or more")
     dummy_emails: tuple[str, ...] = setting(
         (), is_patterns, "be a tuple of strings such as '*@deleted.shop.com'"
     )
-    reconcile_days: int = setting(3, is_count, "be an integer from 0 on")
+    reconcile_days: int = setting(3, is_count, "be an integer, 0 or more")
     batch_file_brand: str | None = setting(
         None,
         lambda value: value is None or columns.is_brand(value),
@@ -223,7 +221,7 @@ class Settings:
         default_factory=dict,
         metadata={
             "accepts": is_accounts,
-            "must": "be a dict of dicts, whose names have 1 to "
+            "must": "be a dict with a dict for each account name; names have 1 to "
             f"{ACCOUNT_LENGTH} printable characters",
         },
         repr=False,
@@ -276,7 +274,9 @@ def problems_of(
     for key in sorted(map(str, values.keys() - known)):
         if key in FIELDS:
             message = f"{path}['{key}'] cannot be set for one account."
-            yield Problem("unknown", message, f"Set {SETTING}['{key}'] for all.")
+            yield Problem(
+                "unknown", message, f"Set {SETTING}['{key}'] for all accounts."
+            )
         else:
             hint = f"Known keys: {', '.join(sorted(known))}."
             yield Problem("unknown", f"{path} has an unknown key '{key}'.", hint)

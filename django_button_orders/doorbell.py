@@ -216,8 +216,8 @@ class Bell:
             if self.clock() >= self.log_after:
                 self.log_after = self.clock() + LOG_SECONDS
                 logger.warning(
-                    "The broker did not take a message (%s). "
-                    "Orders stay due, and the sweep reports them.",
+                    "The broker did not accept a message (%s). "
+                    "Orders stay due, and the next sweep reports them.",
                     type(exc).__name__,
                 )
 

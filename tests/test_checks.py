@@ -233,7 +233,7 @@ class SiteTests(TestCase):
         ButtonOrder.objects.using("archive").update(site="live")
 
         [warning] = self.found(site="staging")
-        assert "1 pending order in the database archive is left alone" in warning.msg
+        assert "1 pending order in the database archive is not reported" in warning.msg
         assert "SITE is staging here" in warning.msg
         assert "docs/howto/staging.rst" in warning.hint
         assert self.found(site="live") == []

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from django_button_orders.client import Answer, ButtonError
 from django_button_orders.clock import monotonic
-from django_button_orders.conf import get_settings
+from django_button_orders.conf import get_settings, path_of
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.call import make_call
 from django_button_orders.delivery.outcome import submissions_of
@@ -50,7 +50,7 @@ def retrieve(
     """
     settings = get_settings(order.account)
     if not settings.enabled:
-        raise ImproperlyConfigured("BUTTON_ORDERS['ENABLED'] is False.")
+        raise ImproperlyConfigured(f"{path_of(order.account, 'ENABLED')} is False.")
     if hindrance := settings_verdict(order.account):
         raise ImproperlyConfigured(hindrance.error)
     clean_order_id(order.order_id)
@@ -71,7 +71,8 @@ def wait_for_turn(account: str) -> None:
     """Wait for a turn to call an account. Raises ``ValidationError``."""
     if rate_of(account) and seconds_ahead(account) > PATIENCE_SECONDS:
         raise ValidationError(
-            f"RATE_LIMIT has no turn for it in the next {PATIENCE_SECONDS} seconds."
+            f"RATE_LIMIT allows no call for this account within {PATIENCE_SECONDS} "
+            "seconds. Try again later."
         )
     time.sleep(reserve_turns(account))
 

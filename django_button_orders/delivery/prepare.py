@@ -146,7 +146,7 @@ def refuse_exhausted(attempt: Attempt) -> None:
             Verdict(
                 result=Result.FAILED,
                 reason=Reason.EXHAUSTED,
-                error="The worker died in each attempt. See its log.",
+                error="The worker ended in every attempt. Read its log.",
                 is_definite=False,
             )
         )
@@ -168,7 +168,7 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
             result=Result.FAILED,
             reason=Reason.FINALIZED,
             error="The order is cancelled at Button, which cannot be undone. "
-            "Report it under another order id.",
+            "Report it under another order ID.",
         )
     if row.is_acknowledged:
         return Operation.UPDATE if desired.report else Operation.CANCEL
@@ -219,7 +219,7 @@ def rename(row: ButtonOrder, order_id: str) -> None:
     raise NoReport(
         Verdict(
             result=Result.DISMISSED,
-            error="Another row reports the shop's order by its present id.",
+            error="Another Button order reports this order under its present ID.",
         )
     )
 

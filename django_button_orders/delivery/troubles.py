@@ -117,7 +117,7 @@ class Troubles:
         """Log in one line what has failed, and what will be tried again."""
         failed = self.describe(*FAILURES, with_error=False)
         again = self.describe(*REPETITIONS, with_error=False)
-        parts = {"failed": failed, "tried again later": again}
+        parts = {"failed": failed, "to be retried": again}
         texts = [f"{what}: {text}" for what, text in parts.items() if text]
         if texts:
             # What Button said is not logged, because it may quote what it was sent.

@@ -117,7 +117,9 @@ class FileBackfill:
         if (self.format or guess_format(plain.start)) == "csv":
             return self.read_table(stack)
         if self.names or self.ignore_unknown:
-            raise UnreadableFileError("Columns can be named for CSV, not for JSON.")
+            raise UnreadableFileError(
+                "--map and --ignore-unknown work with CSV, not with JSON."
+            )
         self.reject_writer = RejectWriter(self.rejects, form=self.form)
         return read_jsonl(Lines(self.stream), self.conventions)
 

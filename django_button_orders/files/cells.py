@@ -38,7 +38,9 @@ def build_values(
             if name in columns.OF_LINE_ITEM:
                 continue
             if of_order.setdefault(name, text) != text:
-                raise ValidationError({name: f"Row {position} says something else."})
+                raise ValidationError(
+                    {name: f"Row {position} of the order has another value."}
+                )
     parsers = find_parsers(
         of_order.get(DECIMAL, str(conventions.is_decimal)).lower(),
         of_order.get("currency", conventions.currency),
@@ -79,8 +81,8 @@ def parse(
 def parse_minor_units(text: str) -> int:
     if not INTEGER.fullmatch(text):
         raise ValidationError(
-            "Enter an integer of minor units: 1234 for 12.34 USD. For a file with "
-            "decimals, there is --decimals."
+            "Enter an integer of minor units: 1234 for 12.34 USD. Use --decimals for a "
+            "file with decimals."
         )
     return int(text)
 

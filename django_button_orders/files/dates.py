@@ -28,13 +28,13 @@ def read_moment(
     moment = parse_as(text, date_format) if date_format else parse(text)
     if moment is None:
         raise ValidationError(
-            "Enter a date and time of ISO 8601 with its zone, such as "
-            "2026-11-23T08:00:00Z, or name the format of all: --date-format."
+            "Enter a date and time in ISO 8601 with a time zone, such as "
+            "2026-11-23T08:00:00Z, or set --date-format for other formats."
         )
     if moment.utcoffset() is None:
         if zone is None:
             raise ValidationError(
-                "Enter a datetime with a time zone, or name the zone of all: "
+                "Enter a datetime with a time zone, or set one for all dates: "
                 "--time-zone Europe/Berlin."
             )
         moment = moment.replace(tzinfo=zone)

@@ -173,7 +173,7 @@ class BatchFile:
             items = [{}]
         if not items:
             raise as_invalid(
-                "It has no line items, of which the file has a row for each."
+                "The order has no line items, and the file has one row per line item."
             )
         if is_cancelled:
             # A cancelled order has no total, and no quantity of any item.

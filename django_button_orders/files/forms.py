@@ -25,7 +25,7 @@ BLOCK = 1 << 16
 GZIP = b"\x1f\x8b"
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # How files begin that have no lines, and what to do with them.
-COMPRESSED = "The file is compressed, and only gzip is read. Decompress it."
+COMPRESSED = "The file is compressed, but not with gzip. Decompress it."
 SAVE_AS_CSV = "Save the sheet as CSV."
 OTHERS = {
     b"PK\x03\x04": f"The file is a ZIP archive, or a workbook (.xlsx). {SAVE_AS_CSV}",
@@ -35,8 +35,8 @@ OTHERS = {
     b"\xfd7zXZ": COMPRESSED,
     b"\x28\xb5\x2f\xfd": COMPRESSED,
 }
-MARKUP = f"The file is HTML or XML, whatever its name says. {SAVE_AS_CSV}"
-NAME_ENCODING = "Name the file's encoding, such as --encoding cp1252."
+MARKUP = f"The file is HTML or XML, not CSV. {SAVE_AS_CSV}"
+NAME_ENCODING = "Set the encoding of the file, such as --encoding cp1252."
 
 
 class UnreadableFileError(Exception):

@@ -137,11 +137,13 @@ def check_columns(
         )
     if "order_id" not in found:
         raise UnreadableFileError(
-            "The header of the file has no order_id. Name its column: "
+            "The header has no column order_id. Map a column to it, such as "
             "--map 'order_id=Order number'."
         )
     if twice := sorted({name for name in found if found.count(name) > 1}):
-        raise UnreadableFileError(f"More than one column is {', '.join(twice)}.")
+        raise UnreadableFileError(
+            f"More than one column is mapped to {', '.join(twice)}."
+        )
     for title, column in zip(titles, columns, strict=True):
         refuse_both(title, column, names)
     unknown = [
@@ -152,9 +154,8 @@ def check_columns(
     ]
     if unknown and not ignore_unknown:
         raise UnreadableFileError(
-            f"These columns are not known: {', '.join(unknown)}. Name what they are "
-            f"(--map ours=theirs), or leave them out (--ignore-unknown). Known are: "
-            f"{', '.join(COLUMNS)}."
+            f"Unknown columns: {', '.join(unknown)}. Map them with --map FIELD=COLUMN, "
+            f"or ignore them with --ignore-unknown. Fields: {', '.join(COLUMNS)}."
         )
 
 
@@ -164,8 +165,8 @@ def refuse_both(title: str, column: list[str], names: Mapping[str, str]) -> None
     of_order = [name for name in column if name not in {*OF_LINE_ITEM, *names}]
     if of_line and of_order:
         raise UnreadableFileError(
-            f"The column {quote([title])} is {of_line[0]} by --map, and {of_order[0]} "
-            f"by its name. Name a column for {of_order[0]}, too: "
+            f"--map uses the column {quote([title])} for {of_line[0]}, but its name is "
+            f"that of {of_order[0]}. Also map a column to {of_order[0]}: "
             f"--map '{of_order[0]}=...'."
         )
 

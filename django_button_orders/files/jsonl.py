@@ -41,12 +41,16 @@ def parse(text: str) -> dict[str, Any]:
             object_pairs_hook=refuse_doubles,
         )
     except json.JSONDecodeError as exc:
-        raise ValidationError(f"This is not JSON: {exc.msg}, at {exc.colno}.") from exc
+        raise ValidationError(
+            f"This is not JSON: {exc.msg}, at column {exc.colno}."
+        ) from exc
     # The nesting is too deep, or a number has thousands of digits.
     except (ValueError, RecursionError, ArithmeticError) as exc:
-        raise ValidationError("This is not JSON that can be read.") from exc
+        raise ValidationError(
+            "This JSON is nested too deeply, or has a number with too many digits."
+        ) from exc
     if not isinstance(values, dict):
-        raise ValidationError("Enter an object, with Button's names of the fields.")
+        raise ValidationError("Enter a JSON object with Button's field names.")
     return values
 
 
@@ -57,5 +61,5 @@ def refuse_constant(name: str) -> Any:
 def refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValidationError("A name stands twice in the same object.")
+        raise ValidationError("An object has the same name twice.")
     return values

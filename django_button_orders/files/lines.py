@@ -35,7 +35,7 @@ class Line(NamedTuple):
     def as_text(self) -> str:
         """Return the line without its end. Raises ``ValidationError``."""
         if self.rest is not None:
-            raise ValidationError("The line is longer than a mebibyte.", code="long")
+            raise ValidationError("The line is longer than 1 MiB.", code="long")
         if b"\0" in self.raw:
             raise ValidationError("The line has a null character.", code="null")
         try:

@@ -38,8 +38,8 @@ SIGNS = {
     "฿": "THB",
 }
 AMBIGUOUS = (
-    "It is not clear where the decimals begin. Name the character before them: "
-    "--decimal-separator . or --decimal-separator ,"
+    "The decimal separator is not clear. Set --decimal-separator . or "
+    "--decimal-separator ,"
 )
 
 
@@ -56,7 +56,7 @@ def parse_amount(text: str, *, currency: str, separator: str = "") -> Decimal:
     words = re.sub(f"[{MINUS}+]", "", before, count=1).strip()
     if (words and after) or not is_name_of(words or after, currency):
         raise ValidationError(
-            "Enter an amount such as 12.34, with no currency but that of the order."
+            "Enter an amount such as 12.34, in the currency of the order."
         )
     decimals = exponents().get(currency, 2)
     amount = parse_number(match["number"], separator=separator, decimals=decimals)

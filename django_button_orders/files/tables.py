@@ -32,7 +32,7 @@ MOST_ROWS_OF_AN_ORDER = 10_000
 # Without an ID, a row with these may be another order.
 OF_AN_ORDER = {"total", "purchase_date"}
 SCATTERED = (
-    "the rows of this order do not stand together, or are more than "
+    "the rows of this order are not together, or are more than "
     f"{MOST_ROWS_OF_AN_ORDER:,}. Sort the file by order."
 )
 
@@ -159,7 +159,8 @@ class Table:
             values.pop()
         if error is None and len(values) != header.width:
             error = ValidationError(
-                "The row has %(row)d values, and the header %(header)d.",
+                "The number of values differs: %(row)d in the row, %(header)d in the "
+                "header.",
                 params={"row": len(values), "header": header.width},
             )
         if error is None and any(values[at] for at in header.untitled):

@@ -36,6 +36,7 @@ LABELS = {
     "retry": "to be retried",
     "pause": "waiting for the API key",
     "release": "not attempted",
+    "tried": "attempted",
 }
 # The words of the summaries that are others for one order.
 SINGULARS = {

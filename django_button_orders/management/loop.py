@@ -161,7 +161,7 @@ class Loop:
         )
         self.outcomes += outcomes
         if self.is_whole:
-            run_or_log(store_sweep, alias, "noted")
+            run_or_log(store_sweep, alias, "recording the sweep")
         return outcomes
 
     def run_if_due(self, job: Job, alias: str) -> bool:
@@ -175,7 +175,7 @@ class Loop:
             return self.stop.is_set or self.clock() >= ends
 
         is_complete = run_or_log(
-            lambda alias: job.run(alias, is_over), alias, job.participle
+            lambda alias: job.run(alias, is_over), alias, job.title
         )
         if is_complete is False:
             return False

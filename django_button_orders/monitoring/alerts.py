@@ -25,12 +25,12 @@ SWEEP_MISSING_SECONDS = 600
 # The keys of the sandbox and of Button's documentation.
 EXAMPLE_KEYS = ("sk-sandbox", "sk-XXX")
 OTHER_SITE = ngettext_lazy(
-    "%(count)d pending order in the database %(alias)s is left alone: the site "
-    "%(site)s has reported it, and SITE is %(here)s here. That is right in a copy of "
-    "that shop. In the shop itself, set SITE to %(site)s.",
-    "%(count)d pending orders in the database %(alias)s are left alone: the site "
-    "%(site)s has reported them, and SITE is %(here)s here. That is right in a copy "
-    "of that shop. In the shop itself, set SITE to %(site)s.",
+    "%(count)d pending order in the database %(alias)s is not reported: it belongs to "
+    "the site %(site)s, and SITE is %(here)s here. This is right in a copy of that "
+    "shop. In the shop itself, set SITE to %(site)s.",
+    "%(count)d pending orders in the database %(alias)s are not reported: they belong "
+    "to the site %(site)s, and SITE is %(here)s here. This is right in a copy of that "
+    "shop. In the shop itself, set SITE to %(site)s.",
     "count",
 )
 
@@ -52,7 +52,7 @@ def find_alerts(aliases: Iterable[str]) -> list[Alert]:
 def find_settings_alerts() -> Iterator[Alert]:
     problems = list(find_problems())
     for problem in problems:
-        message = _("BUTTON_ORDERS cannot be read, and nothing is sent: %(problem)s")
+        message = _("Nothing is sent, because BUTTON_ORDERS has an error: %(problem)s")
         yield Alert("settings", "", message % {"problem": problem.message})
     if not problems:
         for account in account_names():
@@ -64,25 +64,28 @@ def find_account_alerts(account: str) -> Iterator[Alert]:
     names = {"account": account, "url": found.base_url}
     if not found.enabled:
         message = _(
-            "ENABLED is false for the account %(account)s: its orders are recorded "
-            "and wait, and nothing is sent."
+            "ENABLED is False for the account %(account)s: its orders are recorded "
+            "but not sent."
         )
         yield Alert("disabled", account, message % names)
     elif not found.api_key:
-        message = _("The account %(account)s has no API_KEY: nothing can be sent.")
+        message = _(
+            "The account %(account)s has no API_KEY: its orders are recorded but not "
+            "sent."
+        )
         yield Alert("no_key", account, message % names)
     if settings.DEBUG:
         return
     if is_sandbox(found.base_url):
         message = _(
-            "The account %(account)s reports to %(url)s, which is not Button but a "
-            "sandbox, and DEBUG is false: Button does not get these orders."
+            "Button does not get the orders of the account %(account)s: DEBUG is "
+            "False, but BASE_URL is the sandbox %(url)s."
         )
         yield Alert("sandbox_url", account, message % names)
     if found.api_key in EXAMPLE_KEYS:
         message = _(
-            "The API_KEY of the account %(account)s is that of an example, and DEBUG "
-            "is false: Button does not accept it."
+            "The account %(account)s has an example key as its API_KEY, and DEBUG is "
+            "False: Button does not accept it."
         )
         yield Alert("example_key", account, message % names)
 
@@ -116,15 +119,16 @@ def find_sweep_alerts(aliases: Iterable[str]) -> Iterator[Alert]:
 def find_sweep_alert(alias: str, seconds: float | None) -> Iterator[Alert]:
     if seconds is None:
         message = _(
-            "No sweep has been seen in the database %(alias)s yet. Check that Celery "
-            "beat and a Celery worker are running."
+            "No sweep has run in the database %(alias)s yet. Check that Celery beat "
+            "and a worker are running, or 'button_orders_report --loop'."
         )
         yield Alert("no_sweep", alias, message % {"alias": alias})
     elif seconds > SWEEP_MISSING_SECONDS:
         # This is ten minutes or more, so the text needs no singular.
         message = _(
-            "No sweep has been seen in the database %(alias)s for %(minutes)s "
-            "minutes. Check that Celery beat and a Celery worker are running."
+            "No sweep has run in the database %(alias)s for %(minutes)s minutes. Check "
+            "that Celery beat and a worker are running, or 'button_orders_report "
+            "--loop'."
         )
         names = {"alias": alias, "minutes": str(int(seconds // 60))}
         yield Alert("no_sweep", alias, message % names)

@@ -34,16 +34,16 @@ class Limits:
         yield from self.find_exceeded_numbers(statistics)
         if self.paused:
             for account in statistics.paused:
-                yield f"The account {account} is paused."
+                yield f"Account {account} is paused."
 
     def find_exceeded_times(self, statistics: Statistics) -> Iterator[str]:
         oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
         if oldest is not None and reaches(oldest.seconds, self.oldest_due):
             yield f"An order has been due for {oldest.seconds:.0f} seconds."
         if self.no_sweep is not None and sweep is None:
-            yield "No sweep was ever seen."
+            yield "No sweep has run yet."
         if sweep is not None and reaches(sweep, self.no_sweep):
-            yield f"No sweep was seen for {sweep:.0f} seconds."
+            yield f"The last sweep was {sweep:.0f} seconds ago."
 
     def find_exceeded_numbers(self, statistics: Statistics) -> Iterator[str]:
         states = statistics.orders.states
@@ -54,10 +54,10 @@ class Limits:
         }
         for name, (number, limit) in numbers.items():
             if reaches(number, limit):
-                yield f"Orders that are {name}: {number}."
+                yield f"{name.capitalize()} orders: {number}."
         rate, least = statistics.day.success_rate, self.success_below
         if rate is not None and least is not None and 100 * rate < least:
-            yield f"Of the calls of 24 hours, {100 * rate:.1f} % succeeded."
+            yield f"{100 * rate:.1f} % of the calls of the last 24 hours succeeded."
 
 
 def reaches(number: float, limit: float | None) -> bool:

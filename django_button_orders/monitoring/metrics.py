@@ -44,11 +44,11 @@ OTHER_SITES = Metric(
 )
 AMOUNT = Metric(
     "button_orders_amount",
-    "Money that Button does not know of, in major units.",
+    "Unreported amount, in major units.",
     labels=("status", "currency"),
 )
 LATE_TOKENS = Metric(
-    "button_orders_late_tokens", "Orders reported without the token they have now."
+    "button_orders_late_tokens", "Orders reported without their present token."
 )
 OLDEST_DUE = Metric(
     "button_orders_oldest_due_seconds", "Age of the oldest due order, or 0.", "s"
@@ -72,7 +72,7 @@ PAUSED = Metric("button_orders_paused_accounts", "Accounts whose key Button refu
 SWEEP = Metric("button_orders_last_sweep_age_seconds", "Age of the last sweep.", "s")
 PING = Metric(
     "button_orders_ping_ok",
-    "Whether Button has answered a ping as it should.",
+    "Whether Button accepted the key of the account.",
     labels=("account",),
 )
 AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")

@@ -41,10 +41,10 @@ def ping(account: str) -> Ping:
     settings = get_settings(account)
     if not settings.api_key:
         # An account that is not enabled needs no key.
-        message = "It has no API_KEY, and nobody was asked."
+        message = "No call was made: the account has no API_KEY."
         return Ping(account=account, is_ok=not settings.enabled, message=message)
     if not may_receive_api_key(settings.base_url):
-        message = "Its BASE_URL must start with 'https://', and nobody was asked."
+        message = "No call was made: BASE_URL must start with 'https://'."
         return Ping(account=account, is_ok=False, message=message)
     time.sleep(reserve_turns(account))
     start = monotonic()
@@ -66,11 +66,11 @@ def is_expected(answer: Answer) -> bool:
 
 def describe(answer: Answer) -> str:
     if is_expected(answer):
-        return "Button answers, and accepts the key."
+        return "Button accepts the API key."
     rule = find_rule(Submission.Operation.RETRIEVE, answer)
     if rule is KEY_REFUSED:
-        return "Button answers, and does not accept the key (401)."
+        return "Button refuses the API key (401)."
     if rule is FORBIDDEN:
-        return "Button answers, and the key may not read orders (403)."
-    kind = "a page" if answer.is_html else "an answer"
-    return f"Something answers, but not as Button does: {kind} ({answer.status_code})."
+        return "Button does not allow this API key to read orders (403)."
+    kind = "page of HTML" if answer.is_html else "answer"
+    return f"Unexpected {kind} with status {answer.status_code}."

@@ -118,10 +118,10 @@ class Questions:
         """Wait, and return whether another round may begin."""
         seconds, self.asked_to_wait = max(seconds, self.asked_to_wait), 0.0
         if seconds > MAX_WAIT_SECONDS and not self.ended:
-            self.ended = f"Button asks to come again in {seconds:.0f} seconds."
+            self.ended = f"Button asks to retry in {seconds:.0f} seconds."
         if not self.ended and not self.is_stopped():
             if error := find_last_error(asked):
-                self.tell(f"No answer yet: {error} Asked again in {seconds:.0f} s.")
+                self.tell(f"No answer yet: {error} Retrying in {seconds:.0f} s.")
             self.wait(seconds)
         return not self.ended and not self.is_stopped()
 

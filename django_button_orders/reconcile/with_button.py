@@ -116,13 +116,17 @@ class AcknowledgedRows:
         if self.account not in account_names():
             return describe_unknown_account(self.account)
         if not self.settings.enabled:
-            return "ENABLED is false, so nothing is sent."
+            return "ENABLED is False, so no call is made."
         if not self.settings.api_key:
             return "API_KEY is not set."
         if not may_receive_api_key(self.settings.base_url):
             return "BASE_URL must start with 'https://'."
         paused = PausedAccount.objects.using(self.using).filter(account=self.account)
-        return "Its key was refused, and it is paused." if paused.exists() else ""
+        return (
+            "The account is paused because Button refused its API key."
+            if paused.exists()
+            else ""
+        )
 
     def prepare(
         self, page: list[ButtonOrder], result: PageResult

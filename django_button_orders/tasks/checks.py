@@ -28,8 +28,8 @@ def check_schedule() -> Iterator[CheckMessage]:
         if not tasks_in(getattr(settings, name)) - tasks_in(celery_schedule()):
             continue
         yield Warning(
-            f"{name} has the periodic tasks of django_button_orders, but the Celery "
-            "app of this project does not: beat will not run them.",
+            f"{name} has the periodic tasks of django_button_orders, but no Celery "
+            "app has read it. Beat will not run them.",
             hint="Call app.config_from_object('django.conf:settings', "
             "namespace='CELERY') in the module of the Celery app, and import the app "
             "in the __init__.py of the project.",
@@ -47,10 +47,10 @@ def check_time_limit() -> Iterator[CheckMessage]:
     limit = get_current_app().tasks[REPORT_DUE_ORDERS].soft_time_limit
     if limit and limit < needed:
         yield Warning(
-            f"Celery ends a sweep after {limit:g} seconds, which may take {needed:g}: "
-            "orders would wait until their leases expire.",
-            hint="Leave the tasks of django_button_orders out of task_annotations, or "
-            f"set {SETTING}['LEASE_SECONDS'] lower.",
+            f"A sweep may take {needed:g} seconds, but Celery ends it after {limit:g}. "
+            "Its orders would then wait until their leases expire.",
+            hint="Remove the tasks of django_button_orders from task_annotations, or "
+            f"lower {SETTING}['LEASE_SECONDS'].",
             id="django_button_orders.W016",
         )
 

@@ -49,8 +49,8 @@ class Job:
     key: str
     # 0 means that the job runs with each sweep.
     seconds: float
-    # Completes the sentence "Database X is not ..." in the log, if the job fails.
-    participle: str
+    # What has failed, for the log.
+    title: str
     slice_seconds: float
     run: Callable[[str, IsStopped], bool]
 
@@ -74,21 +74,21 @@ def prune(alias: str, is_stopped: IsStopped) -> bool:
 ACTIONS = Job(
     key="button-orders-actions",
     seconds=0,
-    participle="changed as operators want it",
+    title="the actions of operators",
     slice_seconds=ACTION_SECONDS,
     run=act,
 )
 RECONCILE = Job(
     key=beat.RECONCILE.key,
     seconds=beat.RECONCILE.seconds,
-    participle="compared",
+    title="the comparison of recent orders",
     slice_seconds=RECONCILE_SECONDS,
     run=reconcile,
 )
 PRUNE = Job(
     key=beat.PRUNE.key,
     seconds=beat.PRUNE.seconds,
-    participle="pruned",
+    title="pruning",
     slice_seconds=PRUNE_SLICE_SECONDS,
     run=prune,
 )
@@ -111,26 +111,24 @@ def sweep_each_database(limits: SweepLimits) -> None:
         Checkpoint.objects.using(alias).first_at_work()
         report_due(using=alias, limits=limits)
 
-    in_each_database(sweep, "swept")
+    in_each_database(sweep, "the sweep")
     if not limits.is_stopped():
         in_each_database(store_sweep)
 
 
 def run_in_each_database(job: Job, is_stopped: IsStopped) -> None:
     """Run a job in each database."""
-    in_each_database(lambda alias: job.run(alias, is_stopped), job.participle)
+    in_each_database(lambda alias: job.run(alias, is_stopped), job.title)
 
 
-def in_each_database(action: Callable[[str], object], participle: str = "") -> None:
+def in_each_database(action: Callable[[str], object], title: str = "") -> None:
     """Run an action in each database that has rows, even if it fails in another."""
     for alias in allowed_aliases():
         if run_or_log(has_table, alias):
-            run_or_log(action, alias, participle)
+            run_or_log(action, alias, title)
 
 
-def run_or_log(
-    action: Callable[[str], T], alias: str, participle: str = ""
-) -> T | None:
+def run_or_log(action: Callable[[str], T], alias: str, title: str = "") -> T | None:
     """
     Run an action in a database. Return what it returns, or log its error.
 
@@ -142,7 +140,7 @@ def run_or_log(
     except Exception as exc:
         if is_time_limit(exc):
             raise
-        undone = f" is not {participle}" if participle else ""
+        failed = f": {title} failed" if title else ""
         # Without a traceback, which may quote a customer's data.
-        logger.error("Database %s%s: %s", alias, undone, describe_for_log(exc))  # noqa: TRY400
+        logger.error("Database %s%s: %s", alias, failed, describe_for_log(exc))  # noqa: TRY400
         return None

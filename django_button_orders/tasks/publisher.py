@@ -110,7 +110,7 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 
 
 def log_refusal(exc: Exception) -> None:
-    logger.warning("The broker did not take a message (%s).", type(exc).__name__)
+    logger.warning("The broker did not accept a message (%s).", type(exc).__name__)
 
 
 def as_keywords(ring: Ring) -> dict[str, Any]:

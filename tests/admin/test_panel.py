@@ -77,7 +77,7 @@ class SummaryTests(PanelTestCase):
             "1 order is not reported from here, because another site reports it."
             in text
         )
-        assert "Warning: 1 pending order in the database default is left" in text
+        assert "Warning: 1 pending order in the database default is not" in text
         assert "waiting to be reported" not in text
         assert "?state=of_other_sites" in self.panel()
 
@@ -299,7 +299,7 @@ class AlertTests(PanelTestCase):
 
         text = self.text()
 
-        assert "Warning: No sweep has been seen in the database default for 25 " in text
+        assert "Warning: No sweep has run in the database default for 25 " in text
         assert "Last sweep 25 minutes ago" in text
 
     @override_settings(BUTTON_ORDERS=button_settings(API_KEY=""))
@@ -308,7 +308,7 @@ class AlertTests(PanelTestCase):
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_off(self):
-        assert "Warning: ENABLED is false for the account default" in self.text()
+        assert "Warning: ENABLED is False for the account default" in self.text()
 
 
 class SnapshotTests(PanelTestCase):

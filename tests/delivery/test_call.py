@@ -264,7 +264,7 @@ class OperationTests(DeliveryTestCase):
 
         assert len(calls()) == 1
         assert self.state(row) == ("failed", "finalized")
-        assert "another order id" in row.last_error
+        assert "another order ID" in row.last_error
 
     def test_finalization_date_only_if_there_is_one(self):
         row = create_row(finalization_date=PURCHASED + timedelta(days=30))

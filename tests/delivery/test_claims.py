@@ -30,7 +30,7 @@ def of_site(site):
 
 
 class SiteTests(TestCase):
-    """A row that another site has reported is left alone."""
+    """A row that another site has reported is not reported."""
 
     def setUp(self):
         for site in ("", "live", "staging"):

@@ -56,7 +56,7 @@ class LogTests(TroublesTestCase):
 
         assert logs.output == [
             f"WARNING:{LOGGER}:Database default: failed: 3 refused (such as order "
-            "refused 0), 1 invalid (order wrong); tried again later: 1 unavailable "
+            "refused 0), 1 invalid (order wrong); to be retried: 1 unavailable "
             "(order away)."
         ]
 
@@ -86,7 +86,7 @@ class LogTests(TroublesTestCase):
             report_due(using="default")
 
         assert logs.output == [
-            f"WARNING:{LOGGER}:Database default: tried again later: 1 unauthorized "
+            f"WARNING:{LOGGER}:Database default: to be retried: 1 unauthorized "
             "(order 1994: BUTTON_ORDERS['API_KEY'] is not set)."
         ]
 

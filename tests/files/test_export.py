@@ -238,7 +238,7 @@ class NewTests(BatchFileTestCase):
         assert self.export("new") == []
         assert self.counts["failed"] == 1
         assert self.complaints == [
-            "1994: It has no line items, of which the file has a row for each."
+            "1994: The order has no line items, and the file has one row per line item."
         ]
 
     @settings_with({"Order ID": "order_id"})

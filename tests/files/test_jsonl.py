@@ -72,8 +72,8 @@ class JSONLinesTests(SimpleTestCase):
 
     def test_date_without_a_zone(self):
         assert self.refused(purchase_date="2026-11-01T12:00:00") == (
-            "line 1: purchase_date: Enter a datetime with a time zone, or name the "
-            "zone of all: --time-zone Europe/Berlin."
+            "line 1: purchase_date: Enter a datetime with a time zone, or set one "
+            "for all dates: --time-zone Europe/Berlin."
         )
 
     def test_email_is_hashed(self):
@@ -133,11 +133,11 @@ class JSONLinesTests(SimpleTestCase):
     def test_lines_that_are_no_orders(self):
         for text, reason in (
             ("{", "This is not JSON: Expecting property name"),
-            ("[]", "Enter an object"),
-            ("7", "Enter an object"),
+            ("[]", "Enter a JSON object"),
+            ("7", "Enter a JSON object"),
             ('{"total": NaN}', "NaN is not JSON"),
-            ('{"total": 1, "total": 2}', "A name stands twice"),
-            ("[" * 100_000, "This is not JSON that can be read"),
+            ('{"total": 1, "total": 2}', "the same name twice"),
+            ("[" * 100_000, "nested too deeply"),
             ('{"total": ' + "1" * 5000 + "}", "line 1: "),
             ('{"total": 1e999999999999999999999}', "line 1: "),
         ):
@@ -170,8 +170,8 @@ class JSONLinesTests(SimpleTestCase):
         content = line(order_id="1").encode() + b'{"order_id": "\xff"}\n{"a\0": 1}\n'
 
         assert errors(read_json(content)) == [
-            "line 2: The line is not valid UTF-8. Name the file's encoding, such as "
-            "--encoding cp1252.",
+            "line 2: The line is not valid UTF-8. Set the encoding of the file, such "
+            "as --encoding cp1252.",
             "line 3: The line has a null character.",
         ]
 
@@ -185,7 +185,7 @@ class JSONLinesTests(SimpleTestCase):
         entries = read_json(content)
 
         assert len(reports(entries)) == 2
-        assert errors(entries) == ["line 2: The line is longer than a mebibyte."]
+        assert errors(entries) == ["line 2: The line is longer than 1 MiB."]
         assert rejected(entries).decode() == "x" * (3 * LONGEST_LINE) + "\n"
 
     def test_rejects_are_the_lines_as_they_are(self):

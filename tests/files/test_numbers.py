@@ -62,7 +62,7 @@ class AmountTests(SimpleTestCase):
     def test_other_currency(self):
         texts = ["12.50 EUR", "€12.50", "C$12.50", "12.50 k", "5 %", "$5 USD"]
 
-        self.refuse(texts, "no currency but that of the order")
+        self.refuse(texts, "in the currency of the order")
 
     def test_two_ways_to_read_it(self):
         self.refuse(["1,234", "7.000", "12.505", "$1,234"], "--decimal-separator")

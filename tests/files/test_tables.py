@@ -129,7 +129,11 @@ class TableTests(SimpleTestCase):
             ("line_item_total", "1.5", "line_item_total: Enter an integer of minor"),
             ("currency", "usd", "currency: Enter the ISO 4217 code"),
             ("currency", "", "currency: Enter the ISO 4217 code"),
-            ("purchase_date", "1.11.2026", "purchase_date: Enter a date and time"),
+            (
+                "purchase_date",
+                "1.11.2026",
+                "purchase_date: Enter a date and time",
+            ),
             ("line_item_identifier", "", "identifier: This field is required"),
         ):
             with self.subTest(column=column, cell=cell):
@@ -270,7 +274,7 @@ class HeaderTests(SimpleTestCase):
         content = table(f"1,7000,USD,{DATE},a", head=head)
         names = {"line_item_total": "Total"}
 
-        assert "Name a column for total, too" in self.refused(content, names=names)
+        assert "Also map a column to total" in self.refused(content, names=names)
         report = self.read_one(content, total="Total", **names)
         assert (report.total, report.line_items[0].total) == (7000, 7000)
 
@@ -284,18 +288,18 @@ class HeaderTests(SimpleTestCase):
     def test_no_order_id(self):
         for head in ("number,total", '"number";"total"', "number"):
             with self.subTest(head=head):
-                assert "has no order_id" in self.refused(f"{head}\n1,2\n")
+                assert "has no column order_id" in self.refused(f"{head}\n1,2\n")
 
     def test_unknown_columns(self):
         content = table(f"{row()},x", head=f"{HEAD},Colour")
 
-        assert self.refused(content).startswith("These columns are not known: Colour.")
+        assert self.refused(content).startswith("Unknown columns: Colour.")
         assert order_ids(read_table(content, ignore_unknown=True)) == ["1"]
 
     def test_two_columns_with_a_name(self):
         content = table(f"{row()},2", head=f"{HEAD},Order ID")
 
-        assert self.refused(content) == "More than one column is order_id."
+        assert self.refused(content) == "More than one column is mapped to order_id."
 
     def test_header_that_cannot_be_read(self):
         for head in (b'order_id,"total', b'"order_id"x;total', b"order_id,\xff"):
@@ -315,7 +319,9 @@ class RowsOfAnOrderTests(SimpleTestCase):
         entries = read_table(table(row("1", "a"), row("1", "b", total="1"), row("2")))
 
         assert order_ids(entries) == ["2"]
-        assert errors(entries) == ["line 2: total: Row 2 says something else."]
+        assert errors(entries) == [
+            "line 2: total: Row 2 of the order has another value."
+        ]
 
     def lines(self, *rows):
         [report] = reports(read_table(table(*rows)))
@@ -363,7 +369,9 @@ class RowsOfAnOrderTests(SimpleTestCase):
         entries = read_table(table(row("1", "a"), ",,EUR,,b,0", row("2")))
 
         assert order_ids(entries) == ["2"]
-        assert errors(entries) == ["line 2: currency: Row 2 says something else."]
+        assert errors(entries) == [
+            "line 2: currency: Row 2 of the order has another value."
+        ]
 
     def test_row_without_an_id_that_is_an_order(self):
         entries = read_table(table(row("1", "a"), row(""), ",7000,,,,", row("2")))
@@ -405,9 +413,9 @@ class RowsOfAnOrderTests(SimpleTestCase):
         entries = read_table(content)
 
         assert order_ids(entries) == ["2", "3"]
-        assert [error[:56] for error in errors(entries)] == [
-            "line 2: the rows of this order do not stand together, or",
-            "line 4: the rows of this order do not stand together, or",
+        assert [error[:51] for error in errors(entries)] == [
+            "line 2: the rows of this order are not together, or",
+            "line 4: the rows of this order are not together, or",
         ]
         assert rejected(entries) == f"{row('1', 'a')}\n{row('1', 'b')}\n".encode()
 
@@ -416,7 +424,9 @@ class RowsOfAnOrderTests(SimpleTestCase):
         entries = read_table(table(row("1", "a"), bad, row("1", "c"), row("2")))
 
         assert order_ids(entries) == ["2"]
-        assert errors(entries) == ["line 3: The row has 3 values, and the header 6."]
+        assert errors(entries) == [
+            "line 3: The number of values differs: 3 in the row, 6 in the header."
+        ]
         assert rejected(entries).decode().splitlines() == [
             row("1", "a"),
             bad,
@@ -435,8 +445,11 @@ class BadRowTests(SimpleTestCase):
         for bad, reason in (
             ('2,"7000,USD', "This is not CSV"),
             ('2,"70"00,USD', "This is not CSV"),
-            ("2", "The row has 1 values, and the header 6."),
-            (f"{row('2')},x", "The row has 7 values, and the header 6."),
+            ("2", "The number of values differs: 1 in the row, 6 in the header."),
+            (
+                f"{row('2')},x",
+                "The number of values differs: 7 in the row, 6 in the header.",
+            ),
             (row("caf\u00e9"), "order_id: Enter 1 to 255 printable ASCII"),
         ):
             with self.subTest(bad=bad):
@@ -472,7 +485,7 @@ class BadRowTests(SimpleTestCase):
         entries = read_table(table(row("1"), long, row("3")))
 
         assert order_ids(entries) == ["1", "3"]
-        assert errors(entries) == ["line 3: The line is longer than a mebibyte."]
+        assert errors(entries) == ["line 3: The line is longer than 1 MiB."]
         assert rejected(entries).decode() == f"{long}\n"
 
     def test_blank_lines(self):

@@ -230,7 +230,9 @@ class ExportTests(TestCase):
                 out, err, _ = self.backfill(encode(content), *arguments, *options)
 
                 assert out == "1 created, 1 invalid.\n"
-                assert err.startswith("line 4: line_item_amount: It is not clear")
+                assert err.startswith(
+                    "line 4: line_item_amount: The decimal separator is not clear"
+                )
                 assert self.rejects.read_bytes() == encode(expected)
 
                 mended = self.rejects.read_bytes()

@@ -151,7 +151,7 @@ class FileTests(TestCase):
 
         assert out == "1 created, 2 invalid.\n"
         assert err.splitlines() == [
-            "line 2: This is not JSON: Expecting value, at 1.",
+            "line 2: This is not JSON: Expecting value, at column 1.",
             "line 3: total: Enter an integer, not a value of type Decimal.",
         ]
         assert error == "2 orders could not be read."
@@ -273,7 +273,7 @@ class FileTests(TestCase):
     def test_names_for_json(self):
         _, _, error = self.backfill(json_line(), "--map", "order_id=No.")
 
-        assert error == "Columns can be named for CSV, not for JSON."
+        assert error == "--map and --ignore-unknown work with CSV, not with JSON."
 
     def test_unknown_columns(self):
         content = f"{HEAD},Colour\n{row().strip()},red\n"
@@ -281,24 +281,24 @@ class FileTests(TestCase):
         _, _, error = self.backfill(content)
         out, _, _ = self.backfill(content, "--ignore-unknown")
 
-        assert error.startswith("These columns are not known: Colour.")
+        assert error.startswith("Unknown columns: Colour.")
         assert out == "1 created.\n"
 
     def test_titles_that_control_a_terminal(self):
         _, _, error = self.backfill(f"{HEAD},\x1b[2J\u202e\n")
 
-        assert error.startswith("These columns are not known: \\x1b[2J\\u202e.")
+        assert error.startswith("Unknown columns: \\x1b[2J\\u202e.")
 
     def test_files_that_cannot_be_read(self):
         for content, reason in (
             ("", "The file is empty."),
             ("[{}]", "The file is one JSON array."),
-            ("number\n1\n", "The header of the file has no order_id."),
+            ("number\n1\n", "The header has no column order_id."),
             ("{\n}\n", "The file has JSON objects of several lines."),
             ("<html>", "The file is HTML or XML"),
             (b"PK\3\4\0\0", "The file is a ZIP archive, or a workbook (.xlsx)."),
             (b"\xd0\xcf\x11\xe0\0", "The file is a workbook (.xls)."),
-            (b"BZh9", "The file is compressed, and only gzip is read."),
+            (b"BZh9", "The file is compressed, but not with gzip."),
             (gzip.compress(json_line().encode())[:-9], "The file is damaged"),
             (
                 f"{HEAD};\xe4".encode("cp1252"),

@@ -182,7 +182,7 @@ class BackfillProcessTests(ProcessTestCase):
 
         assert status == 1
         assert out == "1 created, 2 invalid.\n"
-        assert err.startswith("line 3: the rows of this order do not stand together")
+        assert err.startswith("line 3: the rows of this order are not together")
 
     def test_interrupted_file(self):
         with NamedTemporaryFile("w") as file:

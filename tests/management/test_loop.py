@@ -149,7 +149,7 @@ class LoopTests(TestCase):
         ):
             self.run_loop(turns=3, interval=1800)
 
-        refused = [line for line in logs.output if "default is not pruned" in line]
+        refused = [line for line in logs.output if "default: pruning failed: " in line]
         assert len(refused) == 2
         assert state_of(old) == "whole"
 
@@ -169,7 +169,7 @@ class LoopTests(TestCase):
         job = Job(
             key=PRUNE.key,
             seconds=PRUNE.seconds,
-            participle="done",
+            title="the job",
             slice_seconds=2,
             run=run,
         )
@@ -194,7 +194,7 @@ class LoopTests(TestCase):
             self.run_loop(turns=3)
 
         # Once, and not each time around.
-        [line] = [line for line in logs.output if "default is not compared" in line]
+        [line] = [line for line in logs.output if "default: the comparison" in line]
         assert "ZeroDivisionError" in line
         assert state_of(old) == "deleted"
 

@@ -454,8 +454,7 @@ class ButtonTests(ReconcileTestCase):
 
         assert (out, error) == ("1 agree.\n", "")
         assert err == (
-            "No answer yet: Button answered 503 to retrieve: Down. "
-            "Asked again in 1 s.\n"
+            "No answer yet: Button answered 503 to retrieve: Down. Retrying in 1 s.\n"
         )
 
     def test_refused_key(self):

@@ -41,8 +41,8 @@ class SiteTests(TestCase):
     """Nothing is sent for an order that another site has reported."""
 
     LEFT = (
-        "1 pending order in the database default is left alone: the site live has "
-        "reported it, and SITE is staging here."
+        "1 pending order in the database default is not reported: it belongs to the "
+        "site live, and SITE is staging here."
     )
     databases = {"default", "archive"}
 
@@ -196,7 +196,7 @@ class ReportTests(TestCase):
         }
         for arguments, expected in selections.items():
             with self.subTest(arguments=arguments), transaction.atomic():
-                summary = f"{len(expected)} tried.\n"
+                summary = f"{len(expected)} attempted.\n"
                 out, _, _ = self.report(*arguments, "--dry-run")
                 assert (
                     out == f"Dry run, nothing was changed. Without --dry-run: {summary}"

@@ -118,7 +118,7 @@ class TextTests(StatusTestCase):
         self.row.delete()
 
         out, _ = self.status()
-        assert "within the limits" not in out
+        assert "No limit is exceeded" not in out
 
         assert "Oldest due: none" in out
         assert "Calls, 24 hours: none" in out
@@ -127,9 +127,9 @@ class TextTests(StatusTestCase):
     def test_warning(self):
         out, error = self.status()
 
-        assert "Warning: ENABLED is false for the account default" in out
+        assert "Warning: ENABLED is False for the account default" in out
         assert error == ""
-        assert "ENABLED is false" in self.status("--fail-if-warned")[1]
+        assert "ENABLED is False" in self.status("--fail-if-warned")[1]
 
     @override_settings(DATABASE_ROUTERS=[])
     def test_databases(self):
@@ -152,17 +152,20 @@ class LimitTests(StatusTestCase):
         add_calls(self.row, 20, outcome="failed")
         for arguments, sentence in {
             ("--fail-if-oldest-due", "15m"): "An order has been due for 100",
-            ("--fail-if-due", "1"): "Orders that are due: 1.",
-            ("--fail-if-stuck", "1"): "Orders that are stuck: 1.",
-            ("--fail-if-success-below", "99.5"): "0.0 % succeeded",
-            ("--fail-if-paused",): "The account eu is paused.",
-            ("--fail-if-no-sweep", "0s"): "No sweep was seen",
+            ("--fail-if-due", "1"): "Due orders: 1.",
+            ("--fail-if-stuck", "1"): "Stuck orders: 1.",
+            (
+                "--fail-if-success-below",
+                "99.5",
+            ): "0.0 % of the calls of the last 24 hours succeeded.",
+            ("--fail-if-paused",): "Account eu is paused.",
+            ("--fail-if-no-sweep", "0s"): "The last sweep was 0 seconds ago.",
         }.items():
             with self.subTest(arguments=arguments):
                 out, error = self.status(*arguments)
 
                 assert sentence in error
-                assert "within the limits" not in out
+                assert "No limit is exceeded" not in out
 
     def test_not_passed(self):
         out, error = self.status(
@@ -191,7 +194,7 @@ class LimitTests(StatusTestCase):
 
         _, error = self.status("--fail-if-due", "1", "--fail-if-stuck", "1")
 
-        assert error == "Orders that are due: 1. Orders that are stuck: 1."
+        assert error == "Due orders: 1. Stuck orders: 1."
 
 
 class ExitTests(StatusTestCase):
@@ -270,7 +273,7 @@ class JSONTests(StatusTestCase):
 
         found = self.json("--fail-if-due", "1")
 
-        assert found["passed"] == ["Orders that are due: 1."]
+        assert found["passed"] == ["Due orders: 1."]
         assert found["warnings"] == found["pings"] == []
         [database] = found["databases"]
         oldest = database.pop("oldest_due")
@@ -307,7 +310,7 @@ class JSONTests(StatusTestCase):
         [warning] = self.json()["warnings"]
 
         assert (warning["code"], warning["subject"]) == ("disabled", "default")
-        assert warning["message"].startswith("ENABLED is false")
+        assert warning["message"].startswith("ENABLED is False")
 
     @override_settings(BUTTON_ORDERS={"COLOR": "red"})
     def test_settings_that_cannot_be_read(self):
@@ -390,7 +393,7 @@ class PingTests(StatusTestCase):
         out, error = self.status("--ping")
 
         assert re.search(
-            r"^Ping of default: Button answers, and accepts the key\. \d+ ms\.$",
+            r"^Ping of default: Button accepts the API key\. \d+ ms\.$",
             out,
             re.MULTILINE,
         )
@@ -402,7 +405,7 @@ class PingTests(StatusTestCase):
 
         out, error = self.status("--ping")
 
-        expected = "Ping of default: Button answers, and does not accept the key (401)."
+        expected = "Ping of default: Button refuses the API key (401)."
         assert expected in out
         assert error == expected
         assert self.json("--ping")["pings"][0]["is_ok"] is False
@@ -424,7 +427,7 @@ class SiteTests(StatusTestCase):
     def test_all_formats(self):
         out, error = self.status("--fail-if-due", "1", "--fail-if-stuck", "1")
         assert not error
-        assert "Warning: 1 pending order in the database default is left alone" in out
+        assert "Warning: 1 pending order in the database default is not reported" in out
         assert "Oldest due: none" in out
         found = self.json()
         assert found["databases"][0]["other_sites"] == {"live": 1}
@@ -436,12 +439,12 @@ class SiteTests(StatusTestCase):
     def test_warning_as_a_limit(self):
         _, error = self.status("--fail-if-warned")
 
-        assert "the site live has reported it" in error
+        assert "it belongs to the site live" in error
 
     @override_settings(BUTTON_ORDERS=button_settings(SITE="live"))
     def test_this_site(self):
         _, error = self.status("--fail-if-due", "1")
 
-        assert "Orders that are due: 1." in error
+        assert "Due orders: 1." in error
         assert self.json()["databases"][0]["other_sites"] == {}
         assert "button_orders_other_sites" not in self.metrics()

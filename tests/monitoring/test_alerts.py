@@ -76,7 +76,7 @@ class SweepAlertTests(TestCase):
         [alert] = find_alerts(BOTH)
 
         assert (alert.code, alert.subject) == ("no_sweep", "default")
-        assert "No sweep has been seen in the database default yet." in alert.message
+        assert "No sweep has run in the database default yet." in alert.message
 
     def test_not_seen_lately(self):
         sweep("default")
@@ -114,7 +114,7 @@ class SiteTests(TestCase):
         [alert] = self.alerts(SITE="staging")
         assert (alert.code, alert.subject) == ("other_site", "default")
         assert alert.message.startswith(
-            "1 pending order in the database default is left alone: the site live has "
-            "reported it, and SITE is staging here."
+            "1 pending order in the database default is not reported: it belongs to "
+            "the site live, and SITE is staging here."
         )
         assert "SITE is not set here" in self.alerts()[0].message

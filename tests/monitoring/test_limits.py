@@ -40,26 +40,26 @@ class LimitTests(TestCase):
         assert self.find_exceeded(oldest_due=1) == []
 
     def test_sweep(self):
-        assert self.find_exceeded(no_sweep=600) == ["No sweep was ever seen."]
+        assert self.find_exceeded(no_sweep=600) == ["No sweep has run yet."]
 
         sweep("default")
         assert self.find_exceeded(no_sweep=600) == []
         Snapshot.objects.update(swept_at=from_now(-605))
         [sentence] = self.find_exceeded(no_sweep=600)
 
-        assert sentence.startswith("No sweep was seen for 60")
+        assert sentence.startswith("The last sweep was 60")
 
     def test_numbers_from_there_on(self):
         create_row(order_id="1995")
-        assert self.find_exceeded(due=2) == ["Orders that are due: 2."]
+        assert self.find_exceeded(due=2) == ["Due orders: 2."]
         assert self.find_exceeded(due=3) == []
         assert self.find_exceeded(stuck=1) == []
 
         ButtonOrder.objects.update(next_attempt_at=from_now(-700))
-        assert self.find_exceeded(stuck=2) == ["Orders that are stuck: 2."]
+        assert self.find_exceeded(stuck=2) == ["Stuck orders: 2."]
 
         ButtonOrder.objects.update(status="failed")
-        assert self.find_exceeded(failed=2) == ["Orders that are failed: 2."]
+        assert self.find_exceeded(failed=2) == ["Failed orders: 2."]
         assert self.find_exceeded(failed=3, due=1, stuck=1) == []
 
     def test_success(self):
@@ -71,11 +71,11 @@ class LimitTests(TestCase):
 
         assert self.find_exceeded(success_below=75) == []
         assert self.find_exceeded(success_below=75.1) == [
-            "Of the calls of 24 hours, 75.0 % succeeded."
+            "75.0 % of the calls of the last 24 hours succeeded."
         ]
 
     def test_paused(self):
         PausedAccount.objects.pause("eu", seconds=60, error="401")
 
         assert self.find_exceeded() == []
-        assert self.find_exceeded(paused=True) == ["The account eu is paused."]
+        assert self.find_exceeded(paused=True) == ["Account eu is paused."]

@@ -42,7 +42,7 @@ class PingTests(SimpleTestCase):
         found = self.answer(status=404, json=NOT_FOUND)
 
         assert found.is_ok
-        assert found.message == "Button answers, and accepts the key."
+        assert found.message == "Button accepts the API key."
         assert found.seconds >= 0
         assert [call.request.method for call in responses.calls] == ["GET"]
 
@@ -55,17 +55,15 @@ class PingTests(SimpleTestCase):
     def test_what_is_not_as_it_should_be(self):
         page = {"body": "<html>Not found</html>", "content_type": "text/html"}
         for message, answer in {
-            "Button answers, and does not accept the key (401).": {"status": 401},
-            "Button answers, and the key may not read orders (403).": {"status": 403},
-            "Something answers, but not as Button does: an answer (503).": {
-                "status": 503
-            },
-            "Something answers, but not as Button does: an answer (200).": {"json": {}},
-            "Something answers, but not as Button does: a page (404).": {
+            "Button refuses the API key (401).": {"status": 401},
+            "Button does not allow this API key to read orders (403).": {"status": 403},
+            "Unexpected answer with status 503.": {"status": 503},
+            "Unexpected answer with status 200.": {"json": {}},
+            "Unexpected page of HTML with status 404.": {
                 "status": 404,
                 **page,
             },
-            "Something answers, but not as Button does: an answer (404).": {
+            "Unexpected answer with status 404.": {
                 "status": 404,
                 "body": "default backend - 404",
                 "content_type": "text/plain",
@@ -94,7 +92,7 @@ class PingTests(SimpleTestCase):
                 found = ping("default")
 
                 assert found.is_ok is not enabled
-                assert found.message == "It has no API_KEY, and nobody was asked."
+                assert found.message == "No call was made: the account has no API_KEY."
 
     @override_settings(BUTTON_ORDERS=button_settings(BASE_URL="http://button.test"))
     def test_key_is_not_sent_in_the_clear(self):

@@ -207,7 +207,7 @@ class GoneTests(SourceTestCase):
         assert self.report() == {"failed": 1}
         assert calls() == []
         assert self.row().reason == "finalized"
-        assert "another order id" in self.row().last_error
+        assert "another order ID" in self.row().last_error
 
     def test_cancelled_by_an_operator(self):
         """The request to cancel was about the other order."""

@@ -70,7 +70,7 @@ class PatienceTests(ButtonTestCase):
         self.sandbox.misbehave(times=3, status=429, headers={"Retry-After": "7200"})
 
         assert self.compare(batch_size=1) == {}
-        assert self.ended == "Button asks to come again in 7200 seconds."
+        assert self.ended == "Button asks to retry in 7200 seconds."
         assert self.waits.seconds == []
 
     def test_away_and_back(self):
@@ -107,7 +107,7 @@ class PatienceTests(ButtonTestCase):
         for text, seconds in zip(told, self.waits.seconds, strict=True):
             assert text == (
                 "No answer yet: Button could not be reached. "
-                f"Asked again in {seconds:.0f} s."
+                f"Retrying in {seconds:.0f} s."
             )
 
     def test_interrupted(self):
