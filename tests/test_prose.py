@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.core.management import get_commands, load_command_class
 from django.db import models
 
 import django_button_orders
+from django_button_orders.management.exit_statuses import exit_statuses_of
 from tests import prose
 
 PACKAGE = Path(django_button_orders.__file__).parent
 ROOT = PACKAGE.parent
 CONFIG = apps.get_app_config("django_button_orders")
 PAGES = sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")])
-MODULES = sorted(
-    path
-    for name in ("admin", "models", "operations", "outbox", "report", "sandbox")
-    for path in (PACKAGE / name).rglob("*.py")
-)
+MODULES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted(PACKAGE.rglob("templates/**/*.html"))
+COMMANDS = sorted(
+    name for name, app in get_commands().items() if app == "django_button_orders"
+)
 
 # The functions and classes that are called with texts for users.
 SPEAKING = {
@@ -94,6 +95,16 @@ def test_template(template):
         (0, found["text"] or found["content"])
         for found in TRANSLATED.finditer(template.read_text())
     )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command(name):
+    command = load_command_class("django_button_orders", name)
+    parser = command.create_parser("manage.py", name)
+    texts = [command.help, *exit_statuses_of(name).values()]
+    texts += [action.help for action in parser._actions]
+
+    check((0, text) for text in texts)
 
 
 def test_help_texts():

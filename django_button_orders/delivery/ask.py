@@ -72,7 +72,7 @@ def wait_for_turn(account: str) -> None:
     if rate_of(account) and seconds_ahead(account) > PATIENCE_SECONDS:
         raise ValidationError(
             f"RATE_LIMIT allows no call for this account within {PATIENCE_SECONDS} "
-            "seconds. Try again later."
+            "seconds. Ask again later."
         )
     time.sleep(reserve_turns(account))
 
