@@ -19,7 +19,6 @@ class Scope:
 def init(
     *,
     dsn: str | None,
-    send_default_pii: bool,
     include_local_variables: bool,
     trace_propagation_targets: Sequence[str],
 ) -> None:
