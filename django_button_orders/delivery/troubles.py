@@ -114,7 +114,7 @@ class Troubles:
         return sorted(found, key=lambda item: -item.number)
 
     def log(self, using: str) -> None:
-        """Log in one line what has failed, and what will be tried again."""
+        """Log in one line what has failed, and what will be retried."""
         failed = self.describe(*FAILURES, with_error=False)
         again = self.describe(*REPETITIONS, with_error=False)
         parts = {"failed": failed, "to be retried": again}

@@ -31,7 +31,7 @@ from django_button_orders.tasks.periodic import (
 
 logger = get_logger(__name__)
 
-# A job that failed is tried again after this time, unless it is due before.
+# A failed job is retried after this time, unless it is due earlier.
 RETRY_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 30.0
 LOG_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""Report rows in a command, and say how that ends."""
+"""Report rows in a command, and print the outcome."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Reporting:
             yield explain(self.held_back)
 
     def explain_repetitions(self, again: int) -> Iterator[str]:
-        """Yield sentences about the orders that will be tried again: when, and why."""
+        """Yield sentences about the orders that will be retried: when, and why."""
         troubles = self.troubles
         when = ""
         if troubles.next_delay is not None:

@@ -91,7 +91,7 @@ def find_account_alerts(account: str) -> Iterator[Alert]:
 
 
 def find_site_alerts(databases: Iterable[Statistics]) -> Iterator[Alert]:
-    """Yield an alert for each site whose orders are left alone in a database."""
+    """Yield an alert for each other site that has pending orders in a database."""
     for statistics in databases:
         alias = statistics.using
         for site, count in statistics.orders.other_sites.items():

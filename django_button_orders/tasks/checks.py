@@ -56,7 +56,7 @@ def check_time_limit() -> Iterator[CheckMessage]:
 
 
 def names_ending(suffix: str) -> Iterator[str]:
-    """Yield the settings that may be meant for Celery, in whatever namespace."""
+    """Yield the settings that may be meant for Celery, in any namespace."""
     return (name for name in dir(settings) if name.endswith(suffix))
 
 

@@ -249,7 +249,7 @@ class Command(ButtonOrdersCommand):
             self.stdout.write(describe_other_site(site, number, using=alias))
 
     def find_other_sites(self) -> list[tuple[str, str, int]]:
-        """Return databases, sites, and how many of their orders are left alone."""
+        """Return databases, sites, and the number of their pending orders."""
         found = []
         # For a named order, that is an error.
         for alias in () if self.selection.order_ids else database_aliases():

@@ -62,14 +62,14 @@ def add_selection(parser: CommandParser) -> None:
         "--older-than",
         type=age,
         metavar="AGE",
-        help="only orders last changed, attempted or failed before this age: 45s, "
-        "15m, 3h, 2d",
+        help="only orders whose last change, attempt or failure is at least this "
+        "old: 45s, 15m, 3h, 2d",
     )
     parser.add_argument(
         "--newer-than",
         type=age,
         metavar="AGE",
-        help="only orders last changed, attempted or failed within this age",
+        help="only orders whose last change, attempt or failure is newer than this",
     )
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="at most N orders, the oldest first"
