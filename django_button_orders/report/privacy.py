@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from pathlib import PurePath
+from types import FrameType
 
 from django.core.exceptions import ValidationError
 
@@ -39,10 +40,13 @@ def without_quotes(error: str) -> str:
 def is_ours(exc: Exception) -> bool:
     """Return whether this package has raised an error, or nobody has yet."""
     frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
-    if not frames:
-        return True
+    return not frames or is_of_package(frames[-1])
+
+
+def is_of_package(frame: FrameType) -> bool:
+    """Return whether a frame runs code of this package."""
     package = __name__.partition(".")[0]
-    return str(frames[-1].f_globals.get("__name__")).partition(".")[0] == package
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
 
 
 def describe_for_log(exc: BaseException) -> str:
@@ -83,9 +87,15 @@ def message_of(exc: Exception) -> str:
 
 
 def location(exc: BaseException) -> str:
-    """Return the file and line that have raised an exception, as " at shop/x.py:7"."""
-    frames = traceback.extract_tb(exc.__traceback__)
+    """
+    Return the file and line that have raised an exception, as " at shop/x.py:7".
+
+    If this package has refused a value, it is the line of the shop that gave the value.
+    """
+    frames = list(traceback.walk_tb(exc.__traceback__))
     if not frames:
         return ""
-    path = PurePath(frames[-1].filename)
-    return f" at {'/'.join(path.parts[-2:])}:{frames[-1].lineno}"
+    others = [item for item in frames if not is_of_package(item[0])]
+    frame, line = (others or frames)[-1]
+    path = PurePath(frame.f_code.co_filename)
+    return f" at {'/'.join(path.parts[-2:])}:{line}"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase
 
-from django_button_orders import Customer, OrderReport
+from django_button_orders import Customer, OrderReport, to_minor_units
 from django_button_orders.report.privacy import (
     describe_exception,
+    describe_for_list,
     describe_for_log,
     without_quotes,
 )
@@ -53,6 +56,26 @@ class DescribeExceptionTests(SimpleTestCase):
 
         assert text.startswith("Building raised ValidationError at report/test_pri")
         assert text.endswith(": name: Jane has no address.")
+
+    def test_place_is_that_of_the_shop(self):
+        """The shop's line is to be corrected, and not the rule that refused a value."""
+        with pytest.raises(ValidationError) as info:
+            to_minor_units(Decimal("7.005"), "USD")
+        raised = caught(info.value)
+
+        for text in (
+            describe_for_log(info.value),
+            describe_for_list(raised, "Shop.build"),
+        ):
+            assert "ValidationError at report/test_privacy.py:" in text
+
+    def test_place_of_an_error_of_this_package_alone(self):
+        with pytest.raises(ValidationError) as info:
+            to_minor_units(Decimal("7.005"), "USD")
+        # The traceback without the test's frame, as if the package had called it.
+        inner = info.value.with_traceback(info.value.__traceback__.tb_next)
+
+        assert describe_for_log(inner).startswith("ValidationError at report/money.py:")
 
     def test_without_quotes(self):
         for message in ("Jane", "Jane: has\n raised Cain: 7", ""):
