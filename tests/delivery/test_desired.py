@@ -339,10 +339,14 @@ class HostOrderTests(DeliveryTestCase):
                 Order.objects.update(number=row.order_id)
                 ShopOrderAdapter.built.append(built)
 
-                self.report(row)
+                with self.assertLogs("django_button_orders", "WARNING") as logs:
+                    self.report(row)
 
                 assert self.state(row) == ("failed", "invalid")
                 assert words.split()[-1] in row.last_error
+                assert logs.records[0].getMessage() == (
+                    f"Order {row.order_id}: {row.last_error}"
+                )
 
     def test_invalid_data(self):
         for values in ({"total": "1.005"}, {"currency": "usd"}, {"number": "ö"}):
