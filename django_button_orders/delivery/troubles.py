@@ -102,6 +102,10 @@ class Troubles:
         """Count the attempts with one of these results."""
         return sum(item.number for item in self.having(*results))
 
+    def has_reason(self, reason: str, *results: Result) -> bool:
+        """Return whether one of these results has a reason."""
+        return any(item.reason == reason for item in self.having(*results))
+
     def describe(self, *results: Result, with_error: bool) -> str:
         """Return the reasons for these results, each with its number and an order."""
         return ", ".join(

@@ -14,10 +14,17 @@ from django_button_orders.delivery.verdicts import Result
 from django_button_orders.management.base import Stop, counted, in_words
 from django_button_orders.management.unfinished import HeldBack, count_paused, explain
 from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.models.states import Reason
 
 # After this number of attempts in a row that did not get through, or two for each
 # connection, Button is away.
 MANY_IN_A_ROW = 5
+
+# The error itself may quote a customer, so a terminal does not show it.
+MEND_INVALID = (
+    "The page of an invalid order in the admin shows its error. Correct the adapter or "
+    f"the order, then run button_orders_retry --reason {Reason.INVALID}."
+)
 
 
 class Reporting:
@@ -93,6 +100,8 @@ class Reporting:
             need = "needs" if failed == 1 else "need"
             why = troubles.describe(*FAILURES, with_error=True)
             yield f"{counted(failed, 'order')} failed and {need} attention: {why}."
+            if troubles.has_reason(Reason.INVALID, *FAILURES):
+                yield MEND_INVALID
         if again := troubles.count(*REPETITIONS):
             yield from self.explain_repetitions(again)
         if left := self.left or self.outcomes[Result.RELEASE.value]:

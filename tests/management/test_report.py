@@ -294,7 +294,9 @@ class ReportTests(TestCase):
         assert out == "1200 failed.\n"
         assert error == (
             "1,200 orders failed and need attention: 1,199 refused (such as order 1: "
-            R"Button answered 400 to create: Too old\x1b[2J), 1 invalid (order 0)."
+            R"Button answered 400 to create: Too old\x1b[2J), 1 invalid (order 0). "
+            "The page of an invalid order in the admin shows its error. Correct the "
+            "adapter or the order, then run button_orders_retry --reason invalid."
         )
 
     def test_sweep_is_recorded_whatever_becomes_of_the_orders(self):
