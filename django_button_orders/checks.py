@@ -46,6 +46,9 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
 # Transactions of SQLite that wait for the present writer before they read anything.
 WRITING_MODES = ("IMMEDIATE", "EXCLUSIVE")
+# Every path of Button's Order API begins with it.
+VERSION_PATH = "/v1"
+STAGING = "https://django-button-orders.readthedocs.io/en/latest/howto/staging.html"
 # A writer of SQLite that waits for less may be refused while a worker records a batch.
 SQLITE_TIMEOUT_SECONDS = 10
 
@@ -121,7 +124,16 @@ def describe_missing_key(account: str) -> dict[str, str]:
 
 
 def check_base_url(account: str) -> Iterator[CheckMessage]:
-    if may_receive_api_key(get_settings(account).base_url):
+    base_url = get_settings(account).base_url
+    root = base_url.rstrip("/").removesuffix(VERSION_PATH)
+    if root != base_url.rstrip("/"):
+        yield Error(
+            f"{path_of(account, 'BASE_URL')} ends with {VERSION_PATH}, which the app "
+            "adds itself.",
+            hint=f"Set it to '{root}'.",
+            id="django_button_orders.E013",
+        )
+    if may_receive_api_key(base_url):
         return
     yield Error(
         f"{path_of(account, 'BASE_URL')} must start with 'https://'.",
@@ -154,7 +166,7 @@ def check_debug(account: str) -> Iterator[CheckMessage]:
             f"Button at {found.base_url}.",
             hint="In a copy of a shop, set ENABLED to False, or set BASE_URL to the "
             "address that 'manage.py button_orders_sandbox' prints. See "
-            "docs/howto/staging.rst.",
+            f"{STAGING}.",
             id="django_button_orders.W021",
         )
 
@@ -181,7 +193,7 @@ def check_sites_of(alias: str) -> Iterator[CheckMessage]:
     for site, count in rows.values_list("site").annotate(Count("pk")):
         yield Warning(
             describe_other_site(site, count, using=alias),
-            hint="See docs/howto/staging.rst.",
+            hint=f"See {STAGING}.",
             id="django_button_orders.W020",
         )
 

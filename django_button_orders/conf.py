@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -167,7 +168,8 @@ class Settings:
     base_url: str = setting(
         "https://api.usebutton.com",
         is_base_url,
-        "be a URL, without a user name, query or fragment",
+        "be a URL such as 'https://api.usebutton.com', without a user name, query or "
+        "fragment",
     )
     api_version: str | None = setting(
         None, is_header, "be None or a date such as 2018-02-13"
@@ -185,7 +187,9 @@ class Settings:
     retry_after_max: float = number(86400)
     lease_seconds: float = number(120)
     doorbell: str = setting(
-        "thread", lambda value: value in DOORBELLS, f"be one of {', '.join(DOORBELLS)}"
+        "thread",
+        lambda value: value in DOORBELLS,
+        f"be one of {', '.join(map(repr, DOORBELLS))}",
     )
     batch_size: int = integer(100)
     concurrency: int = integer(16)
@@ -278,13 +282,20 @@ def problems_of(
                 "unknown", message, f"Set {SETTING}['{key}'] for all accounts."
             )
         else:
-            hint = f"Known keys: {', '.join(sorted(known))}."
+            hint = f"{guess(key, known)}Known keys: {', '.join(sorted(known))}."
             yield Problem("unknown", f"{path} has an unknown key '{key}'.", hint)
     for key in values.keys() & known:
         rule = FIELDS[key].metadata
         if not rule["accepts"](values[key]):
             # The message leaves out the value, which may be a misplaced API key.
             yield Problem("type", f"{path}['{key}'] must {rule['must']}.")
+
+
+def guess(key: str, known: set[str]) -> str:
+    """Return a question that names the known key most like a wrong one, or ""."""
+    for name in get_close_matches(key.upper(), known, n=1):
+        return f"Did you mean '{name}'? "
+    return ""
 
 
 @cache

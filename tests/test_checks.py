@@ -21,6 +21,7 @@ from tests.shop.models import Blob, ChildOfBlob, OrderLine, Page, Tenant
 from tests.utils import create_row
 
 SECRET = "sk-secret"
+STAGING = "https://django-button-orders.readthedocs.io/en/latest/howto/staging.html"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 ATTRIBUTION = "django_button_orders.middleware.AttributionMiddleware"
 
@@ -82,8 +83,26 @@ class CheckButtonOrdersTests(SimpleTestCase):
             unknown, wrong = check_button_orders()
 
         assert "API_KEYS" in unknown.msg
+        assert unknown.hint.startswith("Did you mean 'API_KEY'? Known keys: ")
         assert "API_KEY," in unknown.hint
         assert "DEADLINE" in wrong.msg
+
+    def test_key_that_is_like_no_other(self):
+        with override_settings(BUTTON_ORDERS={"base_url": 1, "QWERTZ": 1}):
+            like_none, lower = check_button_orders()
+
+        assert like_none.hint.startswith("Known keys: ")
+        assert lower.hint.startswith("Did you mean 'BASE_URL'? ")
+
+    def test_allowed_values(self):
+        with override_settings(BUTTON_ORDERS={"BASE_URL": "?", "DOORBELL": "?"}):
+            messages = sorted(message.msg for message in check_button_orders())
+
+        assert messages == [
+            "BUTTON_ORDERS['BASE_URL'] must be a URL such as "
+            "'https://api.usebutton.com', without a user name, query or fragment.",
+            "BUTTON_ORDERS['DOORBELL'] must be one of 'thread', 'inline', 'none'.",
+        ]
 
     def test_not_a_dict(self):
         with override_settings(BUTTON_ORDERS=None):
@@ -178,6 +197,22 @@ class BaseUrlTests(SimpleTestCase):
     def test_neither(self):
         assert ids(BASE_URL="ftp://127.0.0.1") == ["E004"]
 
+    def test_path_that_the_app_adds(self):
+        for url in ("https://api.usebutton.com/v1", "http://127.0.0.1:8010/v1/"):
+            with self.subTest(url=url):
+                assert ids(BASE_URL=url) == ["E013"]
+        assert ids(BASE_URL="https://gateway.shop.test/button-v1") == []
+        with override_settings(BUTTON_ORDERS=settings_of("https://button.test/v1")):
+            (message,) = check_button_orders()
+        assert message.msg == (
+            "BUTTON_ORDERS['BASE_URL'] ends with /v1, which the app adds itself."
+        )
+        assert message.hint == "Set it to 'https://button.test'."
+
+
+def settings_of(base_url):
+    return {"API_KEY": SECRET, "BASE_URL": base_url}
+
 
 class LeaseTests(SimpleTestCase):
     def test_enough(self):
@@ -235,7 +270,7 @@ class SiteTests(TestCase):
         [warning] = self.found(site="staging")
         assert "1 pending order in the database archive is not reported" in warning.msg
         assert "SITE is staging here" in warning.msg
-        assert "docs/howto/staging.rst" in warning.hint
+        assert warning.hint == f"See {STAGING}."
         assert self.found(site="live") == []
         assert self.found(databases=None) == []
 

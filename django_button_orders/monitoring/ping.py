@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from uuid import uuid4
 
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.api import retrieve_order
 from django_button_orders.client.exceptions import ButtonError
 from django_button_orders.clock import monotonic
-from django_button_orders.conf import get_settings, may_receive_api_key
+from django_button_orders.conf import get_settings, may_receive_api_key, path_of
 from django_button_orders.delivery.attempt import client_for
 from django_button_orders.delivery.rate_limit import reserve_turns
 from django_button_orders.delivery.verdicts import (
@@ -20,6 +21,8 @@ from django_button_orders.delivery.verdicts import (
     knows_order,
 )
 from django_button_orders.models import Submission
+
+NO_PATH = "There is no such path."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,25 +49,38 @@ def ping(account: str) -> Ping:
     if not may_receive_api_key(settings.base_url):
         message = "No call was made: BASE_URL must start with 'https://'."
         return Ping(account=account, is_ok=False, message=message)
+    address = f"{path_of(account, 'BASE_URL')} is '{settings.base_url}'."
     time.sleep(reserve_turns(account))
     start = monotonic()
     try:
         answer = client_for(settings).send(retrieve_order(f"ping-{uuid4()}"))
     except ButtonError as exc:
-        return Ping(account=account, is_ok=False, message=str(exc))
+        return Ping(account=account, is_ok=False, message=f"{exc} {address}")
+    message = describe(answer)
     return Ping(
         account=account,
         is_ok=is_expected(answer),
-        message=describe(answer),
+        message=f"{message} {address}" if has_no_path(answer) else message,
         seconds=monotonic() - start,
     )
 
 
 def is_expected(answer: Answer) -> bool:
-    return knows_order(answer) is False
+    return knows_order(answer) is False and not has_no_path(answer)
+
+
+def has_no_path(answer: Answer) -> bool:
+    """
+    Return whether the sandbox says that a path does not exist, and not the order.
+
+    Button does not publish how it answers then, so its 404 always counts as expected.
+    """
+    return answer.status_code == HTTPStatus.NOT_FOUND and answer.message == NO_PATH
 
 
 def describe(answer: Answer) -> str:
+    if has_no_path(answer):
+        return "The server answers, and has no Order API at this address."
     if is_expected(answer):
         return "Button accepts the API key."
     rule = find_rule(Submission.Operation.RETRIEVE, answer)

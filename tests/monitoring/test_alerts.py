@@ -76,7 +76,10 @@ class SweepAlertTests(TestCase):
         [alert] = find_alerts(BOTH)
 
         assert (alert.code, alert.subject) == ("no_sweep", "default")
-        assert "No sweep has run in the database default yet." in alert.message
+        assert alert.message == (
+            "No sweep has run in the database default yet. Check that Celery beat and "
+            "a worker are running, or 'button_orders_report --loop'."
+        )
 
     def test_not_seen_lately(self):
         sweep("default")
@@ -86,6 +89,7 @@ class SweepAlertTests(TestCase):
         [alert] = find_alerts(BOTH)
 
         assert "in the database archive for 11 minutes." in alert.message
+        assert alert.message.endswith(" running, or 'button_orders_report --loop'.")
 
     def test_seen_ten_minutes_ago(self):
         sweep("default")

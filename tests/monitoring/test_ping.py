@@ -81,6 +81,7 @@ class PingTests(SimpleTestCase):
         assert not found.is_ok
         assert found.seconds is None
         assert "sk-tests" not in found.message
+        assert found.message.endswith(f" BUTTON_ORDERS['BASE_URL'] is '{BASE_URL}'.")
 
     def test_without_a_key(self):
         for enabled in (True, False):
@@ -115,5 +116,15 @@ class SandboxTests(TestCase):
             with self.subTest(key=key), override_settings(BUTTON_ORDERS=settings):
                 assert ping("default").is_ok is is_ok
 
+        url = f"{sandbox.url}/v1"
+        settings = {"API_KEY": sandbox.api_key, "BASE_URL": url}
+        with override_settings(BUTTON_ORDERS=settings):
+            found = ping("default")
+
+        assert not found.is_ok
+        assert found.message == (
+            "The server answers, and has no Order API at this address. "
+            f"BUTTON_ORDERS['BASE_URL'] is '{url}'."
+        )
         assert not ButtonOrder.objects.exists()
         assert not Submission.objects.exists()
