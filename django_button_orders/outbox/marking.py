@@ -47,6 +47,11 @@ from django_button_orders.report.privacy import (
 
 logger = get_logger(__name__)
 
+# What to do about the most frequent reason why a row cannot be written.
+MIGRATE = (
+    "If the tables of django_button_orders are missing, run manage.py migrate first."
+)
+
 
 def mark_changed(host_order: Model, *, using: str | None = None) -> None:
     """
@@ -290,7 +295,10 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
         if must_reach_shop(error, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "Order %s has no Button order: %s", key.order_id, describe_for_log(error)
+            "Order %s has no Button order: %s. %s",
+            key.order_id,
+            describe_for_log(error),
+            MIGRATE,
         )
 
 
@@ -332,10 +340,11 @@ def mark_or_log(
     except OperationalError as exc:
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
             "%s: a change of the order with the key %s was not recorded: %s. "
-            "Save the order again, or call mark_changed().",
+            "Save the order again, or call mark_changed(). %s",
             adapter.name,
             host_order.pk,
             describe_for_log(exc),
+            MIGRATE,
         )
 
 

@@ -397,6 +397,10 @@ class DeadlockTests(TransactionTestCase):
 
         assert rows.get().revision == 1
         assert f"{order.pk} was not recorded" in logs.output[-1]
+        assert logs.output[-1].endswith(
+            "If the tables of django_button_orders are missing, run manage.py migrate "
+            "first."
+        )
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -513,6 +517,7 @@ class SacredCheckoutTests(TestCase):
 
         assert Order.objects.exists()
         assert "Order 42 has no Button order: ProgrammingError" in logs.output[-1]
+        assert logs.output[-1].endswith("run manage.py migrate first.")
 
     @override_settings(BUTTON_ORDERS={"NONSENSE": 1})
     def test_wrong_settings(self):
