@@ -34,8 +34,8 @@ pre {{ margin: 0; max-width: 40rem; white-space: pre-wrap; overflow-wrap: anywhe
 </head>
 <body>
 <h1>Button sandbox</h1>
-<p>A local stand-in for Button at {url}. It has {orders} orders, and has received
-{requests} requests. This page lists up to {shown} of each, the newest first.
+<p>A local stand-in for Button at {url}. It has {orders} and received {requests}.
+This page lists up to {shown} of each, the newest first.
 <a href="/sandbox">Reload</a></p>
 <section>
 <h2>Orders</h2>
@@ -81,14 +81,18 @@ def render_page(
     latest_requests = requests[-SHOWN:][::-1]
     page = PAGE.format(
         url=html(url),
-        orders=len(orders),
-        requests=len(requests),
+        orders=counted(len(orders), "order"),
+        requests=counted(len(requests), "request"),
         shown=SHOWN,
         order_rows=table(ORDER_HEADINGS, map(order_cells, latest_orders)),
         request_rows=table(REQUEST_HEADINGS, map(request_cells, latest_requests)),
     )
     # JSON can spell half of a surrogate pair, which UTF-8 cannot encode.
     return page.encode(errors="replace").decode()
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def order_cells(order: Mapping[str, Any]) -> list[object]:

@@ -307,6 +307,7 @@ class SandboxProcessTests(SimpleTestCase):
             _, _, error = call("button_orders_sandbox", "--port", port)
 
         assert error.startswith(f"Port {port} cannot be used")
+        assert error.endswith("Choose another with --port, and set BASE_URL to match.")
 
     def test_this_machine_only(self):
         _, _, error = call("button_orders_sandbox", "--host", "0.0.0.0")  # noqa: S104 - it is refused

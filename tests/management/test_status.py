@@ -102,7 +102,7 @@ class TextTests(StatusTestCase):
             "Failed because: 12 refused (such as order refused 11), "
             "1 invalid (order wrong)\n"
         ) in out
-        assert "Waiting because: 1 unavailable (order waits)\n" in out
+        assert "Pending because: 1 unavailable (order waits)\n" in out
 
     def test_counted_order_that_is_gone(self):
         """The numbers may be older than the orders."""

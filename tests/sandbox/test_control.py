@@ -17,7 +17,12 @@ class PageTests(SandboxTestCase):
         return answer.text
 
     def test_nothing_yet(self):
-        assert "It has 0 orders" in self.get_page()
+        assert "It has 0 orders and received 0 requests." in self.get_page()
+
+    def test_one_of_each(self):
+        self.create()
+
+        assert "It has 1 order and received 1 request." in self.get_page()
 
     def test_orders_and_requests(self):
         self.create(btn_ref="srctok-1")

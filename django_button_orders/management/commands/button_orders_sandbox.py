@@ -115,7 +115,7 @@ class Command(ButtonOrdersCommand):
         except (OSError, OverflowError) as exc:
             raise CommandError(
                 f"Port {sandbox.port} cannot be used ({exc}). Choose another with "
-                "--port."
+                "--port, and set BASE_URL to match."
             ) from exc
 
     def greet(self, sandbox: Sandbox, keys: Mapping[str, str]) -> None:

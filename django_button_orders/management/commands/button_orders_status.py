@@ -45,7 +45,7 @@ from django_button_orders.monitoring.orders import UNSETTLED, Amount, find_examp
 from django_button_orders.monitoring.ping import Ping, ping
 from django_button_orders.report.money import in_major_units
 
-WHY = {"failed": "Failed because", "pending": "Waiting because"}
+WHY = {"failed": "Failed because", "pending": "Pending because"}
 LARGEST_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
