@@ -55,4 +55,4 @@ class ShopPageTests(SimpleTestCase):
         assert FINALIZATION.days == 7
         assert "seven days" in limits
         assert f"by default {Settings().reconcile_days} days" in unseen
-        assert f"every {RECONCILE.seconds // 60} minutes" in unseen
+        assert f"Every {RECONCILE.seconds // 60} minutes" in unseen
