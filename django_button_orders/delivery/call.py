@@ -102,7 +102,7 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Call:
         if is_time_limit(exc):
             raise
         name = attempt.row.order_id
-        logger.error("The call for order %s: %s", name, describe_for_log(exc))  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error("The call for order %s failed: %s", name, describe_for_log(exc))  # noqa: TRY400 - a traceback may quote a customer's data
         call.answer = NoAnswerError(describe_exception(exc, "The call"))
     finally:
         call.duration_ms = round((monotonic() - began) * 1000)

@@ -117,7 +117,8 @@ def record_batch(attempts: list[Attempt]) -> set[int]:
         outcomes = write_batch(outcomes, using=using)
     except (DatabaseError, InterfaceError, ValidationError, ValueError) as exc:
         logger.warning(
-            "A batch is recorded one order at a time: %s", describe_for_log(exc)
+            "A batch could not be recorded, so each order is recorded alone: %s",
+            describe_for_log(exc),
         )
         return set()
     with_retries(using, lambda: announce(outcomes, using=using))
@@ -217,8 +218,13 @@ def record_with_retries(attempt: Attempt, *, waits: bool = True) -> bool:
             if not is_refusal(exc):
                 raise
             what = describe_for_log(exc)
-            logger.warning("Order %s: its record is refused: %s", order_id, what)
-    logger.error("Order %s cannot be recorded. Its lease has to expire.", order_id)
+            logger.warning(
+                "Order %s: the database refused the record: %s", order_id, what
+            )
+    logger.error(
+        "Order %s could not be recorded. It is retried when its lease has expired.",
+        order_id,
+    )
     return True
 
 
@@ -304,7 +310,7 @@ def record_one(
         attempt.delay = None if is_released else outcome.delay
         announce([replace(outcome, submissions=recorded)], using=using)
     else:
-        logger.info("Order %s has changed meanwhile.", row.order_id)
+        logger.info("Order %s changed during the attempt.", row.order_id)
         attempt.delay = 0.0 if rows.pending().exists() else None
     return True
 

@@ -419,7 +419,7 @@ def record_interrupted(attempts: list[Attempt], *, is_over: bool = True) -> None
         except DatabaseError as exc:
             # The row falls due by itself when the lease expires.
             name, what = attempt.row.order_id, describe_for_log(exc)
-            logger.warning("Order %s cannot be given back: %s", name, what)
+            logger.warning("Order %s could not be released: %s", name, what)
             if isinstance(exc, OperationalError | InterfaceError):
                 # The database is away, and would be for the others.
                 return

@@ -77,7 +77,7 @@ class ButtonOrdersCommand(BaseCommand):
         except (OperationalError, InterfaceError) as exc:
             what = printable(" ".join(str(exc).split()))
             raise CommandError(
-                f"The database failed: {what} "
+                f"The database failed: {what.rstrip('.')}. "
                 "Finished work is kept. Run the command again."
             ) from exc
 

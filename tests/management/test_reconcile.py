@@ -443,7 +443,7 @@ class ButtonTests(ReconcileTestCase):
         out, _, error = self.reconcile("button")
 
         assert out == "Nothing was compared.\n"
-        assert "Its key was refused, and it is paused." in error
+        assert "The account is paused because Button refused its API key." in error
 
     def test_it_says_why_it_waits(self):
         self.place(1)
@@ -467,12 +467,13 @@ class ButtonTests(ReconcileTestCase):
         assert calls() == ["GET /v1/order/0"]
         assert PausedAccount.objects.get().account == "default"
         assert error == (
-            "default in default: Button answered 401 to retrieve: Invalid api_key "
+            "default in default: Button answered 401 to retrieve: Invalid api_key. "
             "Use --resume to continue."
         )
         # Until the key works again, nothing is asked.
         assert self.reconcile("button", "--resume")[2].startswith(
-            "default in default: Its key was refused, and it is paused."
+            "default in default: The account is paused because Button refused its API "
+            "key."
         )
         assert len(calls()) == 1
 
@@ -499,7 +500,7 @@ class ButtonTests(ReconcileTestCase):
 
         _, _, error = self.reconcile("button")
 
-        assert error.startswith("default in default: ENABLED is false")
+        assert error.startswith("default in default: ENABLED is False")
         assert calls() == []
 
     def test_account_that_is_gone_from_the_settings(self):

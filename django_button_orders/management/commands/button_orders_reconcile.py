@@ -189,7 +189,9 @@ class Command(ButtonOrdersCommand):
                 if self.is_over(stop):
                     break
         if result.ended:
-            self.ended.append(f"{comparison.label_with_database}: {result.ended}")
+            # Button's own words need not end with a full stop.
+            why = result.ended.rstrip(".")
+            self.ended.append(f"{comparison.label_with_database}: {why}.")
         elif not self.is_over(stop):
             checkpoint.position = END
             checkpoint.advance(position=END)
