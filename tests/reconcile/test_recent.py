@@ -224,7 +224,14 @@ class BrokenAdapterTests(RecentTestCase):
 
     def test_reported_orders_stay_reported(self):
         self.place()
-        for hook in ("build", "is_cancelled", "get_order_id", "get_account"):
+        hooks = [
+            "build",
+            "is_cancelled",
+            "is_reportable",
+            "get_order_id",
+            "get_account",
+        ]
+        for hook in hooks:
             with self.subTest(hook=hook):
                 self.break_adapter(hook)
 
@@ -258,7 +265,7 @@ class BrokenAdapterTests(RecentTestCase):
 
         _, (line,) = self.compare_and_report()
 
-        assert "(1-0): returned NoneType, not an OrderReport. Button" in line
+        assert "(1-0): it returned NoneType, not an OrderReport. Button" in line
 
     def test_failed_by_a_broken_adapter(self):
         """Saves made the orders fail. They are reported when it is mended."""
