@@ -120,7 +120,17 @@ def find_rule(operation: str, answer: Answer | ButtonError) -> Verdict | Next:
     else:
         keys = [f"{answer.status_code}", f"{answer.status_code // 100}xx", "other"]
     row = next(ANSWERS[key] for key in keys if key in ANSWERS)
-    return row[OPERATIONS.index(Operation(operation))]
+    rule = row[OPERATIONS.index(Operation(operation))]
+    is_change = operation in (Operation.UPDATE, Operation.CANCEL)
+    if is_change and rule in (UNKNOWN, CANCELLED) and is_page_of_proxy(answer):
+        # Button may have the order, which would stay as it is there.
+        return LATER
+    return rule
+
+
+def is_page_of_proxy(answer: Answer | ButtonError) -> bool:
+    """Return whether a proxy answered with a page of HTML."""
+    return isinstance(answer, Answer) and answer.is_html
 
 
 def judge(operation: str, answer: Answer | ButtonError) -> Verdict | str:
