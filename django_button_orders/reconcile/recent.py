@@ -85,10 +85,11 @@ def describe_kept(hook: str, error: str, order_ids: list[str]) -> str:
     orders = "1 reported order" if is_one else f"{len(order_ids)} reported orders"
     such_as = "" if is_one else "such as "
     ids = ", ".join(order_ids[:SHOWN_IDS])
-    why = error.removeprefix(f"{hook}: ").replace(f"{hook} returned", "it returned")
+    why = error.removeprefix(f"{hook}: ").rstrip(".")
+    why = why.replace(f"{hook} returned", "it returned")
     their = "its" if is_one else "their"
     return (
-        f"{hook or 'The report'} fails for {orders} ({such_as}{ids}): {why.rstrip('.')}. "
+        f"{hook or 'The report'} fails for {orders} ({such_as}{ids}): {why}. "
         f"Button keeps {their} last report."
     )
 
