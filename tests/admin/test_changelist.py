@@ -161,7 +161,7 @@ class UnreadableSettingTests(AdminTestCase):
     def test_list(self):
         text = text_of(self.client.get(f"{LIST_URL}?account=eu"))
 
-        assert "BUTTON_ORDERS cannot be read, and nothing is sent" in text
+        assert "Nothing is sent, because BUTTON_ORDERS has an error" in text
 
     def test_page(self):
         create_submission(self.row, outcome="succeeded")

@@ -272,7 +272,7 @@ class HostTests(PreviewTestCase):
     def test_id_of_another_row(self):
         Order.objects.update(number="1994")
 
-        assert "Another row reports the shop's order" in self.section()
+        assert "Another Button order reports this order" in self.section()
 
     def test_gone(self):
         Order.objects.all().delete()
