@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from textwrap import fill
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import (
     BaseCommand,
@@ -61,6 +62,8 @@ class ButtonOrdersCommand(BaseCommand):
             super().run_from_argv(argv)
         except KeyboardInterrupt:
             sys.exit(CTRL_C)
+        finally:
+            flush_outputs()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command. Turn errors of the database into ``CommandError``."""
@@ -213,8 +216,12 @@ class Output(OutputWrapper):
     """
     An output of which each write is one line, whatever others have put into it.
 
-    ``raw`` is the file below, for what is no message.
+    ``raw`` is the file below, for what is no message. If the reader of a pipe ends
+    first, as ``head`` does, the rest of the output is discarded, so that the command
+    finishes its work.
     """
+
+    is_closed = False
 
     def __init__(self, output: OutputWrapper) -> None:
         self.raw: Any = getattr(output, "_out")  # noqa: B009 - typed as a method
@@ -224,7 +231,36 @@ class Output(OutputWrapper):
     def write(  # type: ignore[override]  # as OutputWrapper does
         self, msg: str = "", style_func: Any = None, ending: str | None = None
     ) -> None:
-        super().write(printable(msg), style_func, ending)
+        if not self.is_closed:
+            with self.unless_closed():
+                super().write(printable(msg), style_func, ending)
+
+    def flush(self) -> None:
+        if not self.is_closed:
+            with self.unless_closed():
+                super().flush()
+
+    @contextmanager
+    def unless_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.is_closed = True
+
+
+def flush_outputs() -> None:
+    """Print what the buffers hold, unless the reader of a pipe has ended."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            discard(stream)
+
+
+def discard(stream: TextIO) -> None:
+    """Send a stream's output to nowhere. Python flushes its buffer at its exit."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 # Stopping

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta, timezone
@@ -125,10 +124,8 @@ class Command(ButtonOrdersCommand):
             reconfigure(encoding="utf-8", newline="")
         try:
             self.write(batch_file, self.stdout.raw, stop)
-            self.stdout.flush()
+            self.stdout.raw.flush()
         except BrokenPipeError as exc:
-            # Otherwise Python would report the error once more when it exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise CommandError(
                 "The output was closed before the file was complete."
             ) from exc
