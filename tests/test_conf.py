@@ -21,7 +21,7 @@ NAN, INFINITY = float("nan"), float("inf")
 NO_NUMBERS = [True, False, "30", None, NAN, INFINITY, -INFINITY, [30], {}]
 NO_BOOLEANS = [0, 1, "true", "False", None, []]
 
-# The defaults that the README promises.
+# The defaults that docs/reference/settings.rst promises.
 DEFAULTS = {
     "API_KEY": "",
     "ENABLED": True,

@@ -241,19 +241,20 @@ class ReadmeTests(ScriptTestCase):
                 options = {"caption": name_above(block)}
                 self.follow(replace(block, options=options))
             else:
-                self.follow_lines(block)
+                self.follow_commands(block)
         self.reader.terminals["2"].expect("POST /v1/order 200 order 1001")
 
-    def follow_lines(self, block):
-        for line in block.code.splitlines():
-            command, _, place = line.partition("  # in a ")
-            options = {"caption": PLACES[place]} if place else {}
-            self.follow(replace(block, code=command.strip(), options=options))
-            if place == "second terminal":
-                self.reader.terminals["2"].expect(self.reader.greeting)
+    def follow_commands(self, block):
+        caption = PLACES.get(sentence_above(block), "")
+        self.follow(replace(block, options={"caption": caption}))
+        if caption == "Terminal 2":
+            self.reader.terminals["2"].expect(self.reader.greeting)
 
 
-PLACES = {"second terminal": "Terminal 2", "third terminal": "Terminal 3"}
+PLACES = {
+    "In a second terminal:": "Terminal 2",
+    "In a third terminal:": "Terminal 3",
+}
 
 
 def quickstart():
@@ -261,6 +262,13 @@ def quickstart():
     lines = README.read_text().splitlines()
     first, last = lines.index("Quickstart"), lines.index("What is promised")
     return [block for block in find_blocks(README) if first < block.line < last]
+
+
+def sentence_above(block):
+    """Return the line above a block's directive."""
+    lines = README.read_text().splitlines()[: block.line - 1]
+    *_, sentence, _ = filter(None, lines)
+    return sentence
 
 
 def name_above(block):
