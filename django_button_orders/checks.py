@@ -118,8 +118,8 @@ def check_deployed_key(account: str) -> Iterator[CheckMessage]:
 def describe_missing_key(account: str) -> dict[str, str]:
     return {
         "msg": f"{path_of(account, 'API_KEY')} is not set.",
-        "hint": "Orders are recorded but not sent. Create a key in Button's dashboard, "
-        "or set ENABLED to False.",
+        "hint": "Orders are recorded but not sent. Set it to a key from Button's "
+        "dashboard, or set ENABLED to False.",
     }
 
 
@@ -225,7 +225,7 @@ def check_adapters() -> Iterator[CheckMessage]:
         yield Warning(
             "No order model has an adapter, so no order of the shop is reported.",
             hint="Write an adapter in 'button_orders.py' of an installed app, with "
-            "@register(...) above the class. If the shop saves ButtonOrder rows "
+            "@register(...) above the class. If the shop saves Button orders "
             f"itself, add '{NO_ADAPTER}' to SILENCED_SYSTEM_CHECKS.",
             id=NO_ADAPTER,
         )
@@ -243,7 +243,7 @@ def check_sqlite() -> Iterator[CheckMessage]:
         is_patient = options.get("timeout", 0) >= SQLITE_TIMEOUT_SECONDS
         if not (is_immediate and is_patient):
             yield Warning(
-                f"Saves of the shop may fail with 'database is locked' while a worker "
+                "The shop's saves may fail with 'database is locked' while a worker "
                 f"writes to the SQLite database '{alias}'.",
                 hint="Add 'transaction_mode': 'IMMEDIATE' and 'timeout': 20 to "
                 f"DATABASES['{alias}']['OPTIONS'].",
@@ -275,7 +275,7 @@ def check_adapter(adapter: OrderAdapter) -> Iterator[CheckMessage]:
         yield Error(
             f"Orders of {adapter.model._meta.label} cannot be reported: composite and "
             "binary primary keys are not supported.",
-            hint="Register a model with another primary key, or save ButtonOrder rows "
+            hint="Register a model with another primary key, or save Button orders "
             "yourself.",
             obj=adapter.model,
             id="django_button_orders.E011",
@@ -298,6 +298,7 @@ def check_watch(adapter: OrderAdapter) -> Iterator[CheckMessage]:
     except (LookupError, ValueError) as exc:
         yield Error(
             f"{adapter.name}.watch names a model that does not exist: {exc}",
+            hint="Write the model as 'app_label.ModelName', such as 'shop.OrderLine'.",
             obj=adapter.model,
             id="django_button_orders.E009",
         )

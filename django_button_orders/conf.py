@@ -153,7 +153,7 @@ def text(default: str | None) -> Any:
     return setting(
         default,
         lambda value: value is None or (isinstance(value, str) and value != ""),
-        "be a string or None",
+        "be None or a string that is not empty",
     )
 
 
@@ -162,7 +162,10 @@ class Settings:
     """The keys of ``BUTTON_ORDERS``, in lower case; docs/reference explains them."""
 
     api_key: str = setting(
-        "", is_api_key, "be a string of printable ASCII, without a colon", repr=False
+        "",
+        is_api_key,
+        "be a string of ASCII characters, without spaces, colons or line breaks",
+        repr=False,
     )
     enabled: bool = boolean(True)
     base_url: str = setting(
@@ -182,7 +185,7 @@ class Settings:
     retry_schedule: tuple[float, ...] = setting(
         (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200, 43200, 86400, 86400),
         is_schedule,
-        "be a tuple of seconds",
+        "be a tuple of numbers of seconds, each 0 or more",
     )
     retry_after_max: float = number(86400)
     lease_seconds: float = number(120)
@@ -206,7 +209,7 @@ class Settings:
     keep_submissions_days: int = integer(365)
     first_report_delay: float = setting(0, is_delay, "be a number, 0 or more")
     dummy_emails: tuple[str, ...] = setting(
-        (), is_patterns, "be a tuple of strings such as '*@deleted.shop.com'"
+        (), is_patterns, "be a tuple of email patterns such as '*@deleted.shop.com'"
     )
     reconcile_days: int = setting(3, is_count, "be an integer, 0 or more")
     batch_file_brand: str | None = setting(
@@ -225,7 +228,7 @@ class Settings:
         default_factory=dict,
         metadata={
             "accepts": is_accounts,
-            "must": "be a dict with a dict for each account name; names have 1 to "
+            "must": "be a dict with a dict for each account name. A name has 1 to "
             f"{ACCOUNT_LENGTH} printable characters",
         },
         repr=False,

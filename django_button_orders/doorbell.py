@@ -29,6 +29,10 @@ logger = get_logger(__name__)
 INTERVAL_SECONDS = 0.05
 # After an error of the broker, rings are dropped for this long.
 MUTE_SECONDS = 10.0
+BROKER_REFUSED = (
+    "The broker did not accept a message (%s). Orders stay due, and the next sweep "
+    "reports them."
+)
 LOG_SECONDS = 60.0
 # An idle connection is closed after this time.
 IDLE_SECONDS = 30.0
@@ -216,8 +220,7 @@ class Bell:
             if self.clock() >= self.log_after:
                 self.log_after = self.clock() + LOG_SECONDS
                 logger.warning(
-                    "The broker did not accept a message (%s). "
-                    "Orders stay due, and the next sweep reports them.",
+                    BROKER_REFUSED,
                     type(exc).__name__,
                 )
 
@@ -298,7 +301,9 @@ def ring_now(ring: Ring) -> None:
     try:
         mode = get_settings().doorbell
     except ImproperlyConfigured:
-        logger.warning("BUTTON_ORDERS is invalid: run 'manage.py check'.")
+        logger.warning(
+            "BUTTON_ORDERS is invalid, so nothing is sent. Run 'manage.py check'."
+        )
         return
     if mode == "none":
         return

@@ -213,7 +213,7 @@ def host_order_gone(row: ButtonOrder) -> NoReport:
     if row.may_be_known:
         return as_invalid(
             "The shop's order is gone, and a call for it was never answered: Button "
-            "may have it. Cancel it, if it should not."
+            "may have it. If Button should not have it, cancel it."
         )
     return as_invalid(
         "The shop's order is gone, and Button never knew of it. "

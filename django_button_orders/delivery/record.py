@@ -303,7 +303,10 @@ def record_one(
         waiting = ButtonOrder.objects.using(using).filter(account=row.account)
         waiting.make_unauthorized_due()
     if not is_leased and not recorded:
-        logger.warning("Order %s: the lease was lost.", row.order_id)
+        logger.warning(
+            "Order %s: the lease was lost. Another worker may also have attempted it.",
+            row.order_id,
+        )
     elif is_unchanged or rows.filter(revision=row.revision).exists():
         # A row that was released is left to the next sweep.
         is_released = outcome.verdict.result is Result.RELEASE
@@ -399,7 +402,9 @@ def announce(outcomes: list[Outcome], *, using: str) -> None:
     for outcome in outcomes:
         row, status = outcome.attempt.row, outcome.status
         # What has failed in a sweep is logged as a warning in one line at its end.
-        logger.info("Order %s: %s %s", row.order_id, status, outcome.verdict.reason)
+        reason = outcome.verdict.reason
+        ending = f"{status} ({reason})" if reason else f"{status}"
+        logger.info("Order %s: %s", row.order_id, ending)
         if row.pk in rows and has_receivers(outcome):
             send_signal(outcome, rows[row.pk])
 

@@ -38,9 +38,14 @@ LABELS = {
     "pause": "waiting for the API key",
     "release": "not attempted",
     "tried": "attempted",
+    # Kinds of differences.
+    "active": "cancelled only here",
+    "deleted": "cancelled only at Button",
+    "token": "without the current token",
 }
 # The words of the summaries that are others for one order.
 SINGULARS = {
+    "agree": "agrees",
     "bodies": "body",
     "orders": "order",
     "rows": "row",
@@ -210,6 +215,11 @@ def in_words(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with a noun, such as "1 order" or "1,200 orders"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def where_reasons(number: int) -> str:
+    """Return a sentence that says where the reasons for a number of errors are."""
+    return "The reason is above." if number == 1 else "The reasons are above."
 
 
 class Output(OutputWrapper):

@@ -62,7 +62,7 @@ class DatabaseBackoff:
             self.log_at = self.clock() + LOG_SECONDS
             # Without a traceback, which may quote a customer's data.
             logger.error(
-                "Database %s: %s. It is retried until it answers.",
+                "Database %s failed: %s. The loop retries until it answers.",
                 self.alias,
                 describe_for_log(exc),
             )

@@ -107,8 +107,8 @@ class Reporting:
         if left := self.left or self.outcomes[Result.RELEASE.value]:
             was, it = ("was", "it") if left == 1 else ("were", "them")
             yield (
-                f"{counted(left, 'order')} {was} not attempted. The next sweep, or "
-                f"this command, reports {it}."
+                f"{counted(left, 'order')} {was} not attempted. The next sweep reports "
+                f"{it}, or run the command again."
             )
         if self.held_back:
             yield explain(self.held_back)

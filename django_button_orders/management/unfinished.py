@@ -18,7 +18,7 @@ HeldBack = Counter[tuple[str, str]]
 
 PAUSED = "account {} is paused because Button refuses its API key"
 KEYLESS = "account {} has no API_KEY"
-OTHER_SITE = "SITE here is not {}, the site that reports them"
+OTHER_SITE = "SITE is not '{}' here"
 DISABLED = "ENABLED is False for account {}"
 
 
@@ -37,7 +37,7 @@ def how_to_resume(*accounts: str) -> str:
     """Return sentences that say what to do about paused accounts."""
     name = quote(accounts[0]) if len(accounts) == 1 else "NAME"
     return (
-        "Correct API_KEY and restart the workers. The key is tried again every "
+        "Correct API_KEY and restart the workers. They test the key every "
         f"{PAUSE_SECONDS / 60:.0f} minutes. To resume at once, use the admin or "
         f"'manage.py button_orders_retry --account {name} --resume'."
     )

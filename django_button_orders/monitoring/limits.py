@@ -39,11 +39,17 @@ class Limits:
     def find_exceeded_times(self, statistics: Statistics) -> Iterator[str]:
         oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
         if oldest is not None and reaches(oldest.seconds, self.oldest_due):
-            yield f"An order has been due for {oldest.seconds:.0f} seconds."
+            yield (
+                f"An order has been due for {oldest.seconds:.0f} seconds "
+                f"(limit: {self.oldest_due:.0f})."
+            )
         if self.no_sweep is not None and sweep is None:
             yield "No sweep has run yet."
         if sweep is not None and reaches(sweep, self.no_sweep):
-            yield f"The last sweep was {sweep:.0f} seconds ago."
+            yield (
+                f"The last sweep was {sweep:.0f} seconds ago "
+                f"(limit: {self.no_sweep:.0f})."
+            )
 
     def find_exceeded_numbers(self, statistics: Statistics) -> Iterator[str]:
         states = statistics.orders.states
@@ -54,10 +60,13 @@ class Limits:
         }
         for name, (number, limit) in numbers.items():
             if reaches(number, limit):
-                yield f"{name.capitalize()} orders: {number}."
+                yield f"{name.capitalize()} orders: {number} (limit: {limit})."
         rate, least = statistics.day.success_rate, self.success_below
         if rate is not None and least is not None and 100 * rate < least:
-            yield f"{100 * rate:.1f} % of the calls of the last 24 hours succeeded."
+            yield (
+                f"{100 * rate:.1f} % of the calls of the last 24 hours succeeded "
+                f"(limit: {least:g} %)."
+            )
 
 
 def reaches(number: float, limit: float | None) -> bool:

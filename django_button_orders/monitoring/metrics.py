@@ -36,7 +36,11 @@ class Sample(NamedTuple):
 
 
 ORDERS = Metric("button_orders_orders", "Orders by status.", labels=("status",))
-PENDING = Metric("button_orders_pending", "Pending orders by state.", labels=("state",))
+PENDING = Metric(
+    "button_orders_pending",
+    "Pending orders by state. Stuck orders count as due.",
+    labels=("state",),
+)
 OTHER_SITES = Metric(
     "button_orders_other_sites",
     "Pending orders that another site reports.",
@@ -48,34 +52,43 @@ AMOUNT = Metric(
     labels=("status", "currency"),
 )
 LATE_TOKENS = Metric(
-    "button_orders_late_tokens", "Orders reported without their present token."
+    "button_orders_late_tokens",
+    "Orders reported without their current attribution token.",
 )
 OLDEST_DUE = Metric(
-    "button_orders_oldest_due_seconds", "Age of the oldest due order, or 0.", "s"
+    "button_orders_oldest_due_seconds",
+    "Time since the oldest due order became due, or 0.",
+    "s",
 )
 CALLS = Metric(
     "button_orders_calls", "Calls to Button by outcome.", labels=("window", "outcome")
 )
 SUCCESS = Metric(
     "button_orders_success_ratio",
-    "Share of calls that succeeded.",
+    "Share of calls to Button that succeeded.",
     "1",
     labels=("window",),
 )
 DURATION = Metric(
     "button_orders_call_duration_seconds",
-    "Duration of calls.",
+    "Duration of calls to Button.",
     "s",
     labels=("window", "quantile"),
 )
-PAUSED = Metric("button_orders_paused_accounts", "Accounts whose key Button refused.")
-SWEEP = Metric("button_orders_last_sweep_age_seconds", "Age of the last sweep.", "s")
+PAUSED = Metric(
+    "button_orders_paused_accounts", "Paused accounts: Button refused their API key."
+)
+SWEEP = Metric(
+    "button_orders_last_sweep_age_seconds", "Time since the last sweep.", "s"
+)
 PING = Metric(
     "button_orders_ping_ok",
-    "Whether Button accepted the key of the account.",
+    "1 if Button accepts the API key of the account, else 0.",
     labels=("account",),
 )
-AGE = Metric("button_orders_figures_age_seconds", "Age of counted figures.", "s")
+AGE = Metric(
+    "button_orders_figures_age_seconds", "Time since the orders were counted.", "s"
+)
 METRICS = (
     *(ORDERS, PENDING, OTHER_SITES, AMOUNT, LATE_TOKENS, OLDEST_DUE),
     *(CALLS, SUCCESS, DURATION),

@@ -133,7 +133,7 @@ def find_safely(
         if must_reach_shop(exc, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "The order that %s belongs to cannot be found: %s",
+            "A change of a %s is not reported, because its order cannot be found: %s",
             sender._meta.label,
             describe_for_log(exc),
         )
@@ -218,7 +218,10 @@ def mark_or_fail(
         if may_pass or must_reach_shop(exc, using):
             raise
         logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "%s at order %s: %s", key.hook_name, key.order_id, describe_for_log(exc)
+            "%s failed for order %s: %s",
+            key.hook_name,
+            key.order_id,
+            describe_for_log(exc),
         )
         if not key.is_leaving:
             fail_row(key, exc, using=using)

@@ -126,7 +126,12 @@ def is_owned_by_live_order(row: ButtonOrder) -> bool:
         if is_time_limit(exc):
             raise
         # The adapter fails, so nothing says that the order is gone.
-        logger.warning("%s: %s", adapter.name, describe_for_log(exc))
+        logger.warning(
+            "%s failed to look up order %s: %s",
+            adapter.name,
+            row.order_id,
+            describe_for_log(exc),
+        )
         return True
 
 
@@ -182,7 +187,9 @@ def reattach(rows: Iterable[ButtonOrder]) -> list[ButtonOrder]:
         except Exception as exc:
             if is_time_limit(exc):
                 raise
-            logger.warning("%s: %s", adapter.name, describe_for_log(exc))
+            logger.warning(
+                "%s failed to look up orders: %s", adapter.name, describe_for_log(exc)
+            )
     return find_lost(lost)
 
 

@@ -75,7 +75,7 @@ class AcknowledgedRows:
 
     @property
     def label_with_database(self) -> str:
-        return f"{self.account} in {self.using}"
+        return f"account {self.account} in {self.using}"
 
     @property
     def keyset(self) -> Keyset:
@@ -123,7 +123,8 @@ class AcknowledgedRows:
             return "BASE_URL must start with 'https://'."
         paused = PausedAccount.objects.using(self.using).filter(account=self.account)
         return (
-            "The account is paused because Button refused its API key."
+            "The account is paused because Button refused its API key. Correct "
+            "API_KEY, and resume the account."
             if paused.exists()
             else ""
         )

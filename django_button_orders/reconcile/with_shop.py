@@ -295,7 +295,7 @@ class ReportedRows:
 
     @property
     def label_with_database(self) -> str:
-        return f"rows of {self.using}"
+        return f"Button orders of {self.using}"
 
     @property
     def keyset(self) -> Keyset:

@@ -85,8 +85,9 @@ DEFAULT: Columns = MappingProxyType(
     }
 )
 MUST = (
-    "be a dict of 'new' and 'changes', each a dict from headers to what stands below "
-    f"them, order_id among them: {', '.join(COLUMNS)}"
+    "be a dict with the key 'new', 'changes' or both. Each value is a dict from the "
+    "header of a column to its field. One field must be order_id. The fields are: "
+    f"{', '.join(COLUMNS)}"
 )
 
 

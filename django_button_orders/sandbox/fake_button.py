@@ -50,7 +50,9 @@ class FakeButton:
         # The key is the user name of Basic authentication, which a colon would end.
         for key in (api_key, *other_api_keys):
             if not re.fullmatch(r"[!-9;-~]+", key):
-                raise ValueError("api_key must be printable ASCII, without a colon")
+                raise ValueError(
+                    "api_key must be printable ASCII without spaces and colons"
+                )
         if not is_duration(latency):
             raise ValueError("latency must be seconds from 0 to a day")
         self.api_key = api_key

@@ -9,7 +9,7 @@ from celery._state import get_current_app
 from kombu import Connection
 
 from django_button_orders.beat import REPORT_DUE_ORDERS, REPORT_ORDER
-from django_button_orders.doorbell import Publisher, Ring
+from django_button_orders.doorbell import BROKER_REFUSED, Publisher, Ring
 from django_button_orders.printable import get_logger
 
 logger = get_logger(__name__)
@@ -110,7 +110,7 @@ def publish_sweep(app: Celery[Any], **options: Any) -> None:
 
 
 def log_refusal(exc: Exception) -> None:
-    logger.warning("The broker did not accept a message (%s).", type(exc).__name__)
+    logger.warning(BROKER_REFUSED, type(exc).__name__)
 
 
 def as_keywords(ring: Ring) -> dict[str, Any]:

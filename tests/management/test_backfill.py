@@ -163,7 +163,7 @@ class BackfillTests(TestCase):
         assert "9 created" in out
         assert "1 invalid" in out
         assert err.startswith("1: ShopOrderAdapter.is_reportable raised TroubleError")
-        assert error == "1 order could not be identified."
+        assert error == "1 order is invalid. The reason is above."
 
     def test_json(self):
         out, _, _ = self.backfill("--format", "json", "--dry-run")
@@ -265,8 +265,8 @@ class BackfillTests(TestCase):
         assert err == f"{away}\n"
         assert error == (
             f"{away} {tried} orders will be retried, the first in 1 minute. "
-            f"{10 - tried} orders were not attempted. The next sweep, or this command, "
-            "reports them."
+            f"{10 - tried} orders were not attempted. The next sweep reports them, "
+            "or run the command again."
         )
         assert ButtonOrder.objects.due().count() == 10 - tried
 
@@ -385,7 +385,7 @@ class BackfillTests(TestCase):
             "invalid": 15,
             "interrupted": False,
         }
-        assert error == "15 orders could not be identified."
+        assert error == "15 orders are invalid. The reasons are above."
 
     def test_reasons_do_nothing_to_a_terminal(self):
         Order.objects.update(trouble="is_reportable", email="\x1b[2J")

@@ -154,7 +154,7 @@ class FileTests(TestCase):
             "line 2: This is not JSON: Expecting value, at column 1.",
             "line 3: total: Enter an integer, not a value of type Decimal.",
         ]
-        assert error == "2 orders could not be read."
+        assert error == "2 orders are invalid. The reasons are above."
 
     def test_every_bad_line_is_told(self):
         _, err, _ = self.backfill("{x\n" * 50, "--batch-size", "7")
@@ -207,7 +207,7 @@ class FileTests(TestCase):
 
         out, err, error = self.backfill(content, "--format", "json")
 
-        assert error == "2 orders could not be read."
+        assert error == "2 orders are invalid. The reasons are above."
         assert "example" not in (out + err + error).lower()
         [found] = ButtonOrder.objects.values()
         assert "example" not in str(found).lower()
@@ -315,7 +315,7 @@ class FileTests(TestCase):
         _, err, error = self.backfill(f"{HEAD}\n", "--input-format", "jsonl")
 
         assert err.startswith("line 1: This is not JSON")
-        assert error == "1 order could not be read."
+        assert error == "1 order is invalid. The reason is above."
 
     def test_no_file(self):
         _, _, error = call("button_orders_backfill", "--from-file", "/no/such/file")

@@ -87,7 +87,7 @@ class LoopTests(TestCase):
             assert away.asked == 4 + 8
             # The first at once.
             assert len(logs.output) == 1 + 4
-            assert f"Database default: {error.__name__}" in logs.output[0]
+            assert f"Database default failed: {error.__name__}" in logs.output[0]
             assert "jane" not in "".join(logs.output)
 
     def test_database_that_comes_back(self):

@@ -150,7 +150,7 @@ class LoopTests(EmptyTestCase):
             self.run_loop()
 
         assert len(logs.output) == 1
-        assert "Database empty: OperationalError" in logs.output[0]
+        assert "Database empty failed: OperationalError" in logs.output[0]
 
     def test_one_of_several_may_have_none(self):
         with self.assertNoLogs("django_button_orders", "WARNING"):

@@ -139,7 +139,7 @@ class ShopTests(ReconcileTestCase):
 
         out, _, error = self.reconcile("shop", "--fix")
 
-        assert out.endswith("1 agree, 1 missing, 1 changed, 2 fixed.\n")
+        assert out.endswith("1 agrees, 1 missing, 1 changed, 2 fixed.\n")
         assert "new: The order has no Button order (due now).\n" in out
         assert error == ""
         assert self.due_ids() == ["0", "new"]
@@ -452,7 +452,7 @@ class ButtonTests(ReconcileTestCase):
 
         out, err, error = self.reconcile("button")
 
-        assert (out, error) == ("1 agree.\n", "")
+        assert (out, error) == ("1 agrees.\n", "")
         assert err == (
             "No answer yet: Button answered 503 to retrieve: Down. Retrying in 1 s.\n"
         )
@@ -467,13 +467,13 @@ class ButtonTests(ReconcileTestCase):
         assert calls() == ["GET /v1/order/0"]
         assert PausedAccount.objects.get().account == "default"
         assert error == (
-            "default in default: Button answered 401 to retrieve: Invalid api_key. "
-            "Use --resume to continue."
+            "account default in default: Button answered 401 to retrieve: Invalid "
+            "api_key. Use --resume to continue."
         )
         # Until the key works again, nothing is asked.
         assert self.reconcile("button", "--resume")[2].startswith(
-            "default in default: The account is paused because Button refused its API "
-            "key."
+            "account default in default: The account is paused because Button "
+            "refused its API key. Correct API_KEY, and resume the account."
         )
         assert len(calls()) == 1
 
@@ -487,9 +487,9 @@ class ButtonTests(ReconcileTestCase):
 
         out, _, error = self.reconcile("button")
 
-        assert out == "1 agree.\n"
+        assert out == "1 agrees.\n"
         assert row.submissions.filter(operation="retrieve").count() == 1
-        assert error.startswith("default in default: ")
+        assert error.startswith("account default in default: ")
 
     @override_settings(BUTTON_ORDERS=button_settings(ENABLED=False))
     def test_disabled(self):
@@ -500,7 +500,7 @@ class ButtonTests(ReconcileTestCase):
 
         _, _, error = self.reconcile("button")
 
-        assert error.startswith("default in default: ENABLED is False")
+        assert error.startswith("account default in default: ENABLED is False")
         assert calls() == []
 
     def test_account_that_is_gone_from_the_settings(self):
@@ -512,7 +512,7 @@ class ButtonTests(ReconcileTestCase):
         _, _, error = self.reconcile("button")
 
         assert error.startswith(
-            "gone in default: BUTTON_ORDERS['ACCOUNTS'] has no account 'gone'."
+            "account gone in default: BUTTON_ORDERS['ACCOUNTS'] has no account 'gone'."
         )
 
     def test_unknown_order_id(self):

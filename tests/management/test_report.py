@@ -31,7 +31,7 @@ from tests.utils import (
 IN_A_MINUTE = button_settings(RETRY_SCHEDULE=[60], BATCH_SIZE=5, CONCURRENCY=1)
 REFUSED_KEY = (
     "account default is paused because Button refuses its API key. Correct API_KEY "
-    "and restart the workers. The key is tried again every 5 minutes. To resume at "
+    "and restart the workers. They test the key every 5 minutes. To resume at "
     "once, use the admin or 'manage.py button_orders_retry --account default --resume'."
 )
 
@@ -66,10 +66,7 @@ class SiteTests(TestCase):
         out, _, error = self.report("--order-id", "1")
 
         assert out == "Nothing was sent.\n"
-        assert error == (
-            "1 order is not reported: SITE here is not live, the site that reports "
-            "them."
-        )
+        assert error == ("1 order is not reported: SITE is not 'live' here.")
 
     def test_dry_run(self):
         out, _, _ = self.report("--all", "--dry-run")
@@ -248,10 +245,10 @@ class ReportTests(TestCase):
     def test_ambiguous(self):
         for arguments, complaint in (
             (["--all", "--order-id", "1"], "--all and a selection cannot be combined."),
-            (["--loop", "--all"], "--loop reports what is due"),
-            (["--loop", "--order-id", "1"], "--loop reports what is due"),
-            (["--loop", "--limit", "1"], "--loop reports what is due"),
-            (["--loop", "--dry-run"], "--loop reports what is due"),
+            (["--loop", "--all"], "--loop cannot be combined"),
+            (["--loop", "--order-id", "1"], "--loop cannot be combined"),
+            (["--loop", "--limit", "1"], "--loop cannot be combined"),
+            (["--loop", "--dry-run"], "--loop cannot be combined"),
             (["--interval", "3"], "--interval needs --loop."),
             (["--order-id", ""], "--order-id must not be empty."),
         ):
@@ -422,7 +419,7 @@ class ReportTests(TestCase):
                 assert error == (
                     f"{away} {tried} orders will be retried, the first in "
                     f"1 minute. {50 - tried} orders were not attempted. The next "
-                    "sweep, or this command, reports them."
+                    "sweep reports them, or run the command again."
                 )
                 assert ButtonOrder.objects.due().count() == 50 - tried
                 transaction.set_rollback(True)
@@ -487,8 +484,8 @@ class ReportTests(TestCase):
         assert left
         assert f"{left} not attempted" in out
         assert error == (
-            f"{left} orders were not attempted. The next sweep, or this command, "
-            "reports them."
+            f"{left} orders were not attempted. The next sweep reports them, "
+            "or run the command again."
         )
 
     def test_called_in_another_thread(self):

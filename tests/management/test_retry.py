@@ -260,7 +260,10 @@ class ResumeTests(TransactionTestCase):
             with self.subTest(arguments=arguments):
                 out, _, error = call("button_orders_retry", *arguments)
 
-                assert error == "--resume needs --account and no other selection."
+                assert error == (
+                    "--resume needs --account, and cannot be combined with --dry-run "
+                    "or another selection."
+                )
                 assert (out, self.paused()) == ("", {"eu"})
 
     def test_unknown_account(self):

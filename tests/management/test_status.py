@@ -75,14 +75,14 @@ class TextTests(StatusTestCase):
         assert out.splitlines() == [
             "Orders: 2 pending, 0 reported, 0 cancelled, 1 failed, 0 dismissed",
             "Pending: 2 due, 0 waiting, 0 in flight, 1 stuck",
-            "Amount pending: 300 JPY, 1 order of an unknown amount",
-            "Amount failed: 70.00 USD",
+            "Unreported amount, pending: 300 JPY, 1 order of an unknown amount",
+            "Unreported amount, failed: 70.00 USD",
             "Failed because: 1 refused (order 1994)",
             "Oldest due: order 1995, for 2.0 h",
             f"Calls, 24 hours: {rates}",
             f"Calls, 7 days: {rates}",
             "Paused: account eu. Button said 401. Correct API_KEY and restart the "
-            "workers. The key is tried again every 5 minutes. To resume at once, use "
+            "workers. They test the key every 5 minutes. To resume at once, use "
             "the admin or 'manage.py button_orders_retry --account eu --resume'.",
             "Last sweep: 2.2 min ago",
             "Counted: 0 s ago",
@@ -152,14 +152,17 @@ class LimitTests(StatusTestCase):
         add_calls(self.row, 20, outcome="failed")
         for arguments, sentence in {
             ("--fail-if-oldest-due", "15m"): "An order has been due for 100",
-            ("--fail-if-due", "1"): "Due orders: 1.",
-            ("--fail-if-stuck", "1"): "Stuck orders: 1.",
+            ("--fail-if-due", "1"): "Due orders: 1 (limit: 1).",
+            ("--fail-if-stuck", "1"): "Stuck orders: 1 (limit: 1).",
             (
                 "--fail-if-success-below",
                 "99.5",
-            ): "0.0 % of the calls of the last 24 hours succeeded.",
+            ): "0.0 % of the calls of the last 24 hours succeeded (limit: 99.5 %).",
             ("--fail-if-paused",): "Account eu is paused.",
-            ("--fail-if-no-sweep", "0s"): "The last sweep was 0 seconds ago.",
+            (
+                "--fail-if-no-sweep",
+                "0s",
+            ): "The last sweep was 0 seconds ago (limit: 0).",
         }.items():
             with self.subTest(arguments=arguments):
                 out, error = self.status(*arguments)
@@ -194,7 +197,7 @@ class LimitTests(StatusTestCase):
 
         _, error = self.status("--fail-if-due", "1", "--fail-if-stuck", "1")
 
-        assert error == "Due orders: 1. Stuck orders: 1."
+        assert error == "Due orders: 1 (limit: 1). Stuck orders: 1 (limit: 1)."
 
 
 class ExitTests(StatusTestCase):
@@ -254,7 +257,7 @@ class ExitTests(StatusTestCase):
 
 class LateTokenTests(StatusTestCase):
     def test_each_format(self):
-        line = "Reported without their present token: 1"
+        line = "Reported without their current attribution token: 1"
         assert line not in self.status()[0]
         self.put(has_late_token=True)
 
@@ -273,7 +276,7 @@ class JSONTests(StatusTestCase):
 
         found = self.json("--fail-if-due", "1")
 
-        assert found["passed"] == ["Due orders: 1."]
+        assert found["passed"] == ["Due orders: 1 (limit: 1)."]
         assert found["warnings"] == found["pings"] == []
         [database] = found["databases"]
         oldest = database.pop("oldest_due")
@@ -445,6 +448,6 @@ class SiteTests(StatusTestCase):
     def test_this_site(self):
         _, error = self.status("--fail-if-due", "1")
 
-        assert "Due orders: 1." in error
+        assert "Due orders: 1 (limit: 1)." in error
         assert self.json()["databases"][0]["other_sites"] == {}
         assert "button_orders_other_sites" not in self.metrics()

@@ -51,15 +51,15 @@ class LimitTests(TestCase):
 
     def test_numbers_from_there_on(self):
         create_row(order_id="1995")
-        assert self.find_exceeded(due=2) == ["Due orders: 2."]
+        assert self.find_exceeded(due=2) == ["Due orders: 2 (limit: 2)."]
         assert self.find_exceeded(due=3) == []
         assert self.find_exceeded(stuck=1) == []
 
         ButtonOrder.objects.update(next_attempt_at=from_now(-700))
-        assert self.find_exceeded(stuck=2) == ["Stuck orders: 2."]
+        assert self.find_exceeded(stuck=2) == ["Stuck orders: 2 (limit: 2)."]
 
         ButtonOrder.objects.update(status="failed")
-        assert self.find_exceeded(failed=2) == ["Failed orders: 2."]
+        assert self.find_exceeded(failed=2) == ["Failed orders: 2 (limit: 2)."]
         assert self.find_exceeded(failed=3, due=1, stuck=1) == []
 
     def test_success(self):
@@ -71,7 +71,7 @@ class LimitTests(TestCase):
 
         assert self.find_exceeded(success_below=75) == []
         assert self.find_exceeded(success_below=75.1) == [
-            "75.0 % of the calls of the last 24 hours succeeded."
+            "75.0 % of the calls of the last 24 hours succeeded (limit: 75.1 %)."
         ]
 
     def test_paused(self):

@@ -19,6 +19,7 @@ from django_button_orders.management.base import (
     counted,
     progress_bar,
     stop_on_signals,
+    where_reasons,
 )
 from django_button_orders.management.options.backfill import (
     add_file_options,
@@ -285,9 +286,11 @@ class Command(ButtonOrdersCommand):
                 returncode=self.stop.exit_status,
             )
         if self.counts["invalid"]:
-            what = "read" if self.options.from_file else "identified"
-            invalid = counted(self.counts["invalid"], "order")
-            raise CommandError(f"{invalid} could not be {what}.")
+            number = self.counts["invalid"]
+            are = "is" if number == 1 else "are"
+            raise CommandError(
+                f"{counted(number, 'order')} {are} invalid. {where_reasons(number)}"
+            )
         if self.missing:
             missing = ", ".join(sorted(self.missing))
             raise CommandError(f"No reportable order has the ID: {missing}.")

@@ -21,6 +21,7 @@ from django_button_orders.management.base import (
     counted,
     progress_bar,
     stop_on_signals,
+    where_reasons,
 )
 from django_button_orders.management.options.values import moment, refuse_empty_time
 from django_button_orders.models.databases import database_aliases
@@ -40,10 +41,10 @@ class Command(ButtonOrdersCommand):
         "Writes a batch file for Button, for when you cannot use the API. It is CSV "
         "in UTF-8, with one row per line item. A file of new orders has those that "
         "were bought in a period. A file of changes has older orders that were "
-        "changed or cancelled in it. The default period is yesterday, in UTC. Button "
-        "publishes only part of the columns: agree on them with Button before you "
-        "send a file, and set BUTTON_ORDERS['BATCH_FILE_COLUMNS']. Orders that "
-        "cannot be built are listed on standard error with the reason."
+        "changed or cancelled in that period. The default period is yesterday, in "
+        "UTC. Button publishes only part of the columns: agree on them with Button "
+        "before you send a file, and set BUTTON_ORDERS['BATCH_FILE_COLUMNS']. Orders "
+        "that cannot be built are listed on standard error with the reason."
     )
     examples = """\
   manage.py button_orders_export --kind new > new.csv
@@ -86,7 +87,7 @@ class Command(ButtonOrdersCommand):
         )
         parser.add_argument(
             "--brand",
-            help="the beginning of the file's name "
+            help="the brand with which the file name starts "
             "(default: BUTTON_ORDERS['BATCH_FILE_BRAND'])",
         )
         parser.add_argument(
@@ -167,7 +168,7 @@ class Command(ButtonOrdersCommand):
             are = "is" if failed == 1 else "are"
             raise CommandError(
                 f"{counted(failed, 'order')} {are} not in the file. "
-                "The reason is above."
+                f"{where_reasons(failed)}"
             )
 
 

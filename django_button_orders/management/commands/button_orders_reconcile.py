@@ -71,7 +71,7 @@ class Command(ButtonOrdersCommand):
             help="what to compare the Button orders with",
         )
         add_selection(parser)
-        group = parser.add_argument_group("how")
+        group = parser.add_argument_group("how to run")
         group.add_argument(
             "--fix", action="store_true", help="make orders that differ due"
         )

@@ -59,9 +59,9 @@ class Command(ButtonOrdersCommand):
         "even if they wait for a retry. With --loop, it does the work of "
         "Celery beat and a worker. It reports what is due, and runs the "
         "queued actions of the admin. It compares the orders of the last "
-        "days every five minutes, and prunes once a day. SIGTERM or Ctrl-C "
-        "stops it after the calls that have begun. A second signal ends it "
-        "at once."
+        "RECONCILE_DAYS days every five minutes, and prunes once a day. "
+        "SIGTERM or Ctrl-C stops it after the calls that have begun. A second "
+        "signal ends it at once."
     )
     examples = """\
   manage.py button_orders_report
@@ -131,7 +131,8 @@ class Command(ButtonOrdersCommand):
         )
         if dry_run or self.everything or any(others):
             raise CommandError(
-                "--loop reports what is due, and takes no selection but --account."
+                "--loop cannot be combined with --dry-run, --all or a selection other "
+                "than --account."
             )
 
     def handle_loop(self, interval: int | None, format_: str) -> None:

@@ -26,10 +26,10 @@ from django_button_orders.operations.orders import retry_many
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Makes failed orders due again, with a full set of attempts. It retries "
-        "dismissed orders only if --order-id names them, and skips all others. With "
-        "--resume, it ends the pause of an account instead: the orders that waited "
-        "for the API key are due again. Correct API_KEY first."
+        "Makes failed orders due again, with a full set of attempts. It skips "
+        "pending and reported orders. It retries a dismissed order only if --order-id "
+        "names it. With --resume, it ends the pause of an account instead: the orders "
+        "that waited for the API key are due again. Correct API_KEY first."
     )
     examples = """\
   manage.py button_orders_retry --order-id 1994
@@ -46,7 +46,7 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "--resume",
             action="store_true",
-            help="end the pause of --account, whose API key Button refused",
+            help="end the pause of --account; correct API_KEY first",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="only count; change nothing"
@@ -94,7 +94,10 @@ class Command(ButtonOrdersCommand):
     def resume(self, account: str | None, format_: str) -> None:
         """End the pause of an account, and say how many orders are due again."""
         if account is None:
-            raise CommandError("--resume needs --account and no other selection.")
+            raise CommandError(
+                "--resume needs --account, and cannot be combined with --dry-run or "
+                "another selection."
+            )
         is_resumed, due = False, 0
         for alias in database_aliases():
             paused = PausedAccount.objects.using(alias).filter(account=account)

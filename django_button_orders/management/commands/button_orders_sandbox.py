@@ -22,9 +22,9 @@ DEFAULT_KEY = "sk-sandbox"
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Runs a local Button for development and tests. It validates each request. "
-        "Its page at /sandbox shows the orders that it has. Stop it with Ctrl-C or "
-        "SIGTERM: it then loses its orders."
+        "Runs a local imitation of Button for development and tests. It validates "
+        "each request. Its page at /sandbox shows the orders that it has. Stop it with "
+        "Ctrl-C or SIGTERM: it then loses its orders."
     )
     examples = """\
   manage.py button_orders_sandbox
@@ -126,7 +126,8 @@ class Command(ButtonOrdersCommand):
         values["BASE_URL"] = sandbox.url
         lines = [f"Button sandbox at {sandbox.url}, its page at {page}"]
         if keys:
-            lines.append(f"It accepts the API keys of the accounts {', '.join(keys)}")
+            names, s = ", ".join(keys), "" if len(keys) == 1 else "s"
+            lines.append(f"It accepts the API key{s} of the account{s} {names}")
         lines.append(f"BUTTON_ORDERS {'|=' if keys else '='} {values}")
         found = {"url": sandbox.url, "page": page, "accounts": list(keys)}
         self.write({**found, "settings": values}, *lines)

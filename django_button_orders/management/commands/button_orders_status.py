@@ -73,8 +73,8 @@ class Command(ButtonOrdersCommand):
         parser.add_argument(
             "--ping",
             action="store_true",
-            help="ask Button for an order that cannot exist, with the API key of each "
-            "account; nothing is created",
+            help="test the API key of each account: ask Button for an order that "
+            "cannot exist; nothing is created",
         )
         limits = parser.add_argument_group("limits (exit status 1 when exceeded)")
         limits.add_argument(
@@ -91,13 +91,17 @@ class Command(ButtonOrdersCommand):
             metavar="TIME",
             help="fail if no sweep has run within TIME",
         )
-        for name in ("due", "stuck", "failed"):
+        for name, what in {
+            "due": "are due",
+            "stuck": "are stuck: due for more than 10 minutes, or their worker died",
+            "failed": "have failed",
+        }.items():
             limits.add_argument(
                 f"--fail-if-{name}",
                 type=positive,
                 dest=name,
                 metavar="N",
-                help=f"fail if N or more orders are {name}",
+                help=f"fail if N or more orders {what}",
             )
         limits.add_argument(
             "--fail-if-success-below",
@@ -232,13 +236,13 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
     yield f"Pending: {listed(orders.states)}"
     for status in UNSETTLED:
         if amounts := orders.amounts(status):
-            yield f"Amount {status}: {', '.join(map(money, amounts))}"
+            yield f"Unreported amount, {status}: {', '.join(map(money, amounts))}"
     for name, title in WHY.items():
         if reasons := find_reasons(statistics, name):
             words = ", ".join(reason.describe(with_error=False) for reason in reasons)
             yield f"{title}: {words}"
     if orders.late_tokens:
-        yield f"Reported without their present token: {orders.late_tokens}"
+        yield f"Reported without their current attribution token: {orders.late_tokens}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield "Oldest due: " + (
         f"order {oldest.order}, for {duration(oldest.seconds)}" if oldest else "none"

@@ -80,9 +80,9 @@ def add_file_options(parser: CommandParser) -> None:
     group.add_argument(
         "--from-file",
         metavar="FILE",
-        help="read orders from this file; - is standard input. It is CSV with one "
-        "row per line item, with the rows of an order together, or JSON Lines with "
-        "Button's field names. It may be compressed with gzip",
+        help="read orders from this file; - is standard input. The file is CSV with "
+        "one row per line item, with the rows of an order together, or JSON Lines "
+        "with Button's field names. It may be compressed with gzip",
     )
     group.add_argument(
         "--input-format",
@@ -103,7 +103,7 @@ def add_file_options(parser: CommandParser) -> None:
     group.add_argument(
         "--ignore-unknown",
         action="store_true",
-        help="ignore columns of the CSV file that are no fields",
+        help="ignore columns of the CSV file that are not fields",
     )
     add_conventions(group)
     group.add_argument(
@@ -181,7 +181,7 @@ def add_run_options(parser: CommandParser) -> None:
         "--resume",
         action="store_true",
         help="continue an interrupted run with the same --model, --since and --until; "
-        "without one, start from the beginning",
+        "if there is none, start from the beginning",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="only count; change nothing"

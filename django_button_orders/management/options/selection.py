@@ -157,7 +157,8 @@ class Selection:
         if unknown:
             raise CommandError(
                 f"No Button order exists for: {', '.join(sorted(unknown))}. "
-                "Create it with button_orders_backfill."
+                f"Create {'it' if len(unknown) == 1 else 'them'} with "
+                "button_orders_backfill."
             )
 
 
