@@ -103,7 +103,7 @@ def test_takes_nothing_in(setting, own, make_lab, state):
         redis_command(broker, "REPLICAOF", "127.0.0.1", "1")
         time.sleep(6)
         redis_command(broker, "REPLICAOF", "NO", "ONE")
-        assert "did not take a message" in seller.output()
+        assert "did not accept a message" in seller.output()
     else:
         broker.control("set_vm_memory_high_watermark", "0.0000001")
         time.sleep(12)

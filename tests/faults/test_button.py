@@ -103,7 +103,7 @@ def test_network_to_it(setting, make_lab, state):
         time.sleep(7)
         gate.open()
         assert lab.is_selling()
-        wait_for("its record", lambda: unanswered.count() > before, 60)  # noqa: B023
+        wait_for("its record", lambda: unanswered.count() > before, 60)  # noqa: B023 - called here
     for _ in range(30):
         time.sleep(0.2)
         gate.cut()

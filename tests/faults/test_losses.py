@@ -54,7 +54,7 @@ def test_workers_are_killed(setting, integration, make_lab, state):
     lab.open()
     lab.start_seller(ORDERS)
     for kill in range(5):
-        wait_for("orders", lambda: lab.received() > ORDERS * (0.1 + 0.16 * kill), 120)  # noqa: B023
+        lab.wait_for_reports(int(ORDERS * (0.1 + 0.16 * kill)))
         for worker in list(lab.workers):
             lab.kill_worker(worker)
         for _ in range(2):
@@ -68,7 +68,7 @@ def test_children_are_killed(setting, integration, make_lab, state):
     lab.open(workers=1)
     lab.start_seller(ORDERS)
     for kill in range(15):
-        wait_for("orders", lambda: lab.received() > ORDERS * 0.05 * kill, 300)  # noqa: B023
+        lab.wait_for_reports(int(ORDERS * 0.05 * kill))
         kill_a_child(lab)
     print_losses(lab, state, integration=integration, kills=15)
 

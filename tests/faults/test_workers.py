@@ -88,9 +88,9 @@ def test_frozen_past_its_lease(setting, make_lab, state):
         lab.button.behave()
         lab.start_worker()
         held = lab.rows.filter(lease_token__in=tokens)
-        wait_for("the takeover", lambda: held.count() < len(tokens), 300)  # noqa: B023
+        wait_for("the takeover", lambda: held.count() < len(tokens), 300)  # noqa: B023 - called here
         frozen.send_all(signal.SIGCONT)
-        wait_for("the late", lambda: LEASE_LOST in frozen.output(), 120)  # noqa: B023
+        wait_for("the late", lambda: LEASE_LOST in frozen.output(), 120)  # noqa: B023 - called here
         frozen.stop()
     lab.wait_for_quiet()
 
