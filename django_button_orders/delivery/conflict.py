@@ -99,7 +99,7 @@ def is_same_text(one: Any, other: Any) -> bool | None:
 def describe_both(ours: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     """Return sentences with both sides, and nothing of the customers."""
     return (
-        "Button has another order under this id, and it was left as it is. "
+        "Button has another order under this ID, and it was not changed. "
         f"Ours: {describe(ours)}. Button's: {describe(shown)}."
     )
 

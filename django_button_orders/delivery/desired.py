@@ -29,7 +29,7 @@ from django_button_orders.report.validation import clean_order_id, make_storable
 
 Reason = ButtonOrder.Reason
 
-MODEL_IS_GONE = "The model of the shop's order does not exist any more."
+MODEL_IS_GONE = "The model of the shop's order no longer exists."
 
 T = TypeVar("T")
 
@@ -133,8 +133,8 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
     order_id = call("get_order_id", lambda: str(adapter.get_order_id(order)))
     if order_id != row.order_id and row.may_be_known:
         raise as_invalid(
-            "The shop's order has another id than the one Button knows it by. "
-            "An order's id must never change."
+            "The shop's order has another ID than the one reported to Button. "
+            "Restore its ID: the ID of a reported order must not change."
         )
 
     def build() -> OrderReport:
@@ -155,7 +155,7 @@ def from_host_order(row: ButtonOrder, hosts: HostOrders) -> Desired:
         raise NoReport(
             Verdict(
                 result=Result.DISMISSED,
-                error="The shop's order is not to be reported any more.",
+                error="The shop's order is no longer reportable.",
             ),
             order_id=order_id,
         )

@@ -209,7 +209,7 @@ def describe_answer(operation: str, answer: Answer) -> str:
 WITHOUT_MESSAGE = "without a message"
 # Ends the error of a row whose id another order has at Button.
 TAKEN_ADVICE = (
-    "Report this order under another id; or, if Button's order is this one, press "
+    "Report this order under another ID. If Button's order is this one, press "
     "'Report over it' in the admin."
 )
 PREAMBLE = re.compile(

@@ -62,7 +62,7 @@ EXIT_STATUSES: Mapping[str, Mapping[int, str]] = {
     },
     "button_orders_retry": {
         DONE: "The selected orders are due again, or none matched. With --resume: the "
-        "account is not paused any more.",
+        "account is no longer paused.",
         NOT_DONE: "An --order-id is unknown or has not failed, the command was "
         "interrupted, or another error occurred.",
     },

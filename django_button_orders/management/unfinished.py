@@ -30,7 +30,12 @@ def explain(held_back: HeldBack) -> str:
     sentence = f"{counted(number, 'order')} {are} not reported: {reasons}."
     keys = (PAUSED, KEYLESS)
     paused = sorted(account for reason, account in held_back if reason in keys)
-    return f"{sentence} {how_to_resume(*paused)}" if paused else sentence
+    if paused:
+        sentence = f"{sentence} {how_to_resume(*paused)}"
+    if sites := sorted(site for reason, site in held_back if reason == OTHER_SITE):
+        named = " or ".join(f"'{site}'" for site in sites)
+        sentence = f"{sentence} Run the command where SITE is {named}."
+    return sentence
 
 
 def how_to_resume(*accounts: str) -> str:

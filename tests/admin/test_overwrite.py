@@ -12,8 +12,8 @@ from django_button_orders.models import ButtonOrder
 from tests.admin.utils import LIST_URL, AdminTestCase, create_submission, page_url
 
 ERROR = (
-    "Button has another order under this id, and it was left as it is. Ours: total "
-    "100. Button's: total 45000. Report this order under another id; or, if Button's "
+    "Button has another order under this ID, and it was not changed. Ours: total "
+    "100. Button's: total 45000. Report this order under another ID. If Button's "
     "order is this one, press 'Report over it' in the admin."
 )
 

@@ -126,7 +126,7 @@ class ErrorTests(SimpleTestCase):
         text = describe_both(ours, THEIRS)
 
         assert text == (
-            "Button has another order under this id, and it was left as it is. Ours: "
+            "Button has another order under this ID, and it was not changed. Ours: "
             "order_id 1994, purchase_date 2026-11-01T12:00:00Z, total 100, currency "
             "USD. Button's: order_id 1994, purchase_date 2026-10-05T08:00:00Z, total "
             "45000, currency USD."

@@ -66,7 +66,10 @@ class SiteTests(TestCase):
         out, _, error = self.report("--order-id", "1")
 
         assert out == "Nothing was sent.\n"
-        assert error == ("1 order is not reported: SITE is not 'live' here.")
+        assert error == (
+            "1 order is not reported: SITE is not 'live' here. Run the command where "
+            "SITE is 'live'."
+        )
 
     def test_dry_run(self):
         out, _, _ = self.report("--all", "--dry-run")

@@ -551,7 +551,7 @@ class RenamedTests(SourceTestCase):
                 rows.mark_changed()
 
                 assert self.report() == {"failed": 1}
-                assert "does not exist any more" in self.row().last_error
+                assert "no longer exists" in self.row().last_error
 
     def test_order_with_another_id(self):
         """Nothing says that it is the same order."""
