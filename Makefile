@@ -64,7 +64,7 @@ test: $(VENV)/has-test
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
 	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
 
-test-versions: $(VENV)/has-versions
+test-versions: $(VENV)/has-versions $(VENV)/has-test $(VENV)/has-services
 	$(VENV)/bin/python -m tests.versions $(VERSIONS)
 
 test-faults: $(VENV)/has-test $(VENV)/has-services
