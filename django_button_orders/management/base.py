@@ -67,6 +67,10 @@ class ButtonOrdersCommand(BaseCommand):
             super().run_from_argv(argv)
         except KeyboardInterrupt:
             sys.exit(CTRL_C)
+        except BrokenPipeError:
+            # The argparse of Python 3.10 prints the help without our ``Output``.
+            if not {"-h", "--help"} & set(argv):
+                raise
         finally:
             flush_outputs()
 
