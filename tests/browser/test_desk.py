@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.people import Customer, Keyboard, Mouse, Operator
-from tests.browser.trouble import REFUSAL, refuse, refuse_the_key
+from tests.browser.trouble import REFUSAL, REFUSED, refuse, refuse_the_key
 
 pytestmark = pytest.mark.browser
 
@@ -47,6 +47,7 @@ def test_an_order_is_refused_corrected_retried_and_cancelled(new_page, button, w
     number = Customer(new_page(**options), hands).buy(Teapot=1)
     operator.log_in()
     operator.open_order(number)
+    operator.see(REFUSED)
     operator.see(REFUSAL)
     operator.move_product("Teapot", category=f"Tableware ({way})")
     operator.open_order(number)
@@ -68,7 +69,7 @@ def test_an_order_is_dismissed_with_a_note(customer, operator, button):
     refuse(button)
     number = customer.buy()
     operator.open_order(number)
-    operator.see(REFUSAL)
+    operator.see(REFUSED)
 
     operator.press_and_confirm("Dismiss", note="A test order of ours.")
     operator.read("1 order was dismissed.")
@@ -86,7 +87,7 @@ def test_several_orders_are_retried(customer, new_page, clerk, button, way):
         refuse(button)
         numbers.append(customer.buy())
         operator.open_order(numbers[-1])
-        operator.see(REFUSAL)
+        operator.see(REFUSED)
 
     operator.choose_action("Retry selected orders", *numbers)
     operator.read("Total value:")
@@ -132,7 +133,7 @@ def test_an_order_is_retried_on_the_page_of_the_shop(customer, operator, button)
     refuse(button)
     number = customer.buy()
     operator.open_host_order(number)
-    operator.see(REFUSAL)
+    operator.see(REFUSED)
     page = operator.page.url
 
     operator.press("Retry")

@@ -10,7 +10,7 @@ import pytest
 from tests.browser.looks import violations
 from tests.browser.people import Customer, Operator
 from tests.browser.screenshots import IMAGES, PAGES, record
-from tests.browser.trouble import REFUSAL, put_off, refuse
+from tests.browser.trouble import REFUSED, put_off, refuse
 
 pytestmark = pytest.mark.browser
 
@@ -43,13 +43,13 @@ def morning(open_window, clerk, sandbox, shop):
     refuse(sandbox)
     dismissed = customer.buy(Teapot=2)
     operator.open_order(dismissed)
-    operator.see(REFUSAL)
+    operator.see(REFUSED)
     operator.press_and_confirm("Dismiss", note="A test order of ours.")
     operator.read("1 order was dismissed.")
     refuse(sandbox)
     refused = customer.buy(Teapot=1, Mug=1)
     operator.open_order(refused)
-    operator.see(REFUSAL)
+    operator.see(REFUSED)
     customer.page.context.close()
     operator.page.context.close()
     # The panel may show figures that are a minute old. Without them, it counts anew.

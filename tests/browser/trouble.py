@@ -8,6 +8,9 @@ from http import HTTPStatus
 from example_project.button import Button
 
 REFUSAL = "line_items[0].category: 'Kitchen' is not a category of this brand"
+# An order's page says this once the order has failed. A page that was read while the
+# order failed may show the refused call alone, and has no buttons yet.
+REFUSED = "Button refused this order"
 
 
 def refuse(button: Button) -> None:
