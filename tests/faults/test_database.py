@@ -94,6 +94,7 @@ def restart(database, lab):
     lab.add_held()
 
 
+@pytest.mark.once_on("postgresql")
 def test_cuts_connections(setting, make_lab, state):
     """Connections are cut 20 times, during calls and while results are recorded."""
     lab = make_lab(setting)
@@ -109,6 +110,7 @@ def test_cuts_connections(setting, make_lab, state):
     assert_agreement(lab, state, cuts=20, saves_may_fail=True)
 
 
+@pytest.mark.once_on("mariadb")
 def test_restarts(setting, own, make_lab, state):
     """The database dies and comes back, twice, during calls."""
     database = own(setting.database)
@@ -216,6 +218,7 @@ def test_deadlocks_of_the_shop(setting, make_lab, state):
     assert_agreement(lab, state, crossings=10)
 
 
+@pytest.mark.once_on("mariadb")
 def test_read_only(setting, own, make_lab, state):
     """The database is read-only for a while, as during a failover."""
     database = own(setting.database)

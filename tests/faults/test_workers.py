@@ -202,6 +202,7 @@ def skew(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.mark.once_on("postgresql")
 def test_wrong_clock(setting, skew, make_lab, state):
     """
     Sweeps and workers whose clocks are ten minutes fast or slow do no harm.
