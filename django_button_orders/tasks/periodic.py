@@ -141,6 +141,7 @@ def run_or_log(action: Callable[[str], T], alias: str, title: str = "") -> T | N
         if is_time_limit(exc):
             raise
         failed = f": {title} failed" if title else ""
-        # Without a traceback, which may quote a customer's data.
-        logger.error("Database %s%s: %s", alias, failed, describe_for_log(exc))  # noqa: TRY400
+        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+            "Database %s%s: %s", alias, failed, describe_for_log(exc)
+        )
         return None

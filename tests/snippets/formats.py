@@ -55,7 +55,7 @@ def parse_ini(code: str) -> Iterator[str]:
     parser = configparser.ConfigParser(
         strict=False, interpolation=None, allow_no_value=True
     )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its docs say
     parser.read_string(code)
     yield from re.findall(r"^Exec\w+=(.*)", code.replace("\\\n", " "), re.M)
 
