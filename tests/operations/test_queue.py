@@ -62,6 +62,16 @@ class QueueTests(TransactionTestCase):
         assert run_queued_actions(using="default", is_stopped=never)
         assert rows.filter(status="dismissed").count() == 1001
 
+    def test_log_entry_that_is_gone(self):
+        """Nobody asks for the action any more, and later ones go on."""
+        leave("dismiss", add_failed(2))
+        LogEntry.objects.all().delete()
+
+        assert run_queued_actions(using="default", is_stopped=never)
+
+        assert not queue.exists()
+        assert not rows.filter(status="dismissed").exists()
+
     def test_killed_before_the_batch_was_deleted(self):
         """The next sweep skips the orders that were changed."""
         leave("dismiss", add_failed(3))
