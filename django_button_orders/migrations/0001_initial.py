@@ -439,6 +439,7 @@ class Migration(migrations.Migration):
                             ("pending", "Pending"),
                             ("reported", "Reported"),
                             ("cancelled", "Cancelled"),
+                            ("closed", "Closed"),
                             ("failed", "Failed"),
                             ("dismissed", "Dismissed"),
                         ],
@@ -516,6 +517,66 @@ class Migration(migrations.Migration):
                         editable=False,
                         help_text="Whether the order now has another token than Button tied to it.",
                         verbose_name="has a late token",
+                    ),
+                ),
+                (
+                    "late_token_at",
+                    django_button_orders.models.fields.AwareDateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="When the token was seen that came after the first report; empty if there is none.",
+                        null=True,
+                        verbose_name="late token seen",
+                    ),
+                ),
+                (
+                    "reported_total",
+                    django_button_orders.models.fields.MinorUnitsField(
+                        blank=True,
+                        editable=False,
+                        help_text="The total that Button last acknowledged, in minor units: 0 once the order is cancelled; empty if it is not known.",
+                        null=True,
+                        verbose_name="reported total",
+                    ),
+                ),
+                (
+                    "finalizes_at",
+                    django_button_orders.models.fields.AwareDateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="When Button stops accepting changes: the date in Button's answer, or the first report and FINALIZATION_DAYS; empty if it is not known.",
+                        null=True,
+                        verbose_name="can be changed until",
+                    ),
+                ),
+                (
+                    "late_amount",
+                    models.BigIntegerField(
+                        blank=True,
+                        editable=False,
+                        help_text="The amount that Button holds too much of a closed order, in minor units; empty otherwise.",
+                        null=True,
+                        verbose_name="late amount",
+                    ),
+                ),
+                (
+                    "erased_at",
+                    django_button_orders.models.fields.AwareDateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="When the personal data was erased; empty if it was not.",
+                        null=True,
+                        verbose_name="erased",
+                    ),
+                ),
+                (
+                    "erased_digest",
+                    django_button_orders.models.fields.StrictCharField(
+                        blank=True,
+                        editable=False,
+                        help_text="A hash of the order without personal data that needs no update at Button; empty if there is none.",
+                        max_length=64,
+                        verbose_name="erased digest",
                     ),
                 ),
                 (
@@ -982,7 +1043,7 @@ class Migration(migrations.Migration):
             model_name="buttonorder",
             index=models.Index(
                 condition=models.Q(
-                    ("status__in", ["cancelled", "failed", "dismissed"])
+                    ("status__in", ["cancelled", "closed", "failed", "dismissed"])
                 ),
                 fields=["status", "id"],
                 name="button_order_status",

@@ -274,6 +274,66 @@ class ButtonOrder(models.Model):
         editable=False,
         help_text=_("Whether the order now has another token than Button tied to it."),
     )
+    late_token_at = AwareDateTimeField(
+        _("late token seen"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "When the token was seen that came after the first report; empty if there "
+            "is none."
+        ),
+    )
+    # What Button holds: the shop's own total may differ while a change is unsent.
+    reported_total = MinorUnitsField(
+        _("reported total"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "The total that Button last acknowledged, in minor units: 0 once the order "
+            "is cancelled; empty if it is not known."
+        ),
+    )
+    # Not ``finalization_date``, which is the shop's own wish and is sent to Button.
+    finalizes_at = AwareDateTimeField(
+        _("can be changed until"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "When Button stops accepting changes: the date in Button's answer, or the "
+            "first report and FINALIZATION_DAYS; empty if it is not known."
+        ),
+    )
+    # Positive: the shop took back more than Button knows.
+    late_amount = models.BigIntegerField(
+        _("late amount"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "The amount that Button holds too much of a closed order, in minor units; "
+            "empty otherwise."
+        ),
+    )
+    erased_at = AwareDateTimeField(
+        _("erased"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When the personal data was erased; empty if it was not."),
+    )
+    erased_digest = StrictCharField(
+        _("erased digest"),
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "A hash of the order without personal data that needs no update at Button; "
+            "empty if there is none."
+        ),
+    )
     # ``SITE`` of the installation whose report Button has acknowledged first.
     site = ExactCharField(
         _("site"),
@@ -413,7 +473,7 @@ class ButtonOrder(models.Model):
             # Pending rows are in the index of due rows.
             models.Index(
                 fields=["status", "id"],
-                condition=Q(status__in=["cancelled", "failed", "dismissed"]),
+                condition=Q(status__in=["cancelled", "closed", "failed", "dismissed"]),
                 name="button_order_status",
             ),
             models.Index(

@@ -16,6 +16,8 @@ class Status(models.TextChoices):
     PENDING = "pending", _("Pending")
     REPORTED = "reported", _("Reported")
     CANCELLED = "cancelled", _("Cancelled")
+    # Button holds an older state of the order, which can no longer be changed.
+    CLOSED = "closed", _("Closed")
     FAILED = "failed", _("Failed")
     DISMISSED = "dismissed", _("Dismissed")
 
