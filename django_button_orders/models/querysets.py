@@ -31,6 +31,7 @@ Row = TypeVar("Row", bound=models.Model)
 CLAIM_RACES = 20
 # The number of rows that one transaction writes.
 MANY = 500
+DAY_SECONDS = 24 * 60 * 60
 # Columns that no attempt reads.
 DATES = (
     "next_attempt_at",
@@ -126,6 +127,18 @@ class StateQuerySet(LockableQuerySet[Row]):
     def retryable(self) -> Self:
         """Return the failed and dismissed Button orders."""
         return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
+
+    def closing_unsent(self, seconds: float = DAY_SECONDS) -> Self:
+        """
+        Return the orders whose change window closes before their change is sent.
+
+        They are pending or failed, and Button accepts changes for at most ``seconds``
+        more. If that time has passed, a pending order counts until it is closed.
+        """
+        is_open = Q(finalizes_at__gt=DatabaseNow())
+        unsent = Q(status=Status.PENDING) | Q(status=Status.FAILED) & is_open
+        closing = Q(finalizes_at__lte=from_now(seconds))
+        return self.filter(unsent, closing, of_this_site())
 
     def cancellable(self) -> Self:
         """Return those neither cancelled nor requested to be cancelled."""

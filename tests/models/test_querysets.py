@@ -57,6 +57,37 @@ class StateTests(TestCase):
 
                 assert rows.due().exists() == (status == "pending")
 
+    def test_closing_unsent(self):
+        """Pending ones count until they are closed, failed ones while they can be."""
+        row = create_row()
+        day = 24 * 3600
+        for status, seconds, limit, is_closing in (
+            ("pending", day - 60, day, True),
+            ("pending", day + 60, day, False),
+            ("pending", day + 60, 2 * day, True),
+            ("pending", -3600, day, True),
+            ("pending", None, day, False),
+            ("failed", day - 60, day, True),
+            ("failed", -3600, day, False),
+            ("reported", 3600, day, False),
+            ("cancelled", 3600, day, False),
+            ("closed", 3600, day, False),
+            ("dismissed", 3600, day, False),
+        ):
+            with self.subTest(status=status, seconds=seconds, limit=limit):
+                moment = None if seconds is None else from_now(seconds)
+                rows.filter(pk=row.pk).update(status=status, finalizes_at=moment)
+
+                assert rows.closing_unsent(limit).exists() == is_closing
+
+    def test_closing_unsent_at_another_site(self):
+        row = create_row()
+        rows.filter(pk=row.pk).update(finalizes_at=from_now(3600), site="live")
+
+        assert not rows.closing_unsent().exists()
+        with override_settings(BUTTON_ORDERS=button_settings(SITE="live")):
+            assert rows.closing_unsent().exists()
+
     def test_clock_is_the_database_s(self):
         row = create_row()
         row = rows.annotate(now=DatabaseNow()).get(pk=row.pk)
