@@ -524,7 +524,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.AwareDateTimeField(
                         blank=True,
                         editable=False,
-                        help_text="When the token was seen that came after the first report; empty if there is none.",
+                        help_text="When the token was seen that came after the first report; empty if none did.",
                         null=True,
                         verbose_name="late token seen",
                     ),
@@ -534,7 +534,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.MinorUnitsField(
                         blank=True,
                         editable=False,
-                        help_text="The total that Button last acknowledged, in minor units: 0 once the order is cancelled; empty if it is not known.",
+                        help_text="The total that Button last acknowledged; 0 once cancelled, empty if it is not known.",
                         null=True,
                         verbose_name="reported total",
                     ),
@@ -544,7 +544,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.AwareDateTimeField(
                         blank=True,
                         editable=False,
-                        help_text="When Button stops accepting changes: the date in Button's answer, or the first report and FINALIZATION_DAYS; empty if it is not known.",
+                        help_text="When Button stops accepting changes, as Button says or FINALIZATION_DAYS; empty if not known.",
                         null=True,
                         verbose_name="can be changed until",
                     ),
@@ -554,7 +554,7 @@ class Migration(migrations.Migration):
                     models.BigIntegerField(
                         blank=True,
                         editable=False,
-                        help_text="The amount that Button holds too much of a closed order, in minor units; empty otherwise.",
+                        help_text="The amount that Button holds too much of a closed order; empty for others.",
                         null=True,
                         verbose_name="late amount",
                     ),
@@ -574,7 +574,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.StrictCharField(
                         blank=True,
                         editable=False,
-                        help_text="A hash of the order without personal data that needs no update at Button; empty if there is none.",
+                        help_text="A hash of the order without its personal data, for which no update is sent.",
                         max_length=64,
                         verbose_name="erased digest",
                     ),

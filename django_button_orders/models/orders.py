@@ -280,8 +280,8 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "When the token was seen that came after the first report; empty if there "
-            "is none."
+            "When the token was seen that came after the first report; empty if none "
+            "did."
         ),
     )
     # What Button holds: the shop's own total may differ while a change is unsent.
@@ -291,8 +291,8 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "The total that Button last acknowledged, in minor units: 0 once the order "
-            "is cancelled; empty if it is not known."
+            "The total that Button last acknowledged; 0 once cancelled, empty if it is "
+            "not known."
         ),
     )
     # Not ``finalization_date``, which is the shop's own wish and is sent to Button.
@@ -302,8 +302,8 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "When Button stops accepting changes: the date in Button's answer, or the "
-            "first report and FINALIZATION_DAYS; empty if it is not known."
+            "When Button stops accepting changes, as Button says or FINALIZATION_DAYS; "
+            "empty if not known."
         ),
     )
     # Positive: the shop took back more than Button knows.
@@ -313,8 +313,7 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "The amount that Button holds too much of a closed order, in minor units; "
-            "empty otherwise."
+            "The amount that Button holds too much of a closed order; empty for others."
         ),
     )
     erased_at = AwareDateTimeField(
@@ -330,8 +329,8 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "A hash of the order without personal data that needs no update at Button; "
-            "empty if there is none."
+            "A hash of the order without its personal data, for which no update is "
+            "sent."
         ),
     )
     # ``SITE`` of the installation whose report Button has acknowledged first.
