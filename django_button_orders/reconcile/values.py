@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 
 from django_button_orders.report.moments import parse_moment
+from django_button_orders.report.objects import with_decimals
 from django_button_orders.report.validation import make_storable
 
 Path = tuple[str, ...]
@@ -91,6 +92,21 @@ def find_certain_differences(ours: Values, theirs: Values) -> list[Path]:
     if (LINES,) in theirs:
         paths |= lines_in(ours) ^ lines_in(theirs)
     return sorted(paths)
+
+
+def as_button_shows(
+    payload: Mapping[str, Any], theirs: Values, *, total_as_decimal: bool
+) -> Values:
+    """
+    Return the values of our payload, with amounts as Button's order has them.
+
+    Button does not publish whether it returns decimals or minor units to a shop that
+    sends decimals.
+    """
+    candidates = [flatten(payload)]
+    if total_as_decimal:
+        candidates.append(flatten(with_decimals(payload)))
+    return min(candidates, key=lambda item: len(find_certain_differences(item, theirs)))
 
 
 def differs(ours: Any, theirs: Any) -> bool:

@@ -48,11 +48,12 @@ from django_button_orders.reconcile.rows import (
     token_values,
 )
 from django_button_orders.reconcile.values import (
+    as_button_shows,
     as_shown,
     find_certain_differences,
     flatten,
 )
-from django_button_orders.report.objects import HALF, with_decimals, without_btn_ref
+from django_button_orders.report.objects import HALF, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
 
 Kind = Difference.Kind
@@ -244,11 +245,9 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
     row = attempt.row
     theirs = flatten(order)
     payload = without_btn_ref(attempt.desired.payload)
-    candidates = [flatten(payload)]
-    if attempt.settings.total_as_decimal:
-        # Button does not publish whether it returns decimals or minor units.
-        candidates.append(flatten(with_decimals(payload)))
-    ours = min(candidates, key=lambda item: len(find_certain_differences(item, theirs)))
+    ours = as_button_shows(
+        payload, theirs, total_as_decimal=attempt.settings.total_as_decimal
+    )
     paths = find_certain_differences(ours, theirs)
     others = [path for path in paths if path[0] != "customer"]
     if not others and (not paths or row.has_refused_customer):

@@ -1,0 +1,151 @@
+"""
+Invented orders in the shape of the shop's own, for the walk through Button's guide.
+
+Button's guide "Validating Order Reporting" asks for fake attribution tokens:
+``fakesrctok-`` and 16 hexadecimal digits, a new one for each test order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from secrets import token_hex
+
+from django_button_orders.report.objects import Customer, LineItem, OrderReport
+from django_button_orders.report.validation import redact_email
+
+CUSTOMER = "preflight-customer"
+# The SHA-256 of preflight@example.com, which is nobody's address.
+EMAIL_SHA256 = "994e2e45155118e6c0b0d15f0b5e712102f6e84eee306e26ce42515129a31dec"
+DEVICE_ID = "00000000-0000-4000-8000-000000000000"
+# Half of a smaller total may be nothing.
+LEAST_TOTAL = 2
+# A shorter ID may stand in a text by chance, as 42 does in "Size 42".
+SHORTEST_REPLACED_ID = 4
+
+
+def choose_samples(
+    reports: Iterable[OrderReport], *, currency: str, now: datetime
+) -> tuple[OrderReport, OrderReport]:
+    """
+    Return two invented orders: one with a fake token, and one without a token.
+
+    ``reports`` are those of the shop's orders, the newest first. The first sample has
+    the shape of the newest order with two or more lines, and the second that of the
+    newest order. A shop without orders gets orders in ``currency``.
+    """
+    found = [report for report in reports if report.total >= LEAST_TOTAL]
+    newest = found[0] if found else make_order(currency, now)
+    with_lines = (report for report in found if len(report.line_items or ()) > 1)
+    return (
+        as_sample(next(with_lines, newest), now, btn_ref=make_fake_token()),
+        as_sample(newest, now, btn_ref=""),
+    )
+
+
+def make_fake_token() -> str:
+    """Return a new fake attribution token, as Button's guide describes them."""
+    return f"fakesrctok-{token_hex(8)}"
+
+
+def make_order(currency: str, now: datetime) -> OrderReport:
+    """Return a small order, for a shop that has none yet."""
+    return OrderReport(
+        order_id="1",
+        total=4500,
+        currency=currency,
+        purchase_date=now,
+        customer=Customer(id=CUSTOMER, email_sha256=EMAIL_SHA256, is_new=False),
+        line_items=[
+            LineItem(
+                identifier=name,
+                sku=name,
+                amount=1500,
+                quantity=quantity,
+                category=["Preflight"],
+                description=f"An article for tests ({name})",
+            )
+            for name, quantity in (("preflight-a", 2), ("preflight-b", 1))
+        ],
+    )
+
+
+def as_sample(report: OrderReport, now: datetime, *, btn_ref: str) -> OrderReport:
+    """
+    Return an invented order with the articles and the fields of a real one.
+
+    It has its own IDs, and an invented customer where the real one has a customer. The
+    real order's IDs and e-mail addresses are replaced in its lines.
+    """
+    order_id = f"preflight-{now:%Y%m%d}-{token_hex(4)}"
+    real_ids = (str(report.order_id), str(report.customer_order_id or ""))
+    replaced = {
+        name: order_id for name in real_ids if len(name) >= SHORTEST_REPLACED_ID
+    }
+    return replace(
+        report,
+        order_id=order_id,
+        purchase_date=now,
+        btn_ref=btn_ref,
+        customer_order_id=f"{order_id}-c" if report.customer_order_id else "",
+        customer=as_invented(report.customer),
+        line_items=[clean_line(line, replaced) for line in lines_of(report)],
+        # A date of the real order may have passed: Button would refuse each change.
+        finalization_date=None,
+    )
+
+
+def lines_of(report: OrderReport) -> list[LineItem]:
+    """Return the lines of a report, which are line items once it is made."""
+    return [line for line in report.line_items or () if isinstance(line, LineItem)]
+
+
+def as_invented(customer: Customer | Mapping[str, object] | None) -> Customer | None:
+    """Return an invented customer with the fields that a real one has."""
+    if not isinstance(customer, Customer):
+        return None
+    return Customer(
+        id=CUSTOMER if customer.id else "",
+        email_sha256=EMAIL_SHA256 if customer.email_sha256 else "",
+        device_id=DEVICE_ID if customer.device_id else "",
+        is_new=None if customer.is_new is None else False,
+    )
+
+
+def clean_line(line: LineItem, replaced: Mapping[str, str]) -> LineItem:
+    """Return a line without e-mail addresses, and with some words replaced."""
+
+    def clean(text: object) -> str:
+        cleaned = redact_email(str(text))
+        for word, by in replaced.items():
+            cleaned = cleaned.replace(word, by)
+        return cleaned
+
+    attributes = line.attributes or {}
+    return replace(
+        line,
+        identifier=clean(line.identifier),
+        sku=clean(line.sku),
+        description=clean(line.description),
+        attributes={key: clean(value) for key, value in attributes.items()} or None,
+    )
+
+
+def after_partial_return(report: OrderReport) -> OrderReport:
+    """
+    Return an order after a part of it was returned.
+
+    Its last line is gone if others remain and the total allows it. Otherwise the total
+    is halved, as for a refund without a returned article.
+    """
+    lines = lines_of(report)
+    for line in reversed(lines):
+        others = [other for other in lines if other is not line]
+        returned = line.total or 0
+        if others and 0 < returned < report.total:
+            return replace(report, total=report.total - returned, line_items=others)
+    if len(lines) == 1:
+        half = (lines[0].total or 0) // 2
+        lines = [replace(lines[0], total=half, amount=None)]
+    return replace(report, total=report.total // 2, line_items=lines)
