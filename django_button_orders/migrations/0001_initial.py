@@ -544,7 +544,7 @@ class Migration(migrations.Migration):
                     django_button_orders.models.fields.AwareDateTimeField(
                         blank=True,
                         editable=False,
-                        help_text="When Button stops accepting changes, as Button says or FINALIZATION_DAYS; empty if not known.",
+                        help_text="When Button stops accepting changes, by its answer or FINALIZATION_DAYS; empty if unknown.",
                         null=True,
                         verbose_name="can be changed until",
                     ),

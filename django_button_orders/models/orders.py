@@ -302,8 +302,8 @@ class ButtonOrder(models.Model):
         blank=True,
         editable=False,
         help_text=_(
-            "When Button stops accepting changes, as Button says or FINALIZATION_DAYS; "
-            "empty if not known."
+            "When Button stops accepting changes, by its answer or FINALIZATION_DAYS; "
+            "empty if unknown."
         ),
     )
     # Positive: the shop took back more than Button knows.
