@@ -28,7 +28,7 @@ from django_button_orders.delivery.verdicts import (
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
-from django_button_orders.models.orders import is_late_token
+from django_button_orders.models.orders import is_late_token, late_token_changes
 from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
@@ -251,14 +251,14 @@ def tied_token_values(attempt: Attempt) -> dict[str, Any]:
 
 
 def late_token_values(attempt: Attempt) -> dict[str, Any]:
-    """Return whether the order's token came too late, if that is news."""
+    """Return whether the order's token came too late, and when, if that is news."""
     if attempt.desired is None:
         return {}
     report = attempt.desired.report
     # A cancelled order needs no token.
     token = report.btn_ref if report is not None else ""
     is_late = is_late_token(token, find_tied_token(attempt))
-    return {} if is_late == attempt.row.has_late_token else {"has_late_token": is_late}
+    return {} if is_late == attempt.row.has_late_token else late_token_changes(is_late)
 
 
 def keeps_refused_customer(attempt: Attempt) -> bool:

@@ -146,9 +146,9 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     changed since it was claimed.
     """
     sql = bulk_sql_for(using)
-    groups: defaultdict[tuple[str, ...], list[Outcome]] = defaultdict(list)
+    groups: defaultdict[tuple[tuple[str, bool], ...], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        groups[tuple(outcome.values)].append(outcome)
+        groups[columns_of(outcome)].append(outcome)
     updates = [prepare_update(group, sql) for group in groups.values()]
     submissions = [item for outcome in outcomes for item in outcome.submissions]
     insert = sql.prepare_insert(submissions) if submissions else lambda: None
@@ -160,6 +160,12 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
         return True
 
     return write
+
+
+def columns_of(outcome: Outcome) -> tuple[tuple[str, bool], ...]:
+    """Return the columns that an outcome changes, and which of them by the clock."""
+    values = outcome.values.items()
+    return tuple((name, isinstance(value, Expression)) for name, value in values)
 
 
 def prepare_update(outcomes: list[Outcome], sql: BulkSQL) -> Callable[[], int]:

@@ -64,6 +64,7 @@ OUTBOX_FIELDS = [
     "next_attempt_at",
     "last_error",
     "has_late_token",
+    "late_token_at",
     "updated_at",
 ]
 # The digest of a cancelled order, which has no report.
@@ -553,7 +554,7 @@ class ButtonOrder(models.Model):
                     rows.mark_changed()
                 elif row.has_late_token != row.is_late(row.btn_ref):
                     # A new token alone makes no call, and so no attempt.
-                    rows.update(has_late_token=row.is_late(row.btn_ref))
+                    rows.update(**late_token_changes(row.is_late(row.btn_ref)))
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
 
@@ -737,6 +738,14 @@ class ButtonOrder(models.Model):
 def is_late_token(token: str | None, tied: str | None) -> bool:
     """Return whether a token came too late: after Button tied another one, or none."""
     return bool(token) and tied is not None and token != tied
+
+
+def late_token_changes(is_late: bool) -> dict[str, Any]:
+    """Return the changes to a row whose token has become late, or no longer is."""
+    return {
+        "has_late_token": is_late,
+        "late_token_at": DatabaseNow() if is_late else None,
+    }
 
 
 def content_types(using: str | None) -> ContentTypeManager:

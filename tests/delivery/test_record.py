@@ -22,6 +22,7 @@ from django_button_orders.signals import order_cancelled, order_failed, order_re
 from tests.delivery.utils import DeliveryTestCase
 from tests.shop.models import Order, OrderLine
 from tests.utils import (
+    LONG_AGO,
     NOT_FOUND,
     OK,
     ORDERS_URL,
@@ -31,6 +32,7 @@ from tests.utils import (
     create_row,
     make_due,
     order_url,
+    seconds_from_now,
 )
 
 
@@ -595,6 +597,23 @@ class BatchTests(BatchTestCase):
             "refused",
         }
         assert Submission.objects.count() == 2
+
+    def test_tokens_that_are_late_and_no_longer_late(self):
+        """The database's clock and a null are values of the same column."""
+        rows = [self.create_acknowledged(order_id=name) for name in ("late", "mended")]
+        ButtonOrder.objects.filter(pk=rows[0].pk).update(btn_ref="srctok-2")
+        ButtonOrder.objects.filter(pk=rows[1].pk).update(
+            has_late_token=True, late_token_at=LONG_AGO
+        )
+        ButtonOrder.objects.mark_changed()
+
+        list(record_all(self.perform()))
+
+        late, mended = ButtonOrder.objects.order_by("pk")
+        assert (late.status, mended.status) == ("reported", "reported")
+        assert late.has_late_token
+        assert abs(seconds_from_now(late.late_token_at)) < 60
+        assert (mended.has_late_token, mended.late_token_at) == (False, None)
 
     def test_receivers_get_the_row_and_the_submission_as_they_are(self):
         told = []

@@ -8,6 +8,7 @@ from django_button_orders.models import ButtonOrder
 from tests.delivery.utils import DeliveryTestCase
 from tests.shop.models import Order
 from tests.utils import (
+    LONG_AGO,
     NOT_FOUND,
     OK,
     ORDERS_URL,
@@ -17,6 +18,7 @@ from tests.utils import (
     create_row,
     make_due,
     order_url,
+    seconds_from_now,
 )
 
 SHOWN = {"total": 7000, "currency": "USD", "purchase_date": "2026-11-01T12:00:00Z"}
@@ -47,6 +49,7 @@ class TokenTestCase(DeliveryTestCase):
     def check(self, row, tied, *, late):
         row.refresh_from_db()
         assert (row.reported_btn_ref, row.has_late_token) == (tied, late)
+        assert (row.late_token_at is not None) == late
 
 
 class ReportedTests(TokenTestCase):
@@ -131,6 +134,26 @@ class ReportedTests(TokenTestCase):
         # An order whose token is gone has lost nothing.
         self.change(row, "")
         self.check(row, "srctok-1", late=False)
+
+    def test_the_first_late_token_counts(self):
+        row = create_row()
+        self.create(row)
+        self.change(row, "srctok-2")
+        ButtonOrder.objects.update(late_token_at=LONG_AGO)
+
+        self.change(row, "srctok-3")
+
+        row.refresh_from_db()
+        assert row.late_token_at == LONG_AGO
+
+    def test_saved_row_shows_the_moment(self):
+        row = create_row(btn_ref="")
+        self.create(row)
+
+        self.change(row, "srctok-2")
+
+        assert row.late_token_at is not None
+        assert abs(seconds_from_now(row.late_token_at)) < 60
 
     def test_cancelled(self):
         row = create_row(btn_ref="")
