@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from django_button_orders.outbox.receivers import (
         suppress_reporting as suppress_reporting,
     )
+    from django_button_orders.report.lines import spread as spread
+    from django_button_orders.report.money import net_of as net_of
     from django_button_orders.report.money import to_minor_units as to_minor_units
     from django_button_orders.report.objects import Customer as Customer
     from django_button_orders.report.objects import LineItem as LineItem
@@ -36,7 +38,9 @@ _HOME = {
     "get_btn_ref": "middleware",
     "hash_email": "report.objects",
     "mark_changed": "outbox.marking",
+    "net_of": "report.money",
     "register": "outbox.adapters",
+    "spread": "report.lines",
     "suppress_reporting": "outbox.receivers",
     "to_minor_units": "report.money",
 }

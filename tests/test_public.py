@@ -21,7 +21,9 @@ NAMES = [
     "get_btn_ref",
     "hash_email",
     "mark_changed",
+    "net_of",
     "register",
+    "spread",
     "suppress_reporting",
     "to_minor_units",
 ]

@@ -35,6 +35,7 @@ from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.report.objects import (
     OrderReport,
     is_customer_refused,
+    sum_lines,
     with_refused_customer,
 )
 
@@ -631,6 +632,11 @@ class ButtonOrder(models.Model):
     def is_acknowledged(self) -> bool:
         """Return whether Button has acknowledged this order at least once."""
         return self.reported_revision is not None
+
+    @property
+    def lines_total(self) -> int | None:
+        """Return the sum of the lines in minor units, or None without valid lines."""
+        return sum_lines(self.line_items)
 
     @property
     def is_of_other_site(self) -> bool:

@@ -24,6 +24,8 @@ WITHDRAWN = {
 ROUNDINGS = sorted(name for name in vars(decimal) if name.startswith("ROUND_"))
 # The digits of an amount: thirty, and the decimals of any currency.
 DIGITS = decimal.Context(prec=40)
+# Rounds a quotient such that rounding it again gives what rounding once would give.
+QUOTIENT = decimal.Context(prec=60, rounding=decimal.ROUND_05UP)
 
 
 @cache
@@ -85,12 +87,8 @@ def to_minor_units(
     there is no ``rounding``, if the currency is unknown, or if the amount is a float. A
     float cannot store most amounts exactly.
     """
-    if rounding is not None and rounding not in ROUNDINGS:
-        raise ValidationError(
-            "rounding must be None or a constant of decimal (%(known)s).",
-            code="rounding",
-            params={"known": ", ".join(ROUNDINGS)},
-        )
+    if rounding is not None:
+        refuse_unknown_rounding(rounding)
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         raise ValidationError(
             "Enter the amount as a Decimal, not as %(type)s.",
@@ -118,6 +116,93 @@ def to_minor_units(
             params={"currency": currency, "decimals": decimals},
         )
     return int(units)
+
+
+def net_of(
+    gross: int,
+    tax_rate: Decimal | str | int | None = None,
+    *,
+    tax: int | None = None,
+    rounding: str = decimal.ROUND_HALF_UP,
+) -> int:
+    """
+    Return a price without its tax, in minor units: 1000 for 1190 and a rate of 0.19.
+
+    ``gross`` is the price with tax, in minor units. It is negative for a discount.
+    Enter either ``tax_rate`` or ``tax``. ``tax_rate`` is a fraction, such as
+    ``Decimal("0.19")`` or ``"0.19"`` for 19 %. ``tax`` is the amount of the tax that
+    ``gross`` contains, in minor units.
+
+    ``rounding`` is a constant of ``decimal``. By default, half a minor unit is rounded
+    away from zero, which is the commercial way.
+
+    Raises ``ValidationError`` for a tax rate below 0 or from 1 on, for a tax that is
+    larger than the price, for a float, and if there is not exactly one of ``tax_rate``
+    and ``tax``.
+    """
+    refuse_unknown_rounding(rounding)
+    require_minor_units(gross)
+    if (tax_rate is None) == (tax is None):
+        raise ValidationError("Enter either tax_rate or tax.", code="tax")
+    if tax is not None:
+        return gross - clean_tax(tax, gross)
+    divisor = QUOTIENT.add(1, clean_tax_rate(tax_rate))
+    net = QUOTIENT.divide(gross, divisor)
+    return int(net.quantize(Decimal(1), rounding, QUOTIENT))
+
+
+def clean_tax(tax: int, gross: int) -> int:
+    """Return the amount of a tax. It must be a part of the price."""
+    require_minor_units(tax)
+    if not min(gross, 0) <= tax <= max(gross, 0):
+        raise ValidationError(
+            "The tax must be a part of the price: an amount from 0 to %(gross)d.",
+            code="tax",
+            params={"gross": gross},
+        )
+    return tax
+
+
+def clean_tax_rate(tax_rate: object) -> Decimal:
+    """Return a tax rate as a fraction from 0 on and below 1."""
+    if isinstance(tax_rate, bool) or not isinstance(tax_rate, Decimal | str | int):
+        raise ValidationError(
+            "Enter the tax rate as a Decimal or a text, not as %(type)s.",
+            code="tax_rate",
+            params={"type": type(tax_rate).__name__},
+        )
+    try:
+        rate = Decimal(tax_rate)
+    except decimal.InvalidOperation:
+        rate = Decimal("NaN")
+    if not rate.is_finite() or not 0 <= rate < 1:
+        raise ValidationError(
+            "Enter the tax rate as a fraction from 0 to below 1: 0.19 for 19 %.",
+            code="tax_rate",
+        )
+    return rate
+
+
+def refuse_unknown_rounding(rounding: str) -> None:
+    if rounding not in ROUNDINGS:
+        raise ValidationError(
+            "rounding must be None or a constant of decimal (%(known)s).",
+            code="rounding",
+            params={"known": ", ".join(ROUNDINGS)},
+        )
+
+
+def require_minor_units(minor_units: object) -> None:
+    """Raise ``ValidationError`` for anything but an integer of plausible size."""
+    if isinstance(minor_units, bool) or not isinstance(minor_units, int):
+        raise ValidationError(
+            "Enter the amount as an integer in minor units, not as %(type)s. In "
+            "Python, to_minor_units() converts a Decimal.",
+            code="amount",
+            params={"type": type(minor_units).__name__},
+        )
+    if abs(minor_units) >= 10**30:
+        raise ValidationError("Enter a finite amount of money.", code="amount")
 
 
 def to_decimal(minor_units: int, currency: str) -> Decimal:

@@ -234,6 +234,15 @@ def clean_line_items(value: Any) -> tuple[LineItem, ...]:
     )
 
 
+def sum_lines(line_items: Any) -> int | None:
+    """Return the sum of line items in minor units, or None without valid line items."""
+    try:
+        items = clean_line_items(line_items or ())
+    except ValidationError:
+        return None
+    return sum(item.total for item in items) if items else None  # type: ignore[misc]  # cleaned
+
+
 def with_own_identifiers(items: Sequence[LineItem]) -> tuple[LineItem, ...]:
     """
     Return line items, with "MUG-2" for the second that has the identifier "MUG".
@@ -288,6 +297,16 @@ class OrderReport:
 
     def __post_init__(self) -> None:
         validation.apply_cleaners(self, ORDER_CLEANERS)
+
+    @property
+    def lines_total(self) -> int | None:
+        """
+        Return the sum of the lines in minor units, or None without lines.
+
+        Button documents no rule that it must equal ``total``. If they differ, the
+        order's page in the admin warns.
+        """
+        return sum_lines(self.line_items)
 
     def as_fields(self) -> dict[str, Any]:
         """Return the values by field, as a ``ButtonOrder`` stores them."""

@@ -274,6 +274,41 @@ class SaveTests(TestCase):
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
+class LinesTotalTests(TestCase):
+    def test_sum(self):
+        row = create_row(
+            line_items=[
+                {"identifier": "MUG", "amount": 1500, "quantity": 2},
+                {"identifier": "TEA", "total": 4500},
+            ]
+        )
+
+        assert row.lines_total == 7500
+
+    def test_no_valid_lines(self):
+        good = {"identifier": "MUG", "total": 1500}
+        row = create_row()
+        for lines in (
+            None,
+            [],
+            {},
+            "",
+            "MUG",
+            5,
+            good,
+            [None],
+            ["MUG"],
+            [[good]],
+            [good, {"identifier": "TEA"}],
+            [good, {"identifier": "TEA", "total": "5"}],
+            [good, {"identifier": "TEA", "total": 1.5}],
+        ):
+            with self.subTest(lines=lines):
+                row.line_items = lines
+
+                assert row.lines_total is None
+
+
 class FullCleanTests(TestCase):
     def test_good_row(self):
         create_row(customer={"id": "u"}, line_items=[{"identifier": "a", "total": 1}])

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import decimal
+import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from django_button_orders import to_minor_units
+from django_button_orders import net_of, to_minor_units
 from django_button_orders.report.money import (
+    ROUNDINGS,
     exponent,
     exponents,
     in_major_units,
@@ -51,7 +55,7 @@ class ExponentTests(SimpleTestCase):
                 assert exponent(currency) == decimals
 
     def test_error_says_what_was_given(self):
-        for currency, given in (
+        for currency, shown in (
             ("ZZZ", "'ZZZ'"),
             ("usd", "'usd'"),
             ("\x1b", "'\\x1b'"),
@@ -62,7 +66,7 @@ class ExponentTests(SimpleTestCase):
             with self.subTest(currency=currency), pytest.raises(ValidationError) as it:
                 exponent(currency)
 
-            assert given in it.value.messages[0]
+            assert shown in it.value.messages[0]
 
     def test_error_quotes_no_customer(self):
         for currency in ("a@b.c", "Jane Doe", "Hauptstrasse"):
@@ -208,6 +212,156 @@ class ToMinorUnitsTests(SimpleTestCase):
             context.prec = 2
 
             assert to_minor_units(Decimal("12345.67"), "USD") == 1234567
+
+
+class NetOfTests(SimpleTestCase):
+    def test_tax_rate(self):
+        table = [
+            (1190, "0.19", 1000),
+            (1190, Decimal("0.19"), 1000),
+            (595, "0.19", 500),
+            (999, "0.19", 839),
+            (999, "0.081", 924),
+            (100, "0.07", 93),
+            (107, "0.07", 100),
+            (1000, 0, 1000),
+            (1000, "0", 1000),
+            (1000, Decimal("0.00"), 1000),
+            (0, "0.19", 0),
+            (-595, "0.19", -500),
+            (1050, "0.0825", 970),
+        ]
+        for gross, tax_rate, net in table:
+            with self.subTest(gross=gross, tax_rate=tax_rate):
+                found = net_of(gross, tax_rate=tax_rate)
+
+                assert found == net
+                assert type(found) is int
+                assert net_of(gross, tax_rate) == net
+
+    def test_tax(self):
+        for gross, tax, net in (
+            (1190, 190, 1000),
+            (1190, 0, 1190),
+            (1190, 1190, 0),
+            (0, 0, 0),
+            (-595, -95, -500),
+        ):
+            with self.subTest(gross=gross, tax=tax):
+                assert net_of(gross, tax=tax) == net
+
+    def test_rounding(self):
+        # 3 / 1.2 is 2.5, and 1 / 1.2 is 0.83.
+        for gross, rounding, net in (
+            (3, decimal.ROUND_HALF_UP, 3),
+            (3, decimal.ROUND_HALF_EVEN, 2),
+            (3, decimal.ROUND_DOWN, 2),
+            (1, decimal.ROUND_DOWN, 0),
+            (1, decimal.ROUND_CEILING, 1),
+            (-3, decimal.ROUND_HALF_UP, -3),
+            (-3, decimal.ROUND_CEILING, -2),
+        ):
+            with self.subTest(gross=gross, rounding=rounding):
+                assert net_of(gross, "0.2", rounding=rounding) == net
+        assert net_of(3, "0.2") == 3
+
+    @settings(deadline=None)
+    @given(st.integers(-(10**29), 10**29), st.integers(1, 10**20))
+    def test_gross_of_a_net(self, net, parts):
+        """Adding the tax and rounding can be undone."""
+        rate = Decimal(parts).scaleb(-21)
+        gross = round(Fraction(net) * (1 + Fraction(rate)))
+
+        assert net_of(gross, rate) == net
+
+    @settings(deadline=None)
+    @given(
+        st.integers(-(10**30) + 1, 10**30 - 1),
+        st.decimals(0, "0.999999999999", places=12),
+        st.sampled_from(ROUNDINGS),
+    )
+    def test_rounded_once(self, gross, rate, rounding):
+        exact = gross / (1 + Fraction(rate))
+        found = net_of(gross, rate, rounding=rounding)
+
+        assert abs(found - exact) < 1
+        if exact.denominator == 1:
+            assert found == exact
+        if rounding == decimal.ROUND_FLOOR:
+            assert found == math.floor(exact)
+        if rounding == decimal.ROUND_HALF_EVEN:
+            assert found == round(exact)
+
+    def test_quotient_just_below_a_half(self):
+        """Rounding it to fewer digits first would round it up."""
+        tiny = "0" * 149 + "1"
+
+        assert net_of(5, f"0.{tiny}", rounding=decimal.ROUND_DOWN) == 4
+        assert net_of(5, f"0.{tiny}", rounding=decimal.ROUND_UP) == 5
+        # 3 / 1.2 is 2.5.
+        assert net_of(3, f"0.2{tiny}") == 2
+        assert net_of(3, f"0.1{'9' * 150}") == 3
+
+    def test_context_does_not_matter(self):
+        with localcontext() as context:
+            context.prec = 2
+
+            assert net_of(119000119, "0.19") == 100000100
+
+    def test_percentage(self):
+        for tax_rate in (19, "19", Decimal("19.0"), 1, "1.0", "-0.19", "19 %", "", "x"):
+            with (
+                self.subTest(tax_rate=tax_rate),
+                pytest.raises(ValidationError, match=r"0\.19 for 19 %\."),
+            ):
+                net_of(1190, tax_rate=tax_rate)
+        for tax_rate in ("NaN", "sNaN", "Infinity", "-Infinity", "1E+999999"):
+            with self.subTest(tax_rate=tax_rate), pytest.raises(ValidationError):
+                net_of(1190, tax_rate=Decimal(tax_rate))
+
+    def test_wrong_type(self):
+        for tax_rate in (0.19, True, False, Fraction(1, 5), [1]):
+            with (
+                self.subTest(tax_rate=tax_rate),
+                pytest.raises(ValidationError, match="tax rate as a Decimal"),
+            ):
+                net_of(1190, tax_rate=tax_rate)
+        for wrong in (11.9, Decimal("11.90"), "1190", None, True):
+            with (
+                self.subTest(gross=wrong),
+                pytest.raises(ValidationError, match="integer in minor units"),
+            ):
+                net_of(wrong, "0.19")
+        for wrong in (1.9, Decimal("1.90"), "190", True):
+            with (
+                self.subTest(tax=wrong),
+                pytest.raises(ValidationError, match="integer in minor units"),
+            ):
+                net_of(1190, tax=wrong)
+
+    def test_tax_that_is_no_part(self):
+        for gross, tax in ((1190, 1191), (1190, -1), (-595, 95), (-595, -596), (0, 1)):
+            with (
+                self.subTest(gross=gross, tax=tax),
+                pytest.raises(ValidationError, match=f"from 0 to {gross}"),
+            ):
+                net_of(gross, tax=tax)
+
+    def test_both_or_none(self):
+        for values in ({}, {"tax_rate": "0.19", "tax": 190}):
+            with (
+                self.subTest(values=values),
+                pytest.raises(ValidationError, match="either tax_rate or tax"),
+            ):
+                net_of(1190, **values)
+
+    def test_unknown_rounding(self):
+        for rounding in ("half_up", "", None, True, 2, ["ROUND_UP"]):
+            with (
+                self.subTest(rounding=rounding),
+                pytest.raises(ValidationError, match="constant of decimal"),
+            ):
+                net_of(1190, "0.19", rounding=rounding)
 
 
 class ToDecimalTests(SimpleTestCase):

@@ -776,6 +776,36 @@ class LineItemsOfReportTests(BadDataTestCase):
         assert names[-1] == "MUG-10000"
 
 
+class LinesTotalTests(SimpleTestCase):
+    def report(self, **values):
+        return OrderReport(
+            order_id="1", total=7000, currency="USD", purchase_date=PURCHASED, **values
+        )
+
+    def test_sum(self):
+        lines = [
+            LineItem(identifier="MUG", amount=1500, quantity=2),
+            {"identifier": "TEA", "total": 4500},
+            LineItem(identifier="VOUCHER", total=-500),
+        ]
+
+        assert self.report(line_items=lines).lines_total == 7000
+
+    def test_free_sample(self):
+        line = LineItem(identifier="SAMPLE", total=0)
+        assert self.report(line_items=[line]).lines_total == 0
+
+    def test_without_lines(self):
+        for lines in ((), [], None):
+            with self.subTest(lines=lines):
+                assert self.report(line_items=lines).lines_total is None
+
+    def test_is_not_sent(self):
+        report = self.report(line_items=[LineItem(identifier="MUG", total=1)])
+
+        assert "lines_total" not in {*report.as_payload(), *report.as_fields()}
+
+
 class PayloadTests(SimpleTestCase):
     def test_without_token(self):
         report = make_report(btn_ref="srctok-1")
