@@ -135,7 +135,8 @@ class StateQuerySet(LockableQuerySet[Row]):
         They are pending or failed, and Button accepts changes for at most ``seconds``
         more. If that time has passed, a pending order counts until it is closed.
         """
-        is_open = Q(finalizes_at__gt=DatabaseNow())
+        # An order that is cancelled at Button cannot change, whatever its window is.
+        is_open = Q(finalizes_at__gt=DatabaseNow()) & ~Q(reason=Reason.FINALIZED)
         unsent = Q(status=Status.PENDING) | Q(status=Status.FAILED) & is_open
         closing = Q(finalizes_at__lte=from_now(seconds))
         return self.filter(unsent, closing, of_this_site())

@@ -25,9 +25,9 @@ class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
     """
     Check that the orders of one database are reported.
 
-    The check fails if a limit is reached. None switches a limit off. ``oldest_due`` and
-    ``no_sweep`` are seconds. ``success_below`` is a percentage of the calls of the last
-    24 hours.
+    The check fails if a limit is reached. None switches a limit off. ``oldest_due``,
+    ``no_sweep`` and ``closing_unsent`` are seconds. ``success_below`` is a percentage
+    of the calls of the last 24 hours.
     """
 
     alias: str = DEFAULT_DB_ALIAS
@@ -38,6 +38,7 @@ class ButtonOrdersCheck(HealthCheck):  # type: ignore[misc]  # it has no types
     failed: int | None = None
     success_below: float | None = None
     paused: bool = True
+    closing_unsent: float | None = None
 
     def run(self) -> None:
         limits = Limits(

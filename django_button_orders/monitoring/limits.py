@@ -16,8 +16,8 @@ class Limits:
     """
     Limits, which are exceeded from their value on. None means no limit.
 
-    ``oldest_due`` and ``no_sweep`` are seconds. ``success_below`` is a percentage of
-    the calls of the last 24 hours.
+    ``oldest_due``, ``no_sweep`` and ``closing_unsent`` are seconds. ``success_below``
+    is a percentage of the calls of the last 24 hours.
     """
 
     oldest_due: float | None = None
@@ -27,11 +27,13 @@ class Limits:
     failed: int | None = None
     success_below: float | None = None
     paused: bool = False
+    closing_unsent: float | None = None
 
     def find_exceeded(self, statistics: Statistics) -> Iterator[str]:
         """Yield a sentence for each exceeded limit."""
         yield from self.find_exceeded_times(statistics)
         yield from self.find_exceeded_numbers(statistics)
+        yield from self.find_closing(statistics.using)
         if self.paused:
             for account in statistics.paused:
                 yield f"Account {account} is paused."
@@ -66,6 +68,18 @@ class Limits:
             yield (
                 f"{100 * rate:.1f} % of the calls of the last 24 hours succeeded "
                 f"(limit: {least:g} %)."
+            )
+
+    def find_closing(self, using: str) -> Iterator[str]:
+        """Yield a sentence if change windows close within ``closing_unsent``."""
+        if self.closing_unsent is None:
+            return
+        orders = ButtonOrder.objects.using(using)
+        number = orders.closing_unsent(self.closing_unsent).count()
+        if number:
+            yield (
+                f"Change windows that close with a change unsent: {number} "
+                f"(limit: within {self.closing_unsent:.0f} seconds)."
             )
 
 

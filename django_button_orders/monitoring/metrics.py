@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from django_button_orders.monitoring.current import Statistics
-from django_button_orders.monitoring.orders import UNSETTLED
+from django_button_orders.monitoring.orders import UNSETTLED, Amount
 from django_button_orders.report.money import in_major_units
 
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -55,6 +55,15 @@ LATE_TOKENS = Metric(
     "button_orders_late_tokens",
     "Orders reported without their current attribution token.",
 )
+LATE_RETURNS = Metric(
+    "button_orders_late_returns",
+    "Returns that came after the change window, in major units.",
+    labels=("currency",),
+)
+CLOSING_UNSENT = Metric(
+    "button_orders_closing_unsent",
+    "Orders whose change window closes within 24 hours, with a change unsent.",
+)
 OLDEST_DUE = Metric(
     "button_orders_oldest_due_seconds",
     "Time since the oldest due order became due, or 0.",
@@ -90,7 +99,8 @@ AGE = Metric(
     "button_orders_figures_age_seconds", "Time since the orders were counted.", "s"
 )
 METRICS = (
-    *(ORDERS, PENDING, OTHER_SITES, AMOUNT, LATE_TOKENS, OLDEST_DUE),
+    *(ORDERS, PENDING, OTHER_SITES, AMOUNT, LATE_TOKENS),
+    *(LATE_RETURNS, CLOSING_UNSENT, OLDEST_DUE),
     *(CALLS, SUCCESS, DURATION),
     *(PAUSED, SWEEP, AGE, PING),
 )
@@ -111,6 +121,7 @@ def database_samples(statistics: Statistics) -> Iterator[Sample]:
         yield Sample(OTHER_SITES, {"site": site}, number)
     yield from amount_samples(statistics)
     yield Sample(LATE_TOKENS, {}, statistics.orders.late_tokens)
+    yield Sample(CLOSING_UNSENT, {}, statistics.orders.closing.orders)
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
     yield Sample(OLDEST_DUE, {}, oldest.seconds if oldest else 0)
     yield from call_samples(statistics)
@@ -121,13 +132,20 @@ def database_samples(statistics: Statistics) -> Iterator[Sample]:
 
 
 def amount_samples(statistics: Statistics) -> Iterator[Sample]:
+    orders = statistics.orders
     for status in UNSETTLED:
-        for amount in statistics.orders.amounts(status):
-            value = in_major_units(amount.total, amount.currency)
-            # Without a known currency there are no major units.
-            if value is not None:
-                labels = {"status": status.value, "currency": amount.currency or ""}
-                yield Sample(AMOUNT, labels, value)
+        for labels, value in money_by_currency(orders.amounts(status)):
+            yield Sample(AMOUNT, {"status": status.value, **labels}, value)
+    for labels, value in money_by_currency(orders.late_returns):
+        yield Sample(LATE_RETURNS, labels, value)
+
+
+def money_by_currency(amounts: Iterable[Amount]) -> Iterator[tuple[Labels, Decimal]]:
+    """Yield the label and the major units of the amounts of a known currency."""
+    for amount in amounts:
+        value = in_major_units(amount.total, amount.currency)
+        if value is not None:
+            yield {"currency": amount.currency or ""}, value
 
 
 def call_samples(statistics: Statistics) -> Iterator[Sample]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Min, Q, Sum
 
 from django_button_orders.conf import this_site
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.models.states import STATES, of_this_site
 
 Status = ButtonOrder.Status
@@ -41,8 +42,9 @@ class Group:
 @dataclass(frozen=True, kw_only=True)
 class Amount:
     """
-    The total of orders that Button does not know of yet, in minor units.
+    What Button does not know of orders of one status, in minor units.
 
+    It is the total of pending and failed orders, and the late returns of closed ones.
     The currency is None for orders that no worker has built a report for.
     """
 
@@ -53,12 +55,23 @@ class Amount:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """The orders whose change window closes within a day, with a change unsent."""
+
+    orders: int = 0
+    # When the first window closes, which may be past.
+    first: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Orders:
     """The counted orders of one database."""
 
     groups: list[Group]
     # See count_late_tokens().
     late_tokens: int = 0
+    late_returns: list[Amount] = field(default_factory=list)
+    closing: Closing = Closing()
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -117,6 +130,35 @@ def count_late_tokens(using: str) -> int:
     """Count the orders that were reported without the token that they have now."""
     late = ButtonOrder.objects.using(using).filter(has_late_token=True)
     return int(late.aggregate(orders=Count("pk"))["orders"])
+
+
+def count_late_returns(using: str) -> list[Amount]:
+    """Return the money of returns that came after the change window, by currency."""
+    late = ButtonOrder.objects.using(using).filter(
+        status=Status.CLOSED, late_amount__gt=0
+    )
+    counted: Any = (
+        late.values("currency")
+        .annotate(orders=Count("pk"), total=Sum("late_amount"))
+        .order_by("currency")
+    )
+    return [
+        Amount(
+            status=Status.CLOSED.value,
+            currency=values["currency"] or None,
+            total=int(values["total"]),
+            orders=values["orders"],
+        )
+        for values in counted
+    ]
+
+
+def count_closing(using: str) -> Closing:
+    """Count the orders whose change window closes with a change unsent."""
+    unsent: Any = ButtonOrder.objects.using(using).closing_unsent()
+    found = unsent.aggregate(orders=Count("pk"), first=Min("finalizes_at"))
+    first = None if found["first"] is None else as_aware(found["first"])
+    return Closing(found["orders"], first)
 
 
 def find_example(using: str, *, status: str, reason: str) -> ButtonOrder | None:

@@ -23,8 +23,12 @@ from django_button_orders.models.snapshots import ONLY, Snapshot
 from django_button_orders.monitoring import calls
 from django_button_orders.monitoring.calls import Hours
 from django_button_orders.monitoring.orders import (
+    Amount,
+    Closing,
     Group,
     Orders,
+    count_closing,
+    count_late_returns,
     count_late_tokens,
     count_orders,
 )
@@ -50,22 +54,37 @@ class Figures:
     hours: Hours
 
     def as_json(self) -> dict[str, Any]:
-        groups = [asdict(group) for group in self.orders.groups]
+        orders = self.orders
         return {
-            "groups": groups,
-            "late_tokens": self.orders.late_tokens,
+            "groups": [asdict(group) for group in orders.groups],
+            "late_tokens": orders.late_tokens,
+            "late_returns": [asdict(amount) for amount in orders.late_returns],
+            "closing": closing_as_json(orders.closing),
             "hours": calls.as_json(self.hours),
         }
 
     @classmethod
     def from_json(cls, figures: Mapping[str, Any]) -> Figures:
+        late_returns = figures.get("late_returns", [])
         return cls(
             orders=Orders(
                 [Group(**group) for group in figures["groups"]],
                 late_tokens=figures.get("late_tokens", 0),
+                late_returns=[Amount(**amount) for amount in late_returns],
+                closing=closing_from_json(figures.get("closing", {})),
             ),
             hours=calls.hours_from_json(figures["hours"]),
         )
+
+
+def closing_as_json(closing: Closing) -> dict[str, Any]:
+    first = closing.first and closing.first.isoformat()
+    return {"orders": closing.orders, "first": first}
+
+
+def closing_from_json(closing: Mapping[str, Any]) -> Closing:
+    first = closing.get("first")
+    return Closing(closing.get("orders", 0), first and datetime.fromisoformat(first))
 
 
 def store_sweep(using: str) -> None:
@@ -112,9 +131,14 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 
 
 def count_figures(using: str, now: datetime) -> Figures:
-    late_tokens = count_late_tokens(using)
+    orders = replace(
+        count_orders(using),
+        late_tokens=count_late_tokens(using),
+        late_returns=count_late_returns(using),
+        closing=count_closing(using),
+    )
     return Figures(
-        orders=replace(count_orders(using), late_tokens=late_tokens),
+        orders=orders,
         hours=calls.count_open_hours(using, now),
     )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timezone
 from io import StringIO
 
 import pytest
@@ -73,7 +74,8 @@ class TextTests(StatusTestCase):
         out, error = self.status()
 
         assert out.splitlines() == [
-            "Orders: 2 pending, 0 reported, 0 cancelled, 1 failed, 0 dismissed",
+            "Orders: 2 pending, 0 reported, 0 cancelled, 0 closed, 1 failed, "
+            "0 dismissed",
             "Pending: 2 due, 0 waiting, 0 in flight, 1 stuck",
             "Unreported amount, pending: 300 JPY, 1 order of an unknown amount",
             "Unreported amount, failed: 70.00 USD",
@@ -88,6 +90,41 @@ class TextTests(StatusTestCase):
             "Counted: 0 s ago",
         ]
         assert error == ""
+
+    def test_change_window(self):
+        closing = datetime(2026, 11, 2, 9, 30, tzinfo=timezone.utc)
+        self.put(finalizes_at=closing)
+        for number, (currency, amount) in enumerate([("USD", 2500), ("JPY", 300)]):
+            create_row(
+                order_id=f"closed {number}",
+                status="closed",
+                currency=currency,
+                late_amount=amount,
+            )
+
+        out, error = self.status()
+
+        assert (
+            "Closing within 24 hours, change unsent: 1, first 2026-11-02 09:30 UTC\n"
+            "Returns that came too late: 300 JPY, 25.00 USD\n"
+        ) in out
+        assert error == ""
+        assert (
+            "Change windows that close"
+            in self.status("--fail-if-closing-unsent", "24h")[1]
+        )
+        [database] = self.json()["databases"]
+        assert database["closing_unsent"] == {
+            "orders": 1,
+            "first": closing.isoformat(),
+        }
+        assert [item["amount"] for item in database["late_returns"]] == ["300", "25.00"]
+        metrics = self.metrics()
+        assert metrics["button_orders_closing_unsent"] == [({"database": "default"}, 1)]
+        assert metrics["button_orders_late_returns"] == [
+            ({"database": "default", "currency": "JPY"}, 300),
+            ({"database": "default", "currency": "USD"}, 25),
+        ]
 
     def test_why(self):
         """Each reason has a number, and an order to look at."""
@@ -162,7 +199,7 @@ class LimitTests(StatusTestCase):
             (
                 "--fail-if-no-sweep",
                 "0s",
-            ): "The last sweep was 0 seconds ago (limit: 0).",
+            ): "seconds ago (limit: 0).",
         }.items():
             with self.subTest(arguments=arguments):
                 out, error = self.status(*arguments)

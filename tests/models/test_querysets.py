@@ -80,6 +80,12 @@ class StateTests(TestCase):
 
                 assert rows.closing_unsent(limit).exists() == is_closing
 
+    def test_closing_unsent_of_an_order_that_is_cancelled_at_button(self):
+        row = create_row(status="failed", reason="finalized")
+        rows.filter(pk=row.pk).update(finalizes_at=from_now(3600))
+
+        assert not rows.closing_unsent().exists()
+
     def test_closing_unsent_at_another_site(self):
         row = create_row()
         rows.filter(pk=row.pk).update(finalizes_at=from_now(3600), site="live")

@@ -49,7 +49,7 @@ def all_samples():
     for number, status in enumerate(
         ["pending", "reported", "cancelled", "closed", "failed", "dismissed"]
     ):
-        create_row(order_id=str(number), status=status)
+        create_row(order_id=str(number), status=status, late_amount=1)
     elsewhere = create_row(order_id="elsewhere", site="live", reported_revision=1)
     add_calls(elsewhere, 250)
     sweep()

@@ -62,6 +62,17 @@ class LimitTests(TestCase):
         assert self.find_exceeded(failed=2) == ["Failed orders: 2 (limit: 2)."]
         assert self.find_exceeded(failed=3, due=1, stuck=1) == []
 
+    def test_closing_unsent(self):
+        self.put(finalizes_at=from_now(7200))
+        assert self.find_exceeded(closing_unsent=3600) == []
+
+        assert self.find_exceeded(closing_unsent=10800) == [
+            "Change windows that close with a change unsent: 1 "
+            "(limit: within 10800 seconds)."
+        ]
+        self.put(status="closed")
+        assert self.find_exceeded(closing_unsent=10800) == []
+
     def test_success(self):
         assert self.find_exceeded(success_below=100) == []
 

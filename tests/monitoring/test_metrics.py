@@ -15,6 +15,7 @@ class LabelTests(TestCase):
         add_calls(create_row(), 20)
         create_row(order_id="2")
         ButtonOrder.objects.filter(order_id="2").update(site="another")
+        create_row(order_id="3", status="closed", late_amount=2500)
         sweep()
 
         samples = list(make_samples(find_statistics("default")))

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import from_now
 from django_button_orders.monitoring.orders import (
     Amount,
+    Closing,
+    count_closing,
+    count_late_returns,
     count_late_tokens,
     count_orders,
 )
-from tests.utils import button_settings, create_row
+from tests.utils import PURCHASED, button_settings, create_row, seconds_from_now
 
 
 def create(number, **values):
@@ -42,6 +47,7 @@ class OrdersTests(TestCase):
             "pending": 1,
             "reported": 2,
             "cancelled": 0,
+            "closed": 0,
             "failed": 1,
             "dismissed": 0,
         }
@@ -100,6 +106,46 @@ class OrdersTests(TestCase):
             ButtonOrder.objects.filter(pk=row.pk).update(has_late_token=is_late)
 
         assert count_late_tokens("default") == 2
+
+    def test_late_returns(self):
+        """Returns alone: a raise that came too late is money of the other kind."""
+        for number, (currency, amount) in enumerate(
+            [("USD", 2500), ("USD", 100), ("JPY", 300), ("USD", -700), ("USD", None)]
+        ):
+            row = create(number, status="closed", currency=currency)
+            ButtonOrder.objects.filter(pk=row.pk).update(late_amount=amount)
+        retried = create("retried", status="pending")
+        ButtonOrder.objects.filter(pk=retried.pk).update(late_amount=40)
+
+        assert [
+            (amount.currency, amount.total, amount.orders)
+            for amount in count_late_returns("default")
+        ] == [("JPY", 300, 1), ("USD", 2600, 2)]
+
+    def test_closed_orders_are_settled(self):
+        create(1, status="closed", reason="finalized")
+
+        orders = count_orders("default")
+
+        assert orders.statuses["closed"] == 1
+        assert orders.statuses["failed"] == 0
+        assert orders.reasons("failed") == {}
+
+    def test_closing(self):
+        assert count_closing("default") == Closing()
+
+        for number, ago in enumerate([timedelta(hours=3), timedelta(hours=5)]):
+            row = create(number)
+            ButtonOrder.objects.filter(pk=row.pk).update(finalizes_at=PURCHASED - ago)
+
+        assert count_closing("default") == Closing(2, PURCHASED - timedelta(hours=5))
+
+    @override_settings(USE_TZ=False)
+    def test_closing_without_time_zones(self):
+        row = create(1)
+        ButtonOrder.objects.filter(pk=row.pk).update(finalizes_at=from_now(60))
+
+        assert 0 < seconds_from_now(count_closing("default").first) <= 60
 
     def test_amounts(self):
         create(1, total=7000)

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
+from django_button_orders.monitoring.orders import Closing
 from django_button_orders.monitoring.snapshot import (
     Figures,
     count_figures,
@@ -89,8 +90,8 @@ class NoteTests(TestCase):
         with connection.execute_wrapper(sweep_as_well):
             store_sweep("default")
 
-        # One query for settled orders, one for the others.
-        assert len(counts) == 2
+        # One query for settled orders, one for the others, one for late returns.
+        assert len(counts) == 3
 
     def test_hours_are_kept(self):
         store_sweep("default")
@@ -109,14 +110,22 @@ class NoteTests(TestCase):
 @override_settings(BUTTON_ORDERS=button_settings())
 class FiguresTests(TestCase):
     def test_there_and_back(self):
-        row = create_row()
+        row = create_row(finalizes_at=from_now(60))
+        create_row(order_id="1995", status="closed", late_amount=2500)
         add_calls(row, 10, 20)
         figures = count_figures("default", database_time("default"))
 
         same = Figures.from_json(json.loads(json.dumps(figures.as_json())))
 
         assert same == figures
+        assert same.orders.closing.orders == len(same.orders.late_returns) == 1
         assert sum(map(len, same.hours.values())) == 1
+
+    def test_snapshot_of_an_earlier_version(self):
+        orders = Figures.from_json({"groups": [], "hours": {}}).orders
+
+        assert orders.late_returns == []
+        assert orders.closing == Closing()
 
     def test_without_a_snapshot(self):
         create_row()
@@ -157,11 +166,11 @@ class FiguresTests(TestCase):
         assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
 
     def take_slowly(self, seconds):
-        """Take a snapshot whose two counting queries seem to take ``seconds``."""
+        """Take a snapshot whose three counting queries seem to take ``seconds``."""
 
         def dawdle(execute, sql, *arguments):
             if "GROUP BY" in sql and ButtonOrder._meta.db_table in sql:
-                clock.append(seconds / 2)
+                clock.append(seconds / 3)
             return execute(sql, *arguments)
 
         clock = []

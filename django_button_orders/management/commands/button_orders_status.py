@@ -41,8 +41,14 @@ from django_button_orders.monitoring.metrics import (
     as_prometheus,
     make_samples,
 )
-from django_button_orders.monitoring.orders import UNSETTLED, Amount, find_example
+from django_button_orders.monitoring.orders import (
+    UNSETTLED,
+    Amount,
+    Orders,
+    find_example,
+)
 from django_button_orders.monitoring.ping import Ping, ping
+from django_button_orders.monitoring.snapshot import closing_as_json
 from django_button_orders.report.money import in_major_units
 
 WHY = {"failed": "Failed because", "pending": "Pending because"}
@@ -60,6 +66,7 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_status --ping
   manage.py button_orders_status --fail-if-oldest-due 15m --fail-if-failed 10
   manage.py button_orders_status --fail-if-no-sweep 10m --format json
+  manage.py button_orders_status --fail-if-closing-unsent 24h
   manage.py button_orders_status --format prometheus > button_orders.prom
 """
 
@@ -90,6 +97,14 @@ class Command(ButtonOrdersCommand):
             dest="no_sweep",
             metavar="TIME",
             help="fail if no sweep has run within TIME",
+        )
+        limits.add_argument(
+            "--fail-if-closing-unsent",
+            type=seconds,
+            dest="closing_unsent",
+            metavar="TIME",
+            help="fail if Button stops accepting changes to an order within TIME, and "
+            "a change of it is unsent",
         )
         for name, what in {
             "due": "are due",
@@ -241,6 +256,7 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
         if reasons := find_reasons(statistics, name):
             words = ", ".join(reason.describe(with_error=False) for reason in reasons)
             yield f"{title}: {words}"
+    yield from window_lines(orders)
     if orders.late_tokens:
         yield f"Reported without their current attribution token: {orders.late_tokens}"
     oldest, sweep = statistics.oldest_due, statistics.sweep_seconds
@@ -257,6 +273,16 @@ def text_lines(statistics: Statistics) -> Iterator[str]:
         yield " ".join(filter(None, [what, error, todo]))
     yield f"Last sweep: {'never' if sweep is None else f'{duration(sweep)} ago'}"
     yield f"Counted: {duration(statistics.age)} ago"
+
+
+def window_lines(orders: Orders) -> Iterator[str]:
+    """Yield a line about change windows that close, and one about those that have."""
+    closing, late = orders.closing, orders.late_returns
+    if closing.first is not None:
+        first = f"{closing.first:%Y-%m-%d %H:%M %Z}"
+        yield f"Closing within 24 hours, change unsent: {closing.orders}, first {first}"
+    if late:
+        yield f"Returns that came too late: {', '.join(map(money, late))}"
 
 
 def find_reasons(statistics: Statistics, status: str) -> list[Trouble]:
@@ -317,6 +343,10 @@ def as_dict(statistics: Statistics) -> dict[str, Any]:
         "other_sites": statistics.orders.other_sites,
         "failed": statistics.orders.reasons("failed"),
         "late_tokens": statistics.orders.late_tokens,
+        "late_returns": [
+            amount_as_dict(amount) for amount in statistics.orders.late_returns
+        ],
+        "closing_unsent": closing_as_json(statistics.orders.closing),
         "failed_examples": examples_as_dict(statistics, "failed"),
         "waiting": statistics.orders.reasons("pending"),
         "waiting_examples": examples_as_dict(statistics, "pending"),
