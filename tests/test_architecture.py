@@ -24,6 +24,7 @@ ROOMS = (
     "monitoring",
     "operations",
     "outbox",
+    "preflight",
     "reconcile",
     "report",
     "sandbox",

@@ -48,6 +48,7 @@ SINGULARS = {
     "agree": "agrees",
     "bodies": "body",
     "orders": "order",
+    "reports": "report",
     "rows": "row",
     "submissions": "submission",
 }

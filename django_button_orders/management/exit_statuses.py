@@ -43,6 +43,11 @@ EXIT_STATUSES: Mapping[str, Mapping[int, str]] = {
         NOT_DONE: "An order is not in the file, no file was written, or another error "
         "occurred.",
     },
+    "button_orders_preflight": {
+        DONE: "Nothing is wrong. There may be findings that are worth a look.",
+        NOT_DONE: "A finding is wrong, no order matches, an --order-id was not found, "
+        "or another error occurred.",
+    },
     "button_orders_prune": {
         DONE: "Everything older than the retention periods was pruned.",
         NOT_DONE: "The command was interrupted, or another error occurred.",

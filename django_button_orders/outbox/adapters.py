@@ -116,6 +116,24 @@ class OrderAdapter:
             f"{type(self).__name__} must define build(order) and return an OrderReport."
         )
 
+    def gross_total(self, order: Any) -> int | None:
+        """
+        Return the amount that the customer paid, in minor units, or None.
+
+        Only ``button_orders_preflight`` calls this method, and ``tax`` and
+        ``delivery``. It compares their amounts with the total of the report, which must
+        contain neither tax nor delivery. Nothing of them is sent.
+        """
+        return None
+
+    def tax(self, order: Any) -> int | None:
+        """Return the tax in ``gross_total``, in minor units, or None. See there."""
+        return None
+
+    def delivery(self, order: Any) -> int | None:
+        """Return the delivery fee without tax, in minor units, or None. See there."""
+        return None
+
     def get_queryset(self) -> QuerySet[Any]:
         """
         Return all orders, with the relations prefetched that ``build`` reads.
@@ -270,20 +288,25 @@ def select_orders(
 
     Raises ``ValidationError`` if there are dates and the adapter has no ``date_field``.
     """
-    orders = all_orders(adapter, using=using)
     if since is None and until is None:
-        return orders
-    name = adapter.date_field
-    if not name:
-        raise ValidationError(
-            f"{adapter.name} has no date_field, so orders cannot be selected by date."
-        )
+        return all_orders(adapter, using=using)
+    name = date_field_of(adapter)
+    orders = all_orders(adapter, using=using)
     is_moment = isinstance(adapter.model._meta.get_field(name), DateTimeField)
     if since is not None:
         orders = orders.filter(**{f"{name}__gte": as_column(since, is_moment)})
     if until is not None:
         orders = orders.filter(**{f"{name}__lt": as_column(until, is_moment)})
     return orders
+
+
+def date_field_of(adapter: OrderAdapter) -> str:
+    """Return the name of ``date_field``. Raises ``ValidationError`` without one."""
+    if not adapter.date_field:
+        raise ValidationError(
+            f"{adapter.name} has no date_field, so orders cannot be selected by date."
+        )
+    return adapter.date_field
 
 
 def as_column(moment: datetime, is_moment: bool) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import InitVar, dataclass, fields, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from itertools import count
@@ -78,7 +78,7 @@ def dummy_patterns() -> Sequence[str]:
 
 def from_mapping(cls: type[Any], value: Mapping[str, Any]) -> Any:
     """Create a value object from a dict. Raises ``ValidationError`` for other keys."""
-    known = {item.name for item in fields(cls)}
+    known = {item.name for item in fields(cls) if item.init}
     if unknown := sorted(str(key) for key in value.keys() - known):
         raise ValidationError(
             "Unknown keys: %(unknown)s. Allowed keys: %(known)s.",
@@ -100,6 +100,8 @@ class Customer:
     and must not contain an e-mail address. ``email`` becomes ``email_sha256``, unless
     it is a dummy address (see ``hash_email``). ``device_id`` is the advertising ID of a
     phone. ``is_new`` says whether the customer is new to the shop.
+
+    ``has_dummy_email`` is set by the class, and not sent: the address was a dummy one.
     """
 
     id: Key = ""
@@ -107,6 +109,7 @@ class Customer:
     email_sha256: str = ""
     device_id: str = ""
     is_new: bool | None = None
+    has_dummy_email: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self, email: str | None) -> None:
         if email is not None and email != "":
@@ -120,6 +123,7 @@ class Customer:
                     {"email_sha256": "This is not the hash of the e-mail address."}
                 )
             object.__setattr__(self, "email_sha256", hashed)
+            object.__setattr__(self, "has_dummy_email", not hashed)
         validation.apply_cleaners(self, CUSTOMER_CLEANERS)
 
     def as_dict(self) -> dict[str, Any]:
@@ -146,7 +150,7 @@ class LineItem:
 
     ``identifier`` identifies a line within its order, so use the primary key of the
     shop's line. If several lines share an identifier such as "MUG", the report numbers
-    the later ones: "MUG-2".
+    the later ones: "MUG-2". That sets their ``is_numbered``, which is not sent.
     """
 
     identifier: Key
@@ -158,6 +162,7 @@ class LineItem:
     upc: Key = ""
     category: Sequence[str] = ()
     attributes: Mapping[str, str] | None = None
+    is_numbered: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         quantity = 1 if self.quantity is None else self.quantity
@@ -258,7 +263,9 @@ def with_own_identifiers(items: Sequence[LineItem]) -> tuple[LineItem, ...]:
         if item.identifier in numbers:
             names = (f"{item.identifier}-{n}" for n in numbers[item.identifier])
             identifier = next(name for name in names if name not in taken)
-            found.append(replace(item, identifier=identifier))
+            numbered = replace(item, identifier=identifier)
+            object.__setattr__(numbered, "is_numbered", True)
+            found.append(numbered)
         else:
             numbers[item.identifier] = count(2)
             found.append(item)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+
+import responses
+from django.db import connection
+from django.test import TestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from django_button_orders.models import ButtonOrder
+from django_button_orders.preflight.run import newest_orders, run_preflight
+from tests.preflight.utils import (
+    ADDRESS,
+    PLANTS,
+    PlantedAdapter,
+    place,
+    planted_shop,
+)
+from tests.shop.models import Order
+from tests.utils import button_settings
+
+PLACE = re.compile(r" at \S+:\d+$")
+UUID = "0b7ef8b3-7c1f-4b5e-9a3a-4d8f2b1c0a99"
+UNKNOWN_ACCOUNT = (
+    "BUTTON_ORDERS['ACCOUNTS'] has no account 'unknown'. Known accounts: default."
+)
+
+
+def planted(mistake):
+    """Return what is found of the four orders in which a mistake was planted."""
+    start = 1000 + 10 * list(PLANTS).index(mistake)
+    return (4, tuple(f"{number:04d}" for number in range(start, start + 3)))
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class PreflightTestCase(TestCase):
+    adapter = PlantedAdapter
+
+    def setUp(self):
+        stack = ExitStack()
+        stack.enter_context(planted_shop(self.adapter))
+        # Any call raises.
+        stack.enter_context(responses.RequestsMock())
+        self.addCleanup(stack.close)
+
+    def run_all(self, limit=5000, **options):
+        self.preflight = run_preflight(newest_orders(limit), **options)
+        return {
+            (item.code, PLACE.sub("", item.detail)): (
+                item.count,
+                item.order_ids,
+            )
+            for item in self.preflight.findings
+        }
+
+
+class ScenarioTests(PreflightTestCase):
+    """A shop of 1,000 orders in which each kind of mistake is planted."""
+
+    def test_correct_shop_has_no_findings(self):
+        place(1000)
+
+        assert self.run_all() == {}
+        assert self.preflight.orders == self.preflight.reports == 1000
+        assert self.preflight.shares == {
+            "token": 1000,
+            "lines": 1000,
+            "customer": 1000,
+            "is_new": 1000,
+            "customer_order_id": 0,
+        }
+
+    def test_each_mistake_is_found(self):
+        place(900)
+        for at, mistake in enumerate(PLANTS):
+            place(4, start=1000 + 10 * at, trouble=mistake)
+        place(2, start=2000, trouble="get_order_id")
+        place(1, start=2010, trouble="build")
+        place(1, start=2020, trouble="nothing")
+        place(1, start=2030, trouble="hook")
+        place(1, start=2040, is_paid=False)
+        place(1, start=2050, is_cancelled=True)
+        place(2, start=2060, number="twice")
+        place(1, start=2070, account="unknown")
+        place(1, start=2080, trouble="shared")
+        place(1, start=2090, number=UUID)
+        nameless = Order.objects.filter(trouble="get_order_id").order_by("-placed_at")
+
+        found = self.run_all()
+
+        assert "@" not in str(found)
+        build, hook = "PlantedAdapter.build", "PlantedAdapter.tax"
+        assert found == {
+            ("not_built", "PlantedAdapter.get_order_id: LookupError"): (
+                2,
+                tuple(f"shop.order:{order.pk}" for order in nameless),
+            ),
+            ("not_built", f"{build}: ValueError"): (1, ("2010",)),
+            ("not_built", f"{build} returned NoneType, not an OrderReport."): (
+                1,
+                ("2020",),
+            ),
+            ("not_built", f"{build}: not valid: purchase_date"): planted("date"),
+            ("unknown_currency", f"{build}: not valid: currency"): planted("currency"),
+            ("unknown_account", UNKNOWN_ACCOUNT): (1, ("2070",)),
+            ("hook_failed", f"{hook}: KeyError"): (1, ("2030",)),
+            ("repeated_order_id", ""): (2, ("twice",)),
+            ("repeated_identifier", ""): planted("identifier"),
+            ("lines_differ", ""): planted("lines"),
+            ("total_above_gross", ""): planted("above"),
+            ("total_is_gross", ""): planted("gross"),
+            ("total_has_delivery", ""): planted("delivery"),
+            ("total_has_tax", ""): planted("tax"),
+            ("future_date", ""): planted("future"),
+            ("old_date", ""): planted("old"),
+            ("email_in_text", "description"): planted("description"),
+            ("email_in_text", "attributes"): planted("attributes"),
+            ("email_in_text", "customer_order_id"): planted("customer_order_id"),
+            ("hash_of_nothing", ""): planted("hash"),
+            ("publisher_token", ""): planted("org"),
+            ("fake_token", ""): planted("fake"),
+            ("repeated_token", ""): (5, planted("shared")[1]),
+            ("dummy_email", ""): planted("dummy"),
+            ("unseen_order_id", "The ID is a UUID."): (1, (UUID,)),
+            ("withdrawn_currency", "HRK"): planted("withdrawn"),
+        }
+        preflight = self.preflight
+        assert preflight.orders == preflight.reports + preflight.not_built + 2
+        assert preflight.not_built == 12
+        assert (preflight.not_reportable, preflight.cancelled) == (1, 1)
+        assert len(preflight.errors) == 21
+        assert len(preflight.warnings) == 5
+
+
+class NoWriteTests(PreflightTestCase):
+    def test_nothing_is_written_or_sent(self):
+        place(3)
+        place(1, start=4, trouble="build")
+
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            self.run_all()
+
+        verbs = {query["sql"].split()[0] for query in queries}
+        assert verbs <= {"SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"}
+        assert not ButtonOrder.objects.exists()
+
+
+class SelectionTests(PreflightTestCase):
+    def test_newest_orders_are_looked_at(self):
+        place(3)
+        place(1, start=10, trouble="build")
+
+        assert self.run_all(limit=3) == {}
+        assert self.preflight.orders == 3
+
+    def test_wanted_orders(self):
+        place(3)
+        place(1, start=10, trouble="build")
+
+        found = self.run_all(order_ids=["0010", "0002", "9999"])
+
+        assert [code for code, _ in found] == ["not_built"]
+        assert (self.preflight.orders, self.preflight.reports) == (2, 1)
+        assert self.preflight.unknown_ids == ["9999"]
+
+    def test_no_orders(self):
+        assert self.run_all() == {}
+        assert self.preflight.orders == 0
+
+    def test_no_order_is_reportable(self):
+        place(2, is_paid=False)
+        place(1, start=3, is_cancelled=True)
+
+        assert self.run_all() == {("nothing_built", ""): (3, ())}
+
+
+class BrokenQuerysetAdapter(PlantedAdapter):
+    def get_queryset(self):
+        raise RuntimeError(ADDRESS)
+
+
+class BrokenQuerysetTests(PreflightTestCase):
+    adapter = BrokenQuerysetAdapter
+
+    def test_error_is_a_finding(self):
+        place(1)
+
+        ((code, detail),) = self.run_all()
+
+        assert code == "not_built"
+        assert detail.startswith("BrokenQuerysetAdapter.get_queryset: RuntimeError")
+
+
+class WrongRelationAdapter(PlantedAdapter):
+    def get_queryset(self):
+        return Order.objects.prefetch_related("nothing")
+
+
+class WrongRelationTests(PreflightTestCase):
+    adapter = WrongRelationAdapter
+
+    def test_error_is_a_finding(self):
+        place(4)
+
+        (((code, detail), (count, ids)),) = self.run_all().items()
+
+        assert code == "not_built"
+        assert detail.startswith("WrongRelationAdapter.get_queryset: AttributeError")
+        assert (count, len(ids), self.preflight.not_built) == (4, 3, 4)
