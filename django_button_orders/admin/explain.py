@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.admin.formatting import (
     format_ago,
     format_datetime,
+    format_money,
     format_until,
 )
 from django_button_orders.conf import first_report_delay, get_settings, this_site
@@ -26,6 +27,8 @@ Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
 MAX_ERROR_LENGTH = 300
+# The statuses of orders whose report can still be corrected.
+MAY_BE_REPORTED = (Status.PENDING, Status.REPORTED, Status.FAILED)
 ENDS = (".", "!", "?", "…", "。")
 
 
@@ -33,7 +36,8 @@ class Explanation(NamedTuple):
     """
     What has happened to an order or an account, and what a person can do.
 
-    ``warning`` is what has gone wrong, and nobody can change.
+    ``warning`` is what is wrong although the report succeeds: a late token, or lines
+    that do not sum to the total.
     """
 
     what: str
@@ -61,6 +65,10 @@ OTHER_TOKEN = _(
     "Reported with another attribution token than its current one. "
     "Button ties a token to an order at the first report, and it cannot "
     "be changed later."
+)
+LINES_DIFFER = _(
+    "Its lines sum to %(lines)s, but its total is %(total)s. Spread discounts "
+    "over the lines, and leave taxes and delivery out of both."
 )
 IN_FLIGHT = Texts(
     _("A worker is reporting it right now."), _("Reload this page in a moment.")
@@ -239,7 +247,8 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     texts = explain_pending(order, pause) if is_pending else explain_not_pending(order)
     values = placeholder_values(order, pause)
     what, todo = (str(text) % values for text in texts)
-    warning = warn_of_token(order, order.btn_ref) if order.has_late_token else ""
+    late_token = warn_of_token(order, order.btn_ref) if order.has_late_token else ""
+    warning = " ".join(filter(None, (late_token, warn_of_lines(order))))
     if warning and texts.todo is NOTHING_TO_DO:
         todo = ""
     if pause is not None and not is_pending:
@@ -254,6 +263,20 @@ def warn_of_token(order: ButtonOrder, token: str | None) -> str:
     if not order.is_late(token):
         return ""
     return str(OTHER_TOKEN if order.reported_btn_ref else LATE_TOKEN)
+
+
+def warn_of_lines(order: ButtonOrder) -> str:
+    """Return a warning if the lines do not sum to the total, and a report may follow."""
+    lines, total = order.lines_total, order.total
+    if order.status not in MAY_BE_REPORTED or order.cancel_requested_at is not None:
+        return ""
+    if lines is None or total is None or lines == total:
+        return ""
+    amounts = {
+        "lines": format_money(lines, order.currency),
+        "total": format_money(total, order.currency),
+    }
+    return str(LINES_DIFFER) % amounts
 
 
 def explain_pause(pause: PausedAccount) -> Explanation:

@@ -137,6 +137,69 @@ class SettledTests(StandingTestCase):
 
         assert "Warning:" not in self.page()
 
+    def test_lines_that_do_not_sum_to_the_total(self):
+        warning = (
+            "Warning: Its lines sum to 1,075.00 USD, but its total is 70.00 USD. "
+            "Spread discounts over the lines, and leave taxes and delivery out of both."
+        )
+        lines = [
+            {"identifier": "MUG", "total": 7500},
+            {"identifier": "TEA", "amount": 50000, "quantity": 2},
+        ]
+        for status, reason, shown in (
+            ("pending", "", True),
+            ("reported", "", True),
+            ("failed", "refused", True),
+            ("dismissed", "", False),
+            ("cancelled", "", False),
+        ):
+            with self.subTest(status=status):
+                self.put(status=status, reason=reason, line_items=lines)
+                page = self.page()
+
+                assert (warning in page) == shown
+                assert not shown or "There is nothing to do." not in page
+        self.put(status="pending", cancel_requested_at=timezone.now())
+        assert "Warning:" not in self.page()
+
+    def test_lines_that_sum_to_the_total(self):
+        good = {"identifier": "MUG", "total": 7000}
+        discount = {"identifier": "VOUCHER", "total": -500}
+        for lines in ([good], [{**good, "total": 7500}, discount], [], None):
+            with self.subTest(lines=lines):
+                self.put(line_items=lines)
+
+                assert "Warning:" not in self.page()
+
+    def test_lines_that_cannot_be_summed(self):
+        """A shop may have written anything into the columns of a direct order."""
+        good = {"identifier": "MUG", "total": 5}
+        for values in (
+            {"line_items": "MUG"},
+            {"line_items": {"identifier": "MUG", "total": 5}},
+            {"line_items": [good, None, "TEA", {"total": 1.5}]},
+            {"line_items": [good], "total": None},
+        ):
+            with self.subTest(values=values):
+                self.put(**{"total": 7000, **values})
+
+                assert "Warning:" not in self.page()
+        for currency in (None, "", "ZZZ"):
+            with self.subTest(currency=currency):
+                self.put(total=7000, line_items=[good], currency=currency)
+
+                assert f"sum to 5 {currency or '?'}, but its total" in self.page()
+
+    def test_late_token_and_lines_that_differ(self):
+        self.put(
+            status="reported",
+            reported_btn_ref="",
+            has_late_token=True,
+            line_items=[{"identifier": "MUG", "total": 5}],
+        )
+
+        assert "be added later. Its lines sum to 0.05 USD" in self.page()
+
     def test_customer_that_came_too_late(self):
         digest = with_refused_customer(self.row.desired_digest())
 
