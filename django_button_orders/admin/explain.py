@@ -266,7 +266,7 @@ def warn_of_token(order: ButtonOrder, token: str | None) -> str:
 
 
 def warn_of_lines(order: ButtonOrder) -> str:
-    """Return a warning if the lines do not sum to the total, and a report may follow."""
+    """Return a warning if the lines of an open order do not sum to its total."""
     lines, total = order.lines_total, order.total
     if order.status not in MAY_BE_REPORTED or order.cancel_requested_at is not None:
         return ""
