@@ -249,9 +249,10 @@ class Sweep:
         """Claim, send and record until nothing is due, or there is no time."""
         while True:
             self.send_early()
-            if self.may_claim():
-                self.send(self.claim())
-            if not self.open and not self.must_wait:
+            claimed = self.claim() if self.may_claim() else []
+            self.send(claimed)
+            # A batch that is recorded already says nothing about what else is due.
+            if not claimed and not self.open and not self.must_wait:
                 return
             self.wait()
             if not self.calls.in_flight:

@@ -19,6 +19,7 @@ from django_button_orders.delivery.call import perform
 from django_button_orders.delivery.claims import Claims
 from django_button_orders.delivery.prepare import prepare
 from django_button_orders.delivery.sweep import (
+    FLUSH_SECONDS,
     SweepLimits,
     record_interrupted,
     report,
@@ -63,6 +64,14 @@ class ReportDueTests(TestCase):
         rows = ButtonOrder.objects.filter(order_id__in=["1", "2"])
 
         assert report_due(using="default", rows=rows) == {"reported": 2}
+
+    @override_settings(BUTTON_ORDERS=button_settings(BATCH_SIZE=1))
+    def test_batch_that_is_recorded_at_once(self):
+        """A slow machine records a batch before it looks whether more is due."""
+        ButtonOrder.objects.all().cancel()
+        limits = SweepLimits(on_backlog=lambda: time.sleep(2 * FLUSH_SECONDS))
+
+        assert report_due(using="default", limits=limits) == {"cancelled": 9}
 
     def test_stopped(self):
         def answer(request):
