@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.signals import setting_changed
+from django.core.validators import validate_email
 
 from django_button_orders.report import columns
 
@@ -76,6 +77,20 @@ def is_patterns(value: object) -> bool:
         isinstance(pattern, str) and ("@" in pattern or "*" in pattern)
         for pattern in value
     )
+
+
+def is_addresses(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(map(is_address, value))
+
+
+def is_address(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        validate_email(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def is_api_key(value: object) -> bool:
@@ -211,6 +226,12 @@ class Settings:
     dummy_emails: tuple[str, ...] = setting(
         (), is_patterns, "be a tuple of email patterns such as '*@deleted.shop.com'"
     )
+    alerts: tuple[str, ...] = setting(
+        (),
+        is_addresses,
+        "be a list of e-mail addresses, also for one: ['ops@shop.com']",
+        repr=False,
+    )
     reconcile_days: int = setting(3, is_count, "be an integer, 0 or more")
     batch_file_brand: str | None = setting(
         None,
@@ -245,6 +266,7 @@ PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
     "RECONCILE_DAYS",
     "FIRST_REPORT_DELAY",
     "DUMMY_EMAILS",
+    "ALERTS",
 }
 
 
@@ -379,6 +401,14 @@ def this_site() -> str:
         return get_settings().site
     except ImproperlyConfigured:
         return ""
+
+
+def alert_addresses() -> tuple[str, ...]:
+    """Return ``ALERTS``, or none if the settings cannot be read: status says so."""
+    try:
+        return get_settings().alerts
+    except ImproperlyConfigured:
+        return ()
 
 
 def is_loopback(url: str) -> bool:

@@ -49,6 +49,7 @@ DEFAULTS = {
     "RECONCILE_DAYS": 3,
     "FIRST_REPORT_DELAY": 0,
     "DUMMY_EMAILS": (),
+    "ALERTS": (),
     "BATCH_FILE_BRAND": None,
     "BATCH_FILE_COLUMNS": {},
     "ACCOUNTS": {},
@@ -77,6 +78,7 @@ GOOD = {
     "RECONCILE_DAYS": [0, 1, 10_000],
     "FIRST_REPORT_DELAY": [0, 0.5, 3, 86400],
     "DUMMY_EMAILS": [(), ("*@deleted.shop.com",), ["gone-*", "a@b.c"]],
+    "ALERTS": [(), [], ["ops@shop.com"], ("a@shop.com", "b@localhost")],
     "BATCH_FILE_BRAND": [None, "SHOP", "my-shop_2"],
     "BATCH_FILE_COLUMNS": [
         {},
@@ -126,6 +128,19 @@ BAD = {
         (b"a",),
         (None,),
     ],
+    "ALERTS": [
+        None,
+        "",
+        "ops@shop.com",
+        {"ops@shop.com"},
+        [""],
+        ["ops"],
+        [b"ops@shop.com"],
+        [None],
+        ["Ops <ops@shop.com>"],
+        ["ops@shop.com\nBcc: all@shop.com"],
+        ["a@shop.com,b@shop.com"],
+    ],
     "BATCH_FILE_BRAND": ["", 1, "../shop", ".shop", "a b", "shop\n", "é", b"shop"],
     "BATCH_FILE_COLUMNS": [
         None,
@@ -158,6 +173,7 @@ BAD = {
 TEXTS = {"API_KEY", "API_VERSION", "QUEUE", "SITE", "BATCH_FILE_BRAND"}
 ONE_FOR_ALL = [
     "ACCOUNTS",
+    "ALERTS",
     "BATCH_SIZE",
     "CONCURRENCY",
     "DOORBELL",

@@ -18,7 +18,6 @@ from django_button_orders.models.databases import (
     has_table,
 )
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.tasks.periodic import (
@@ -26,6 +25,7 @@ from django_button_orders.tasks.periodic import (
     PRUNE,
     RECONCILE,
     Job,
+    end_sweep,
     run_or_log,
 )
 
@@ -161,7 +161,7 @@ class Loop:
         )
         self.outcomes += outcomes
         if self.is_whole:
-            run_or_log(store_sweep, alias, "recording the sweep")
+            end_sweep(alias)
         return outcomes
 
     def run_if_due(self, job: Job, alias: str) -> bool:

@@ -209,6 +209,34 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SentAlert",
+            fields=[
+                (
+                    "cause",
+                    django_button_orders.models.fields.StrictCharField(
+                        help_text="The cause of the message, such as paused.",
+                        max_length=20,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="cause",
+                    ),
+                ),
+                (
+                    "sent_at",
+                    django_button_orders.models.fields.AwareDateTimeField(
+                        help_text="When the last message was sent; empty before the first.",
+                        null=True,
+                        verbose_name="sent",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "sent alert",
+                "verbose_name_plural": "sent alerts",
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="Snapshot",
             fields=[
                 (

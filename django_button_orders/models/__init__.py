@@ -3,18 +3,19 @@ What the app stores: Button orders, the calls about them, accounts and figures.
 
 Read ``orders`` (the outbox: one row for each order), ``states`` (its states) and
 ``querysets`` (selections by state, and moves between states), then ``submissions`` (the
-calls to Button). ``accounts``, ``actions`` (of operators), ``differences``,
-``snapshots`` (figures) and ``checkpoints`` (of long commands) are smaller tables.
-``keyset`` reads large tables page by page, ``bulk`` writes many rows in one statement,
-``clock`` has the database's time, ``databases`` finds the databases with our tables,
-``fields`` has column types, and ``encoding`` escapes the characters that a database
-cannot store.
+calls to Button). ``accounts``, ``actions`` (of operators), ``alerts`` (sent by e-mail),
+``differences``, ``snapshots`` (figures) and ``checkpoints`` (of long commands) are
+smaller tables. ``keyset`` reads large tables page by page, ``bulk`` writes many rows in
+one statement, ``clock`` has the database's time, ``databases`` finds the databases with
+our tables, ``fields`` has column types, and ``encoding`` escapes the characters that a
+database cannot store.
 """
 
 from __future__ import annotations
 
 from django_button_orders.models.accounts import CallRate, PausedAccount
 from django_button_orders.models.actions import QueuedAction
+from django_button_orders.models.alerts import SentAlert
 from django_button_orders.models.checkpoints import Checkpoint
 from django_button_orders.models.differences import Difference
 from django_button_orders.models.fields import as_aware
@@ -40,6 +41,7 @@ __all__ = [
     "Difference",
     "PausedAccount",
     "QueuedAction",
+    "SentAlert",
     "Snapshot",
     "Submission",
     "SubmissionHour",

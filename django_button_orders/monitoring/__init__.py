@@ -6,5 +6,6 @@ Read ``current`` first: it gathers the figures of a database. They are counts of
 stored in a ``snapshot``. ``limits`` and ``alerts`` find what an operator should see to.
 ``metrics`` names the figures for monitoring systems. ``health_check`` and
 ``opentelemetry`` serve the packages of those names. ``ping`` asks Button whether it
-accepts an account's key.
+accepts an account's key. ``mail`` sends what ``causes`` finds to the addresses of
+``ALERTS``.
 """

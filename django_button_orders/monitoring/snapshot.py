@@ -87,16 +87,22 @@ def closing_from_json(closing: Mapping[str, Any]) -> Closing:
     return Closing(closing.get("orders", 0), first and datetime.fromisoformat(first))
 
 
-def store_sweep(using: str) -> None:
-    """Store when a sweep ended, and take a snapshot if it is time."""
+def store_sweep(using: str) -> bool:
+    """
+    Store when a sweep ended, and take a snapshot if it is time.
+
+    Return whether it is: then no other process has done so in the last minute.
+    """
     rows = Snapshot.objects.using(using).filter(pk=ONLY)
     outdated = rows.filter(swept_at__lt=from_now(-INTERVAL_SECONDS))
     if not outdated.update(swept_at=DatabaseNow()) and not rows.exists():
         rows.bulk_create([Snapshot()], ignore_conflicts=True)
     # Only the process that moves this date on takes the snapshot.
     later = from_now(SHORTEST_INTERVAL)
-    if rows.filter(next_at__lte=DatabaseNow()).update(next_at=later):
+    is_time = rows.filter(next_at__lte=DatabaseNow()).update(next_at=later) == 1
+    if is_time:
         take_snapshot(using)
+    return is_time
 
 
 def take_snapshot(using: str, *, clock: Clock = monotonic) -> None:

@@ -17,6 +17,7 @@ from django_button_orders.clock import monotonic
 from django_button_orders.delivery.sweep import SweepLimits, report_due
 from django_button_orders.models import Checkpoint
 from django_button_orders.models.databases import allowed_aliases, has_table
+from django_button_orders.monitoring.mail import send_alerts
 from django_button_orders.monitoring.snapshot import store_sweep
 from django_button_orders.operations import retention
 from django_button_orders.operations.queue import run_queued_actions
@@ -113,7 +114,18 @@ def sweep_each_database(limits: SweepLimits) -> None:
 
     in_each_database(sweep, "the sweep")
     if not limits.is_stopped():
-        in_each_database(store_sweep)
+        in_each_database(end_sweep)
+
+
+def end_sweep(alias: str) -> None:
+    """
+    Record that a sweep has ended, and send the alerts if it took a snapshot.
+
+    Only one process takes a snapshot, at most once a minute, so only that one looks for
+    alerts. Orders have been reported by then: a slow mail server does not delay them.
+    """
+    if run_or_log(store_sweep, alias, "recording the sweep"):
+        run_or_log(send_alerts, alias, "sending alerts")
 
 
 def run_in_each_database(job: Job, is_stopped: IsStopped) -> None:

@@ -134,7 +134,7 @@ class ReportTests(TestCase):
             out, _, error = self.report()
 
         assert (out, error) == ("1 reported.\n", "")
-        assert "Database default: ProgrammingError" in logs.output[0]
+        assert "recording the sweep failed: ProgrammingError" in logs.output[0]
 
     def test_order_id(self):
         add_answer("POST")

@@ -36,13 +36,10 @@ from django_button_orders.models import ButtonOrder
 from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.alerts import describe_other_site
-from django_button_orders.monitoring.snapshot import (
-    database_time,
-    seconds_between,
-    store_sweep,
-)
+from django_button_orders.monitoring.snapshot import database_time, seconds_between
 from django_button_orders.tasks.periodic import (
     ACTIONS,
+    end_sweep,
     in_each_database,
     run_in_each_database,
 )
@@ -155,7 +152,7 @@ class Command(ButtonOrdersCommand):
         self.print_summary(format_)
         if self.is_sweep and not stop.is_set:
             # A sweep is recorded as one even if orders have failed in it.
-            in_each_database(store_sweep)
+            in_each_database(end_sweep)
         self.reporting.fail_unless_done()
         if stop.is_set:
             raise CommandError("Interrupted. Run the command again for the rest.")
