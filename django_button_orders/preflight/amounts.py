@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django_button_orders.outbox.adapters import OrderAdapter
-from django_button_orders.preflight.texts import Mistake, lines_of
+from django_button_orders.preflight.texts import Mistake
 from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.privacy import describe_for_list
 
@@ -41,17 +41,11 @@ def ask_amount(adapter: OrderAdapter, name: str, order: Any) -> int | None:
 
 def check_amounts(report: OrderReport, amounts: Amounts) -> Iterator[Mistake]:
     """Yield the mistakes about the money of a report, of each sort at most one."""
-    lines = lines_total(report)
+    lines = report.lines_total
     if lines is not None and lines != report.total:
         yield "lines_differ", ""
     if code := find_excess(report.total, amounts, lines):
         yield code, ""
-
-
-def lines_total(report: OrderReport) -> int | None:
-    """Return the sum of a report's lines in minor units, or None without lines."""
-    lines = lines_of(report)
-    return sum(line.total for line in lines) if lines else None
 
 
 def find_excess(total: int, amounts: Amounts, lines: int | None) -> str:

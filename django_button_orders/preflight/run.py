@@ -31,7 +31,8 @@ from django_button_orders.preflight.findings import Findings, Preflight
 from django_button_orders.preflight.repeats import AllRepeats
 from django_button_orders.preflight.texts import Mistake, check_texts
 from django_button_orders.report.objects import OrderReport
-from django_button_orders.report.privacy import describe_for_list
+from django_button_orders.report.privacy import describe_for_author, describe_for_list
+from django_button_orders.report.validation import make_storable
 
 # The orders of each model, if nothing else is said.
 LIMIT = 100
@@ -142,7 +143,7 @@ class Run:
             cancelled=self.counts["cancelled"],
             findings=list(self.findings.sorted()),
             shares={name: self.shares[name] for name in SHARES},
-            unknown_ids=sorted(self.missing),
+            unknown_ids=sorted(map(make_storable, self.missing)),
         )
 
     def check_selection(self, selection: Selection) -> Iterator[None]:
@@ -208,7 +209,7 @@ class Run:
     def reject(self, key: RowKey, exc: Exception) -> None:
         """Count an order whose adapter raises, or returns something else."""
         self.counts["not_built"] += 1
-        code, error = "not_built", describe_for_list(exc, key.hook_name)
+        code, error = "not_built", describe_for_author(exc, key.hook_name)
         if isinstance(exc, NoReport):
             error = exc.summary
         elif "currency" in getattr(exc, "error_dict", ()):

@@ -71,6 +71,21 @@ def describe_for_list(exc: BaseException, doing: str = "") -> str:
     return make_storable(f"{doing}: {words}" if doing else words)
 
 
+def describe_for_author(exc: BaseException, doing: str) -> str:
+    """
+    Return an error for the author of an adapter: what is wrong, and in which line.
+
+    The message of an error that is not ours is left out, as in ``describe_for_list``.
+    All orders with one mistake get the same text.
+    """
+    if not isinstance(exc, ValidationError) or not is_ours(exc):
+        return describe_for_list(exc, doing)
+    frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    place = "" if all(map(is_of_package, frames)) else location(exc)
+    message = re.sub(r"\bLine \d+:", "A line:", as_line(exc))
+    return make_storable(f"{doing}{place}: {message}")
+
+
 def is_time_limit(exc: Exception) -> bool:
     """Return whether Celery has stopped a task, which is no error of the order."""
     # It is known by its name, because only ``tasks`` may import Celery.

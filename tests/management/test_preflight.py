@@ -7,6 +7,7 @@ from django.test import TestCase, override_settings
 
 from tests.management.utils import call
 from tests.preflight.utils import PlantedAdapter, place, planted_shop
+from tests.shop.models import Order
 from tests.utils import button_settings
 
 SHARES = (
@@ -95,6 +96,17 @@ class OutputTests(PreflightTestCase):
 
 
 class SelectionTests(PreflightTestCase):
+    databases = {"default", "archive"}
+
+    def test_database(self):
+        place(1)
+        Order.objects.using("archive").create(number="old", trouble="build")
+
+        out, _, _ = self.preflight("--database", "archive")
+
+        assert "(1 order: old)" in out
+        assert out.endswith("1 order, 1 not built.\n")
+
     def test_newest_orders(self):
         place(101)
 

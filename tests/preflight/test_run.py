@@ -20,11 +20,16 @@ from tests.preflight.utils import (
 from tests.shop.models import Order
 from tests.utils import button_settings
 
-PLACE = re.compile(r" at \S+:\d+$")
+PLACE = re.compile(r" at \w+/\w+.py:\d+")
 UUID = "0b7ef8b3-7c1f-4b5e-9a3a-4d8f2b1c0a99"
 UNKNOWN_ACCOUNT = (
     "BUTTON_ORDERS['ACCOUNTS'] has no account 'unknown'. Known accounts: default."
 )
+
+NO_CODE = (
+    "Enter the ISO 4217 code of a currency, in upper case, such as USD, not 'usd'."
+)
+NO_DATE = "Enter a datetime, not a value of type str."
 
 
 def planted(mistake):
@@ -101,8 +106,8 @@ class ScenarioTests(PreflightTestCase):
                 1,
                 ("2020",),
             ),
-            ("not_built", f"{build}: not valid: purchase_date"): planted("date"),
-            ("unknown_currency", f"{build}: not valid: currency"): planted("currency"),
+            ("not_built", f"{build}: purchase_date: {NO_DATE}"): planted("date"),
+            ("unknown_currency", f"{build}: currency: {NO_CODE}"): planted("currency"),
             ("unknown_account", UNKNOWN_ACCOUNT): (1, ("2070",)),
             ("hook_failed", f"{hook}: KeyError"): (1, ("2030",)),
             ("repeated_order_id", ""): (2, ("twice",)),
@@ -175,6 +180,35 @@ class SelectionTests(PreflightTestCase):
         place(1, start=3, is_cancelled=True)
 
         assert self.run_all() == {("nothing_built", ""): (3, ())}
+
+
+class SqlAdapter(PlantedAdapter):
+    def build(self, order):
+        if order.trouble == "sql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT nothing FROM nowhere")
+        return super().build(order)
+
+    def delivery(self, order):
+        Order.objects.get(pk=order.pk, number="none")
+
+
+class SqlErrorTests(PreflightTestCase):
+    """PostgreSQL refuses all queries of a transaction after an error."""
+
+    adapter = SqlAdapter
+
+    def test_other_orders_are_checked(self):
+        place(1, trouble="sql")
+        place(2, start=2)
+
+        built, hook = self.run_all().items()
+
+        assert (built[0][0], built[1]) == ("not_built", (1, ("0001",)))
+        assert hook == (
+            ("hook_failed", "SqlAdapter.delivery: DoesNotExist"),
+            (2, ("0002", "0003")),
+        )
 
 
 class BrokenQuerysetAdapter(PlantedAdapter):

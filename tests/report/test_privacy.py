@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase
 
 from django_button_orders import Customer, OrderReport, to_minor_units
+from django_button_orders.report.objects import clean_line_items
 from django_button_orders.report.privacy import (
     describe_exception,
+    describe_for_author,
     describe_for_list,
     describe_for_log,
     without_quotes,
@@ -167,3 +169,41 @@ class ClipTests(SimpleTestCase):
 
     def test_length(self):
         assert make_storable("é " * 5000) == "é " * 1000
+
+
+class DescribeForAuthorTests(SimpleTestCase):
+    def describe(self, function):
+        with pytest.raises(Exception) as info:  # noqa: PT011 - any exception
+            function()
+        return describe_for_author(info.value, "Shop.build")
+
+    def test_message_and_place_of_our_rules(self):
+        text = self.describe(lambda: to_minor_units(Decimal("0.001"), "USD"))
+
+        assert text.startswith("Shop.build at report/test_privacy.py:")
+        assert ": Amounts in USD can have at most 2 decimal places." in text
+
+    def test_position_of_a_line(self):
+        def build(position):
+            lines = [{"identifier": 1, "total": 5}] * 2
+            lines[position] = {"identifier": 1}
+            clean_line_items(lines)
+
+        first, second = self.describe(lambda: build(0)), self.describe(lambda: build(1))
+
+        assert first == second
+        assert ": A line: total: This field is required." in first
+
+    def test_without_a_line_of_the_shop(self):
+        error = ValidationError("Enter a total.")
+
+        assert describe_for_author(error, "Shop.build") == "Shop.build: Enter a total."
+
+    def test_message_of_the_shop(self):
+        def build():
+            raise ValidationError("Jane has no address.")
+
+        text = self.describe(build)
+
+        assert text.startswith("Shop.build: ValidationError at report/test_priv")
+        assert "Jane" not in text
