@@ -20,6 +20,8 @@ class Order(models.Model):
     discount = models.DecimalField(max_digits=10, decimal_places=2, default=0)
     tax = models.DecimalField(max_digits=10, decimal_places=2, default=0)
     delivery = models.DecimalField(max_digits=10, decimal_places=2, default=0)
+    # Of what the customer paid, the part that a gift card paid.
+    gift_card = models.DecimalField(max_digits=10, decimal_places=2, default=0)
     btn_ref = models.CharField(max_length=255, blank=True)
     # Empty for a guest.
     customer = models.ForeignKey(
@@ -40,6 +42,7 @@ class OrderLine(models.Model):
     quantity = models.PositiveIntegerField(default=1)
     # Of all units, after the line's discount, without tax.
     net_total = models.DecimalField(max_digits=10, decimal_places=2)
+    is_gift_card = models.BooleanField(default=False)
 
 
 class Refund(models.Model):
