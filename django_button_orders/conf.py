@@ -67,6 +67,11 @@ def is_delay(value: object) -> bool:
     return is_number(value) and value >= 0  # type: ignore[operator]  # a number
 
 
+def is_window(value: object) -> bool:
+    # The end of the window must be a date that every database can store.
+    return is_positive(value) and value <= 36500  # type: ignore[operator]  # a number
+
+
 def is_schedule(value: object) -> bool:
     return isinstance(value, tuple | list) and all(map(is_delay, value))
 
@@ -222,6 +227,11 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
+    finalization_days: float | None = setting(
+        None,
+        lambda value: value is None or is_window(value),
+        "be None or a number of days above 0, at most 36500",
+    )
     first_report_delay: float = setting(0, is_delay, "be a number, 0 or more")
     dummy_emails: tuple[str, ...] = setting(
         (), is_patterns, "be a tuple of email patterns such as '*@deleted.shop.com'"

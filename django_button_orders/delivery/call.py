@@ -35,13 +35,10 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
     with_error,
 )
+from django_button_orders.delivery.window import changes_only_customer
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.printable import get_logger
-from django_button_orders.report.objects import (
-    is_same_order,
-    with_decimals,
-    without_btn_ref,
-)
+from django_button_orders.report.objects import with_decimals, without_btn_ref
 from django_button_orders.report.privacy import (
     describe_exception,
     describe_for_log,
@@ -157,16 +154,10 @@ def is_cancellation(attempt: Attempt) -> bool:
 
 def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
     """Return whether an update is too late that would change only the customer."""
-    row, desired = attempt.row, attempt.desired
     return (
-        verdict.reason == Reason.FINALIZED
-        and desired is not None
-        and desired.report is not None
-        # After an unanswered update, Button may have another order than the row says,
-        # unless that has sent this very change.
-        and row.reported_revision is not None
-        and (row.unanswered <= 1 or row.revision == row.reported_revision + 1)
-        and is_same_order(row.reported_digest, desired.digest)
+        verdict.result is Result.CLOSED
+        and attempt.desired is not None
+        and changes_only_customer(attempt.row, attempt.desired)
     )
 
 

@@ -58,6 +58,11 @@ class Desired:
         """The fingerprint of the payload. A row keeps the last acknowledged one."""
         return digest_of(self.payload) if self.report else CANCELLED_DIGEST
 
+    @property
+    def total(self) -> int:
+        """The total in minor units. A cancelled order has none left."""
+        return self.report.total if self.report else 0
+
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The values of the row's fields."""

@@ -25,6 +25,7 @@ from django_button_orders.delivery.verdicts import (
     describe_answer,
     knows_order,
 )
+from django_button_orders.delivery.window import late_values, window_values
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
@@ -39,6 +40,7 @@ Operation = Submission.Operation
 STATUSES = {
     Result.REPORTED: Status.REPORTED,
     Result.CANCELLED: Status.CANCELLED,
+    Result.CLOSED: Status.CLOSED,
     Result.FAILED: Status.FAILED,
     Result.DISMISSED: Status.DISMISSED,
 }
@@ -124,6 +126,8 @@ def row_values(
         **report_values(attempt, verdict),
         **late_token_values(attempt),
         **tied_token_values(attempt),
+        **window_values(attempt),
+        **late_values(attempt, verdict),
     }
     if attempt.calls:
         values["last_status_code"] = attempt.calls[-1].status_code
@@ -138,7 +142,7 @@ def changed_row_values(outcome: Outcome) -> dict[str, Any]:
 
     The row keeps what the change has set, and gets a fresh set of attempts.
     """
-    kept = ("status", "reason", "next_attempt_at", "last_error")
+    kept = ("status", "reason", "next_attempt_at", "last_error", "late_amount")
     values = {name: v for name, v in outcome.values.items() if name not in kept}
     return values | {"attempts": 0} if uses_attempt(outcome.verdict) else values
 
@@ -229,7 +233,9 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
         "reported_revision": attempt.row.revision,
         "reported_digest": attempt.desired.digest,
         "reported_at": DatabaseNow(),
+        "reported_total": attempt.desired.total,
         **tied_token_values(attempt),
+        **window_values(attempt),
     }
     if keeps_refused_customer(attempt):
         values["reported_digest"] = with_refused_customer(attempt.desired.digest)
@@ -299,7 +305,8 @@ def call_outcome(call: Call, verdict: Verdict | None) -> str:
         return outcomes.FAILED
     if verdict.result in SUCCESSES:
         return outcomes.SUCCEEDED
-    return outcomes.FAILED if verdict.result is Result.FAILED else outcomes.WILL_RETRY
+    has_failed = verdict.result in (Result.FAILED, Result.CLOSED)
+    return outcomes.FAILED if has_failed else outcomes.WILL_RETRY
 
 
 def call_error(call: Call, verdict: Verdict | None) -> str:

@@ -31,6 +31,7 @@ from django_button_orders.delivery.verdicts import (
     invalid,
     unknown_outcome,
 )
+from django_button_orders.delivery.window import judge_late_change
 from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import HostOrders
@@ -170,9 +171,11 @@ def choose_operation(row: ButtonOrder, desired: Desired) -> str | Verdict:
             error="The order is cancelled at Button, which cannot be undone. "
             "Report it under another order ID.",
         )
-    if row.is_acknowledged:
-        return Operation.UPDATE if desired.report else Operation.CANCEL
-    return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
+    if not row.is_acknowledged:
+        return Operation.RETRIEVE if row.may_be_known else Operation.CREATE
+    if late := judge_late_change(row, desired):
+        return late
+    return Operation.UPDATE if desired.report else Operation.CANCEL
 
 
 def is_without_token(attempt: Attempt, desired: Desired) -> bool:

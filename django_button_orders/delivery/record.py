@@ -146,9 +146,9 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     changed since it was claimed.
     """
     sql = bulk_sql_for(using)
-    groups: defaultdict[tuple[tuple[str, bool], ...], list[Outcome]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        groups[columns_of(outcome)].append(outcome)
+        groups[statement_of(outcome)].append(outcome)
     updates = [prepare_update(group, sql) for group in groups.values()]
     submissions = [item for outcome in outcomes for item in outcome.submissions]
     insert = sql.prepare_insert(submissions) if submissions else lambda: None
@@ -162,10 +162,17 @@ def prepare_batch(outcomes: list[Outcome], *, using: str) -> Callable[[], bool]:
     return write
 
 
-def columns_of(outcome: Outcome) -> tuple[tuple[str, bool], ...]:
-    """Return the columns that an outcome changes, and which of them by the clock."""
+def statement_of(outcome: Outcome) -> tuple[object, ...]:
+    """
+    Return what the outcomes have in common that one statement can write.
+
+    They change the same columns, and the same of them by the clock. One of these
+    depends on the account: the end of the change window by ``FINALIZATION_DAYS``.
+    """
     values = outcome.values.items()
-    return tuple((name, isinstance(value, Expression)) for name, value in values)
+    by_clock = [name for name, value in values if isinstance(value, Expression)]
+    days = outcome.attempt.settings.finalization_days
+    return (*outcome.values, *by_clock, days if "finalizes_at" in by_clock else None)
 
 
 def prepare_update(outcomes: list[Outcome], sql: BulkSQL) -> Callable[[], int]:
@@ -397,7 +404,9 @@ def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
     acknowledged = acknowledged_values(outcome.attempt)
     if acknowledged and rows.filter(older).update(**acknowledged):
         values = {name: v for name, v in outcome.values.items() if name != "attempts"}
-        unreported = rows.filter(status__in=[Status.PENDING, Status.FAILED])
+        unreported = rows.filter(
+            status__in=[Status.PENDING, Status.FAILED, Status.CLOSED]
+        )
         unreported.unleased().filter(revision=revision).update(**values)
 
 

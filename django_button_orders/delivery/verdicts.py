@@ -24,6 +24,7 @@ class Result(Enum):
 
     REPORTED = "reported"
     CANCELLED = "cancelled"
+    CLOSED = "closed"
     FAILED = "failed"
     DISMISSED = "dismissed"
     # The row stays pending. After RETRY it waits for the next turn of the schedule,
@@ -68,7 +69,8 @@ class Next:
 REPORTED = Verdict(result=Result.REPORTED)
 CANCELLED = Verdict(result=Result.CANCELLED)
 REFUSED = Verdict(result=Result.FAILED, reason=Reason.REFUSED)
-FINALIZED = Verdict(result=Result.FAILED, reason=Reason.FINALIZED)
+# The change comes too late.
+FINALIZED = Verdict(result=Result.CLOSED, reason=Reason.FINALIZED)
 # The change that is too late is only one of the customer, which needs no person.
 CUSTOMER_KEPT = Verdict(result=Result.REPORTED)
 LATER = Verdict(result=Result.RETRY, reason=Reason.UNAVAILABLE)
@@ -122,8 +124,9 @@ def find_rule(operation: str, answer: Answer | ButtonError) -> Verdict | Next:
     row = next(ANSWERS[key] for key in keys if key in ANSWERS)
     rule = row[OPERATIONS.index(Operation(operation))]
     is_change = operation in (Operation.UPDATE, Operation.CANCEL)
-    if is_change and rule in (UNKNOWN, CANCELLED) and is_page_of_proxy(answer):
-        # Button may have the order, which would stay as it is there.
+    is_final = rule in (UNKNOWN, CANCELLED, FINALIZED)
+    if is_change and is_final and is_page_of_proxy(answer):
+        # Button may have the order, and still accept changes.
         return LATER
     return rule
 

@@ -60,15 +60,17 @@ class BulkSQL:
         Return a function that updates rows, and returns how many were written.
 
         All changes must have values for the same fields. ``expressions`` are values of
-        other fields, the same for all rows, and have no parameters.
+        other fields, the same for all rows.
         """
         names = list(changes[0].values)
+        shared, given = self.assignments(expressions)
         values = [f"{column} = %s" for column in self.columns(ButtonOrder, names)]
         fence = [f"{column} = %s" for column in self.columns(ButtonOrder, FENCE)]
-        assignments = ", ".join(values + self.assignments(expressions))
+        assignments = ", ".join(shared + values)
         table, is_held = self.table(ButtonOrder), " AND ".join(fence)
         parameters = [
-            self.as_stored_values(
+            given
+            + self.as_stored_values(
                 ButtonOrder,
                 (*names, *FENCE),
                 (*change.values.values(), *change.fence),
@@ -150,14 +152,20 @@ class BulkSQL:
             for field, value in zip(fields, values, strict=True)
         ]
 
-    def assignments(self, expressions: Mapping[str, Expression]) -> list[str]:
-        """Return expressions without parameters, such as the clock, as SET clauses."""
-        compiler = ButtonOrder.objects.using(self.using).query.get_compiler(self.using)
+    def assignments(
+        self, expressions: Mapping[str, Expression]
+    ) -> tuple[list[str], list[Any]]:
+        """Return expressions, such as the clock, as SET clauses with parameters."""
+        query = ButtonOrder.objects.using(self.using).query
+        compiler = query.get_compiler(self.using)
+        clauses: list[str] = []
+        parameters: list[Any] = []
         columns = self.columns(ButtonOrder, expressions)
-        return [
-            f"{column} = {compiler.compile(expression)[0]}"
-            for column, expression in zip(columns, expressions.values(), strict=True)
-        ]
+        for column, expression in zip(columns, expressions.values(), strict=True):
+            sql, given = compiler.compile(expression.resolve_expression(query))
+            clauses.append(f"{column} = {sql}")
+            parameters += given
+        return clauses, parameters
 
 
 class JSONBulkSQL(BulkSQL):
@@ -182,18 +190,19 @@ class JSONBulkSQL(BulkSQL):
         columns = self.columns(ButtonOrder, names)
         pairs = [(column, f"new.c{at}") for at, column in enumerate(columns)]
         end = len(pairs) - len(FENCE)
+        shared, given = self.assignments(expressions)
         values = [f"{column} = {new}" for column, new in pairs[:end]]
         fence = [f"{table}.{column} = {new}" for column, new in pairs[end:]]
         sql = (
             f"UPDATE {table} "  # noqa: S608
-            f"SET {', '.join(values + self.assignments(expressions))} "
+            f"SET {', '.join(shared + values)} "
             f"FROM {self.json_table(ButtonOrder, names)} WHERE {' AND '.join(fence)}"
         )
-        parameter = self.encode(ButtonOrder, names, rows)
+        parameters = [*given, self.encode(ButtonOrder, names, rows)]
 
         def update() -> int:
             with self.connection.cursor() as cursor:
-                cursor.execute(sql, [parameter])
+                cursor.execute(sql, parameters)
                 return int(cursor.rowcount)
 
         return update

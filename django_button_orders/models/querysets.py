@@ -92,6 +92,10 @@ class StateQuerySet(LockableQuerySet[Row]):
         """Return the failed Button orders."""
         return self.filter(status=Status.FAILED)
 
+    def closed(self) -> Self:
+        """Return the Button orders whose last change came too late for Button."""
+        return self.filter(status=Status.CLOSED)
+
     def in_flight(self) -> Self:
         """Return the pending Button orders that a worker holds."""
         return self.pending().filter(STATES["in_flight"])
@@ -125,8 +129,8 @@ class StateQuerySet(LockableQuerySet[Row]):
         return self.failed().filter(reason=Reason.TAKEN)
 
     def retryable(self) -> Self:
-        """Return the failed and dismissed Button orders."""
-        return self.filter(status__in=[Status.FAILED, Status.DISMISSED])
+        """Return the failed, dismissed and closed Button orders."""
+        return self.filter(status__in=[Status.FAILED, Status.DISMISSED, Status.CLOSED])
 
     def closing_unsent(self, seconds: float = DAY_SECONDS) -> Self:
         """
@@ -183,8 +187,15 @@ class StateQuerySet(LockableQuerySet[Row]):
         }
 
     def retry(self) -> int:
-        """Make failed and dismissed Button orders due, with all attempts again."""
-        return self.retryable().make_pending()
+        """
+        Make failed, dismissed and closed orders due, with all attempts again.
+
+        The next attempt at a closed order makes its call, even after the known end of
+        the change window.
+        """
+        # MySQL sees the new status if this column comes after it.
+        end = Case(When(status=Status.CLOSED, then=None), default=F("finalizes_at"))
+        return self.retryable().make_pending(finalizes_at=end)
 
     def overwrite(self) -> int:
         """
@@ -197,13 +208,13 @@ class StateQuerySet(LockableQuerySet[Row]):
     def make_pending(self, **values: Any) -> int:
         """Make settled rows due, with all attempts again. Also set ``values``."""
         return self.update(
+            **values,
             status=Status.PENDING,
             reason="",
             last_error="",
             attempts=0,
             next_attempt_at=DatabaseNow(),
             updated_at=DatabaseNow(),
-            **values,
         )
 
     def make_due(self) -> int:

@@ -86,9 +86,9 @@ class PageResult:
         self.findings.append(finding)
         self.counts[str(finding.difference.kind)] += 1
 
-    def agree(self, key: Key) -> None:
+    def agree(self, key: Key, *, count_as: str = AGREE) -> None:
         self.agreeing.append(key)
-        self.counts[AGREE] += 1
+        self.counts[count_as] += 1
 
     def fail(self, order_id: str, error: str) -> None:
         self.counts[NOT_COMPARED] += 1

@@ -20,6 +20,7 @@ from django_button_orders.delivery.desired import (
 )
 from django_button_orders.delivery.prepare import choose_operation, settings_for
 from django_button_orders.delivery.verdicts import SUCCESSES, Result, Verdict
+from django_button_orders.delivery.window import late_amount
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -38,6 +39,7 @@ Reason = ButtonOrder.Reason
 # Counts of orders that neither agree nor differ.
 WAITING = "waiting"
 FAILED = "failed"
+CLOSED = "closed"
 NOT_REPORTABLE = "not_reportable"
 # Orders without a row that only a person may add.
 NOT_ADDED = "not_added"
@@ -113,8 +115,8 @@ def find_unchanged(rows: list[ButtonOrder], *, using: str) -> set[int]:
 
 
 def count(outcome: str, row: ButtonOrder, result: PageResult) -> None:
-    if outcome == AGREE:
-        result.agree((row.account, row.order_id))
+    if outcome in (AGREE, CLOSED):
+        result.agree((row.account, row.order_id), count_as=outcome)
     else:
         result.counts[outcome] += 1
 
@@ -143,7 +145,10 @@ def compare_row(row: ButtonOrder, hosts: HostOrders) -> str | Mismatch:
         return compare_without_report(row, exc)
     if has_failed_as_invalid(row):
         return compare_mended(row, desired)
-    if row.status in (Status.FAILED, Status.DISMISSED):
+    if row.status == Status.CLOSED:
+        # What came too late is known, and Button would refuse it again.
+        is_same, count_as = is_known_late(row, desired), CLOSED
+    elif row.status in (Status.FAILED, Status.DISMISSED):
         is_same = was_last_attempted(row, desired)
         # A known failure needs a person. To list it as a difference helps nobody.
         count_as = FAILED if row.status == Status.FAILED else AGREE
@@ -201,6 +206,8 @@ def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
         return FAILED
     if row.status == Status.DISMISSED:
         return AGREE
+    if row.status == Status.CLOSED:
+        return CLOSED
     if verdict.result is Result.FAILED:
         return Mismatch(kind=Kind.INVALID, error=exc.summary, hook=exc.hook)
     if row.is_acknowledged:
@@ -208,9 +215,16 @@ def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
     return NOT_REPORTABLE
 
 
+def is_known_late(row: ButtonOrder, desired: Desired) -> bool:
+    """Return whether a state is the one that came too late for a closed row."""
+    if late_amount(row, desired) != row.late_amount:
+        return False
+    return desired.report is None or was_last_attempted(row, desired)
+
+
 def was_last_attempted(row: ButtonOrder, desired: Desired) -> bool:
     """
-    Return whether the last attempt at a row that failed wanted to report this state.
+    Return whether the last attempt at a settled row wanted to report this state.
 
     The row's fields have the values of its last attempt.
     """

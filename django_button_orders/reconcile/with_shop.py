@@ -34,6 +34,7 @@ from django_button_orders.outbox.ownership import (
 from django_button_orders.outbox.savepoints import LazySavepoint
 from django_button_orders.reconcile.findings import AGREE, Finding, PageResult
 from django_button_orders.reconcile.rows import (
+    CLOSED,
     FAILED,
     MENDED,
     NOT_ADDED,
@@ -54,6 +55,7 @@ Status = ButtonOrder.Status
 KNOWN = {
     Status.PENDING: WAITING,
     Status.FAILED: FAILED,
+    Status.CLOSED: CLOSED,
     Status.DISMISSED: AGREE,
 }
 

@@ -117,7 +117,7 @@ class AnswerTableTests(DeliveryTestCase):
 
     def test_forbidden_change(self):
         for _, row in self.outcomes({"status": 403}, ["update", "cancel"]):
-            assert self.state(row) == ("failed", "finalized")
+            assert self.state(row) == ("closed", "finalized")
 
     def test_create_not_found(self):
         for _, row in self.outcomes({"status": 404}, ["create"]):
@@ -367,7 +367,7 @@ class LateCustomerTests(DeliveryTestCase):
     def test_other_changes_fail(self):
         self.change(customer={"id": "anonymous"}, total=1)
 
-        assert self.state(self.row) == ("failed", "finalized")
+        assert self.state(self.row) == ("closed", "finalized")
         assert not self.row.has_refused_customer
 
     def test_unanswered_update_before_it(self):
@@ -380,7 +380,7 @@ class LateCustomerTests(DeliveryTestCase):
 
         self.change(total=7000, customer={"id": "anonymous"})
 
-        assert self.state(self.row) == ("failed", "finalized")
+        assert self.state(self.row) == ("closed", "finalized")
 
     def test_unanswered_update_of_the_same_change(self):
         """Button fails while many customers are anonymised."""

@@ -25,7 +25,7 @@ REPORTED = ("reported", "")
 CANCELLED = ("cancelled", "")
 RETRY = ("retry", "unavailable")
 REFUSED = ("failed", "refused")
-FINALIZED = ("failed", "finalized")
+FINALIZED = ("closed", "finalized")
 PAUSE = ("pause", "unauthorized")
 NOT_ALLOWED = ("retry", "unauthorized")
 SUCCESS = (REPORTED, REPORTED, CANCELLED, "update")
@@ -66,12 +66,18 @@ class StatusTests(VerdictTestCase):
                 self.check(expected, status_code=status, data=data, is_json=True)
 
     def test_not_even_html(self):
-        for status in TABLE.keys() - {404}:
+        for status in TABLE.keys() - {403, 404}:
             self.check(TABLE[status], status_code=status, is_html=True)
 
     def test_page_of_a_proxy(self):
         """Its 404 does not say that Button lacks the order, which may be open there."""
         self.check((REFUSED, RETRY, RETRY, "create"), status_code=404, is_html=True)
+
+    def test_page_of_a_firewall(self):
+        """Its 403 does not say that Button accepts no more changes."""
+        self.check(
+            (NOT_ALLOWED, RETRY, RETRY, NOT_ALLOWED), status_code=403, is_html=True
+        )
 
     def test_unheard_of(self):
         for status in (600, 700, 999):

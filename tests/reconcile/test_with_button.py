@@ -212,7 +212,7 @@ class DifferingTests(ButtonTestCase):
 
         self.report_due()
         row = ButtonOrder.objects.get()
-        assert (row.status, row.reason) == ("failed", "finalized")
+        assert (row.status, row.reason) == ("closed", "finalized")
         assert self.compare() == {}
 
     def test_reported_just_now(self):

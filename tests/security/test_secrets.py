@@ -391,7 +391,7 @@ class RunTests(RunTestCase):
         assert states >= {
             ("failed", "invalid"),
             ("failed", "refused"),
-            ("failed", "finalized"),
+            ("closed", "finalized"),
             ("failed", "exhausted"),
             ("pending", "unauthorized"),
             ("pending", "unavailable"),

@@ -31,7 +31,7 @@ from django_button_orders.reconcile.findings import (
     Finding,
     PageResult,
 )
-from django_button_orders.reconcile.rows import FAILED, NOT_REPORTABLE, WAITING
+from django_button_orders.reconcile.rows import CLOSED, FAILED, NOT_REPORTABLE, WAITING
 from django_button_orders.reconcile.run import UNLIMITED, Comparison, compare
 
 SHOWN_ERRORS = 10
@@ -42,7 +42,10 @@ END = "end"
 # Options with which two runs compare the same orders, so that --resume works.
 SELECTION = ("side", "model", "since", "until", "account", "order_ids", "database")
 KINDS = Difference.Kind.values
-COUNTS = (AGREE, WAITING, FAILED, NOT_REPORTABLE, *KINDS, FIXED, NOT_COMPARED)
+COUNTS = (
+    *(AGREE, WAITING, FAILED, CLOSED, NOT_REPORTABLE),
+    *(*KINDS, FIXED, NOT_COMPARED),
+)
 THERE = {"shop": "in the shop", "button": "at Button"}
 
 

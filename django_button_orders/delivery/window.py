@@ -1,0 +1,144 @@
+"""
+The change window: when Button stops accepting changes, and what a late change costs.
+
+Button's answers may show the end of the window. Button decides in any case: it answers
+403 to a change that comes too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from django_button_orders.delivery.attempt import Attempt
+from django_button_orders.delivery.desired import Desired
+from django_button_orders.delivery.verdicts import (
+    CUSTOMER_KEPT,
+    FINALIZED,
+    SUCCESSES,
+    Result,
+    Verdict,
+)
+from django_button_orders.models import ButtonOrder, Submission, as_aware
+from django_button_orders.models.clock import DatabaseNow, from_now
+from django_button_orders.report.moments import parse_moment
+from django_button_orders.report.objects import as_timestamp, is_same_order
+
+DAY_SECONDS = 86400
+# Button's documentation has both names.
+NAMES = ("finalization_date", "finalized_date")
+# Other years are mistakes, such as the year 1 of an empty date. Not every database can
+# store them in every time zone.
+YEARS = range(2000, 9000)
+
+
+def judge_late_change(row: ButtonOrder, desired: Desired) -> Verdict | None:
+    """
+    Return the verdict on a change that comes after the change window, or None.
+
+    ``row`` was acknowledged, and Button does not have the ``desired`` state. While an
+    earlier attempt is unanswered, the call is made: Button may have its change.
+    """
+    if row.unanswered > 1 or not is_over(row):
+        return None
+    if changes_only_customer(row, desired):
+        return CUSTOMER_KEPT
+    end = as_timestamp(as_aware(row.finalizes_at))
+    error = f"Button accepted changes until {end}. This change came later."
+    return replace(FINALIZED, error=error)
+
+
+def is_over(row: ButtonOrder) -> bool:
+    """Return whether a row's change window has ended, by the database's clock."""
+    end = as_aware(row.finalizes_at)
+    # Most changes come in time, so this spares them a query. A worker with a slow clock
+    # makes a call that Button refuses.
+    if end is None or end > datetime.now(timezone.utc):
+        return False
+    return row.row().filter(finalizes_at__lte=DatabaseNow()).exists()
+
+
+def changes_only_customer(row: ButtonOrder, desired: Desired) -> bool:
+    """Return whether Button would get nothing new but the customer of an order."""
+    return (
+        desired.report is not None
+        # After an unanswered update, Button may have another order than the row says,
+        # unless that has sent this very change.
+        and row.reported_revision is not None
+        and (row.unanswered <= 1 or row.revision == row.reported_revision + 1)
+        and is_same_order(row.reported_digest, desired.digest)
+    )
+
+
+def window_values(attempt: Attempt) -> dict[str, Any]:
+    """Return the end of the change window as values of a row, if it is news."""
+    verdict = attempt.verdict
+    if (
+        not attempt.calls
+        or verdict is None
+        or verdict.reason == ButtonOrder.Reason.TAKEN
+    ):
+        # What Button shows of another shop's order says nothing about this one.
+        return {}
+    end: Any = read_end(attempt.known_order)
+    has_succeeded = verdict.result in SUCCESSES
+    is_created = attempt.calls[-1].operation == Submission.Operation.CREATE
+    is_first = has_succeeded and (is_created or not attempt.row.is_acknowledged)
+    if end is None and has_succeeded:
+        end = end_without_answer(attempt, is_first=is_first)
+    # An order that was created again has a new window, even if nobody knows its end.
+    if (end is None and not is_first) or end == as_aware(attempt.row.finalizes_at):
+        return {}
+    return {"finalizes_at": end}
+
+
+def read_end(order: Mapping[str, Any]) -> datetime | None:
+    """Return the end of the change window in an order that Button shows, or None."""
+    moments = (read_moment(order.get(name)) for name in NAMES)
+    return next((moment for moment in moments if moment is not None), None)
+
+
+def read_moment(value: Any) -> datetime | None:
+    """Return a moment of Button's in UTC, or None if it is missing or a mistake."""
+    moment = parse_moment(value) if isinstance(value, str) else None
+    if moment is None or moment.year not in YEARS:
+        return None
+    return moment.astimezone(timezone.utc)
+
+
+def end_without_answer(attempt: Attempt, *, is_first: bool) -> Any:
+    """
+    Return the end of a change window that Button does not show, or None.
+
+    It is the date that the shop sent and Button has acknowledged. For a first report,
+    it is else ``FINALIZATION_DAYS`` from now.
+    """
+    report = attempt.desired.report if attempt.desired else None
+    if report is None:
+        return None
+    if report.finalization_date is not None:
+        return report.finalization_date
+    days = attempt.settings.finalization_days
+    return from_now(days * DAY_SECONDS) if is_first and days else None
+
+
+def late_values(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
+    """Return the late amount as a value of a row, if it changes."""
+    row, amount = attempt.row, None
+    if verdict.result is Result.CLOSED and attempt.desired is not None:
+        amount = late_amount(row, attempt.desired)
+    return {} if amount == row.late_amount else {"late_amount": amount}
+
+
+def late_amount(row: ButtonOrder, desired: Desired) -> int | None:
+    """
+    Return the money that Button holds too much of a closed order, in minor units.
+
+    It is negative if the shop wants more than Button holds, and None if it is not known
+    what Button holds.
+    """
+    if row.reported_total is None:
+        return None
+    return int(row.reported_total) - desired.total
