@@ -57,6 +57,7 @@ NO_CALLS: dict[Result, _StrPromise] = {
     Result.CANCELLED: _(
         "Nothing would be sent: Button does not have the order, or has cancelled it."
     ),
+    Result.CLOSED: _("Nothing would be sent, because it is too late: %(error)s"),
     Result.FAILED: _("Nothing would be sent. The order would fail: %(error)s"),
     Result.DISMISSED: _(
         "Nothing would be sent. The order would be dismissed: %(error)s"

@@ -31,6 +31,7 @@ MOVE_WORDS = {
 RESULT_WORDS = {
     "reported": "Button has it",
     "cancelled": "cancelled",
+    "closed": "too late",
     "failed": "needs attention",
     "dismissed": "no token",
 }
