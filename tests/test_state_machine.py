@@ -51,6 +51,7 @@ REASONS = {
     "pending": {"", "unavailable", "unauthorized"},
     "reported": {""},
     "cancelled": {""},
+    "closed": {"finalized"},
     "failed": FAILURES,
     # An operator dismisses a failed row, which keeps its reason. A worker dismisses one
     # that has nothing to report.

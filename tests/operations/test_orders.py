@@ -49,12 +49,12 @@ class ActionTests(TestCase):
         return set(names)
 
     def test_retry(self):
-        assert self.run_on_each_status("retry") == {"failed", "dismissed"}
+        assert self.run_on_each_status("retry") == {"closed", "failed", "dismissed"}
 
         assert rows.due().count() == 3
 
     def test_cancel(self):
-        names = {"pending", "reported", "failed", "dismissed"}
+        names = {"pending", "reported", "closed", "failed", "dismissed"}
 
         assert self.run_on_each_status("cancel") == names
         assert rows.due().filter(cancel_requested_at__isnull=False).count() == 4
