@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -30,6 +30,7 @@ from django_button_orders.client.answers import Answer, parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.ask import retrieve
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.monitoring.evidence import shown_order
 from django_button_orders.report.privacy import describe_exception
 from django_button_orders.report.validation import as_line
 
@@ -130,12 +131,6 @@ def recorded_answer(submission: Submission) -> Answer:
         data=data,
         is_json=data is not None if body else has_succeeded,
     )
-
-
-def shown_order(submission: Submission) -> dict[str, Any]:
-    """Return the order in Button's answer, or an empty dict."""
-    found = (parse_object(submission.response_body) or {}).get("object")
-    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,11 @@ EXIT_STATUSES: Mapping[str, Mapping[int, str]] = {
         CTRL_C: "Ctrl-C interrupted the command. Finished batches are kept.",
         SIGTERM: "SIGTERM interrupted the command. Finished batches are kept.",
     },
+    "button_orders_explain": {
+        DONE: "The order was explained.",
+        NOT_DONE: "No Button order has the ID, or several have it. With --ask, also: "
+        "Button did not answer, and the record is explained.",
+    },
     "button_orders_export": {
         DONE: "The file has all orders of the period.",
         NOT_DONE: "An order is not in the file, no file was written, or another error "

@@ -1,5 +1,5 @@
 """
-How the reporting goes: figures, limits, alerts and the ping.
+How the reporting goes: figures, limits, alerts, ping; what happened to one order.
 
 Read ``current`` first: it gathers the figures of a database. They are counts of
 ``orders``, counts and durations of ``calls``, and what a sweep has counted before and
@@ -8,4 +8,7 @@ stored in a ``snapshot``. ``limits`` and ``alerts`` find what an operator should
 ``opentelemetry`` serve the packages of those names. ``ping`` asks Button whether it
 accepts an account's key. ``mail`` sends what ``causes`` finds to the addresses of
 ``ALERTS``.
+
+``chain`` explains one order: its events, and in ``conclusions`` what follows for its
+commission. Both read the ``evidence``, and write in the ``words`` of people.
 """

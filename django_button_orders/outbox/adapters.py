@@ -134,6 +134,16 @@ class OrderAdapter:
         """Return the delivery fee without tax, in minor units, or None. See there."""
         return None
 
+    def get_btn_ref_date(self, order: Any) -> datetime | None:
+        """
+        Return when the shop got the order's attribution token, or None if not known.
+
+        Only the explanation of an order reads it: ``button_orders_explain``, and the
+        order's page in the admin. It then says by how much a token came too late. An
+        exception is shown there, and the order is reported as before.
+        """
+        return None
+
     def get_queryset(self) -> QuerySet[Any]:
         """
         Return all orders, with the relations prefetched that ``build`` reads.

@@ -63,6 +63,10 @@ class ShopOrderAdapter(OrderAdapter):
             ],
         )
 
+    def get_btn_ref_date(self, order):
+        self.trouble("get_btn_ref_date", order)
+        return order.token_came_at
+
     def trouble(self, hook, order):
         if order.trouble == hook:
             raise TroubleError(f"No luck with {order.email}{self.words}")

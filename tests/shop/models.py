@@ -28,6 +28,8 @@ class Order(models.Model):
     email = models.CharField(max_length=100, blank=True)
     customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE)
     notes = GenericRelation("Note")
+    # When the shop got the attribution token.
+    token_came_at = models.DateTimeField(null=True)
     # The hook of the adapter that raises an error for this order.
     trouble = models.CharField(max_length=20, blank=True)
 

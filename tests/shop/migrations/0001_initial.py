@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                 ('account', models.CharField(default='default', max_length=20)),
                 ('btn_ref', models.CharField(blank=True, max_length=300)),
                 ('email', models.CharField(blank=True, max_length=100)),
+                ('token_came_at', models.DateTimeField(null=True)),
                 ('trouble', models.CharField(blank=True, max_length=20)),
             ],
         ),
