@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.core.exceptions import ValidationError
 
 from django_button_orders.report.money import require_minor_units
-from django_button_orders.report.objects import LineItem
+from django_button_orders.report.objects import LineItem, clean_line_item
+
+Line = LineItem | Mapping[str, Any] | int
 
 
-def spread(amount: int, over: Iterable[LineItem | int]) -> list[int]:
+def spread(amount: int, over: Iterable[Line]) -> list[int]:
     """
     Return the share of each line in an amount, such as a voucher for the whole order.
 
-    ``amount`` is an integer in minor units. ``over`` has ``LineItem`` objects, or the
-    totals of the lines as integers in minor units. The shares are integers in the same
-    order. They sum to ``amount``, are proportional to the totals, and are never
-    negative. No share exceeds its line, so subtract it from the line's total. A line
-    of zero, or a negative one such as a discount, gets no share.
+    ``amount`` is an integer in minor units. ``over`` has the lines as ``OrderReport``
+    takes them, or their totals as integers in minor units. The shares are integers in
+    the same order. They sum to ``amount``, are proportional to the totals, and are
+    never negative. No share exceeds its line, so subtract it from the line's total. A
+    line of zero, or a negative one such as a discount, gets no share.
 
     Each share is rounded down. One minor unit is then added to the lines that lost most
     by rounding, and if several lost the same, to the first of them.
@@ -27,7 +30,7 @@ def spread(amount: int, over: Iterable[LineItem | int]) -> list[int]:
     lines, and for amounts that are not integers.
     """
     require_minor_units(amount)
-    totals = [total_of(line) for line in over]
+    totals = [total_of(at, line) for at, line in enumerate(over, start=1)]
     if not 0 <= amount <= max(sum(totals), 0):
         raise ValidationError(
             "An amount of %(amount)d cannot be spread over lines that sum to "
@@ -47,8 +50,10 @@ def spread(amount: int, over: Iterable[LineItem | int]) -> list[int]:
     return shares
 
 
-def total_of(line: LineItem | int) -> int:
-    """Return the total of a line in minor units."""
-    total = line.total if isinstance(line, LineItem) else line
+def total_of(position: int, line: Line) -> int:
+    """Return the total of a line in minor units. Errors name an invalid dict."""
+    total = line
+    if isinstance(line, LineItem | Mapping):
+        total = clean_line_item(position, line).total  # type: ignore[assignment]  # cleaned
     require_minor_units(total)
     return total  # type: ignore[return-value]  # checked

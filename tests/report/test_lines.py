@@ -50,6 +50,13 @@ class SpreadTests(SimpleTestCase):
         ]
 
         assert spread(500, over=lines) == [167, 333]
+        assert spread(500, over=[line.as_dict() for line in lines]) == [167, 333]
+
+    def test_invalid_dict(self):
+        lines = [LineItem(identifier="MUG", total=500), {"identifier": "TEA"}]
+
+        with pytest.raises(ValidationError, match=r"Line 2: total: This field"):
+            spread(500, over=lines)
 
     def test_iterator(self):
         assert spread(500, over=iter([1000, 2000])) == [167, 333]
@@ -139,7 +146,7 @@ class SpreadTests(SimpleTestCase):
             assert f"sum to {sum(over)}." in caught.value.messages[0]
 
     def test_wrong_type(self):
-        for wrong in (5.0, Decimal(5), True, "5", None, {"total": 5}):
+        for wrong in (5.0, Decimal(5), True, "5", None, [5]):
             for amount, over in ((wrong, [10]), (5, [10, wrong])):
                 with (
                     self.subTest(amount=amount, over=over),
