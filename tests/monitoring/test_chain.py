@@ -273,13 +273,13 @@ class FactTests(ChainTestCase):
         assert self.facts(row) == [
             "The order has the token srctok-1.",
             "Button ties the token srctok-1 to it, from the first report.",
+            "Button last acknowledged a total of 70.00 USD.",
         ]
 
-        self.put(row, btn_ref="", reported_btn_ref="", reported_total=7000)
+        self.put(row, btn_ref="", reported_btn_ref="", reported_total=None)
         assert self.facts(row) == [
             "The order has no token.",
             "Button ties no token to it: the first report had none.",
-            "Button last acknowledged a total of 70.00 USD.",
         ]
 
         self.put(row, erased_at=NOW, reported_total=None)
