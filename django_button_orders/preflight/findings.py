@@ -44,6 +44,14 @@ KINDS: dict[str, Kind] = {
         _("The report cannot be built"),
         _("Correct the adapter. The Button orders of such orders fail as invalid."),
     ),
+    "changing_report": Kind(
+        ERROR,
+        _("Two reports of the unchanged order differ"),
+        _(
+            "Read each value from the order, not from the clock, and sort the lines. "
+            "Otherwise the order is reported again and again."
+        ),
+    ),
     "unknown_currency": Kind(
         ERROR,
         _("The currency is unknown"),

@@ -116,6 +116,12 @@ def run_preflight(
     return run.result()
 
 
+def changed_fields(report: OrderReport, other: OrderReport) -> str:
+    """Return the names of the fields in which two reports differ."""
+    ours, theirs = report.as_fields(), other.as_fields()
+    return ", ".join(name for name in ours if ours[name] != theirs[name])
+
+
 class Run:
     """The counts and findings of a preflight so far."""
 
@@ -195,7 +201,11 @@ class Run:
         return not self.wanted or key.order_id in self.wanted
 
     def build(self, key: RowKey) -> OrderReport | None:
-        """Return the report of an order that has an ID, or count why it gets none."""
+        """
+        Return the report of an order that has an ID, or count why it gets none.
+
+        It is built twice: the report of an unchanged order must stay the same.
+        """
         if not key.is_reportable:
             self.counts["not_reportable"] += 1
             return None
@@ -203,8 +213,12 @@ class Run:
         if key.ask("is_cancelled"):
             self.counts["cancelled"] += 1
             return None
-        report = key.ask("build")
-        return check_report(report, key.adapter, key.order_id)
+        report, again = (
+            check_report(key.ask("build"), key.adapter, key.order_id) for _ in range(2)
+        )
+        if changed := changed_fields(report, again):
+            self.findings.add("changing_report", key.order_id, detail=changed)
+        return report
 
     def reject(self, key: RowKey, exc: Exception) -> None:
         """Count an order whose adapter raises, or returns something else."""

@@ -135,7 +135,7 @@ class SelectionTests(PreflightTestCase):
     def test_no_orders(self):
         out, _, error = self.preflight("--model", "shop.order")
 
-        assert out == "Nothing to do.\n"
+        assert out == ""
         assert error == "No order matches the selection."
 
     def test_what_can_only_be_a_mistake(self):
@@ -162,8 +162,9 @@ class WithoutDateFieldTests(PreflightTestCase):
     adapter = WithoutDatesAdapter
 
     def test_newest_keys(self):
-        orders = place(3)
-        newest = max(orders, key=lambda order: order.pk)
+        place(3)
+        # Databases sort UUIDs in different ways.
+        newest = Order.objects.latest("pk")
         newest.trouble = "build"
         newest.save()
 

@@ -107,6 +107,7 @@ class ScenarioTests(PreflightTestCase):
                 ("2020",),
             ),
             ("not_built", f"{build}: purchase_date: {NO_DATE}"): planted("date"),
+            ("changing_report", "purchase_date"): planted("clock"),
             ("unknown_currency", f"{build}: currency: {NO_CODE}"): planted("currency"),
             ("unknown_account", UNKNOWN_ACCOUNT): (1, ("2070",)),
             ("hook_failed", f"{hook}: KeyError"): (1, ("2030",)),
@@ -134,7 +135,7 @@ class ScenarioTests(PreflightTestCase):
         assert preflight.orders == preflight.reports + preflight.not_built + 2
         assert preflight.not_built == 12
         assert (preflight.not_reportable, preflight.cancelled) == (1, 1)
-        assert len(preflight.errors) == 21
+        assert len(preflight.errors) == 22
         assert len(preflight.warnings) == 5
 
 

@@ -105,6 +105,7 @@ PLANTS = {
     "date": with_values(purchase_date="2026-11-30"),
     "currency": with_values(currency="usd"),
     "lines": with_values(line_items=[LineItem(identifier=1, total=6999)]),
+    "clock": lambda values: {"purchase_date": datetime.now(timezone.utc)},
     "identifier": with_values(
         line_items=[LineItem(identifier="MUG", total=3500) for _ in "ab"]
     ),

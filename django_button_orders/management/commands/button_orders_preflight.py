@@ -36,9 +36,10 @@ class Command(ButtonOrdersCommand):
         "checks them. It sends nothing and changes nothing. It prints each kind of "
         "mistake with its number of orders, up to three order IDs, and what to do. "
         "A finding that is 'Wrong' makes the exit status 1. These are reports that "
-        "cannot be built, repeated IDs, wrong totals, lines, currencies, accounts or "
-        "dates, and e-mail addresses in texts. A finding that is 'Worth a look' does "
-        "not. These are missing, fake or repeated tokens, shared customers, dummy "
+        "cannot be built or keep changing, repeated IDs, and wrong totals, lines, "
+        "currencies, accounts or dates. Also wrong are hashes of nothing, publishers' "
+        "IDs as tokens, and e-mail addresses in texts. A finding that is 'Worth a "
+        "look' does not. These are missing, fake or repeated tokens, shared customers, dummy "
         "addresses, withdrawn currencies, and order IDs that customers do not see."
     )
     examples = """\
@@ -63,7 +64,9 @@ class Command(ButtonOrdersCommand):
             self.stdout.write(json.dumps(as_dict(preflight)))
         else:
             self.print_lines(as_text(preflight))
-            self.summarize({name: getattr(preflight, name) for name in COUNTS}, format)
+            if preflight.orders:
+                counts = {name: getattr(preflight, name) for name in COUNTS}
+                self.summarize(counts, format)
         if complaints := list(find_complaints(preflight)):
             raise CommandError(" ".join(complaints))
 
