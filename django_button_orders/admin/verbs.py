@@ -123,8 +123,10 @@ RETRY = BulkVerb(
         "count",
     ),
     skipped=ngettext_lazy(
-        "%(count)d was skipped: only failed and dismissed orders can be retried.",
-        "%(count)d were skipped: only failed and dismissed orders can be retried.",
+        "%(count)d was skipped: only failed, dismissed and closed orders can be "
+        "retried.",
+        "%(count)d were skipped: only failed, dismissed and closed orders can be "
+        "retried.",
         "count",
     ),
 )
@@ -191,6 +193,7 @@ DISMISS = BulkVerb(
         Status.PENDING: _("Pending, not failed"),
         Status.REPORTED: _("Reported, not failed"),
         Status.CANCELLED: _("Cancelled, not failed"),
+        Status.CLOSED: _("Closed, not failed"),
         Status.DISMISSED: _("Already dismissed"),
     },
     done=ngettext_lazy(

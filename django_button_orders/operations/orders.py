@@ -84,7 +84,7 @@ def run_action(
 
 def retry_many(orders: ButtonOrderQuerySet, *, trigger: str) -> int:
     """
-    Make failed and dismissed orders due, with a fresh set of attempts.
+    Make failed, dismissed and closed orders due, with a fresh set of attempts.
 
     Rings once: the worker that gets the ring also reports the other due orders.
     """

@@ -82,12 +82,38 @@ class RetryTests(TestCase):
             ["--noinput"],
             ["--all", "--reason", "refused"],
             ["--all", "--older-than", "1h"],
+            ["--status", "closed"],
         ):
             with self.subTest(arguments=arguments):
                 _, _, error = self.retry(*arguments)
 
                 assert error.startswith("Select orders with --order-id")
                 assert self.pending() == []
+
+    def test_closed(self):
+        """Nobody has to retry these, so a retry of all failed ones leaves them."""
+        ButtonOrder.objects.filter(order_id="1").update(
+            status="closed", reason="finalized"
+        )
+        for arguments, expected in {
+            ("--all",): ["2", "3"],
+            ("--reason", "finalized"): [],
+            ("--all", "--status", "closed"): ["1"],
+            ("--reason", "finalized", "--status", "closed"): ["1"],
+            ("--reason", "refused", "--status", "failed"): ["3"],
+            ("--order-id", "1"): ["1"],
+        }.items():
+            with self.subTest(arguments=arguments), transaction.atomic():
+                self.retry(*arguments)
+
+                assert self.pending() == expected
+                transaction.set_rollback(True)
+
+    def test_named_order_with_another_status(self):
+        _, _, error = self.retry("--order-id", "1", "--status", "closed")
+
+        assert error.endswith("It is unknown or not closed.")
+        assert self.pending() == []
 
     def test_dry_run(self):
         out, _, _ = self.retry("--all", "--dry-run")
@@ -114,7 +140,7 @@ class RetryTests(TestCase):
         assert self.retry("--order-id", "5") == (
             "Nothing to do.\n",
             "",
-            "This order cannot be retried: 5. It is unknown or has not failed.",
+            "This order cannot be retried: 5. It is unknown or not failed.",
         )
 
     def test_unknown_words(self):

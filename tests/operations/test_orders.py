@@ -51,13 +51,13 @@ class ActionTests(TestCase):
     def test_retry(self):
         assert self.run_on_each_status("retry") == {"closed", "failed", "dismissed"}
 
-        assert rows.due().count() == 3
+        assert rows.due().count() == 4
 
     def test_cancel(self):
         names = {"pending", "reported", "closed", "failed", "dismissed"}
 
         assert self.run_on_each_status("cancel") == names
-        assert rows.due().filter(cancel_requested_at__isnull=False).count() == 4
+        assert rows.due().filter(cancel_requested_at__isnull=False).count() == 5
         assert not rows.cancellable().exists()
 
     def test_dismiss(self):

@@ -23,13 +23,16 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.accounts import resume_accounts
 from django_button_orders.operations.orders import retry_many
 
+Status = ButtonOrder.Status
+
 
 class Command(ButtonOrdersCommand):
     help = (
         "Makes failed orders due again, with a full set of attempts. It skips "
         "pending and reported orders. It retries a dismissed order only if --order-id "
-        "names it. With --resume, it ends the pause of an account instead: the orders "
-        "that waited for the API key are due again. Correct API_KEY first."
+        "names it, and a closed order only with --order-id or --status closed. With "
+        "--resume, it ends the pause of an account instead: the orders that waited for "
+        "the API key are due again. Correct API_KEY first."
     )
     examples = """\
   manage.py button_orders_retry --order-id 1994
@@ -37,12 +40,20 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_retry --account eu --status-code 5xx
   manage.py button_orders_retry --reason refused --older-than 3h --limit 100
   manage.py button_orders_retry --all --noinput
+  manage.py button_orders_retry --status closed --newer-than 2d
   manage.py button_orders_retry --account eu --resume
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
-        parser.add_argument("--all", action="store_true", help="all failed orders")
+        parser.add_argument(
+            "--all", action="store_true", help="all failed orders, or all of --status"
+        )
+        parser.add_argument(
+            "--status",
+            choices=[Status.FAILED.value, Status.CLOSED.value],
+            help="only orders with this status (default: failed)",
+        )
         parser.add_argument(
             "--resume",
             action="store_true",
@@ -59,7 +70,8 @@ class Command(ButtonOrdersCommand):
     ) -> None:
         selection = Selection.of(options)
         if options["resume"]:
-            is_alone = not (dry_run or options["all"]) and selection.is_account
+            others = dry_run or options["all"] or options["status"]
+            is_alone = not others and selection.is_account
             self.resume(selection.account if is_alone else None, format)
             return
         if options["all"] != selection.is_empty:
@@ -67,13 +79,17 @@ class Command(ButtonOrdersCommand):
                 "Select orders with --order-id, --reason, --account, --status-code, "
                 "--older-than or --newer-than, or use --all without them."
             )
+        self.status = options["status"]
+        status = self.status or Status.FAILED.value
         missing = self.find_missing(selection)
         if dry_run:
             retried = self.count(selection)
         else:
             if options["all"]:
                 self.confirm(
-                    lambda: f"Retry {counted(self.count(selection), 'failed order')}?",
+                    lambda: (
+                        f"Retry {counted(self.count(selection), f'{status} order')}?"
+                    ),
                     interactive=interactive,
                 )
             with stop_on_signals() as stop:
@@ -84,11 +100,10 @@ class Command(ButtonOrdersCommand):
         if missing:
             names = ", ".join(sorted(missing))
             raise CommandError(
-                f"This order cannot be retried: {names}. It is unknown or has not "
-                "failed."
+                f"This order cannot be retried: {names}. It is unknown or not {status}."
                 if len(missing) == 1
                 else f"These orders cannot be retried: {names}. They are unknown or "
-                "have not failed."
+                f"not {status}."
             )
 
     def resume(self, account: str | None, format_: str) -> None:
@@ -121,7 +136,7 @@ class Command(ButtonOrdersCommand):
         """Return how many orders would be retried."""
         total = 0
         for alias in database_aliases():
-            total += count(rows_of(selection, alias), selection.left(total))
+            total += count(self.rows(selection, alias), selection.left(total))
         return total
 
     def retry(self, selection: Selection, stop: Stop) -> int:
@@ -129,7 +144,7 @@ class Command(ButtonOrdersCommand):
         seen = retried = 0
         for alias in database_aliases():
             orders = ButtonOrder.objects.using(alias)
-            for pks in pages(rows_of(selection, alias), selection.left(seen)):
+            for pks in pages(self.rows(selection, alias), selection.left(seen)):
                 if stop.is_set:
                     return retried
                 seen += len(pks)
@@ -140,13 +155,13 @@ class Command(ButtonOrdersCommand):
         """Return the named IDs of which no order can be retried."""
         missing = set(selection.order_ids)
         for alias in database_aliases() if missing else ():
-            rows = rows_of(selection, alias)
+            rows = self.rows(selection, alias)
             missing -= set(rows.values_list("order_id", flat=True))
         return missing
 
-
-def rows_of(selection: Selection, alias: str) -> ButtonOrderQuerySet:
-    """Return the rows to retry: dismissed ones only if they are named."""
-    orders = ButtonOrder.objects.using(alias).all()
-    orders = orders.retryable() if selection.order_ids else orders.failed()
-    return selection.narrow(orders)
+    def rows(self, selection: Selection, alias: str) -> ButtonOrderQuerySet:
+        """Return the rows to retry: failed ones, unless others are named."""
+        orders = ButtonOrder.objects.using(alias).retryable()
+        if self.status or not selection.order_ids:
+            orders = orders.filter(status=self.status or Status.FAILED)
+        return selection.narrow(orders)
