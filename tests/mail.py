@@ -5,6 +5,7 @@ from __future__ import annotations
 from smtplib import SMTPRecipientsRefused
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import override_settings
@@ -15,6 +16,13 @@ class RefusingBackend(BaseEmailBackend):
 
     def send_messages(self, messages: Any) -> int:
         raise SMTPRecipientsRefused({"ops@shop.com": (550, b"No such user")})
+
+
+class StoppedBackend(BaseEmailBackend):
+    """A mail server that is so slow that Celery stops the task."""
+
+    def send_messages(self, messages: Any) -> int:
+        raise SoftTimeLimitExceeded
 
 
 class PatientBackend(BaseEmailBackend):

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import responses
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.db import connection
-from django.test import TestCase, override_settings
+from django.test import (
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+    skipUnlessDBFeature,
+)
 from django.test.utils import CaptureQueriesContext
 from django.utils.translation import override
 
+from django_button_orders.management.base import Stop
+from django_button_orders.management.loop import Loop
 from django_button_orders.models import ButtonOrder, PausedAccount, SentAlert
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.monitoring.mail import send_alerts
 from django_button_orders.tasks import report_due_orders
 from tests.mail import mail_backend
-from tests.utils import button_settings, create_row
+from tests.management.utils import call
+from tests.utils import add_answer, button_settings, create_row
 
 OPS = ["ops@shop.com", "dev@shop.com"]
 LOGGER = "django_button_orders.monitoring.mail"
@@ -151,8 +165,30 @@ class OnceADayTests(TestCase):
         assert SentAlert.objects.using("archive").count() == 1
 
 
+@skipUnlessDBFeature("test_db_allows_multiple_connections")
+@alerting()
+class RaceTests(TransactionTestCase):
+    def test_processes_look_at_once(self):
+        pause()
+        barrier = threading.Barrier(4)
+
+        def look(number):
+            try:
+                barrier.wait()
+                send_alerts("default")
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(look, range(4)))
+
+        assert len(sent()) == 1
+
+
 @alerting()
 class FailureTests(TestCase):
+    databases = {"default", "archive"}
+
     def test_mail_server_that_refuses(self):
         pause()
 
@@ -185,6 +221,30 @@ class FailureTests(TestCase):
             send_alerts("default")
 
         assert len(logs.output) == 1
+
+    def test_time_limit_of_the_worker(self):
+        pause()
+
+        with mail_backend("StoppedBackend"), pytest.raises(SoftTimeLimitExceeded):
+            send_alerts("default")
+        send_alerts("default")
+
+        assert len(sent()) == 1
+
+    @responses.activate
+    def test_reporting_goes_on(self):
+        add_answer("POST")
+        pause("eu")
+        create_row()
+
+        with (
+            alerting(ACCOUNTS={"eu": {"API_KEY": "sk-eu"}}),
+            mail_backend("RefusingBackend"),
+            self.assertLogs(LOGGER, "ERROR"),
+        ):
+            report_due_orders()
+
+        assert ButtonOrder.objects.get().status == "reported"
 
     def test_timeout(self):
         pause()
@@ -233,6 +293,24 @@ class SweepTests(TestCase):
         pause()
 
         report_due_orders()
+
+        assert len(sent()) == 1
+
+    @alerting()
+    def test_commands_send_them(self):
+        pause()
+
+        call("button_orders_report")
+
+        assert len(sent()) == 1
+
+    @alerting()
+    def test_loop_sends_them(self):
+        pause()
+        stop = Stop()
+        stop.wait = lambda seconds: stop.set()
+
+        Loop(stop=stop, interval=1, narrow=lambda rows: rows).run()
 
         assert len(sent()) == 1
 
