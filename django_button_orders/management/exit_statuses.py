@@ -49,9 +49,15 @@ EXIT_STATUSES: Mapping[str, Mapping[int, str]] = {
         "occurred.",
     },
     "button_orders_preflight": {
-        DONE: "Nothing is wrong. There may be findings that are worth a look.",
+        DONE: "Nothing is wrong. There may be findings that are worth a look. With "
+        "--live: each step went as Button's guide says.",
         NOT_DONE: "A finding is wrong, no order matches, an --order-id was not found, "
-        "or another error occurred.",
+        "or another error occurred. With --live: a step failed, or Button shows "
+        "something else than was sent.",
+        CTRL_C: "Ctrl-C ended the command. With --live, the order at Button was "
+        "cancelled first.",
+        SIGTERM: "SIGTERM ended the command. With --live, the order at Button was "
+        "cancelled first.",
     },
     "button_orders_prune": {
         DONE: "Everything older than the retention periods was pruned.",

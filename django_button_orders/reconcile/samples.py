@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from secrets import token_hex
 
 from django_button_orders.report.objects import Customer, LineItem, OrderReport
-from django_button_orders.report.validation import redact_email
+from django_button_orders.report.validation import INT32_MAX, redact_email
 
 CUSTOMER = "preflight-customer"
 # The SHA-256 of preflight@example.com, which is nobody's address.
 EMAIL_SHA256 = "994e2e45155118e6c0b0d15f0b5e712102f6e84eee306e26ce42515129a31dec"
 DEVICE_ID = "00000000-0000-4000-8000-000000000000"
+# How many of the shop's reports are looked at, because it may have few with two lines.
+LOOKED_AT = 100
 # Half of a smaller total may be nothing.
 LEAST_TOTAL = 2
 # A shorter ID may stand in a text by chance, as 42 does in "Size 42".
@@ -33,15 +36,33 @@ def choose_samples(
 
     ``reports`` are those of the shop's orders, the newest first. The first sample has
     the shape of the newest order with two or more lines, and the second that of the
-    newest order. A shop without orders gets orders in ``currency``.
+    newest order. If no order has two lines, the first sample repeats the line of the
+    newest one. A shop without orders gets orders in ``currency``.
     """
-    found = [report for report in reports if report.total >= LEAST_TOTAL]
-    newest = found[0] if found else make_order(currency, now)
-    with_lines = (report for report in found if len(report.line_items or ()) > 1)
+    newest = with_lines = None
+    for report in islice(reports, LOOKED_AT):
+        if report.total >= LEAST_TOTAL:
+            newest = newest or report
+            if len(report.line_items or ()) > 1:
+                with_lines = report
+                break
+    newest = newest or make_order(currency, now)
     return (
-        as_sample(next(with_lines, newest), now, btn_ref=make_fake_token()),
+        as_sample(
+            with_lines or with_second_line(newest), now, btn_ref=make_fake_token()
+        ),
         as_sample(newest, now, btn_ref=""),
     )
+
+
+def with_second_line(report: OrderReport) -> OrderReport:
+    """Return an order of one line with that line twice, so that one can be returned."""
+    lines = lines_of(report)
+    total = report.total + sum(line.total or 0 for line in lines)
+    if len(lines) != 1 or not 0 < total <= INT32_MAX:
+        return report
+    other = replace(lines[0], identifier=f"{lines[0].identifier}-2")
+    return replace(report, total=total, line_items=[*lines, other])
 
 
 def make_fake_token() -> str:

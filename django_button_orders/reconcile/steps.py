@@ -71,7 +71,9 @@ class Step:
 
     @property
     def can_be_changed_until(self) -> str:
-        """The moment that Button shows, as it is written there, or ""."""
+        """The moment that Button shows of an open order, as written there, or ""."""
+        if self.shown.get("status") == DELETED:
+            return ""
         # Button's documentation has both names.
         names = ("finalization_date", "finalized_date")
         return next(filter(None, (as_text(self.shown.get(name)) for name in names)), "")

@@ -9,7 +9,7 @@ written. ``samples`` invents the order, and ``steps`` judges each call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from django_button_orders.client import Answer, NotSentError
@@ -23,6 +23,7 @@ from django_button_orders.reconcile.questions import AccountTurns, Wait
 from django_button_orders.reconcile.steps import (
     DIFFERS,
     FAILED,
+    NOT_FOUND,
     Step,
     check_cancelled,
     compare_with_sent,
@@ -41,6 +42,10 @@ PASSING = (404, 408, 409, 425, 429)
 # to wait before each repetition of a question, or of a cancellation that failed.
 WAITS = (1.0, 4.0, 10.0)
 LONGEST_WAIT = 60.0
+TOO_EARLY = (
+    "Button does not have the order. The call that creates it got no answer, and may "
+    "still arrive."
+)
 
 
 @dataclass(kw_only=True)
@@ -62,6 +67,8 @@ class Walk:
     steps: list[Step] = field(default_factory=list)
     # Whether Button may have the order, so that it has to be cancelled.
     may_be_there: bool = False
+    # Whether the create got no answer, so that Button may carry it out at any time.
+    may_arrive_late: bool = False
 
     @property
     def order_id(self) -> str:
@@ -103,9 +110,11 @@ class Walk:
         if operation == Operation.CREATE:
             self.may_be_there = True
         attempt, call = self.call(operation, report)
-        if operation == Operation.CREATE and is_refused(call):
-            self.may_be_there = False
-        return self.add(judge_change(attempt, call))
+        step = judge_change(attempt, call)
+        if operation == Operation.CREATE:
+            self.may_be_there = not is_refused(call)
+            self.may_arrive_late = self.may_be_there and step.result == FAILED
+        return self.add(step)
 
     def check(self, report: OrderReport) -> None:
         """Ask Button for the order, and compare it with what was sent."""
@@ -113,9 +122,16 @@ class Walk:
 
     def cancel(self) -> None:
         """Cancel the order, and ask Button for it."""
-        if self.repeat(Operation.CANCEL, None, judge_change).is_good:
+        if self.repeat(Operation.CANCEL, None, self.judge_cancel).is_good:
             step = self.repeat(Operation.RETRIEVE, None, check_cancelled)
             self.may_be_there = step.result == DIFFERS
+
+    def judge_cancel(self, attempt: Attempt, call: Call) -> Step:
+        """Return the step of a cancellation, which fails if it may be too early."""
+        step = judge_change(attempt, call)
+        if self.may_arrive_late and call.status_code == NOT_FOUND:
+            return replace(step, result=FAILED, words=TOO_EARLY)
+        return step
 
     def repeat(
         self, operation: str, report: OrderReport | None, judge_call: JudgeCall

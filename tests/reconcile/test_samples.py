@@ -126,7 +126,14 @@ class ChooseSamplesTests(SimpleTestCase):
     def test_no_order_has_two_lines(self):
         first, second = self.choose(make_report(500))
 
-        assert (first.total, second.total) == (500, 500)
+        assert [line.total for line in first.line_items] == [500, 500]
+        assert (first.total, second.total) == (1000, 500)
+        assert after_partial_return(first).total == 500
+
+    def test_no_order_has_lines(self):
+        first, second = self.choose(make_report(total=500))
+
+        assert (first.total, first.line_items, second.total) == (500, (), 500)
 
     def test_a_shop_without_orders(self):
         first, second = self.choose()

@@ -80,12 +80,13 @@ class AgreeingTests(WalkTestCase):
         assert update.sent["total"] < create.sent["total"]
 
     def test_what_is_shown(self):
-        create, shown, *_ = self.walk().steps
+        create, shown, *_, gone = self.walk().steps
 
         assert create.status_code == 200
         assert create.button_order_id.startswith("btnorder-")
         assert shown.can_be_changed_until.endswith("Z")
         assert shown.not_shown == ()
+        assert gone.can_be_changed_until == ""
 
     def test_decimals(self):
         self.settings(TOTAL_AS_DECIMAL=True)
@@ -148,6 +149,27 @@ class FailingTests(WalkTestCase):
                     (RETRIEVE, "ok"),
                 ]
                 assert self.status() == "deleted"
+
+    def test_create_never_arrives(self):
+        """Nobody can tell that from a create that arrives late."""
+        self.sandbox.misbehave(drop="before", method="POST")
+        walk = self.walk()
+
+        assert self.results() == [(CREATE, "failed"), (CANCEL, "failed")]
+        assert self.waits.seconds == list(WAITS)
+        assert walk.may_be_there
+
+    def test_create_arrives_late(self):
+        walk = make_walk(wait=self.waits)
+        self.waits.actions = [
+            lambda: self.sandbox.store.create(walk.report.as_payload())
+        ]
+        self.sandbox.misbehave(drop="before", method="POST")
+        walk.run()
+
+        assert [step.result for step in walk.steps] == ["failed", "ok", "ok"]
+        assert self.sandbox.orders[walk.order_id]["status"] == "deleted"
+        assert not walk.may_be_there
 
     def test_update_fails(self):
         walk = make_walk(wait=self.waits)

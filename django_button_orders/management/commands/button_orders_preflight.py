@@ -13,6 +13,11 @@ from django_button_orders.management.base import (
     counted,
     progress_bar,
 )
+from django_button_orders.management.options.live import (
+    add_live,
+    refuse_without_live,
+    walk_live,
+)
 from django_button_orders.management.options.preflight import (
     add_selection,
     find_selections,
@@ -33,8 +38,8 @@ SHARES = {
 class Command(ButtonOrdersCommand):
     help = (
         "Builds the reports of the shop's newest orders with your adapters, and "
-        "checks them. It sends nothing and changes nothing. It prints each kind of "
-        "mistake with its number of orders, up to three order IDs, and what to do. "
+        "checks them. Without --live, it sends nothing and changes nothing. It "
+        "prints each kind of mistake with its number of orders, up to three order IDs, and what to do. "
         "A finding that is 'Wrong' makes the exit status 1. These are reports that "
         "cannot be built or keep changing, repeated IDs, and wrong totals, lines, "
         "currencies, accounts or dates. Also wrong are hashes of nothing, publishers' "
@@ -48,13 +53,19 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_preflight --since 2026-11-01 --until 2026-12-01
   manage.py button_orders_preflight --model shop.Order --format json
   manage.py button_orders_preflight --order-id 1994 --order-id 1995
+  manage.py button_orders_preflight --live --yes > sheet.txt
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_selection(parser)
+        add_live(parser)
         self.add_format(parser)
 
     def handle(self, *, format: str, **options: Any) -> None:
+        if options["live"]:
+            walk_live(self, Namespace(format=format, **options))
+            return
+        refuse_without_live(Namespace(**options))
         selections = find_selections(Namespace(**options))
         with progress_bar(self.stderr, "Checking", None) as bar:
             preflight = run_preflight(

@@ -1,0 +1,55 @@
+"""Yield the reports of a shop's newest orders, for invented orders of their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from django_button_orders.delivery.desired import check_report
+from django_button_orders.outbox.identity import RowKey
+from django_button_orders.outbox.savepoints import LazySavepoint
+from django_button_orders.preflight.run import LIMIT, Selection
+from django_button_orders.report.objects import OrderReport
+
+
+def newest_reports(
+    selections: Iterable[Selection], *, account: str, order_ids: Collection[str] = ()
+) -> Iterator[OrderReport]:
+    """
+    Yield the reports of an account's orders, the newest of each model first.
+
+    Without ``order_ids``, only the newest ``LIMIT`` orders of each model are read.
+    Orders without a valid report are left out: the checks say what is wrong with them.
+    """
+    for selection in selections:
+        for order in read_orders(selection, None if order_ids else LIMIT):
+            key = RowKey(selection.adapter, order)
+            report = build(key, selection.using, account, order_ids)
+            if report is not None:
+                yield report
+
+
+def read_orders(selection: Selection, limit: int | None) -> Iterator[Any]:
+    """Yield selected orders in pages, until the shop's queryset raises an error."""
+    try:
+        keys = selection.keys()[:limit]
+        for at in range(0, len(keys), LIMIT):
+            yield from selection.read(keys[at : at + LIMIT])
+    except Exception:  # noqa: BLE001 - the shop's get_queryset is a hook
+        return
+
+
+def build(
+    key: RowKey, using: str, account: str, order_ids: Collection[str]
+) -> OrderReport | None:
+    """Return the report of an order, or None if it is not wanted or not reported."""
+    try:
+        with LazySavepoint(using):
+            key.resolve()
+            if key.account != account or (order_ids and key.order_id not in order_ids):
+                return None
+            if not key.is_reportable or key.ask("is_cancelled"):
+                return None
+            return check_report(key.ask("build"), key.adapter, key.order_id)
+    except Exception:  # noqa: BLE001 - an adapter may raise anything
+        return None
