@@ -39,8 +39,8 @@ class Command(ButtonOrdersCommand):
     help = (
         "Builds the reports of the shop's newest orders with your adapters, and "
         "checks them. Without --live, it sends nothing and changes nothing. It "
-        "prints each kind of mistake with its number of orders, up to three order IDs, and what to do. "
-        "A finding that is 'Wrong' makes the exit status 1. These are reports that "
+        "prints each kind of mistake with its number of orders, up to three order "
+        "IDs, and what to do. A finding that is 'Wrong' makes the exit status 1. These are reports that "
         "cannot be built or keep changing, repeated IDs, and wrong totals, lines, "
         "currencies, accounts or dates. Also wrong are hashes of nothing, publishers' "
         "IDs as tokens, and e-mail addresses in texts. A finding that is 'Worth a "
