@@ -15,6 +15,12 @@ from django_button_orders.admin.formatting import (
     format_money,
     format_until,
 )
+from django_button_orders.admin.window import (
+    CLOSED_TODO,
+    closed_text,
+    describe_window,
+    late_money,
+)
 from django_button_orders.conf import first_report_delay, get_settings, this_site
 from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, PausedAccount
@@ -251,6 +257,7 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     warning = " ".join(filter(None, (late_token, warn_of_lines(order))))
     if warning and texts.todo is NOTHING_TO_DO:
         todo = ""
+    todo = " ".join(filter(None, [describe_window(order), todo]))
     if pause is not None and not is_pending:
         todo = f"{todo} {str(ALSO_PAUSED) % values}"
     if order.is_of_other_site and not is_pending:
@@ -310,6 +317,7 @@ def placeholder_values(
         "paused": format_ago(pause.paused_at) if pause else "",
         "due": format_ago(moment),
         "next": "",
+        **late_money(order),
     }
     if moment is not None:
         when = {"relative": format_until(moment), "absolute": format_datetime(moment)}
@@ -330,6 +338,8 @@ def explain_not_pending(order: ButtonOrder) -> Texts:
     key = (order.status, order.reason)
     if order.cancel_requested_at is not None and key in CANCELLATIONS:
         return CANCELLATIONS[key]
+    if order.status == Status.CLOSED:
+        return Texts(closed_text(order), CLOSED_TODO)
     if key == (Status.FAILED, Reason.INVALID) and order.is_direct:
         return INVALID_DIRECT
     if order.status == Status.REPORTED and order.has_refused_customer:

@@ -39,6 +39,8 @@ COLUMNS = (
     "reason",
     "total",
     "currency",
+    "reported_total",
+    "late_amount",
     "purchase_date",
     "attempts",
     "next_attempt_at",
@@ -49,6 +51,7 @@ COLUMNS = (
     "button_order_id",
     "cancel_requested_at",
     "reported_at",
+    "finalizes_at",
     "created_at",
 )
 # Orders in memory at a time.
@@ -137,7 +140,8 @@ def make_cells(row: Any, label_of: Callable[[Any], str]) -> list[Any]:
     """Return the cells of an order in the order of ``COLUMNS``."""
     values = row._asdict()
     values["source_type_id"] = label_of(row.source_type_id)
-    values["total"] = in_major_units(row.total, row.currency)
+    for name in ("total", "reported_total", "late_amount"):
+        values[name] = in_major_units(values[name], row.currency)
     values["last_error"] = shorten_error(row)
     return [format_cell(values[name]) for name in FIELDS]
 

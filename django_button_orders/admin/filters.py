@@ -29,13 +29,15 @@ Status = ButtonOrder.Status
 
 # An index finds each of these statuses, but cannot find "all but one".
 UNREPORTED = [status for status in Status if status != Status.REPORTED]
-# The states of pending orders, by the names of the queryset methods that find them.
+# The states of orders, by the names of the queryset methods that find them. All are
+# states of pending orders, but the last one also has failed orders.
 STATES = {
     "due": _("Due now"),
     "waiting": _("Waiting to retry"),
     "in_flight": _("In flight"),
     "stuck": _("Stuck"),
     "of_other_sites": _("Reported by another site"),
+    "closing_unsent": _("Change window closes within 24 hours"),
 }
 ANSWERS = {
     "2xx": (_("2xx: accepted"), Q(last_status_code__range=(200, 299))),
@@ -80,7 +82,7 @@ class LookupFilter(admin.SimpleListFilter):
 
 
 class StateFilter(LookupFilter):
-    """Filter pending orders by their state, such as due, waiting or in flight."""
+    """Filter unreported orders by their state, such as due, waiting or in flight."""
 
     title = _("state")
     parameter_name = "state"

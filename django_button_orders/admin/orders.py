@@ -38,7 +38,7 @@ from django_button_orders.admin.filters import (
     StateFilter,
     TokenFilter,
 )
-from django_button_orders.admin.formatting import format_json_field
+from django_button_orders.admin.formatting import format_json_field, format_money
 from django_button_orders.admin.history import history_context
 from django_button_orders.admin.panel import PanelMixin
 from django_button_orders.admin.preview import preview
@@ -73,6 +73,9 @@ OUTBOX_FIELDS = (
     "last_status_code",
     "last_error",
     "reported_at",
+    "reported_money",
+    "finalizes_at",
+    "late_money",
     "button_order_id",
     "cancel_requested_at",
 )
@@ -285,6 +288,19 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
     @admin.display(description=_("line items"))
     def pretty_line_items(self, order: ButtonOrder) -> str:
         return format_json_field(order.line_items) or self.get_empty_value_display()
+
+    @admin.display(description=_("reported total"))
+    def reported_money(self, order: ButtonOrder) -> str:
+        return self.as_money(order.reported_total, order)
+
+    @admin.display(description=_("late amount"))
+    def late_money(self, order: ButtonOrder) -> str:
+        return self.as_money(order.late_amount, order)
+
+    def as_money(self, minor_units: int | None, order: ButtonOrder) -> str:
+        if minor_units is None:
+            return self.get_empty_value_display()
+        return format_money(minor_units, order.currency)
 
     def save_model(
         self, request: HttpRequest, obj: ButtonOrder, form: Any, change: bool

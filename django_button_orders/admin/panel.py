@@ -32,7 +32,7 @@ from django_button_orders.monitoring.current import (
     OldestDue,
     find_statistics,
 )
-from django_button_orders.monitoring.orders import Orders
+from django_button_orders.monitoring.orders import Closing, Orders
 
 Status = ButtonOrder.Status
 
@@ -60,6 +60,13 @@ OF_OTHER_SITES = ngettext_lazy(
 LATE_TOKENS = ngettext_lazy(
     "%(number)s order was reported without its current attribution token.",
     "%(number)s orders were reported without their current attribution tokens.",
+    "count",
+)
+CLOSING_UNSENT = ngettext_lazy(
+    "The change window of %(number)s order closes within 24 hours, and its change is "
+    "unsent (%(first)s).",
+    "The change windows of %(number)s orders close within 24 hours, and their changes "
+    "are unsent (the first: %(first)s).",
     "count",
 )
 UNKNOWN_AMOUNT = ngettext_lazy(
@@ -106,11 +113,13 @@ class PanelMixin(UrlsMixin):
                 *find_alerts([statistics.using]),
                 *find_site_alerts([statistics]),
             ],
+            "closing": closing_figure(statistics.orders.closing, list_url),
             "paused": [
                 self.paused_context(request, account) for account in statistics.paused
             ],
             "figures": list(status_figures(statistics.orders, list_url)),
             "amounts": list(amount_figures(statistics.orders, list_url)),
+            "late_returns": list(late_figures(statistics.orders, list_url)),
             "oldest": self.oldest_context(statistics.oldest_due),
             "periods": [
                 (_("Last 24 hours"), period_context(statistics.day)),
@@ -160,9 +169,10 @@ def filtered_url(list_url: str, **parameters: str) -> str:
     return f"{list_url}?{urlencode(parameters)}"
 
 
-def format_counted(sentence: Any, count: int) -> str:
+def format_counted(sentence: Any, count: int, **names: str) -> str:
     """Return a sentence with a number filled in, in its singular or plural."""
-    return str(sentence % {"count": count, "number": formatting.format_count(count)})
+    number = formatting.format_count(count)
+    return str(sentence % {"count": count, "number": number, **names})
 
 
 def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
@@ -179,6 +189,17 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
         if count:
             url = filtered_url(list_url, **parameters)
             yield Figure(number=format_counted(sentence, count), url=url)
+
+
+def closing_figure(closing: Closing, list_url: str) -> Figure | None:
+    """Return a warning of windows that close with a change unsent, or None."""
+    if closing.first is None:
+        return None
+    first = formatting.format_datetime(closing.first)
+    return Figure(
+        number=format_counted(CLOSING_UNSENT, closing.orders, first=first),
+        url=filtered_url(list_url, state="closing_unsent"),
+    )
 
 
 def status_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
@@ -234,6 +255,19 @@ def amount_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
                 ),
                 status=status.value,
             )
+
+
+def late_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
+    """Yield the money of returns that came too late, by currency."""
+    status = Status.CLOSED.value
+    for amount in orders.late_returns:
+        currency = amount.currency or UNKNOWN
+        yield Figure(
+            name=Status.CLOSED.label,
+            number=formatting.format_money(amount.total, amount.currency),
+            url=filtered_url(list_url, status__exact=status, currency=currency),
+            status=status,
+        )
 
 
 def period_context(period: Period) -> dict[str, str]:

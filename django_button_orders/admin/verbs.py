@@ -110,7 +110,8 @@ RETRY = BulkVerb(
     consequences=_(
         "They will be sent to Button again, and their number of attempts is "
         "reset. If Button refused an order, correct it first. Otherwise, "
-        "Button will refuse it again."
+        "Button will refuse it again. Closed orders are sent even if their change "
+        "window is over."
     ),
     why_not={
         Status.PENDING: _("They will be sent automatically"),

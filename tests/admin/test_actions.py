@@ -178,7 +178,7 @@ class ButtonTests(VerbTestCase):
         response = self.press("retry")
 
         assert self.message(response) == (
-            "1 was skipped: only failed and dismissed orders can be retried."
+            "1 was skipped: only failed, dismissed and closed orders can be retried."
         )
         assert self.status() == "reported"
         assert not LogEntry.objects.exists()
@@ -199,6 +199,7 @@ class ShownButtonTests(VerbTestCase):
             "cancelled": set(),
             "failed": {"retry", "dismiss", "cancel"},
             "dismissed": {"retry", "cancel"},
+            "closed": {"retry", "cancel"},
         }
         for status, verbs in by_status.items():
             with self.subTest(status=status):
@@ -505,7 +506,8 @@ class ActionTests(Asking, VerbTestCase):
 
         assert self.message(response) == (
             "1 order will be sent again. "
-            "1 was skipped: only failed and dismissed orders can be retried."
+            "1 was skipped: only failed, dismissed and closed orders can be "
+            "retried."
         )
         assert LogEntry.objects.count() == 1
 

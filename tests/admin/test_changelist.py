@@ -102,6 +102,15 @@ class ListTests(AdminTestCase):
 
                 assert text in self.text()
 
+    def test_amount_that_button_holds(self):
+        self.put(status="closed", reported_total=9000, late_amount=2000)
+        assert "70.00 USD Button holds 90.00 USD 11/01/2026" in self.text()
+
+        self.put(status="closed", late_amount=0)
+        assert "70.00 USD 11/01/2026" in self.text()
+        self.put(status="pending", late_amount=2000)
+        assert "70.00 USD 11/01/2026" in self.text()
+
     def test_status_is_text(self):
         for status in ButtonOrder.Status:
             with self.subTest(status=status):

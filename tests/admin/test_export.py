@@ -16,7 +16,7 @@ from django_button_orders.admin.export import COLUMNS, PAGE_SIZE
 from django_button_orders.models import ButtonOrder
 from tests.admin.utils import LIST_URL, AdminTestCase
 from tests.shop.models import Order
-from tests.utils import create_row
+from tests.utils import PURCHASED, create_row
 
 URL = reverse("admin:django_button_orders_buttonorder_export")
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "reference" / "admin.rst"
@@ -67,6 +67,8 @@ class ExportTests(ExportTestCase):
                 "reason": "refused",
                 "total": "70.00",
                 "currency": "USD",
+                "reported_total": "",
+                "late_amount": "",
                 "purchase_date": "2026-11-01T12:00:00+00:00",
                 "attempts": "3",
                 "next_attempt_at": "",
@@ -77,6 +79,7 @@ class ExportTests(ExportTestCase):
                 "button_order_id": "btnorder-1",
                 "cancel_requested_at": "",
                 "reported_at": "",
+                "finalizes_at": "",
                 "created_at": "2026-11-02T06:00:00+00:00",
             }
         ]
@@ -106,6 +109,14 @@ class ExportTests(ExportTestCase):
                 self.put(total=total, currency=currency)
 
                 assert self.export()[0]["total"] == text
+
+    def test_change_window(self):
+        self.put(reported_total=4500, late_amount=-500, finalizes_at=PURCHASED)
+
+        [row] = self.export()
+
+        assert (row["reported_total"], row["late_amount"]) == ("45.00", "-5.00")
+        assert row["finalizes_at"] == "2026-11-01T12:00:00+00:00"
 
     @override_settings(LANGUAGE_CODE="de", USE_THOUSAND_SEPARATOR=True)
     def test_numbers_are_the_same_in_every_language(self):

@@ -17,7 +17,7 @@ from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from django_button_orders.monitoring.snapshot import database_time
 from tests.admin.utils import LIST_URL, AdminTestCase, page_url, text_of
 from tests.monitoring.utils import add_calls, sweep
-from tests.utils import button_settings, create_row
+from tests.utils import PURCHASED, button_settings, create_row
 
 LINK = re.compile(r'<a href="([^"]+)"><span>([^<]+)</span> <strong>([^<]+)</strong>')
 
@@ -162,6 +162,24 @@ class FigureTests(PanelTestCase):
             ("Failed", "1 order of an unknown amount", ["empty-0"]),
         ]
 
+    def test_late_returns(self):
+        assert "Late returns" not in self.text()
+        late = {"status": "closed", "reported_total": 9000}
+        self.add(2, late_amount=2000, **late)
+        self.add(1, prefix="raise", late_amount=-500, **late)
+        self.add(1, prefix="yen", late_amount=300, currency="JPY", **late)
+
+        assert "Late returns Closed 300 JPY Closed 40.00 USD" in self.text()
+        assert "Unreported amounts Waiting 70.00 USD Late" in self.text()
+        query = "status__exact=closed&amp;currency=JPY"
+        assert f'<a href="{LIST_URL}?{query}"><span>Closed</span>' in self.panel()
+
+    def test_closed_orders_need_nobody(self):
+        self.put(status="closed", reason="finalized")
+
+        assert "Everything is reported." in self.text()
+        assert self.links()["Closed"] == (f"{LIST_URL}?status__exact=closed", "1")
+
     def test_no_amounts(self):
         self.put(status="reported")
 
@@ -293,6 +311,23 @@ class PausedTests(PanelTestCase):
 class AlertTests(PanelTestCase):
     def test_none(self):
         assert "Warning" not in self.text()
+
+    def test_closing_unsent(self):
+        self.put(finalizes_at=PURCHASED)
+        url = f"{LIST_URL}?state=closing_unsent"
+        warning = (
+            f'<strong>Warning:</strong> <a href="{url}">The change window of 1 order '
+            "closes within 24 hours, and its change is unsent (Nov. 1, 2026, 6 a.m.)."
+        )
+
+        assert warning in self.panel()
+
+        self.add(1, status="failed", finalizes_at=from_now(3600))
+        assert (
+            "Warning: The change windows of 2 orders close within 24 hours, and their "
+            "changes are unsent (the first: Nov. 1, 2026, 6 a.m.)."
+        ) in self.text()
+        assert self.list("?state=closing_unsent") == ["more-0", "1994"]
 
     def test_sweep(self):
         Snapshot.objects.update(swept_at=from_now(-1500))

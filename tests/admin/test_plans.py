@@ -36,6 +36,7 @@ CONDITIONAL = {
     "currency=unknown": {"currency"},
     "state=due": {"due", "status"},
     "state=stuck": {"due", "status"},
+    "state=closing_unsent": {"due", "status"},
     "status__exact=failed": {"status", "due"},
     "status__exact=pending": {"status", "due"},
     "reason__exact=refused": {"reason"},
