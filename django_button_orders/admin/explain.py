@@ -167,10 +167,6 @@ CANCELLATION_REFUSED = Texts(
     _("Button refused to cancel this order %(when)s: %(error)s"),
     _("Retry, or contact Button and then dismiss it."),
 )
-CANCELLED_TOO_LATE = Texts(
-    _("It was too late to cancel this order at Button %(when)s: %(error)s"),
-    _("Contact Button, then dismiss it."),
-)
 DISMISSED_WITHOUT_NOTE = Texts(
     _("It was dismissed %(when)s."),
     _("Nothing more is sent. To report it, retry it."),
@@ -193,7 +189,7 @@ NOT_PENDING: dict[tuple[str, str], Texts] = {
     ),
     (Status.FAILED, Reason.FINALIZED): Texts(
         _("It was too late to change this order at Button %(when)s: %(error)s"),
-        _("Dismiss it. If the difference matters, contact Button first."),
+        _("Report it under another order ID, then dismiss it."),
     ),
     (Status.FAILED, Reason.TAKEN): Texts(
         _("Nothing was changed at Button %(when)s: %(error)s"),
@@ -241,10 +237,6 @@ CUSTOMER_REFUSED = Texts(
     ),
     NOTHING_TO_DO,
 )
-CANCELLATIONS: dict[tuple[str, str], Texts] = {
-    (Status.FAILED, Reason.REFUSED): CANCELLATION_REFUSED,
-    (Status.FAILED, Reason.FINALIZED): CANCELLED_TOO_LATE,
-}
 
 
 def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanation:
@@ -336,8 +328,9 @@ def as_sentence(error: str) -> str:
 def explain_not_pending(order: ButtonOrder) -> Texts:
     """Return the texts for an order that is not pending, by its status and reason."""
     key = (order.status, order.reason)
-    if order.cancel_requested_at is not None and key in CANCELLATIONS:
-        return CANCELLATIONS[key]
+    is_refused = key == (Status.FAILED, Reason.REFUSED)
+    if order.cancel_requested_at is not None and is_refused:
+        return CANCELLATION_REFUSED
     if order.status == Status.CLOSED:
         return Texts(closed_text(order), CLOSED_TODO)
     if key == (Status.FAILED, Reason.INVALID) and order.is_direct:

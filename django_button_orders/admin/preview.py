@@ -187,7 +187,9 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     text = NO_CALLS[verdict.result]
     if verdict.reason == Reason.NO_TOKEN:
         text = NO_TOKEN
-    if verdict.result is Result.REPORTED and attempt.row.has_refused_customer:
+    is_kept = verdict is verdicts.CUSTOMER_KEPT
+    is_reported = verdict.result is Result.REPORTED
+    if is_kept or (is_reported and attempt.row.has_refused_customer):
         text = CUSTOMER_REFUSED
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_button_orders.models import ButtonOrder
 from tests.admin.test_host import HostTestCase
-from tests.admin.utils import AdminTestCase
+from tests.admin.utils import AdminTestCase, page_url
 from tests.utils import PURCHASED
 
 NO_MORE = "and accepts no more changes"
@@ -62,6 +62,31 @@ class ClosedTests(AdminTestCase):
         self.close(4500, 2500, finalizes_at=PURCHASED)
 
         assert "Button accepted changes until" not in self.page()
+
+    def test_next_call(self):
+        """After a known end there is none, and after a retry there is one."""
+        self.close(
+            4500, 2500, finalizes_at=PURCHASED, reported_revision=1, reported_digest="x"
+        )
+        assert "Nothing would be sent, because it is too late: Button ac" in self.page()
+
+        self.client.post(page_url(self.row, "retry"))
+
+        self.row.refresh_from_db()
+        assert self.row.status == "pending"
+        assert "The order would be updated at Button" in self.page()
+
+    def test_late_customer(self):
+        digest = self.row.desired_digest()
+        self.put(
+            status="reported",
+            finalizes_at=PURCHASED,
+            reported_revision=1,
+            reported_digest=digest,
+            customer={"id": "17"},
+        )
+
+        assert "Nothing would be sent: Button accepts no more" in self.page()
 
     def test_reporting_section(self):
         self.close(4500, 2500, finalizes_at=PURCHASED)
