@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from django_button_orders.beat import beat_schedule as beat_schedule
     from django_button_orders.middleware import aget_btn_ref as aget_btn_ref
     from django_button_orders.middleware import get_btn_ref as get_btn_ref
+    from django_button_orders.operations.erase import erase as erase
     from django_button_orders.outbox.adapters import OrderAdapter as OrderAdapter
     from django_button_orders.outbox.adapters import register as register
     from django_button_orders.outbox.marking import mark_changed as mark_changed
@@ -35,6 +36,7 @@ _HOME = {
     "OrderReport": "report.objects",
     "aget_btn_ref": "middleware",
     "beat_schedule": "beat",
+    "erase": "operations.erase",
     "get_btn_ref": "middleware",
     "hash_email": "report.objects",
     "mark_changed": "outbox.marking",

@@ -28,6 +28,7 @@ from django_button_orders.delivery.verdicts import (
     judge_retrieve,
 )
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.models.erasing import forget_answers
 from django_button_orders.report.validation import clean_order_id
 
 RETRIEVE = Submission.Operation.RETRIEVE
@@ -95,4 +96,5 @@ def save(submission: Submission, order: ButtonOrder) -> Submission:
     with transaction.atomic(using=using):
         if order.row().exists():
             submission.save(using=using, force_insert=True)
+    forget_answers([order.pk], using=using)
     return submission

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
 )
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.erasing import erased_token
 
 
 @dataclass(kw_only=True)
@@ -73,6 +74,8 @@ class Attempt:
     verdict: Verdict | None = None
     # Set by call when a call begins, because Button may act from then on.
     calls: list[Call] = field(default_factory=list)
+    # Set by record: whether the row was erased during the attempt.
+    was_erased: bool = False
     # Set by record: seconds until the row is due again, or None.
     delay: float | None = None
 
@@ -99,6 +102,21 @@ class Attempt:
             self.verdict = unknown_outcome("The time for the attempt ran out.")
         else:
             self.verdict = Verdict(result=Result.RELEASE)
+
+    def erase(self) -> None:
+        """
+        Forget the personal data, because the row was erased since it was claimed.
+
+        The lease is still this attempt's own, with the token of an erased row.
+        """
+        self.was_erased = True
+        self.row.erased_at = datetime.now(timezone.utc)
+        if self.row.lease_token is not None:
+            self.row.lease_token = erased_token(self.row.lease_token)
+        if self.desired is not None:
+            self.desired = self.desired.without_personal_data()
+        for call in self.calls:
+            call.request_body = ""
 
 
 IsStopped = Callable[[Attempt], bool]

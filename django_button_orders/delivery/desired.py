@@ -19,6 +19,7 @@ from django_button_orders.outbox.adapters import (
     get_adapter,
 )
 from django_button_orders.outbox.ownership import reattach
+from django_button_orders.report.erasing import without_personal_data
 from django_button_orders.report.objects import OrderReport, digest_of, payload_of
 from django_button_orders.report.privacy import (
     describe_exception,
@@ -47,6 +48,12 @@ class Desired:
     order_id: str
     report: OrderReport | None
     earlier: OrderReport | None = None
+
+    def without_personal_data(self) -> Desired:
+        """Return the same without what is about the customer."""
+        if self.report is None:
+            return self
+        return replace(self, report=without_personal_data(self.report))
 
     @cached_property
     def payload(self) -> dict[str, Any]:
@@ -101,8 +108,15 @@ def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """
     Return what Button should know about the order of a row.
 
-    Raises ``NoReport`` if that cannot be told.
+    The report of an erased row has no personal data, whatever the shop has. Raises
+    ``NoReport`` if that cannot be told.
     """
+    desired = find_whole(row, hosts)
+    return desired if row.erased_at is None else desired.without_personal_data()
+
+
+def find_whole(row: ButtonOrder, hosts: HostOrders) -> Desired:
+    """Return what Button should know about an order that was not erased."""
     if row.cancel_requested_at is not None:
         return as_cancelled(row.order_id)
     if row.is_direct:

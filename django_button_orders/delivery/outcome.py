@@ -24,12 +24,14 @@ from django_button_orders.delivery.verdicts import (
     as_exhausted,
     describe_answer,
     knows_order,
+    without_foreign_words,
 )
 from django_button_orders.delivery.window import late_values, window_values
-from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submission
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.orders import is_late_token, late_token_changes
+from django_button_orders.report.erasing import without_customer
 from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
@@ -144,7 +146,22 @@ def changed_row_values(outcome: Outcome) -> dict[str, Any]:
     """
     kept = ("status", "reason", "next_attempt_at", "last_error", "late_amount")
     values = {name: v for name, v in outcome.values.items() if name not in kept}
+    if outcome.attempt.was_erased:
+        values = so_that_button_is_told(values)
     return values | {"attempts": 0} if uses_attempt(outcome.verdict) else values
+
+
+def so_that_button_is_told(values: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the values of a row that was erased and marked changed during an attempt.
+
+    The call has sent the customer, so the next attempt updates the order without.
+    """
+    digest = values.get("reported_digest", CANCELLED_DIGEST)
+    if digest == CANCELLED_DIGEST:
+        return values
+    told = {"reported_digest": without_customer(digest), "erased_digest": digest}
+    return values | told
 
 
 def uses_attempt(verdict: Verdict) -> bool:
@@ -252,6 +269,8 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
 
 def tied_token_values(attempt: Attempt) -> dict[str, Any]:
     """Return the token that Button has tied to the order, if that is news."""
+    if attempt.row.erased_at is not None:
+        return {}
     token = find_tied_token(attempt)
     return {} if token == attempt.row.reported_btn_ref else {"reported_btn_ref": token}
 
@@ -286,7 +305,7 @@ def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
             revision=attempt.row.revision,
             outcome=call_outcome(call, verdict if at == last else None),
             error=redacted(attempt, call_error(call, verdict if at == last else None)),
-            **call_fields(call),
+            **call_fields(call, is_erased=attempt.row.erased_at is not None),
         )
         for at, call in enumerate(attempt.calls)
     ]
@@ -318,9 +337,14 @@ def call_error(call: Call, verdict: Verdict | None) -> str:
     return ""
 
 
-def call_fields(call: Call) -> Mapping[str, Any]:
-    """Return what was sent and answered, as values of a submission."""
-    response_body = call.answer.body if isinstance(call.answer, Answer) else ""
+def call_fields(call: Call, *, is_erased: bool) -> Mapping[str, Any]:
+    """
+    Return what was sent and answered, as values of a submission.
+
+    Button may still show the customer of an order that ``is_erased`` here.
+    """
+    has_body = isinstance(call.answer, Answer) and not is_erased
+    response_body = call.answer.body if has_body else ""  # type: ignore[union-attr]  # has_body
     return {
         "operation": call.operation,
         "method": call.method,
@@ -343,6 +367,9 @@ def redacted(attempt: Attempt, error: str) -> str:
     if not error:
         return ""
     error = attempt.client.redact(error)
+    if attempt.row.erased_at is not None:
+        # The values to look for are not known any more.
+        return make_storable(without_foreign_words(error))
     fields = attempt.desired.fields if attempt.desired else {}
     customer = fields.get("customer") or attempt.row.customer
     if isinstance(customer, Mapping):

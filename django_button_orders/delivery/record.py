@@ -36,6 +36,7 @@ from django_button_orders.delivery.outcome import (
     acknowledged_values,
     changed_row_values,
     find_outcome,
+    so_that_button_is_told,
 )
 from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import (
@@ -295,18 +296,19 @@ def record_one(
 
     Sets the attempt's ``delay``. Returns as ``record_with_retries`` does.
     """
-    outcome, row = simplify(find_outcome(attempt)), attempt.row
-    outcome = replace(outcome, values=fit_all(outcome.values, using=using))
+    row = attempt.row
     rows = ButtonOrder.objects.using(using).filter(pk=row.pk)
-    leased = rows.filter(lease_token=row.lease_token)
-    unchanged = leased.filter(revision=row.revision)
+    outcome = fitting_outcome(attempt, simplify, using=using)
     recorded: list[Submission] = []
     with transaction.atomic(using=using):
-        if not waits and not try_to_lock(leased):
+        if not waits and not try_to_lock(rows.filter(lease_token=row.lease_token)):
             return False
         is_resumed = pause_or_resume(outcome, using=using)
-        is_unchanged = unchanged.update(**outcome.values) == 1
-        is_leased = is_unchanged or leased.update(**changed_row_values(outcome)) == 1
+        is_leased, is_unchanged = write_row(outcome, rows)
+        if not is_leased and was_erased_since(attempt, rows):
+            attempt.erase()
+            outcome = fitting_outcome(attempt, simplify, using=using)
+            is_leased, is_unchanged = write_row(outcome, rows)
         if is_leased:
             recorded = outcome.submissions
             Submission.objects.using(using).bulk_create(recorded)
@@ -329,6 +331,39 @@ def record_one(
         logger.info("Order %s changed during the attempt.", row.order_id)
         attempt.delay = 0.0 if rows.pending().exists() else None
     return True
+
+
+def fitting_outcome(
+    attempt: Attempt, simplify: Callable[[Outcome], Outcome], *, using: str
+) -> Outcome:
+    """Return the outcome of an attempt with values that fit their columns."""
+    outcome = simplify(find_outcome(attempt))
+    return replace(outcome, values=fit_all(outcome.values, using=using))
+
+
+def write_row(outcome: Outcome, rows: ButtonOrderQuerySet) -> tuple[bool, bool]:
+    """
+    Write the row of an attempt that holds its lease.
+
+    Return whether it does, and whether the row is as it was when it was claimed.
+    """
+    row = outcome.attempt.row
+    leased = rows.filter(lease_token=row.lease_token)
+    if leased.filter(revision=row.revision).update(**outcome.values):
+        return True, True
+    return leased.update(**changed_row_values(outcome)) == 1, False
+
+
+def was_erased_since(attempt: Attempt, rows: ButtonOrderQuerySet) -> bool:
+    """
+    Return whether a row was erased since it was claimed, and lock it.
+
+    Whoever erases it later finds the submissions of this transaction.
+    """
+    if attempt.row.erased_at is not None:
+        return False
+    erased = rows.select_for_update().values_list("erased_at", flat=True)
+    return any(moment is not None for moment in erased)
 
 
 def fit_all(values: dict[str, Any], *, using: str) -> dict[str, Any]:
@@ -402,6 +437,8 @@ def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
     revision = outcome.attempt.row.revision
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
     acknowledged = acknowledged_values(outcome.attempt)
+    if outcome.attempt.was_erased:
+        acknowledged = so_that_button_is_told(acknowledged)
     if acknowledged and rows.filter(older).update(**acknowledged):
         values = {name: v for name, v in outcome.values.items() if name != "attempts"}
         unreported = rows.filter(

@@ -14,6 +14,7 @@ from enum import Enum
 from django_button_orders.client.answers import Answer
 from django_button_orders.client.exceptions import ButtonError, NotSentError
 from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.report.privacy import without_quotes
 
 Operation = Submission.Operation
 Reason = ButtonOrder.Reason
@@ -220,11 +221,18 @@ PREAMBLE = re.compile(
     r"(Button answered [0-9]{3} to [a-z]+: )?"
 )
 
+BUTTON_SAID = re.compile(r"(Button answered [0-9]{3} to [a-z]+): .*", re.DOTALL)
+
 
 def message_of(error: str) -> str:
     """Return a stored error without our words: what Button said, if it said so."""
     message = PREAMBLE.sub("", error, count=1).removesuffix(TAKEN_ADVICE).rstrip()
     return "" if message == WITHOUT_MESSAGE else message
+
+
+def without_foreign_words(error: str) -> str:
+    """Return an error without what Button, a proxy or an adapter's exception said."""
+    return without_quotes(BUTTON_SAID.sub(r"\1.", error))
 
 
 def as_exhausted(verdict: Verdict) -> Verdict:

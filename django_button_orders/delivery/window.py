@@ -68,8 +68,14 @@ def changes_only_customer(row: ButtonOrder, desired: Desired) -> bool:
         # unless that has sent this very change.
         and row.reported_revision is not None
         and (row.unanswered <= 1 or row.revision == row.reported_revision + 1)
-        and is_same_order(row.reported_digest, desired.digest)
+        and is_same_but_customer(row, desired.digest)
     )
+
+
+def is_same_but_customer(row: ButtonOrder, digest: str) -> bool:
+    """Return whether a report differs from the acknowledged one in personal data."""
+    is_erased = row.erased_at is not None and digest == row.erased_digest
+    return is_erased or is_same_order(row.reported_digest, digest)
 
 
 def window_values(attempt: Attempt) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.outbox.adapters import HostOrders, find_adapter
 from django_button_orders.report import columns
+from django_button_orders.report.erasing import without_personal_data
 from django_button_orders.report.money import to_decimal
 from django_button_orders.report.objects import OrderReport, as_timestamp
 from django_button_orders.report.privacy import describe_exception
@@ -147,7 +148,8 @@ class BatchFile:
         if order is None:
             raise unknown_lines()
         report = call("build", lambda: adapter.build(order))
-        return check_report(report, adapter, row.order_id)
+        report = check_report(report, adapter, row.order_id)
+        return report if row.erased_at is None else without_personal_data(report)
 
     def includes(
         self, row: ButtonOrder, desired: Desired, purchase_date: datetime

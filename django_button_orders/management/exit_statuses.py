@@ -38,6 +38,14 @@ EXIT_STATUSES: Mapping[str, Mapping[int, str]] = {
         CTRL_C: "Ctrl-C interrupted the command. Finished batches are kept.",
         SIGTERM: "SIGTERM interrupted the command. Finished batches are kept.",
     },
+    "button_orders_erase": {
+        DONE: "The personal data of all found orders was erased, or had been before. "
+        "With --dry-run: orders were found.",
+        NOT_DONE: "No Button order was found, an --order-id is unknown, the command "
+        "was interrupted, or another error occurred.",
+        CTRL_C: "Ctrl-C ended the command at once. Finished orders stay erased.",
+        SIGTERM: "SIGTERM ended the command at once. Finished orders stay erased.",
+    },
     "button_orders_explain": {
         DONE: "The order was explained.",
         NOT_DONE: "No Button order has the ID, or several have it. With --ask, also: "

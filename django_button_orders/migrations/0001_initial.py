@@ -752,6 +752,7 @@ class Migration(migrations.Migration):
                         "overwrite_buttonorder",
                         "Can report over another order at Button",
                     ),
+                    ("erase_buttonorder", "Can erase personal data of Button orders"),
                 ],
             },
         ),

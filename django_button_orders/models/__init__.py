@@ -6,9 +6,9 @@ Read ``orders`` (the outbox: one row for each order), ``states`` (its states) an
 calls to Button). ``accounts``, ``actions`` (of operators), ``alerts`` (sent by e-mail),
 ``differences``, ``snapshots`` (figures) and ``checkpoints`` (of long commands) are
 smaller tables. ``keyset`` reads large tables page by page, ``bulk`` writes many rows in
-one statement, ``clock`` has the database's time, ``databases`` finds the databases with
-our tables, ``fields`` has column types, and ``encoding`` escapes the characters that a
-database cannot store.
+one statement, ``erasing`` removes the personal data of an order, ``clock`` has the
+database's time, ``databases`` finds the databases with our tables, ``fields`` has
+column types, and ``encoding`` escapes the characters that a database cannot store.
 """
 
 from __future__ import annotations

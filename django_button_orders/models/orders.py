@@ -32,6 +32,7 @@ from django_button_orders.models.fields import (
     as_aware,
 )
 from django_button_orders.models.querysets import StateQuerySet
+from django_button_orders.report.erasing import erased_lines
 from django_button_orders.report.objects import (
     OrderReport,
     is_customer_refused,
@@ -51,6 +52,9 @@ PAYLOAD_FIELDS = (
     "partner_order_channel",
     "finalization_date",
 )
+
+# The payload fields with data about the customer. Line items keep their amounts.
+PERSONAL_FIELDS = ["btn_ref", "customer_order_id", "customer", "line_items"]
 
 # The fields that an instance saves. ``cancel_requested_at`` is not among them, because
 # an old instance would overwrite a newer request to cancel.
@@ -524,6 +528,7 @@ class ButtonOrder(models.Model):
             ("dismiss_buttonorder", _("Can dismiss failed Button orders")),
             ("ask_buttonorder", _("Can ask Button about orders")),
             ("overwrite_buttonorder", _("Can report over another order at Button")),
+            ("erase_buttonorder", _("Can erase personal data of Button orders")),
         ]
 
     def __str__(self) -> str:
@@ -551,6 +556,9 @@ class ButtonOrder(models.Model):
             if names:
                 rows = type(self)._default_manager.using(using).filter(pk=self.pk)
                 row = rows.get()
+                if row.erased_at is not None:
+                    # An instance that was read before the erasing has the old values.
+                    row = self.erase_again(rows)
                 if not row.is_up_to_date:
                     rows.mark_changed()
                 elif row.has_late_token != row.is_late(row.btn_ref):
@@ -558,6 +566,21 @@ class ButtonOrder(models.Model):
                     rows.update(**late_token_changes(row.is_late(row.btn_ref)))
                 self.refresh_from_db(using=using, fields=OUTBOX_FIELDS)
         self._ring()
+
+    def erase_again(self, rows: ButtonOrderQuerySet) -> ButtonOrder:
+        """Empty the personal values just saved on an erased row. Return the row."""
+        rows.update(**rows.get().personal_fields_erased())
+        self.refresh_from_db(using=rows.db, fields=PERSONAL_FIELDS)
+        return rows.get()
+
+    def personal_fields_erased(self) -> dict[str, Any]:
+        """Return the values of ``PERSONAL_FIELDS`` without personal data."""
+        return {
+            "btn_ref": "",
+            "customer_order_id": "",
+            "customer": None,
+            "line_items": erased_lines(self.line_items),
+        }
 
     def refuse_changed_id(self, using: str) -> None:
         """Raise ``ValidationError`` if the id changes although Button may know it."""

@@ -151,6 +151,10 @@ class StateQuerySet(LockableQuerySet[Row]):
             status=Status.CANCELLED
         )
 
+    def not_erased(self) -> Self:
+        """Return those whose personal data was not erased."""
+        return self.filter(erased_at__isnull=True)
+
     # Moves: verbs. Each is a conditional UPDATE.
 
     def mark_changed(self, **values: Any) -> int:

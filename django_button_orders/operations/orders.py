@@ -8,6 +8,7 @@ them. ``queue`` leaves the same to the next sweep.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.encoding import escape_all, is_refusal
+from django_button_orders.models.erasing import erase_rows
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
 if TYPE_CHECKING:
@@ -64,6 +66,18 @@ ACTIONS = {
         _("Dismissed."),
         takes_note=True,
         makes_due=False,
+    ),
+    "erase": ActionSpec(
+        ButtonOrderQuerySet.not_erased,
+        erase_rows,
+        _("Personal data erased."),
+        makes_due=False,
+    ),
+    # The same, and Button is told where it still accepts changes.
+    "erase_and_tell": ActionSpec(
+        ButtonOrderQuerySet.not_erased,
+        partial(erase_rows, tell_button=True),
+        _("Personal data erased, also at Button where it accepts changes."),
     ),
 }
 

@@ -104,12 +104,12 @@ def compare_again(
 
 
 def find_unchanged(rows: list[ButtonOrder], *, using: str) -> set[int]:
-    """Return the keys of rows whose revision and status are as they were read."""
-    known = {row.pk: (row.revision, row.status) for row in rows}
+    """Return the keys of rows that nobody changed or erased since they were read."""
+    known = {row.pk: (row.revision, row.status, row.erased_at) for row in rows}
     now = ButtonOrder.objects.using(using).filter(pk__in=known)
     return {
         pk
-        for pk, *state in now.values_list("pk", "revision", "status")
+        for pk, *state in now.values_list("pk", "revision", "status", "erased_at")
         if known[pk] == tuple(state)
     }
 

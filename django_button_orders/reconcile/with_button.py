@@ -35,6 +35,7 @@ from django_button_orders.models import (
 )
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import from_now
+from django_button_orders.models.erasing import forget_answers
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import is_late_token
 from django_button_orders.reconcile.findings import Finding, PageResult
@@ -171,6 +172,7 @@ class AcknowledgedRows:
                     error=redacted(attempt, verdict.error),
                 )
         Submission.objects.using(self.using).bulk_create(submissions)
+        forget_answers(keys, using=self.using)
 
     def compare_answers(self, attempts: Iterable[Attempt], result: PageResult) -> None:
         findings = []

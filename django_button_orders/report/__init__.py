@@ -3,8 +3,8 @@ What Button should know about one order: value objects and their rules. No datab
 
 Read ``objects`` (the report, its JSON object and its digest), then ``validation`` (the
 rules for single values), ``money`` (minor units), ``lines`` (shares of an amount) and
-``moments``. ``columns`` names the columns of Button's batch files, and ``privacy``
-describes errors without a customer's data.
+``moments``. ``columns`` names the columns of Button's batch files, ``erasing`` removes
+a customer from a report, and ``privacy`` describes errors without a customer's data.
 """
 
 from __future__ import annotations

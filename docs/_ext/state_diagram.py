@@ -28,6 +28,8 @@ MOVE_WORDS = {
     "cancel": "cancel",
     "dismiss": "dismiss",
 }
+# These actions change no status by themselves.
+ERASING = {"erase", "erase_and_tell"}
 RESULT_WORDS = {
     "reported": "Button has it",
     "cancelled": "cancelled",
@@ -75,7 +77,9 @@ def statuses_in(where: WhereNode) -> set[str]:
 def moves() -> Iterator[Edge]:
     """Yield what a change of the order, or an operator, does to each status."""
     updates = {CHANGE: ButtonOrderQuerySet.mark_changed}
-    updates |= {name: spec.update for name, spec in ACTIONS.items()}
+    updates |= {
+        name: spec.update for name, spec in ACTIONS.items() if name not in ERASING
+    }
     for name, update in updates.items():
         try:
             update(Catcher(ButtonOrder))

@@ -1,0 +1,263 @@
+"""
+Forget a customer: find the orders, export what is stored about them, and erase it.
+
+``erase()`` is public. An order is the customer's if its Button order names them.
+It also is if a stored call does: the order may have got another customer since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+
+from django_button_orders import doorbell
+from django_button_orders.models import ButtonOrder, Difference, Submission, as_aware
+from django_button_orders.models.databases import database_aliases
+from django_button_orders.models.erasing import erase_row
+from django_button_orders.models.keyset import Keyset
+from django_button_orders.models.orders import ButtonOrderQuerySet
+from django_button_orders.operations.orders import ACTIONS, new_entry, save_entries
+from django_button_orders.report.erasing import hash_any_email
+
+PAGE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErasedOrder:
+    """
+    An order whose personal data was erased. None of these values is personal.
+
+    ``in_flight`` is whether a worker held the order: its call may still reach Button
+    with the customer's data.
+    """
+
+    account: str
+    order_id: str
+    button_order_id: str
+    purchase_date: datetime | None
+    status: str
+    in_flight: bool
+
+
+@dataclass(kw_only=True)
+class EraseResult:
+    """The erased orders, which a shop may hand to Button, its processor."""
+
+    orders: list[ErasedOrder] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """
+    The customer to look for, by any of three keys.
+
+    ``account`` limits the search. Raises ``ValidationError`` if ``email`` is none, and
+    ``ValueError`` without a key.
+    """
+
+    customer_id: str | None = None
+    email: str | None = None
+    order_ids: Collection[str] = ()
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.customer_id or self.email or self.order_ids):
+            raise ValueError("Give a customer_id, an email or order_ids.")
+        # Fails at once for a text that is no address.
+        self.email_hashes()
+
+    def email_hashes(self) -> list[str]:
+        """Return the hash of the address as a row may have it: in either case."""
+        if not self.email:
+            return []
+        digest = hash_any_email(self.email)
+        return [digest, digest.upper()]
+
+    def find(self, using: str) -> Iterator[int]:
+        """
+        Yield the keys of the Button orders in a database that were not erased yet.
+
+        No index has the customer, so the database reads its whole tables once.
+        """
+        seen: set[int] = set()
+        for orders in self.searches(using):
+            for pks in Keyset(orders).key_pages(PAGE):
+                new = [pk for pk in pks if pk not in seen]
+                seen.update(new)
+                yield from new
+        for pk in self.find_in_bodies(using):
+            if pk not in seen:
+                seen.add(pk)
+                yield pk
+
+    def orders(self, using: str) -> ButtonOrderQuerySet:
+        orders = ButtonOrder.objects.using(using).filter(erased_at__isnull=True)
+        return orders.filter(account=self.account) if self.account else orders
+
+    def searches(self, using: str) -> Iterator[ButtonOrderQuerySet]:
+        if self.order_ids:
+            yield self.orders(using).filter(order_id__in=list(self.order_ids))
+        if self.customer_id or self.email:
+            yield self.orders(using).filter(self.as_condition())
+
+    def as_condition(self) -> Q:
+        """Return the condition of the rows whose customer this is."""
+        condition = Q()
+        if self.customer_id:
+            condition |= Q(customer__id=self.customer_id)
+            # A shop that writes rows itself may have stored an integer.
+            if self.customer_id.isdecimal() and self.customer_id.isascii():
+                condition |= Q(customer__id=int(self.customer_id))
+        for digest in self.email_hashes():
+            condition |= Q(customer__email_sha256=digest)
+        return condition
+
+    def count_unknown(self, using: str) -> int:
+        """Return how many orders have no customer yet, as no worker has built them."""
+        orders = self.orders(using).filter(
+            purchase_date__isnull=True,
+            source_id__isnull=False,
+            status__in=[ButtonOrder.Status.PENDING, ButtonOrder.Status.FAILED],
+        )
+        return 0 if not (self.customer_id or self.email) else orders.count()
+
+    def find_missing(self) -> set[str]:
+        """Return those of ``order_ids`` that no Button order has."""
+        missing = set(self.order_ids)
+        for alias in database_aliases() if missing else ():
+            rows = ButtonOrder.objects.using(alias).filter(order_id__in=missing)
+            if self.account:
+                rows = rows.filter(account=self.account)
+            missing -= set(rows.values_list("order_id", flat=True))
+        return missing
+
+    def find_in_bodies(self, using: str) -> Iterator[int]:
+        """Yield the keys of the orders of which a stored call names this customer."""
+        needles = self.email_hashes()
+        if self.customer_id:
+            needles.append(json.dumps(self.customer_id))
+        condition = Q()
+        for needle in needles:
+            condition |= Q(request_body__contains=needle)
+            condition |= Q(response_body__contains=needle)
+        if not needles:
+            return
+        calls = Submission.objects.using(using).filter(
+            condition, has_bodies=True, button_order__erased_at__isnull=True
+        )
+        if self.account:
+            calls = calls.filter(button_order__account=self.account)
+        for page in Keyset(calls).pages(PAGE):
+            for call in page:
+                if any(map(self.is_named_in, (call.request_body, call.response_body))):
+                    yield call.button_order_id
+
+    def is_named_in(self, body: str) -> bool:
+        """Return whether a body names the customer, and no article of that name."""
+        if any(digest in body for digest in self.email_hashes()):
+            return True
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        if isinstance(data, dict) and isinstance(data.get("object"), dict):
+            data = data["object"]
+        customer = data.get("customer") if isinstance(data, dict) else None
+        found = customer.get("id") if isinstance(customer, dict) else None
+        return bool(self.customer_id) and str(found) == self.customer_id
+
+
+def erase(
+    *,
+    customer_id: str | None = None,
+    email: str | None = None,
+    order_ids: Collection[str] = (),
+    account: str | None = None,
+    tell_button: bool = False,
+    using: str | None = None,
+    user_id: Any = None,
+) -> EraseResult:
+    """
+    Erase the personal data of a customer's orders, and return the orders.
+
+    Give one or more of ``customer_id``, ``email`` and ``order_ids``; ``account`` and
+    ``using`` (a database alias) limit the search. Each order has a transaction of its
+    own, so an interrupted call may be repeated. Erased orders are not found again.
+
+    No call is made for an order that Button has acknowledged as it is. To
+    ``tell_button`` reports it once more without the customer, if it can still be
+    changed. ``user_id`` is the user for the log of Django's admin.
+
+    Raises ``ValidationError`` if ``email`` is no address, and ``ValueError`` if there
+    is nothing to look for.
+    """
+    person = Person(
+        customer_id=customer_id, email=email, order_ids=order_ids, account=account
+    )
+    result = EraseResult()
+    for alias in database_aliases() if using is None else [using]:
+        for pk in list(person.find(alias)):
+            order = erase_order(
+                pk, using=alias, tell_button=tell_button, user_id=user_id
+            )
+            if order is not None:
+                result.orders.append(order)
+    return result
+
+
+def erase_order(
+    pk: int, *, using: str, tell_button: bool = False, user_id: Any = None
+) -> ErasedOrder | None:
+    """Erase one order, log it and ring for it. Return None if it was erased before."""
+    with transaction.atomic(using=using):
+        row = erase_row(pk, using=using, tell_button=tell_button)
+        if row is None:
+            return None
+        if user_id is not None:
+            message = str(ACTIONS["erase"].log_message)
+            save_entries([new_entry(user_id, row.pk, str(row), message)])
+        if tell_button and row.status == ButtonOrder.Status.PENDING:
+            doorbell.ring(row.pk, using=using, trigger="command")
+    return as_erased(row)
+
+
+def as_erased(row: ButtonOrder) -> ErasedOrder:
+    return ErasedOrder(
+        account=row.account,
+        order_id=row.order_id,
+        button_order_id=row.button_order_id,
+        purchase_date=as_aware(row.purchase_date),
+        status=row.status,
+        in_flight=row.lease_token is not None,
+    )
+
+
+def as_json(order: ErasedOrder) -> dict[str, Any]:
+    """Return an erased order as JSON."""
+    date = order.purchase_date
+    return {**asdict(order), "purchase_date": date.isoformat() if date else None}
+
+
+def export(pk: int, *, using: str) -> dict[str, Any]:
+    """Return all that is stored about one order: its row, calls and differences."""
+    row = ButtonOrder.objects.using(using).filter(pk=pk)
+    [order] = row.values()
+    calls = Submission.objects.using(using).filter(button_order=pk).order_by("pk")
+    differences = Difference.objects.using(using).filter(
+        account=order["account"], order_id=order["order_id"]
+    )
+    return {
+        "order": order,
+        "calls": list(calls.values()),
+        "differences": list(rows_of(differences)),
+    }
+
+
+def rows_of(rows: QuerySet[Model]) -> QuerySet[Model, dict[str, Any]]:
+    return rows.order_by("pk").values()
