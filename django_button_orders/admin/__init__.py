@@ -6,6 +6,7 @@ Read in this order:
 
 * ``orders``: the list as declared, and the page of each order. Its parts are in
   ``standing`` (the box with the buttons), ``explain`` (the sentence in it),
+  ``window`` (until when the order can be changed),
   ``preview`` (the next call), ``ask`` (Button's view) and ``history`` (the calls so
   far).
 * ``changelist``: the list, with its columns and search. Its parts are in ``filters``,

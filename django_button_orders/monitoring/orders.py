@@ -140,9 +140,9 @@ def count_late_returns(using: str) -> list[Amount]:
     counted: Any = (
         late.values("currency")
         .annotate(orders=Count("pk"), total=Sum("late_amount"))
-        .order_by("currency")
+        .order_by()
     )
-    return [
+    amounts = [
         Amount(
             status=Status.CLOSED.value,
             currency=values["currency"] or None,
@@ -151,6 +151,7 @@ def count_late_returns(using: str) -> list[Amount]:
         )
         for values in counted
     ]
+    return sorted(amounts, key=lambda amount: amount.currency or "")
 
 
 def count_closing(using: str) -> Closing:
