@@ -11,7 +11,7 @@ from django_button_orders import OrderAdapter
 from django_button_orders.beat import RECONCILE
 from django_button_orders.conf import PROCESS_KEYS, Settings
 from django_button_orders.delivery.verdicts import Result
-from django_button_orders.sandbox.store import FINALIZATION
+from django_button_orders.sandbox.store import Window
 
 HOWTO = Path(__file__).resolve().parent.parent / "docs" / "howto"
 
@@ -52,7 +52,7 @@ class ShopPageTests(SimpleTestCase):
         limits = section("test-your-adapter", "Limits")
         unseen = section("bulk-changes", "Changes that you must mark")
 
-        assert FINALIZATION.days == 7
+        assert Window().days == 7
         assert "seven days" in limits
         assert f"by default {Settings().reconcile_days} days" in unseen
         assert f"Every {RECONCILE.seconds // 60} minutes" in unseen

@@ -10,7 +10,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
-from django_button_orders.sandbox.store import Store
+from django_button_orders.sandbox.store import Order, Store
 from django_button_orders.sandbox.wire import (
     Answer,
     RefusedError,
@@ -67,13 +67,13 @@ class OrderAPI:
     def answer_orders(self, request: Request) -> Answer:
         if request.method != "POST":
             raise not_allowed("POST")
-        return ok(object=self.store.create(read_object(request)))
+        return self.ok(self.store.create(read_object(request)))
 
     def answer_order(self, request: Request, key: str) -> Answer:
         if request.method == "GET":
-            return ok(object=self.store.retrieve(key))
+            return self.ok(self.store.retrieve(key))
         if request.method == "POST":
-            return ok(object=self.store.update(key, read_object(request)))
+            return self.ok(self.store.update(key, read_object(request)))
         if request.method == "DELETE":
             self.store.cancel(key)
             return ok(object=None)
@@ -83,7 +83,11 @@ class OrderAPI:
         if request.method != "GET":
             raise not_allowed("GET")
         # Button does not publish whether it answers 404 for a token without orders.
-        return ok(objects=self.store.retrieve_by_token(btn_ref))
+        found = self.store.retrieve_by_token(btn_ref)
+        return ok(objects=[self.store.window.show(order) for order in found])
+
+    def ok(self, order: Order) -> Answer:
+        return ok(object=self.store.window.show(order))
 
     def find_order_id(self, request: Request) -> str:
         """Return the order id that a request is about, or an empty string."""

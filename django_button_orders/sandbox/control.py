@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -23,7 +24,7 @@ from django_button_orders.sandbox.wire import (
 
 PREFIX = "sandbox"
 VIEWS = ("", "orders", "requests", "counts")
-ACTIONS = ("misbehave", "clear", "finalize", "reset")
+ACTIONS = ("misbehave", "clear", "finalize", "finalize-all", "reopen", "reset")
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data:",
@@ -113,8 +114,10 @@ def act(button: FakeButton, request: Request, name: str, argument: str) -> Answe
         button.clear_misbehaviour()
     elif name == "reset":
         button.reset()
+    elif name == "finalize-all":
+        return ok(finalized=button.finalize_all())
     else:
-        finalize(button, argument)
+        act_on_order(button.reopen if name == "reopen" else button.finalize, argument)
     return ok()
 
 
@@ -127,8 +130,8 @@ def misbehave(button: FakeButton, options: Any) -> None:
         raise RefusedError(str(exc)) from exc
 
 
-def finalize(button: FakeButton, order_id: str) -> None:
+def act_on_order(action: Callable[[str], None], order_id: str) -> None:
     try:
-        button.finalize(order_id)
+        action(order_id)
     except LookupError as exc:
         raise RefusedError(str(exc), HTTPStatus.NOT_FOUND) from exc

@@ -14,7 +14,7 @@ from django_button_orders.sandbox.misbehaviour import (
     is_duration,
     is_success,
 )
-from django_button_orders.sandbox.store import Store
+from django_button_orders.sandbox.store import Store, Window
 from django_button_orders.sandbox.wire import (
     JSON,
     Answer,
@@ -36,6 +36,7 @@ class FakeButton:
     Each answer takes ``latency`` seconds, as over a network. ``listener`` is called
     with each request before the request is answered. ``rng`` returns numbers from 0
     to below 1; it decides which requests fail when a misbehaviour has a ``chance``.
+    ``window`` says until when orders can be changed.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FakeButton:
         latency: float,
         listener: Listener,
         rng: Callable[[], float],
+        window: Window,
     ) -> None:
         # The key is the user name of Basic authentication, which a colon would end.
         for key in (api_key, *other_api_keys):
@@ -60,6 +62,7 @@ class FakeButton:
         self.latency = latency
         self.listener = listener
         self.rng = rng
+        self.window = window
         self.lock = threading.RLock()
         # Setting this event drops the requests that are waiting for their answer.
         self.stopping = threading.Event()
@@ -132,17 +135,38 @@ class FakeButton:
             self.plan = Plan(self.rng)
 
     def finalize(self, order_id: str) -> None:
-        """Refuse later changes of an order. Raises ``LookupError`` if there is none."""
+        """Refuse later changes of an order. Raises ``LookupError`` if none is open."""
         with self.lock:
             try:
                 self.store.finalize(order_id)
             except RefusedError as exc:
                 raise LookupError(f"No order {order_id!r} is open: {exc}") from exc
 
+    def finalize_all(self) -> int:
+        """Refuse later changes of all open orders. Returns their number."""
+        with self.lock:
+            orders = self.store.snapshot().items()
+            order_ids = [key for key, order in orders if order["status"] == "open"]
+            for order_id in order_ids:
+                self.store.finalize(order_id)
+        return len(order_ids)
+
+    def reopen(self, order_id: str) -> None:
+        """
+        Accept changes of a finalized order again, as if Button had extended its window.
+
+        Raises ``LookupError`` if no such order is finalized.
+        """
+        with self.lock:
+            try:
+                self.store.reopen(order_id)
+            except RefusedError as exc:
+                raise LookupError(f"No order {order_id!r} is finalized: {exc}") from exc
+
     def reset(self) -> None:
         """Delete all orders, requests and planned failures."""
         with self.lock:
-            self.store = Store()
+            self.store = Store(self.window)
             self.api = OrderAPI(self.store, (self.api_key, *self.other_api_keys))
             self.plan = Plan(self.rng)
             self.received: list[ReceivedRequest] = []

@@ -60,6 +60,7 @@ ORDER_HEADINGS = (
     "Attribution token",
     "Purchased",
     "Lines",
+    "Can be changed until",
     "Button's order ID",
 )
 REQUEST_HEADINGS = ("Time", "Request", "Answer", "Body", "Answer's body")
@@ -104,6 +105,7 @@ def order_cells(order: Mapping[str, Any]) -> list[object]:
         order["btn_ref"] or "",
         order["purchase_date"],
         len(order["line_items"]),
+        order["finalization_date"],
         order["button_order_id"],
     ]
 

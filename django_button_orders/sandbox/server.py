@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django_button_orders.sandbox.control import answer_control, is_control
 from django_button_orders.sandbox.fake_button import FakeButton, Listener
 from django_button_orders.sandbox.handler import Server
+from django_button_orders.sandbox.store import Window
 from django_button_orders.sandbox.wire import Answer, Request
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ class Sandbox(FakeButton):
     ``listener`` with each request, before it answers the request. ``rng`` returns
     numbers from 0 to below 1, which decide about the ``chance`` of a planned failure.
 
+    An order is finalized ``finalization_days`` after its first report. Answers show
+    that date as ``finalization_field``: "finalization_date", "finalized_date" or "", for
+    answers without the date. To change both later, set ``window.days`` and
+    ``window.field``.
+
     After ``stop()``, a sandbox keeps its port and its orders. So you can stop and start
     it to test an outage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option with a default
         self,
         *,
         host: str = "127.0.0.1",
@@ -42,6 +48,8 @@ class Sandbox(FakeButton):
         latency: float = 0.0,
         listener: Listener = lambda request: None,
         rng: Callable[[], float] = random.random,
+        finalization_days: float = 7,
+        finalization_field: str = "finalization_date",
     ) -> None:
         super().__init__(
             api_key=api_key,
@@ -49,6 +57,7 @@ class Sandbox(FakeButton):
             latency=latency,
             listener=listener,
             rng=rng,
+            window=Window(days=finalization_days, field=finalization_field),
         )
         self.host = host
         self.port = port

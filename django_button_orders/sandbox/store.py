@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from secrets import token_hex
@@ -11,10 +12,45 @@ from typing import Any
 from django_button_orders.sandbox.rules import is_past, validate_order
 from django_button_orders.sandbox.wire import RefusedError
 
-# Button sets this time for each brand. Its documentation has a week as the example.
-FINALIZATION = timedelta(days=7)
+DATE = "finalization_date"
+# Button's documentation has both names, and answers need not have either.
+FIELDS = (DATE, "finalized_date", "")
 
 Order = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Window:
+    """
+    The time in which orders can be changed, and the field that shows its end.
+
+    Button sets the time for each brand. Its documentation has a week as the example.
+    """
+
+    days: float = 7
+    field: str = DATE
+
+    def __post_init__(self) -> None:
+        # A date after the year 9999 does not exist.
+        is_number = isinstance(self.days, int | float) and not isinstance(
+            self.days, bool
+        )
+        if not is_number or not 0 < self.days <= 36500:
+            raise ValueError(
+                "finalization_days must be a number above 0, at most 36500"
+            )
+        if self.field not in FIELDS:
+            names = " or ".join(map(repr, FIELDS))
+            raise ValueError(f"finalization_field must be {names}")
+
+    def end(self) -> str:
+        """Return the end of a window that begins now."""
+        return as_text(datetime.now(timezone.utc) + timedelta(days=self.days))
+
+    def show(self, order: Order) -> Order:
+        """Return an order as an answer shows it."""
+        shown = {name: value for name, value in order.items() if name != DATE}
+        return {**shown, self.field: order[DATE]} if self.field else shown
 
 
 class Store:
@@ -25,7 +61,8 @@ class Store:
     outer dict is a snapshot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window) -> None:
+        self.window = window
         self.orders: dict[str, Order] = {}
         self.by_button_id: dict[str, str] = {}
 
@@ -77,7 +114,7 @@ class Store:
                 "ifa": None,
                 "line_items": [],
                 "status": "open",
-                "finalization_date": as_text(datetime.now(timezone.utc) + FINALIZATION),
+                DATE: self.window.end(),
                 **values,
             }
         )
@@ -100,7 +137,15 @@ class Store:
         self.put({**self.retrieve_changeable(key), "status": "deleted"})
 
     def finalize(self, key: str) -> None:
-        self.put({**self.retrieve_changeable(key), "status": "finalized"})
+        end = as_text(datetime.now(timezone.utc))
+        self.put({**self.retrieve_changeable(key), "status": "finalized", DATE: end})
+
+    def reopen(self, key: str) -> None:
+        """Begin a new window. Raises ``RefusedError`` unless an order is finalized."""
+        order = self.retrieve(key)
+        if order["status"] != "finalized":
+            raise RefusedError(f"The order is {order['status']}.", HTTPStatus.CONFLICT)
+        self.put({**order, "status": "open", DATE: self.window.end()})
 
     def put(self, order: Order) -> Order:
         self.orders[order["order_id"]] = order
@@ -109,7 +154,7 @@ class Store:
 
 def with_current_status(order: Order) -> Order:
     """Return a copy of an order, with the status "finalized" after its date."""
-    is_final = order["status"] == "open" and is_past(order["finalization_date"])
+    is_final = order["status"] == "open" and is_past(order[DATE])
     return {**order, "status": "finalized"} if is_final else {**order}
 
 

@@ -220,6 +220,7 @@ class CommandTests(SimpleTestCase):
             ({"api_key": "a:b"}, "^--api-key"),
             ({"api_key": ""}, "^--api-key"),
             ({"latency": -1}, "^--latency"),
+            ({"finalization_days": 0}, "^--finalization-days must"),
             ({"port": 99999}, "^Port 99999 cannot be used"),
             ({"port": -1}, "^Port -1 cannot be used"),
         ):

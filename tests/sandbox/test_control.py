@@ -118,6 +118,20 @@ class ControlTests(SandboxTestCase):
         assert self.sandbox.orders == {}
         assert self.sandbox.requests == []
 
+    def test_finalize_all_and_reopen(self):
+        self.create(order_id="1")
+        self.create(order_id="2")
+        self.create(order_id="3")
+        self.ask("DELETE", "/v1/order/3")
+
+        answer = self.ask("POST", "/sandbox/finalize-all", {}).json()
+
+        assert answer == {**OK, "finalized": 2}
+        assert self.ask("POST", "/sandbox/reopen/1", {}).status_code == 200
+        assert self.ask("POST", "/sandbox/reopen/1", {}).status_code == 404
+        statuses = [order["status"] for order in self.sandbox.orders.values()]
+        assert statuses == ["open", "finalized", "deleted"]
+
     def test_finalize_twice(self):
         self.create()
         statuses = [
@@ -134,6 +148,8 @@ class ControlTests(SandboxTestCase):
             ("POST", "/sandbox/finalize/none", {}, 404),
             ("POST", "/sandbox/finalize/", {}, 404),
             ("POST", "/sandbox/finalize/a/b", {}, 404),
+            ("POST", "/sandbox/reopen/none", {}, 404),
+            ("POST", "/sandbox/reopen/", {}, 404),
             ("GET", "/sandbox/orders/1", None, 404),
             ("GET", "/sandbox/counts/1", None, 404),
             ("POST", "/sandbox/counts", {}, 405),

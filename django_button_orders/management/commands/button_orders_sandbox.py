@@ -15,6 +15,7 @@ from django_button_orders.management.base import (
     stop_on_signals,
 )
 from django_button_orders.sandbox import ReceivedRequest, Sandbox
+from django_button_orders.sandbox.store import FIELDS
 
 LOOPBACK = ("127.0.0.1", "localhost")
 DEFAULT_KEY = "sk-sandbox"
@@ -60,6 +61,21 @@ class Command(ButtonOrdersCommand):
             help="delay each answer by this time (default: 0)",
         )
         parser.add_argument(
+            "--finalization-days",
+            type=float,
+            default=7,
+            metavar="DAYS",
+            help="finalize each order this long after its first report (default: 7)",
+        )
+        parser.add_argument(
+            "--finalization-field",
+            choices=[*filter(None, FIELDS), "none"],
+            default=FIELDS[0],
+            metavar="FIELD",
+            help="the field of answers that shows that date: finalization_date (the "
+            "default), finalized_date or none",
+        )
+        parser.add_argument(
             "--seed",
             type=int,
             metavar="NUMBER",
@@ -71,7 +87,7 @@ class Command(ButtonOrdersCommand):
 
     def handle(self, *, host: str, port: int, format: str, **options: Any) -> None:
         self.is_json = format == "json"
-        given = options["api_key"]
+        given, field = options["api_key"], options["finalization_field"]
         keys = self.find_keys() if given is None else {}
         first, *others = keys.values() or [DEFAULT_KEY if given is None else given]
         try:
@@ -83,6 +99,8 @@ class Command(ButtonOrdersCommand):
                 latency=options["latency"],
                 listener=self.print_request,
                 rng=random.Random(options["seed"]).random,  # noqa: S311 - no secret
+                finalization_days=options["finalization_days"],
+                finalization_field="" if field == "none" else field,
             )
         except ValueError as exc:
             raise CommandError(f"--{str(exc).replace('_', '-', 1)}.") from exc
