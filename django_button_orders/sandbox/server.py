@@ -30,9 +30,8 @@ class Sandbox(FakeButton):
     numbers from 0 to below 1, which decide about the ``chance`` of a planned failure.
 
     An order is finalized ``finalization_days`` after its first report. Answers show
-    that date as ``finalization_field``: "finalization_date", "finalized_date" or "", for
-    answers without the date. To change both later, set ``window.days`` and
-    ``window.field``.
+    that date as ``finalization_field``: "finalization_date", "finalized_date" or ""
+    (not at all). To change both later, set ``window.days`` and ``window.field``.
 
     After ``stop()``, a sandbox keeps its port and its orders. So you can stop and start
     it to test an outage.

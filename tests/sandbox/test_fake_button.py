@@ -57,7 +57,7 @@ class FakeButtonTests(SandboxTestCase):
 
     def test_reopen(self):
         self.create()
-        with pytest.raises(LookupError, match="'WEB-10042' is finalized: .* is open"):
+        with pytest.raises(LookupError, match=r"'WEB-10042' is finalized: .* is open"):
             self.sandbox.reopen("WEB-10042")
         with pytest.raises(LookupError, match="'none'"):
             self.sandbox.reopen("none")
