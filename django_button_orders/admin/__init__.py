@@ -5,10 +5,9 @@ The pages show ``monitoring`` and call ``operations``; they decide nothing thems
 Read in this order:
 
 * ``orders``: the list as declared, and the page of each order. Its parts are in
-  ``standing`` (the box with the buttons), ``explain`` (the sentence in it),
-  ``window`` (until when the order can be changed),
-  ``preview`` (the next call), ``ask`` (Button's view) and ``history`` (the calls so
-  far).
+  ``standing`` (the box with the buttons), ``explain`` and ``warn`` (the sentences in
+  it), ``window`` (until when the order can be changed), ``preview`` (the next call),
+  ``ask`` (Button's view) and ``history`` (the calls so far).
 * ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
   ``panel`` (the figures above it) and ``export`` (CSV).
 * ``actions``: Retry, dismiss and cancel for one order or many, with their texts in

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.admin.formatting import (
     format_ago,
     format_datetime,
-    format_money,
     format_until,
 )
+from django_button_orders.admin.warn import warn_of_order
 from django_button_orders.admin.window import (
     CLOSED_TODO,
     closed_text,
@@ -33,8 +33,6 @@ Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
 MAX_ERROR_LENGTH = 300
-# The statuses of orders whose report can still be corrected.
-MAY_BE_REPORTED = (Status.PENDING, Status.REPORTED, Status.FAILED)
 ENDS = (".", "!", "?", "…", "。")
 
 
@@ -62,20 +60,6 @@ class Texts(NamedTuple):
 
 
 NOTHING_TO_DO = _("There is nothing to do.")
-LATE_TOKEN = _(
-    "Reported without its current attribution token. Button ties a "
-    "token to an order at the first report, and it cannot be added "
-    "later."
-)
-OTHER_TOKEN = _(
-    "Reported with another attribution token than its current one. "
-    "Button ties a token to an order at the first report, and it cannot "
-    "be changed later."
-)
-LINES_DIFFER = _(
-    "Its lines sum to %(lines)s, but its total is %(total)s. Spread discounts "
-    "over the lines, and leave taxes and delivery out of both."
-)
 IN_FLIGHT = Texts(
     _("A worker is reporting it right now."), _("Reload this page in a moment.")
 )
@@ -245,8 +229,7 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     texts = explain_pending(order, pause) if is_pending else explain_not_pending(order)
     values = placeholder_values(order, pause)
     what, todo = (str(text) % values for text in texts)
-    late_token = warn_of_token(order, order.btn_ref) if order.has_late_token else ""
-    warning = " ".join(filter(None, (late_token, warn_of_lines(order))))
+    warning = warn_of_order(order)
     if warning and texts.todo is NOTHING_TO_DO:
         todo = ""
     todo = " ".join(filter(None, [describe_window(order), todo]))
@@ -255,27 +238,6 @@ def explain(order: ButtonOrder, pause: PausedAccount | None = None) -> Explanati
     if order.is_of_other_site and not is_pending:
         todo = f"{todo} {str(ALSO_OF_OTHER_SITE) % values}"
     return Explanation(what, todo, warning)
-
-
-def warn_of_token(order: ButtonOrder, token: str | None) -> str:
-    """Return a warning if Button has tied another token, or none, to an order."""
-    if not order.is_late(token):
-        return ""
-    return str(OTHER_TOKEN if order.reported_btn_ref else LATE_TOKEN)
-
-
-def warn_of_lines(order: ButtonOrder) -> str:
-    """Return a warning if the lines of an open order do not sum to its total."""
-    lines, total = order.lines_total, order.total
-    if order.status not in MAY_BE_REPORTED or order.cancel_requested_at is not None:
-        return ""
-    if lines is None or total is None or lines == total:
-        return ""
-    amounts = {
-        "lines": format_money(lines, order.currency),
-        "total": format_money(total, order.currency),
-    }
-    return str(LINES_DIFFER) % amounts
 
 
 def explain_pause(pause: PausedAccount) -> Explanation:

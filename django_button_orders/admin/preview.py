@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.base import keep_bodies_days
 from django_button_orders.admin.compare import Line, compare
-from django_button_orders.admin.explain import warn_of_token
 from django_button_orders.admin.formatting import clip, indent_json
+from django_button_orders.admin.warn import warn_of_report
 from django_button_orders.client.answers import parse_object
 from django_button_orders.client.api import ButtonClient, Request
 from django_button_orders.delivery import verdicts
@@ -101,9 +101,9 @@ class Preview:
     """
     The call that a worker would make for an order now, or why it would make none.
 
-    ``is_trouble`` is true if a person has to act. ``warning`` is what no call can
-    change. ``payload`` is the body of the call,
-    and ``full_payload`` that of a create, which also has the token.
+    ``is_trouble`` is true if a person has to act. ``warning`` is what is wrong although
+    the report succeeds. ``payload`` is the body of the call, and ``full_payload`` that
+    of a create, which also has the token.
     """
 
     sentence: str
@@ -177,7 +177,7 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
         shown = Operation.CREATE if operation == Operation.RETRIEVE else operation
         return Preview(
             sentence=str(CALLS[operation]),
-            warning=find_warning(attempt) if operation == Operation.UPDATE else "",
+            warning=find_warning(attempt, is_known=operation == Operation.UPDATE),
             payload=payload_for(attempt, shown),
             full_payload=payload_for(attempt, Operation.CREATE),
             call=f"{request.method} {attempt.client.url(request)}",
@@ -194,17 +194,17 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
     return Preview(
         sentence=str(text) % {"error": redacted(attempt, verdict.error)},
         is_trouble=verdict.result not in verdicts.SUCCESSES,
-        warning=find_warning(attempt),
+        warning=find_warning(attempt, is_known=True),
         payload=payload_for(attempt, Operation.UPDATE),
         full_payload=payload_for(attempt, Operation.CREATE),
         acknowledged=acknowledged,
     )
 
 
-def find_warning(attempt: Attempt) -> str:
-    """Return a warning if the order's token came too late, as no call can add it."""
+def find_warning(attempt: Attempt, *, is_known: bool) -> str:
+    """Return the warnings about the report of an attempt, or "" without a report."""
     report = attempt.desired.report if attempt.desired else None
-    return warn_of_token(attempt.row, report.btn_ref) if report else ""
+    return warn_of_report(attempt.row, report, is_known=is_known) if report else ""
 
 
 def find_acknowledged(order: ButtonOrder) -> Acknowledged:

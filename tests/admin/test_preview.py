@@ -241,6 +241,23 @@ class HostTests(PreviewTestCase):
         assert f"line_items / MUG / quantity {MINUS} 1 + 2 differs" in section
         assert "line_items / POT / total + 500 new" in section
 
+    def test_lines_that_do_not_sum_to_the_total(self):
+        """The warning comes before the first report, when the row has no lines yet."""
+        OrderLine.objects.create(order=self.order, sku="POT", price=5)
+        warning = "Warning: Its lines sum to 75.00 USD, but its total is 70.00 USD."
+
+        assert f"would be created at Button. {warning}" in self.section()
+        assert self.page().count(warning) == 1
+
+        self.report()
+
+        assert f"already acknowledged this state. {warning}" in self.section()
+        assert self.page().count(warning) == 2
+
+        OrderLine.objects.filter(sku="POT").update(price=0)
+
+        assert "Warning:" not in self.section()
+
     def test_each_hook_that_raises(self):
         hooks = ("get_order_id", "is_cancelled", "is_reportable", "build")
         for hook in hooks:
