@@ -18,6 +18,7 @@ NAMES = [
     "OrderReport",
     "aget_btn_ref",
     "beat_schedule",
+    "erase",
     "get_btn_ref",
     "hash_email",
     "mark_changed",
