@@ -227,6 +227,11 @@ class Settings:
     total_as_decimal: bool = boolean(False)
     keep_bodies_days: int = integer(30)
     keep_submissions_days: int = integer(365)
+    keep_personal_days: int | None = setting(
+        None,
+        lambda value: value is None or is_positive_integer(value),
+        "be None or an integer above 0",
+    )
     finalization_days: float | None = setting(
         None,
         lambda value: value is None or is_window(value),

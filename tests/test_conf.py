@@ -46,6 +46,7 @@ DEFAULTS = {
     "TOTAL_AS_DECIMAL": False,
     "KEEP_BODIES_DAYS": 30,
     "KEEP_SUBMISSIONS_DAYS": 365,
+    "KEEP_PERSONAL_DAYS": None,
     "RECONCILE_DAYS": 3,
     "FINALIZATION_DAYS": None,
     "FIRST_REPORT_DELAY": 0,
@@ -77,6 +78,7 @@ GOOD = {
     "TOTAL_AS_DECIMAL": [True, False],
     "KEEP_BODIES_DAYS": [1, 10_000],
     "KEEP_SUBMISSIONS_DAYS": [1, 10_000],
+    "KEEP_PERSONAL_DAYS": [None, 1, 10_000],
     "RECONCILE_DAYS": [0, 1, 10_000],
     "FIRST_REPORT_DELAY": [0, 0.5, 3, 86400],
     "DUMMY_EMAILS": [(), ("*@deleted.shop.com",), ["gone-*", "a@b.c"]],
@@ -119,6 +121,7 @@ BAD = {
     "TOTAL_AS_DECIMAL": NO_BOOLEANS,
     "KEEP_BODIES_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
     "KEEP_SUBMISSIONS_DAYS": [*NO_NUMBERS, 0, -1, 1.5],
+    "KEEP_PERSONAL_DAYS": [True, "30", 0, -1, 1.5, NAN, [30]],
     "RECONCILE_DAYS": [*NO_NUMBERS, -1, 1.5],
     "FIRST_REPORT_DELAY": [*NO_NUMBERS, -1],
     "DUMMY_EMAILS": [

@@ -33,22 +33,26 @@ def erased_token(token: UUID) -> UUID:
 def erase_rows(rows: StateQuerySet[ButtonOrder], *, tell_button: bool = False) -> int:
     """Erase some rows one by one, and return how many were not erased before."""
     pks = list(rows.values_list("pk", flat=True))
-    erased = [erase_row(pk, using=rows.db, tell_button=tell_button) for pk in pks]
+    erased = [erase_row(pk, rows, tell_button=tell_button) for pk in pks]
     return sum(row is not None for row in erased)
 
 
-def erase_row(pk: Any, *, using: str, tell_button: bool = False) -> ButtonOrder | None:
+def erase_row(
+    pk: Any, orders: StateQuerySet[ButtonOrder], *, tell_button: bool = False
+) -> ButtonOrder | None:
     """
     Erase the personal data of a row, its submissions and its differences.
 
-    Return the row as it is then, or None if there is none or it was erased before. To
-    ``tell_button`` makes it due if Button acknowledged the erased values and may still
-    accept changes. Otherwise it causes no call.
+    Return the row as it is then, or None if it is not among the ``orders`` or was
+    erased before. To ``tell_button`` makes it due if Button acknowledged the erased
+    values and may still accept changes. Otherwise it causes no call.
     """
+    using = orders.db
     with transaction.atomic(using=using):
         rows = ButtonOrder.objects.using(using).filter(pk=pk)
         # A write comes first, because it locks the row in every database.
-        if not rows.filter(erased_at__isnull=True).update(erased_at=DatabaseNow()):
+        erasable = orders.filter(pk=pk, erased_at__isnull=True)
+        if not erasable.update(erased_at=DatabaseNow()):
             return None
         # Inserting a submission waits for this lock. A plain write does not stop it.
         row = rows.select_for_update().get()

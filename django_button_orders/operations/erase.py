@@ -216,7 +216,8 @@ def erase_order(
 ) -> ErasedOrder | None:
     """Erase one order, log it and ring for it. Return None if it was erased before."""
     with transaction.atomic(using=using):
-        row = erase_row(pk, using=using, tell_button=tell_button)
+        orders = ButtonOrder.objects.using(using).all()
+        row = erase_row(pk, orders, tell_button=tell_button)
         if row is None:
             return None
         if user_id is not None:

@@ -1,5 +1,5 @@
 """
-Prune what is old: first empty the bodies of submissions, later delete them.
+Prune what is old: empty bodies of submissions, later delete them, erase customers.
 
 A pending order keeps all of its submissions, however old: an operator who looks at why
 it waits needs to see what was sent and what Button answered.
@@ -22,6 +22,7 @@ from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settin
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.models.clock import DatabaseNow
 from django_button_orders.models.keyset import Keyset
+from django_button_orders.operations.expiry import count_expired, erase_expired
 
 CHUNK = 1000
 
@@ -91,15 +92,17 @@ def accounts_in(names: list[str], *, others: set[str]) -> Q:
 
 @dataclass(kw_only=True)
 class PruneResult:
-    """The counts of emptied bodies and deleted submissions."""
+    """The counts of emptied bodies, deleted submissions and erased orders."""
 
     bodies_emptied: int = 0
     submissions_deleted: int = 0
+    orders_erased: int = 0
     is_complete: bool = True
 
     def __iadd__(self, other: PruneResult) -> PruneResult:
         self.bodies_emptied += other.bodies_emptied
         self.submissions_deleted += other.submissions_deleted
+        self.orders_erased += other.orders_erased
         self.is_complete &= other.is_complete
         return self
 
@@ -113,7 +116,7 @@ def prune(
     progress: Callable[[int], object] = lambda count: None,
 ) -> PruneResult:
     """
-    Prune the submissions, and then the differences, of one database.
+    Prune the submissions and differences of one database, and erase expired orders.
 
     Works in short transactions, each of which stays when ``is_stopped()`` ends the
     work between two of them. Calls ``progress`` with the number of each chunk.
@@ -124,14 +127,18 @@ def prune(
     result = pruner.run(find_retentions() if retentions is None else retentions)
     if result.is_complete:
         prune_differences(using=using)
+        result.orders_erased, result.is_complete = erase_expired(
+            using, is_stopped=is_stopped
+        )
     return result
 
 
 def count_prunable(*, using: str, retentions: list[Retention]) -> PruneResult:
-    """Count the bodies and submissions that ``prune`` would empty and delete."""
+    """Count what ``prune`` would empty, delete and erase."""
     return PruneResult(
         bodies_emptied=sum(item.emptiable(using).count() for item in retentions),
         submissions_deleted=sum(item.deletable(using).count() for item in retentions),
+        orders_erased=count_expired(using),
     )
 
 

@@ -61,6 +61,7 @@ class PruneTests(TestCase):
             "dry_run": False,
             "bodies_emptied": 2,
             "submissions_deleted": 2,
+            "orders_erased": 0,
         }
 
     def test_bad_options(self):

@@ -36,9 +36,10 @@ class Command(ButtonOrdersCommand):
     help = (
         "Prunes the records of old calls to Button. It empties their bodies after "
         "KEEP_BODIES_DAYS, and deletes the submissions after KEEP_SUBMISSIONS_DAYS. "
-        "Both settings may differ by account. It keeps the submissions of pending "
-        "orders. You can run it while the shop is open, because its transactions are "
-        "short. Celery beat and --loop do the same once a day."
+        "It erases the personal data of orders that were settled KEEP_PERSONAL_DAYS "
+        "ago. All three settings may differ by account. It keeps the submissions of "
+        "pending orders. You can run it while the shop is open, because its "
+        "transactions are short. Celery beat and --loop do the same once a day."
     )
     examples = """\
   manage.py button_orders_prune --dry-run
@@ -91,6 +92,7 @@ class Command(ButtonOrdersCommand):
         counts = {
             "bodies_emptied": pruned.bodies_emptied,
             "submissions_deleted": pruned.submissions_deleted,
+            "orders_erased": pruned.orders_erased,
         }
         self.summarize({"dry_run": dry_run, **counts}, options["format"])
         if not pruned.is_complete:
