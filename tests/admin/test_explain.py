@@ -152,6 +152,7 @@ class SettledTests(StandingTestCase):
             ("failed", "refused", True),
             ("dismissed", "", False),
             ("cancelled", "", False),
+            ("closed", "finalized", False),
         ):
             with self.subTest(status=status):
                 self.put(status=status, reason=reason, line_items=lines)
