@@ -89,6 +89,18 @@ class Button:
     def is_open(self, order_id: str) -> bool:
         return self.held.get(order_id, {}).get("status") == "open"
 
+    def is_finalized(self, order_id: str) -> bool:
+        return self.held.get(order_id, {}).get("status") == "finalized"
+
+    def counts(self, order_id: str) -> bool:
+        """Return whether an order is held and was not cancelled."""
+        return self.is_open(order_id) or self.is_finalized(order_id)
+
+    def finalize(self, order_id: str) -> None:
+        """Accept no more changes of an order that is open."""
+        if self.is_open(order_id) and not self.is_of_another_shop(order_id):
+            self.held[order_id]["status"] = "finalized"
+
     def total(self, order_id: str) -> int:
         total: int = self.held[order_id]["total"]
         return total
@@ -123,6 +135,8 @@ class Button:
             self.violations.append(f"{request.method} of another shop's {path}.")
         if order is None or (order["status"] == "deleted" and request.method != "GET"):
             return error(404)()
+        if order["status"] == "finalized" and request.method != "GET":
+            return error(403)()
         if request.method == "DELETE":
             order["status"] = "deleted"
         elif request.method == "POST":

@@ -38,7 +38,7 @@ from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import ButtonOrder, PausedAccount
 from tests.button_model import MOODS, Button
 from tests.shop.models import Order
-from tests.utils import PURCHASED, button_settings, create_row
+from tests.utils import LONG_AGO, PURCHASED, button_settings, create_row
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "0"))
 SCHEDULE = (5, 30)
@@ -138,6 +138,19 @@ class ShopMachine(RuleBasedStateMachine):
         """Another shop with the same key reports an order under the same id."""
         if seldom:
             self.button.report_from_another_shop(order_id)
+
+    @rule(
+        order_id=orders,
+        seldom=st.sampled_from([True, False, False]),
+        known=st.booleans(),
+    )
+    def window_ends(self, order_id, seldom, known):
+        """Button accepts no more changes of an order, and may have said so before."""
+        if not seldom:
+            return
+        self.button.finalize(order_id)
+        if known and self.button.is_finalized(order_id):
+            ButtonOrder.objects.filter(order_id=order_id).update(finalizes_at=LONG_AGO)
 
     # The workers, one step at a time, so that other rules can run in between
 
@@ -260,12 +273,16 @@ class ShopMachine(RuleBasedStateMachine):
         if row.status == "reported":
             assert not is_cancelled
             assert row.reported_revision == row.revision
-            assert self.button.is_open(row.order_id)
+            assert self.button.counts(row.order_id)
             assert self.button.total(row.order_id) == self.totals[row.order_id]
+            assert row.late_amount is None
         if row.status == "cancelled":
             assert is_cancelled
             is_of_another_shop = self.button.is_of_another_shop(row.order_id)
-            assert is_of_another_shop or not self.button.is_open(row.order_id)
+            assert is_of_another_shop or not self.button.counts(row.order_id)
+        if row.status == "closed" and row.reported_total is not None:
+            wanted = 0 if is_cancelled else self.totals[row.order_id]
+            assert row.late_amount == row.reported_total - wanted
 
     @invariant()
     def button_was_asked_for_nothing_wrong(self):
@@ -292,6 +309,11 @@ class ShopMachine(RuleBasedStateMachine):
             self.rows_make_sense()
         for row in ButtonOrder.objects.all():
             is_cancelled = row.order_id in self.cancelled
+            if self.button.is_finalized(row.order_id):
+                is_same = self.button.total(row.order_id) == self.totals[row.order_id]
+                is_late = is_cancelled or not is_same
+                assert row.status == ("closed" if is_late else "reported")
+                continue
             if self.button.is_of_another_shop(row.order_id) and not is_cancelled:
                 assert (row.status, row.reason) == ("failed", "taken")
                 continue

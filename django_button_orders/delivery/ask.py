@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
@@ -27,7 +28,8 @@ from django_button_orders.delivery.verdicts import (
     describe_answer,
     judge_retrieve,
 )
-from django_button_orders.models import ButtonOrder, Submission
+from django_button_orders.delivery.window import read_end
+from django_button_orders.models import ButtonOrder, Submission, as_aware
 from django_button_orders.models.erasing import forget_answers
 from django_button_orders.report.validation import clean_order_id
 
@@ -42,8 +44,9 @@ def retrieve(
     """
     Ask Button what it knows of an order, and return the call as a submission.
 
-    It needs no lease and leaves the row as it is. It neither pauses nor resumes the
-    account. It waits for the network, so do not call it in a transaction.
+    It needs no lease, and of the row it writes only the end of the change window. It
+    neither pauses nor resumes the account. It waits for the network, so do not call it
+    in a transaction.
 
     Raises ``ImproperlyConfigured`` if the settings do not allow calls, and
     ``ValidationError`` if the order ID cannot stand in a URL or ``RATE_LIMIT`` has no
@@ -65,7 +68,10 @@ def retrieve(
     )
     call = make_call(attempt, RETRIEVE, monotonic())
     [submission] = submissions_of(attempt, judge_for_person(call.answer))
-    return save(submission, order)
+    submission = save(submission, order)
+    if order.is_acknowledged:
+        save_end(read_end(attempt.known_order), order)
+    return submission
 
 
 def wait_for_turn(account: str) -> None:
@@ -98,3 +104,9 @@ def save(submission: Submission, order: ButtonOrder) -> Submission:
             submission.save(using=using, force_insert=True)
     forget_answers([order.pk], using=using)
     return submission
+
+
+def save_end(end: datetime | None, order: ButtonOrder) -> None:
+    """Save the end of the change window that Button has shown, if it is news."""
+    if end is not None and end != as_aware(order.finalizes_at):
+        order.row().update(finalizes_at=end)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 import requests
 import responses
@@ -8,7 +10,12 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.delivery.ask import retrieve
 from django_button_orders.delivery.rate_limit import reserve_turns, seconds_ahead
-from django_button_orders.models import ButtonOrder, PausedAccount, Submission
+from django_button_orders.models import (
+    ButtonOrder,
+    PausedAccount,
+    Submission,
+    as_aware,
+)
 from django_button_orders.models.clock import from_now
 from tests.utils import (
     BASE_URL,
@@ -58,6 +65,28 @@ class RateTests(RetrieveTestCase):
 
         assert calls() == []
         assert seconds_ahead("default") <= 10
+
+
+class WindowTests(RetrieveTestCase):
+    END = "2096-12-01T12:00:00Z"
+
+    def end_after(self, **answer):
+        self.ask(json={**OK, "object": {"finalized_date": self.END}}, **answer)
+        self.row.refresh_from_db()
+        return as_aware(self.row.finalizes_at)
+
+    @responses.activate
+    def test_end(self):
+        ButtonOrder.objects.update(reported_revision=1)
+        self.row.refresh_from_db()
+
+        assert self.end_after() == datetime(2096, 12, 1, 12, tzinfo=timezone.utc)
+        assert self.row.revision == 1
+
+    @responses.activate
+    def test_order_of_another_shop(self):
+        """Nobody has acknowledged this one."""
+        assert self.end_after() is None
 
 
 class RecordTests(RetrieveTestCase):
