@@ -9,7 +9,8 @@ Read in this order:
   it), ``window`` (until when the order can be changed), ``preview`` (the next call),
   ``ask`` (Button's view) and ``history`` (the calls so far).
 * ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
-  ``panel`` (the figures above it) and ``export`` (CSV).
+  ``panel`` (the figures above it), ``check_adapter`` (a preflight) and ``export``
+  (CSV).
 * ``actions``: Retry, dismiss and cancel for one order or many, with their texts in
   ``verbs`` and the counted orders in ``selection``.
 * ``host``: the box on the page of the shop's own order.

@@ -30,6 +30,7 @@ from django_button_orders.admin.base import (
     host_order_link,
     known_accounts,
 )
+from django_button_orders.admin.check_adapter import CheckAdapterMixin
 from django_button_orders.admin.export import ExportMixin
 from django_button_orders.admin.filters import (
     DateFilter,
@@ -148,7 +149,7 @@ class CappedMixin(UrlsMixin):
         return set()
 
 
-class OrderListMixin(BulkActionsMixin, ExportMixin, CappedMixin):
+class OrderListMixin(BulkActionsMixin, CheckAdapterMixin, ExportMixin, CappedMixin):
     """
     The columns and the search of the list of Button orders.
 

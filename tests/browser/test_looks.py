@@ -112,6 +112,14 @@ def test_list(morning, operator, look):
     assert look("list") == ""
 
 
+def test_check_of_the_adapter(morning, operator, look):
+    operator.open_list()
+    operator.follow("Check the adapter")
+    operator.read("What the reports have")
+
+    assert look("check") == ""
+
+
 def test_order(morning, operator, look):
     operator.open_order(morning.refused)
 

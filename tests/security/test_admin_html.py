@@ -320,6 +320,22 @@ class StoredTextTests(HtmlTestCase):
         section = "".join(pages[1].texts).partition("Next call to Button")[2]
         assert "<script>alert(1)</script>" in section.partition("Calls to Button")[0]
 
+    def test_check_of_the_adapter(self):
+        """The page shows order IDs of the shop, also those that have no row."""
+        url = reverse("admin:django_button_orders_buttonorder_check_adapter")
+        pages = []
+        for number in (HARMLESS, MARKUP):
+            order = Order.objects.create(number=number, trouble="build")
+            pages.append(self.fetch(url))
+            ButtonOrder.objects.filter(order_id=number).delete()
+            pages.append(self.fetch(url))
+            order.delete()
+
+        self.check(pages[0], pages[2])
+        self.check(pages[1], pages[3])
+        for page in pages[2:]:
+            assert MARKUP in "".join(page.texts)
+
     def test_page_of_deleting(self):
         self.plant(MARKUP)
 
