@@ -4,14 +4,20 @@ import re
 from contextlib import ExitStack
 
 import responses
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.preflight.run import newest_orders, run_preflight
+from django_button_orders.preflight.run import (
+    Selection,
+    newest_orders,
+    run_preflight,
+)
 from tests.preflight.utils import (
     ADDRESS,
+    NOW,
     PLANTS,
     PlantedAdapter,
     place,
@@ -172,6 +178,23 @@ class SelectionTests(PreflightTestCase):
         assert (self.preflight.orders, self.preflight.reports) == (2, 1)
         assert self.preflight.unknown_ids == ["9999"]
 
+    def test_others_are_not_counted_beside_wanted_orders(self):
+        place(1, trouble="get_order_id")
+        place(1, start=2, trouble="get_order_id", is_paid=False)
+        place(1, start=3)
+
+        assert self.run_all(order_ids=["0003", ADDRESS]) == {}
+        assert self.preflight.orders == 1
+        assert self.preflight.unknown_ids == ["[e-mail]"]
+
+    def test_ends_with_the_last_wanted_order(self):
+        place(3)
+        seen = []
+
+        self.run_all(order_ids=["0002"], advance=lambda: seen.append(1))
+
+        assert len(seen) == 2
+
     def test_no_orders(self):
         assert self.run_all() == {}
         assert self.preflight.orders == 0
@@ -181,6 +204,33 @@ class SelectionTests(PreflightTestCase):
         place(1, start=3, is_cancelled=True)
 
         assert self.run_all() == {("nothing_built", ""): (3, ())}
+
+
+class AccountAdapter(PlantedAdapter):
+    """An adapter of a model with a date that may be missing."""
+
+    date_field = "last_login"
+
+    def get_queryset(self):
+        return User.objects.all()
+
+    def get_order_id(self, order):
+        return order.username
+
+    def get_account(self, order):
+        return "default"
+
+    def is_reportable(self, order):
+        return False
+
+
+class MissingDateTests(PreflightTestCase):
+    def test_orders_without_date_are_left_out(self):
+        User.objects.create(username="old", last_login=NOW)
+        User.objects.create(username="new")
+        selection = Selection(adapter=AccountAdapter(User), using="default")
+
+        assert run_preflight([selection]).not_reportable == 1
 
 
 class SqlAdapter(PlantedAdapter):
