@@ -1,5 +1,5 @@
 """
-Retry, dismiss, cancel and overwrite: the buttons of one order, and the list's actions.
+Retry, dismiss, cancel, overwrite and erase: one order's buttons, the list's actions.
 
 A button's view runs its action at once. An action of the list first shows a page
 that counts the orders and changes nothing. That page posts its signed keys to a view
@@ -21,8 +21,8 @@ from django.db import DatabaseError, router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from django_button_orders.admin.base import UrlsMixin, safe_next_url, user_may
 from django_button_orders.admin.selection import (
@@ -36,6 +36,7 @@ from django_button_orders.admin.verbs import (
     BULK_VERBS,
     CANCEL,
     DISMISS,
+    ERASE,
     MAX_NOTE_LENGTH,
     RETRY,
     VERBS,
@@ -44,6 +45,7 @@ from django_button_orders.admin.verbs import (
     read_note,
 )
 from django_button_orders.models import ButtonOrder
+from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.operations.orders import run_action
 from django_button_orders.operations.queue import queue_action
@@ -71,6 +73,9 @@ class OrderActionsMixin(UrlsMixin):
 
     def has_overwrite_permission(self, request: HttpRequest) -> bool:
         return user_may(request, "overwrite_buttonorder")
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return user_may(request, "erase_buttonorder")
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
         """Return whether the user has the permission for a verb."""
@@ -113,7 +118,8 @@ class OrderActionsMixin(UrlsMixin):
         is_allowed = self.has_verb_permission(request, verb)
         order = self.find_order(request, object_id, is_allowed=is_allowed)
         with self.show_errors(request):
-            count = run_action(verb.name, [order.pk], **action_options(request, verb))
+            options = action_options(request, verb)
+            count = run_action(options.pop("name"), [order.pk], **options)
             self.message_user(request, *verb.result_message(count, selected=1))
         return self.go_back(request, order)
 
@@ -180,6 +186,14 @@ class BulkActionsMixin(OrderActionsMixin):
     ) -> HttpResponse:
         return self.confirm(request, queryset, CANCEL)
 
+    @admin.action(
+        description=_("Erase personal data of selected orders"), permissions=["erase"]
+    )
+    def erase_orders(
+        self, request: HttpRequest, queryset: ButtonOrderQuerySet
+    ) -> HttpResponse:
+        return self.confirm(request, queryset, ERASE)
+
     def get_urls(self) -> list[URLPattern]:
         return [*map(self.confirmed_path, BULK_VERBS), *super().get_urls()]
 
@@ -235,6 +249,8 @@ class BulkActionsMixin(OrderActionsMixin):
             self.message_user(request, text, messages.ERROR)
         else:
             self.run_or_queue(request, pks, verb)
+            if verb is ERASE:
+                return self.show_erased(request, pks)
         url = self.with_filters(request, self.url("changelist"))
         return HttpResponseRedirect(url)
 
@@ -247,9 +263,30 @@ class BulkActionsMixin(OrderActionsMixin):
             if len(pks) > MAX_AT_ONCE:
                 message = queue_verb(verb, pks, options)
             else:
-                count = run_action(verb.name, pks, **options)
+                count = run_action(options.pop("name"), pks, **options)
                 message = verb.result_message(count, selected=len(pks))
             self.message_user(request, *message)
+
+    def show_erased(self, request: HttpRequest, pks: Sequence[int]) -> HttpResponse:
+        """Show the list of orders that the shop may hand to Button."""
+        using = router.db_for_write(ButtonOrder)
+        fields = ("account", "order_id", "button_order_id", "purchase_date")
+        orders: list[Any] = []
+        for page in Keyset(ButtonOrder.objects.using(using).filter(pk__in=pks)).pages(
+            MAX_AT_ONCE
+        ):
+            orders += [[getattr(order, name) for name in fields] for order in page]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Erased orders"),
+            "opts": self.opts,
+            "media": self.media,
+            "preserved_filters": self.get_preserved_filters(request),
+            "orders": orders,
+        }
+        request.current_app = self.admin_site.name
+        template = "admin/django_button_orders/buttonorder/erased.html"
+        return TemplateResponse(request, template, context)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """
@@ -267,7 +304,9 @@ class BulkActionsMixin(OrderActionsMixin):
 
 def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
     """Return options for ``run_action``. Raise ``ValidationError`` for a bad note."""
+    is_told = verb is ERASE and "tell_button" in request.POST
     return {
+        "name": "erase_and_tell" if is_told else verb.name,
         # The list may come from a replica, which must not be written to.
         "using": router.db_for_write(ButtonOrder),
         "user_id": request.user.pk,
@@ -282,7 +321,7 @@ def queue_verb(
     count = len(pks)
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
     what %= {"verb": verb.label, "count": count}
-    queue_action(verb.name, pks, what=what, **options)
+    queue_action(options.pop("name"), pks, what=what, **options)
     text = ngettext(
         "%(count)d order will be changed by the next sweep. The list shows "
         "the progress. The history of the order shows who requested it.",

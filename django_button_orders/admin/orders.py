@@ -90,6 +90,7 @@ INTERNAL_FIELDS = (
     "lease_token",
     "created_at",
     "updated_at",
+    "erased_at",
 )
 REPORTING = _("Reporting")
 INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]})
@@ -164,7 +165,13 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
 
     # The list
 
-    actions = ["retry_orders", "dismiss_orders", "cancel_orders", "export_orders"]
+    actions = [
+        "retry_orders",
+        "dismiss_orders",
+        "cancel_orders",
+        "erase_orders",
+        "export_orders",
+    ]
     list_display = [
         "status_badge",
         "order_id",

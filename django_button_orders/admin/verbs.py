@@ -206,6 +206,34 @@ DISMISS = BulkVerb(
         "count",
     ),
 )
-BULK_VERBS = (RETRY, DISMISS, CANCEL)
+ERASE = BulkVerb(
+    name="erase",
+    label=_("Erase personal data"),
+    question=ngettext_lazy(
+        "Erase the personal data of %(count)d order?",
+        "Erase the personal data of %(count)d orders?",
+        "count",
+    ),
+    consequences=_(
+        "Customer, attribution token, customer order ID, the texts of line items, "
+        "errors and the bodies of calls are emptied here. IDs, status, dates and "
+        "amounts stay, so that nothing is reported twice. This cannot be undone. Erase "
+        "the customer in your shop, too. Orders that Button does not know yet are "
+        "reported without their token, so nobody earns a commission for them."
+    ),
+    why_not=dict.fromkeys(Status, _("Erased before")),
+    done=ngettext_lazy(
+        "The personal data of %(count)d order was erased.",
+        "The personal data of %(count)d orders was erased.",
+        "count",
+    ),
+    skipped=ngettext_lazy(
+        "%(count)d was skipped: it was erased before.",
+        "%(count)d were skipped: they were erased before.",
+        "count",
+    ),
+)
+SINGLE_VERBS = (RETRY, DISMISS, CANCEL)
+BULK_VERBS = (*SINGLE_VERBS, ERASE)
 # No list has a button for OVERWRITE: a person has to see both sides of each order.
-VERBS: tuple[Verb, ...] = (*BULK_VERBS, OVERWRITE)
+VERBS: tuple[Verb, ...] = (*SINGLE_VERBS, OVERWRITE)

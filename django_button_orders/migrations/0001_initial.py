@@ -182,7 +182,7 @@ class Migration(migrations.Migration):
                 (
                     "action",
                     django_button_orders.models.fields.ExactCharField(
-                        help_text="Retry, cancel or dismiss.",
+                        help_text="Retry, cancel, dismiss or erase.",
                         max_length=20,
                         verbose_name="action",
                     ),

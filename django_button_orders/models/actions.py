@@ -10,7 +10,7 @@ from django_button_orders.models.fields import ExactCharField, StrictJSONField
 
 class QueuedAction(models.Model):
     """
-    A batch of orders that the next sweep retries, cancels or dismisses.
+    A batch of orders that the next sweep retries, cancels, dismisses or erases.
 
     The row is deleted after its orders were changed. A process that is killed in
     between leaves it to the next sweep, which skips the orders that were changed.
@@ -18,7 +18,7 @@ class QueuedAction(models.Model):
 
     # A key of ``operations.orders.ACTIONS``.
     action = ExactCharField(
-        _("action"), max_length=20, help_text=_("Retry, cancel or dismiss.")
+        _("action"), max_length=20, help_text=_("Retry, cancel, dismiss or erase.")
     )
     keys = StrictJSONField(
         _("keys of the orders"),

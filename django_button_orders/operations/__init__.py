@@ -6,5 +6,6 @@ for the database, never for a network. Read ``orders`` first: it retries, cancel
 dismisses. ``queue`` leaves the same to the next sweep, for many orders. ``accounts``
 resumes paused accounts. ``backfill`` adds rows for a shop's older orders, by means of
 ``batches``. ``erase`` forgets a customer. ``retention`` prunes what is old, and has
-``expiry`` erase the customers of old orders. ``throttle`` limits how fast a command works.
+``expiry`` erase the customers of old orders. ``throttle`` limits how fast a command
+works.
 """
