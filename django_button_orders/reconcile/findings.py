@@ -29,7 +29,8 @@ class Finding:
     """
     A difference that is not saved yet, with the row and the host order that differ.
 
-    ``known_digest`` is the digest of what Button has, where our row's is wrong.
+    ``known_digest`` is the digest of what Button has, where our row's is wrong, and
+    ``known_total`` the total of that, or None if it is not known.
     ``hook`` is the hook of the adapter that failed, if one did.
     """
 
@@ -37,6 +38,7 @@ class Finding:
     row: ButtonOrder | None = None
     host_order: Any = None
     known_digest: str | None = None
+    known_total: int | None = None
     is_fixed: bool = False
     hook: str = ""
 

@@ -84,6 +84,10 @@ def compare(
         left = None if left is None else left - len(page)
 
 
+# The digest and the total of what Button has.
+Known = tuple[str | None, int | None]
+
+
 def fix(result: PageResult, *, using: str) -> None:
     """
     Make the orders of findings due. A worker decides which call to make.
@@ -93,16 +97,17 @@ def fix(result: PageResult, *, using: str) -> None:
     comparison finds the order again.
     """
     add_rows([item for item in result.findings if has_no_row(item)], using=using)
-    by_digest: defaultdict[str | None, list[Finding]] = defaultdict(list)
+    by_known: defaultdict[Known, list[Finding]] = defaultdict(list)
     for finding in result.findings:
         if not finding.is_fixable:
             continue
         if finding.host_order is None:
-            by_digest[finding.known_digest].append(finding)
+            known = (finding.known_digest, finding.known_total)
+            by_known[known].append(finding)
         elif not has_no_row(finding):
             mark_host_order(finding, using=using)
-    for known_digest, findings in by_digest.items():
-        mark_rows(findings, known_digest, using=using)
+    for known, findings in by_known.items():
+        mark_rows(findings, known, using=using)
     result.counts[FIXED] += sum(finding.is_fixed for finding in result.findings)
 
 
@@ -137,10 +142,13 @@ def mark_host_order(finding: Finding, *, using: str) -> None:
     finding.is_fixed = True
 
 
-def mark_rows(findings: list[Finding], known_digest: str | None, *, using: str) -> None:
+def mark_rows(findings: list[Finding], known: Known, *, using: str) -> None:
+    """Mark rows changed. ``known`` is what Button has, if the rows are wrong."""
     rows = ButtonOrder.objects.using(using)
     pks = [finding.row.pk for finding in findings if finding.row is not None]
-    values = {} if known_digest is None else {"reported_digest": known_digest}
+    digest, total = known
+    is_wrong = digest is not None
+    values = {"reported_digest": digest, "reported_total": total} if is_wrong else {}
     with transaction.atomic(using=using):
         marked = set(rows.unlocked_keys(pks))
         rows.filter(pk__in=marked).mark_changed(**values)

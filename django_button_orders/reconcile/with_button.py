@@ -56,6 +56,7 @@ from django_button_orders.reconcile.values import (
 )
 from django_button_orders.report.objects import HALF, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
+from django_button_orders.report.validation import INT32_MAX
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
@@ -230,13 +231,16 @@ def compare_answer(attempt: Attempt) -> Finding | str | None:
     if is_cancelled(row):
         state = answer.order.get("status")
         if state in (OPEN, FINALIZED):
-            return as_finding(row, Kind.ACTIVE, {"status": [CANCELLED, state]})
+            values = {"status": [CANCELLED, state]}
+            total = read_total(attempt, answer.order)
+            return as_finding(row, Kind.ACTIVE, values, known_total=total)
         return None
     if knows_order(answer) is False:
         return as_finding(row, Kind.UNKNOWN)
     if answer.order.get("status") == DELETED:
         values = {"status": [OPEN, DELETED]}
-        return as_finding(row, Kind.DELETED, values, known_digest=CANCELLED_DIGEST)
+        digest = CANCELLED_DIGEST
+        return as_finding(row, Kind.DELETED, values, known_digest=digest, known_total=0)
     return compare_values(attempt, answer.order)
 
 
@@ -257,7 +261,19 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
     # If only the customer differs, Button may refuse it, which is no failure.
     known_digest = "" if others else row.reported_digest[:HALF]
     values = as_shown(paths, ours, theirs)
-    return as_finding(row, Kind.DIFFERENT, values, known_digest=known_digest)
+    total = read_total(attempt, order) if others else row.reported_total
+    return as_finding(
+        row, Kind.DIFFERENT, values, known_digest=known_digest, known_total=total
+    )
+
+
+def read_total(attempt: Attempt, order: dict[str, Any]) -> int | None:
+    """Return the total that Button shows, if it is certainly in minor units."""
+    total = order.get("total")
+    if type(total) is not int or not 0 <= total <= INT32_MAX:
+        return None
+    # Button does not publish whether it returns decimals, if those were sent.
+    return None if attempt.settings.total_as_decimal else total
 
 
 def compare_tokens(row: ButtonOrder, order: dict[str, Any]) -> Finding | None:
@@ -278,6 +294,7 @@ def as_finding(
     values: dict[str, list[Any]] | None = None,
     *,
     known_digest: str = "",
+    known_total: int | None = None,
     error: str = "",
 ) -> Finding:
     difference = Difference(
@@ -291,4 +308,9 @@ def as_finding(
         error=error,
     )
     # The acknowledged digest is wrong, so the worker must not compare with it.
-    return Finding(difference=difference, row=row, known_digest=known_digest)
+    return Finding(
+        difference=difference,
+        row=row,
+        known_digest=known_digest,
+        known_total=known_total,
+    )

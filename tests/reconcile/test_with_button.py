@@ -213,6 +213,7 @@ class DifferingTests(ButtonTestCase):
         self.report_due()
         row = ButtonOrder.objects.get()
         assert (row.status, row.reason) == ("closed", "finalized")
+        assert (row.reported_total, row.late_amount) == (1, 1 - row.total)
         assert self.compare() == {}
 
     def test_reported_just_now(self):

@@ -15,6 +15,7 @@ from tests.reconcile.utils import (
 )
 from tests.shop.models import Order, OrderLine, Page
 from tests.utils import (
+    LONG_AGO,
     OK,
     add_answer,
     button_settings,
@@ -444,6 +445,67 @@ class FailedTests(ShopTestCase):
         add_answer("DELETE", order_url(), status=403)
         self.write(order, is_cancelled=True)
         assert self.report() == "closed"
+
+        assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
+
+    def close(self):
+        order = self.place()
+        assert self.report() == "reported"
+        ButtonOrder.objects.update(finalizes_at=LONG_AGO)
+        self.write(order, total=65)
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "closed"
+        responses.calls.reset()
+        return order
+
+    def test_closed(self):
+        """The change came too late once, and is not found again and again."""
+        self.close()
+
+        assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
+        assert self.row().status == "closed"
+        assert not kinds()
+
+    def test_closed_and_changed_again(self):
+        order = self.close()
+        for total, amount in ((66, 400), (65, 500)):
+            self.write(order, total=total)
+
+            assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+            assert self.report() == "closed"
+            assert self.row().late_amount == amount
+            assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
+        assert calls() == []
+
+    def test_closed_and_changed_back(self):
+        order = self.close()
+        self.write(order, total=70)
+
+        assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+        assert self.report() == "reported"
+        assert self.compare(fixes=True) == {"agree": 1, "fixed": 0}
+        assert calls() == []
+
+    def test_closed_and_cancelled(self):
+        order = self.close()
+        for is_cancelled, amount in ((True, 7000), (False, 500)):
+            self.write(order, is_cancelled=is_cancelled)
+
+            assert self.compare(fixes=True) == {"changed": 1, "fixed": 1}
+            assert self.report() == "closed"
+            assert self.row().late_amount == amount
+            assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
+        assert calls() == []
+
+    def test_closed_and_the_adapter_raises(self):
+        order = self.close()
+        self.write(order, trouble="build")
+
+        assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
+
+    def test_closed_and_the_id_raises(self):
+        order = self.close()
+        self.write(order, trouble="get_order_id")
 
         assert self.compare(fixes=True) == {"closed": 1, "fixed": 0}
 
