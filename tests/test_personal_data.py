@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import re
-import textwrap
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from unittest import mock
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.db.models import CharField, JSONField, TextField
-from django.test import SimpleTestCase, TestCase
+from django.test import SimpleTestCase, TestCase, override_settings
 
-from django_button_orders import hash_email
+from django_button_orders import erase, hash_email
 from django_button_orders.conf import FIELDS
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.testing import ButtonSandboxMixin
-from tests.admin.utils import create_submission
 from tests.management.utils import call
+from tests.operations.test_erase import PERSONAL, create_janes
 from tests.shop.models import Order
-from tests.utils import create_row
+from tests.utils import PURCHASED, button_settings
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "howto" / "personal-data.rst"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+with mock.patch.object(sys, "path", [str(DOCS / "_ext"), *sys.path]):
+    import personal_data
+PAGE = DOCS / "howto" / "personal-data.rst"
 APP = apps.get_app_config("django_button_orders")
-ROW = re.compile(r"^   \* - ``(\w+\.\w+)``\n     - (.*)\n     - (.*)$", re.MULTILINE)
-OTHERS = re.compile(r"^The other text fields .*?\n\n", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"( *)\.\. code-block:: python\n\n((?:\1    .*\n|\n)+)")
-# What stays, because the app needs it: the page says so.
-REMAINS = {"order_id", "source_id", "button_order_id", "reported_btn_ref"}
+CODE = re.compile(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)")
 
 
-def fields_with_text():
-    """Return the fields of our models that may hold anything about a person."""
+def others():
     return {
-        f"{model.__name__}.{field.name}"
-        for model in APP.get_models()
-        for field in model._meta.concrete_fields
-        if isinstance(field, CharField | TextField | JSONField)
-        or field.related_model is get_user_model()
+        f"{model}.{name}"
+        for model, names in personal_data.OTHERS.items()
+        for name in names
     }
-
-
-def run_code(name):
-    """Run the code block of the page that has a name. Return its names and output."""
-    names = {}
-    out = StringIO()
-    with redirect_stdout(out):
-        exec(code_with(name), names)  # noqa: S102 - our own page
-    return names, out.getvalue()
 
 
 def state_of(row):
@@ -61,95 +46,78 @@ def state_of(row):
     ]
 
 
-def code_with(name):
-    """Return the code block of the page that has a name."""
-    blocks = [textwrap.dedent(code) for _, code in CODE.findall(PAGE.read_text())]
-    [code] = [code for code in blocks if name in code]
-    return code
-
-
 class FieldTests(SimpleTestCase):
-    def setUp(self):
-        self.rows = ROW.findall(PAGE.read_text())
-        self.personal = [name for name, _, _ in self.rows]
+    def test_each_field_is_decided(self):
+        names = {name for name, _ in personal_data.fields()}
 
-    def test_each_field_is_on_the_page(self):
-        [others] = OTHERS.findall(PAGE.read_text())
-        named = [*self.personal, *re.findall(r"``(\w+\.\w+)``", others)]
+        assert personal_data.RULES.keys() | others() == names
+        assert not personal_data.RULES.keys() & others()
 
-        assert sorted(named) == sorted(fields_with_text())
+    def test_table(self):
+        lines = "\n".join(personal_data.table())
 
-    def test_days(self):
-        """The days beside a setting are its default."""
-        kept = {text for _, _, text in self.rows if "DAYS" in text}
+        for name in personal_data.RULES:
+            assert f"* - ``{name}``\n     - " in lines
+        assert f"({FIELDS['KEEP_BODIES_DAYS'].default})." in lines
+        assert "``KEEP_PERSONAL_DAYS`` (always)." in lines
 
-        assert kept == {
-            f"``{name}`` ({FIELDS[name].default})."
-            for name in ("KEEP_BODIES_DAYS", "KEEP_SUBMISSIONS_DAYS")
+    def test_page_has_the_tables(self):
+        text = PAGE.read_text()
+        assert ".. from-code:: personal-data\n" in text
+        assert ".. from-code:: no-personal-data\n" in text
+
+
+@override_settings(BUTTON_ORDERS=button_settings())
+class EraseTests(TestCase):
+    databases = {"default", "archive"}
+
+    def test_as_the_table_says(self):
+        """Each field is filled, and erased as its last column says."""
+        row = create_janes(source_id="7")
+        filled = dict.fromkeys(
+            ("button_order_id", "reported_btn_ref", "last_error"), "jane"
+        )
+        digest = row.as_report().digest()
+        ButtonOrder.objects.update(**filled, reported_digest=digest)
+        Submission.objects.create(
+            button_order=row,
+            revision=1,
+            started_at=PURCHASED,
+            duration_ms=1,
+            **dict.fromkeys(("url", "request_body", "response_body", "error"), "jane"),
+        )
+        Difference.objects.create(
+            order_id="1994", source_id="7", values={"jane": 1}, error="jane"
+        )
+        before = self.values()
+
+        erase(order_ids=["1994"])
+
+        after = self.values()
+        for name, rule in personal_data.RULES.items():
+            if name.startswith(("Checkpoint", "Submission.user")):
+                continue
+            with self.subTest(name=name):
+                assert before[name]
+                is_same = after[name] == before[name]
+                assert is_same == (rule.erasing == personal_data.STAYS)
+                assert bool(after[name]) == (rule.erasing != personal_data.EMPTIED)
+
+    def values(self):
+        """Return the values of all fields, by their names in the table."""
+        return {
+            f"{model.__name__}.{name}": value
+            for model in (ButtonOrder, Submission, Difference)
+            for name, value in model.objects.values().get().items()
         }
 
-
-class SnippetTests(TestCase):
-    """The snippets of the page, with an order of jane@example.com."""
-
-    @classmethod
-    def setUpTestData(cls):
-        values = {
-            "customer": {"id": "jane", "email_sha256": hash_email("jane@example.com")},
-            "customer_order_id": "jane-1",
-            "line_items": [{"identifier": "jane's mug", "total": 7000}],
-            "btn_ref": "srctok-jane",
-            "last_error": "ValueError: jane",
-        }
-        cls.row = create_row(**values)
-        cls.other = create_row(**values, order_id="1996")
-        ButtonOrder.objects.update(status="reported")
-        for row in (cls.row, cls.other):
-            create_submission(row, request_body="jane", response_body="jane", error="j")
-            Difference.objects.create(
-                side="shop", kind="changed", order_id=row.order_id, error="jane"
-            )
-
-    def test_erase(self):
-        before = state_of(self.other)
-
-        _, printed = run_code("def erase")
-
-        assert printed == "['1994']\n"
-        assert "jane" not in str(state_of(self.row))
-        assert hash_email("jane@example.com") not in str(state_of(self.row))
-        assert state_of(self.other) == before
-
-    def test_erase_what_the_table_names(self):
-        run_code("def erase")
-
-        [row, submission] = state_of(self.row)
-        left = {f"ButtonOrder.{name}" for name, value in row.items() if value}
-        left |= {f"Submission.{name}" for name, value in submission.items() if value}
-        personal = {name for name, _, _ in ROW.findall(PAGE.read_text())}
-        remains = {f"ButtonOrder.{name}" for name in REMAINS} | {"Submission.url"}
-        assert left & personal <= remains
-
-    def test_pending_orders_are_left(self):
-        ButtonOrder.objects.update(status="pending")
-        before = state_of(self.row)
-
-        _, printed = run_code("def erase")
-
-        assert printed == "[]\n"
-        assert state_of(self.row) == before
-
-    def test_collect(self):
-        _, printed = run_code("def collect")
-
-        assert "srctok-jane" in printed
-        assert '"request_body": "jane"' in printed
-        assert "1996" not in printed
-
-    def test_find_by_address(self):
-        names, _ = run_code("by_email")
-
-        assert set(names["by_email"]) == {self.row, self.other}
+    def test_snippet(self):
+        create_janes(customer={"id": "u-77"}, button_order_id="btnorder-1")
+        [code] = [code for code in CODE.findall(PAGE.read_text()) if "erase(" in code]
+        out = StringIO()
+        with redirect_stdout(out):
+            exec(re.sub("^    ", "", code, flags=re.M), {})  # noqa: S102 - our own page
+        assert out.getvalue() == "default 1994 btnorder-1\n"
 
 
 class DeletionTests(ButtonSandboxMixin, TestCase):
@@ -162,27 +130,22 @@ class DeletionTests(ButtonSandboxMixin, TestCase):
         row = ButtonOrder.objects.get()
         assert hash_email("jane@example.com") in str(state_of(row))
 
-        order.email = "42@deleted.invalid"
+        # The shop itself still has the customer.
+        erase(email="jane@example.com")
         order.save()
         assert self.button_sandbox.report() == {"reported": 1}
-        run_code("def erase")
 
         assert hash_email("jane@example.com") not in str(state_of(row))
-        compared, _, _ = call("button_orders_reconcile", "shop", "--format=json")
-        assert json.loads(compared)["agree"] == 1
-        assert self.button_sandbox.report() == {}
+        for side in ("shop", "button"):
+            out, _, error = call("button_orders_reconcile", side, "--format=json")
+            assert ('"agree": 1' in out, error) == (True, "")
+        assert hash_email("jane@example.com") not in str(state_of(row))
+        posts = [item for item in self.button_sandbox.requests if item.method == "POST"]
+        assert len(posts) == 1
 
-    def test_order_without_a_model(self):
-        """Saving the Button order without its customer reports it once more."""
-        row = create_row(customer={"id": "jane"})
+    def test_tell_button(self):
+        row = create_janes()
         self.button_sandbox.report()
-
-        row.refresh_from_db()
-        row.customer = None
-        row.save()
+        erase(customer_id=PERSONAL["customer"]["id"], tell_button=True)
         assert self.button_sandbox.report() == {"reported": 1}
-
-        [stored, created, updated] = state_of(row)
-        assert "jane" in created["request_body"]
-        assert "jane" not in str(stored)
-        assert "jane" not in updated["request_body"]
+        assert "jane" not in str(state_of(row))

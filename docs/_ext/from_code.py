@@ -15,6 +15,7 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
+import personal_data
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandParser, DjangoHelpFormatter
@@ -433,6 +434,8 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "model": model,
     "answers": answers,
     "metrics": metrics,
+    "personal-data": personal_data.table,
+    "no-personal-data": personal_data.others,
 }
 
 
