@@ -6,7 +6,8 @@ Read in this order:
 
 * ``orders``: the list as declared, and the page of each order. Its parts are in
   ``standing`` (the box with the buttons), ``explain`` and ``warn`` (the sentences in
-  it), ``window`` (until when the order can be changed), ``preview`` (the next call),
+  it), ``window`` (until when the order can be changed), ``earnings`` (why it earned a
+  commission, or not), ``preview`` (the next call),
   ``ask`` (Button's view) and ``history`` (the calls so far).
 * ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
   ``panel`` (the figures above it), ``check_adapter`` (a preflight) and ``export``

@@ -3,7 +3,7 @@ The list of Button orders as it is declared, the page of each, and its form.
 
 ``changelist`` computes the columns of the list.
 
-The page consists of the box (``standing``), the fields below, the next call
+The page consists of two boxes (``standing``, ``earnings``), the fields, the next call
 (``preview``), Button's view (``ask``) and the calls made so far (``history``).
 """
 
@@ -29,6 +29,7 @@ from django_button_orders.admin.base import (
     may_view_bodies,
 )
 from django_button_orders.admin.changelist import OrderListMixin
+from django_button_orders.admin.earnings import earnings_context
 from django_button_orders.admin.filters import (
     AccountFilter,
     AnswerFilter,
@@ -328,6 +329,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
                 source=host_order_link(order),
                 **standing_context(request, order, self.admin_site),
                 **self.calls_context(request, order),
+                earnings=earnings_context(order),
             )
             # Where both sides are compared, the button is offered once more.
             context["overwrite_buttons"] = [
