@@ -9,9 +9,9 @@ from django_button_orders.monitoring.chain import find_chain
 from django_button_orders.monitoring.words import as_moment, to_local
 
 
-def earnings_context(order: ButtonOrder) -> dict[str, Any]:
+def earnings_context(order: ButtonOrder, *, with_bodies: bool) -> dict[str, Any]:
     """Return the context of the template ``earnings.html``."""
-    chain = find_chain(order)
+    chain = find_chain(order, with_bodies=with_bodies)
     return {
         "conclusion": chain.conclusion,
         "events": [

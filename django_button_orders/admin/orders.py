@@ -329,7 +329,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
                 source=host_order_link(order),
                 **standing_context(request, order, self.admin_site),
                 **self.calls_context(request, order),
-                earnings=earnings_context(order),
+                earnings=earnings_context(order, with_bodies=may_view_bodies(request)),
             )
             # Where both sides are compared, the button is offered once more.
             context["overwrite_buttons"] = [

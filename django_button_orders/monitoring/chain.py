@@ -71,9 +71,14 @@ class Chain:
     conclusion: Conclusion
 
 
-def find_chain(order: ButtonOrder) -> Chain:
-    """Return what has happened to an order, from the record. Button is not asked."""
-    evidence = find_evidence(order)
+def find_chain(order: ButtonOrder, *, with_bodies: bool = True) -> Chain:
+    """
+    Return what has happened to an order, from the record. Button is not asked.
+
+    The bodies of the calls have more about tokens and totals. A user who may not view
+    them gets the chain without.
+    """
+    evidence = find_evidence(order, with_bodies=with_bodies)
     events = [*order_events(evidence), *call_events(evidence), *facts_of_now(evidence)]
     # Sorting keeps the order of events of one moment.
     events.sort(key=lambda event: event.moment or LAST)
@@ -153,7 +158,7 @@ def unsuccessful_text(calls: list[Submission]) -> str:
         answer = _("No answer came.")
     else:
         answer = _("Button answered %(status)d.") % {"status": call.status_code}
-    words = [str(UNSUCCESSFUL[call.operation]), answer, started_by(call)]
+    words = [str(UNSUCCESSFUL.get(call.operation, "")), answer, started_by(call)]
     if more := len(calls) - 1:
         text = ngettext(
             "The same happened %(count)d more time, on %(last)s.",
@@ -172,10 +177,13 @@ def accepted_texts(
 ) -> Iterator[str]:
     """Yield sentences about a call that Button accepted, or a question it answered."""
     if call.operation == Operation.CREATE:
-        yield from create_texts(call, sent, evidence.order.currency)
+        yield from create_texts(call, sent, evidence)
     elif call.operation == Operation.UPDATE:
         yield _("An update was sent, and Button accepted it.")
-        yield change_of_total(before, sent, evidence.order.currency)
+        if sent is not None:
+            yield change_of_total(before, sent, evidence.order.currency)
+        elif evidence.has_bodies:
+            yield _("The update is no longer kept.")
     elif call.operation == Operation.CANCEL:
         yield _("A cancellation was sent, and Button accepted it.")
     else:
@@ -183,12 +191,13 @@ def accepted_texts(
 
 
 def create_texts(
-    call: Submission, sent: dict[str, Any] | None, currency: str | None
+    call: Submission, sent: dict[str, Any] | None, evidence: Evidence
 ) -> Iterator[str]:
     """Yield sentences about a report that Button accepted, and about its token."""
     if sent is None:
         yield _("The order was reported, and Button accepted it.")
-        yield _("The report is no longer kept.")
+        if evidence.has_bodies:
+            yield _("The report is no longer kept.")
         return
     token = sent.get("btn_ref")
     if token:
@@ -197,7 +206,8 @@ def create_texts(
     else:
         yield _("The order was reported without a token.")
     yield _("Button accepted it.")
-    yield total_text(sent, currency)
+    if total := total_in(sent, evidence.order.currency):
+        yield _("The total was %(total)s.") % {"total": total}
     shown = token_in(shown_order(call))
     if shown is not None:
         yield shown_token_text(shown, token)
@@ -212,18 +222,13 @@ def shown_token_text(shown: str, sent: str | None) -> str:
     return _("Button's answer has the token %(token)s.") % {"token": shown}
 
 
-def total_text(payload: dict[str, Any], currency: str | None) -> str:
-    total = total_in(payload, currency)
-    return _("The total was %(total)s.") % {"total": total} if total else ""
-
-
 def change_of_total(
-    before: dict[str, Any] | None, sent: dict[str, Any] | None, currency: str | None
+    before: dict[str, Any] | None, sent: dict[str, Any], currency: str | None
 ) -> str:
     """Return a sentence about the total of an update and of the report before."""
     old, new = (total_in(payload or {}, currency) for payload in (before, sent))
     if not new:
-        return _("The update is no longer kept.") if sent is None else ""
+        return ""
     if not old:
         return _("The total was %(total)s.") % {"total": new}
     if old == new:
@@ -237,8 +242,10 @@ def retrieve_texts(call: Submission, evidence: Evidence) -> Iterator[str]:
     if not shown:
         if call.status_code == 404:
             yield _("Button was asked, and does not have the order.")
-        else:
+        elif evidence.has_bodies:
             yield _("Button was asked, and its answer is not kept.")
+        else:
+            yield _("Button was asked, and it answered.")
         return
     yield _("Button was asked, and has the order.")
     status = shown.get("status")

@@ -16,6 +16,7 @@ from django_button_orders.models import (
     Submission,
     as_aware,
 )
+from django_button_orders.models.submissions import SubmissionQuerySet
 from django_button_orders.outbox.adapters import (
     HostOrders,
     OrderAdapter,
@@ -30,6 +31,7 @@ Outcome = Submission.Outcome
 # An order may have a thousand calls: these are read, and the accepted ones between.
 FIRST_CALLS = 10
 LAST_CALLS = 30
+BODIES = ("request_body", "response_body")
 CHANGES = (Operation.UPDATE, Operation.CANCEL)
 
 
@@ -40,13 +42,15 @@ class Evidence:
 
     ``calls`` are the oldest first. ``left_out`` calls between them were not read.
     ``token_at`` is when the shop got the token, if its adapter knows; ``token_error``
-    says why that could not be found out.
+    says why that could not be found out. Without ``has_bodies``, the bodies of the
+    calls were not read, and are empty.
     """
 
     order: ButtonOrder
     pause: PausedAccount | None
     calls: list[Submission]
     left_out: int
+    has_bodies: bool = True
     token_at: datetime | None = None
     token_error: str = ""
 
@@ -101,9 +105,9 @@ class Evidence:
         )
 
 
-def find_evidence(order: ButtonOrder) -> Evidence:
+def find_evidence(order: ButtonOrder, *, with_bodies: bool = True) -> Evidence:
     """Gather what is on record about an order, in a bounded number of queries."""
-    calls, left_out = find_calls(order)
+    calls, left_out = find_calls(order, with_bodies=with_bodies)
     token_at, token_error = find_token_date(order)
     paused = PausedAccount.objects.using(order.write_db)
     return Evidence(
@@ -111,14 +115,27 @@ def find_evidence(order: ButtonOrder) -> Evidence:
         pause=paused.filter(account=order.account).first(),
         calls=calls,
         left_out=left_out,
+        has_bodies=with_bodies,
         token_at=token_at,
         token_error=token_error,
     )
 
 
-def find_calls(order: ButtonOrder) -> tuple[list[Submission], int]:
+def find_calls(
+    order: ButtonOrder, *, with_bodies: bool
+) -> tuple[list[Submission], int]:
     """Return the calls of an order, the oldest first, and how many were left out."""
     calls = Submission.objects.using(order._state.db).filter(button_order=order)
+    if not with_bodies:
+        calls = calls.defer(*BODIES)
+    found, left_out = select_calls(calls)
+    for call in found if not with_bodies else []:
+        call.request_body = call.response_body = ""
+    return found, left_out
+
+
+def select_calls(calls: SubmissionQuerySet) -> tuple[list[Submission], int]:
+    """Return the first and the last calls, and the accepted ones between them."""
     oldest, newest = ("started_at", "pk"), ("-started_at", "-pk")
     last = list(calls.order_by(*newest)[: LAST_CALLS + 1])
     if len(last) <= LAST_CALLS:

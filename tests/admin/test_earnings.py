@@ -73,6 +73,25 @@ class EarningsTests(AdminTestCase):
         assert "ada@example.com" not in box
         assert "c-7" not in box
 
+    def test_user_who_may_not_view_bodies(self):
+        self.report()
+        create_submission(self.row, operation="update")
+        create_submission(self.row, operation="retrieve", status_code=200)
+        self.client.force_login(create_user("view_buttonorder"))
+
+        box = self.box()
+
+        assert "The order was reported, and Button accepted it. " in box
+        assert "An update was sent, and Button accepted it. " in box
+        assert "Button was asked, and it answered. " in box
+        assert "kept" not in box
+        assert "The total was" not in box
+
+    def test_strange_call(self):
+        create_submission(self.row, operation="", trigger="", outcome="")
+
+        assert "No answer came." in self.box()
+
     def test_escaped(self):
         self.put(btn_ref="<script>alert(1)</script>")
 
@@ -91,6 +110,8 @@ class EarningsTests(AdminTestCase):
 
     def test_as_many_queries_for_many_calls_as_for_some(self):
         counts = []
+        # The first page fills the caches of Django.
+        self.page()
         for number in (50, 400):
             for at in range(number):
                 moment = datetime(2026, 11, 2, tzinfo=timezone.utc)
