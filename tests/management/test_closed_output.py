@@ -21,6 +21,7 @@ COMMANDS = (
     ("button_orders_reconcile", "shop"),
     ("button_orders_report",),
     ("button_orders_retry", "--all", "--noinput"),
+    ("button_orders_preflight",),
     ("button_orders_prune",),
 )
 

@@ -79,6 +79,7 @@ class ForgottenTests(EmptyTestCase):
             ("button_orders_backfill", "--from-file", str(self.file)),
             ("button_orders_reconcile", "shop"),
             ("button_orders_reconcile", "shop", "--order-id", "1994"),
+            ("button_orders_preflight",),
         ):
             with self.subTest(arguments=arguments):
                 out, err, error = call(*arguments)
@@ -104,6 +105,7 @@ class SomeTests(EmptyTestCase):
             ("button_orders_backfill",),
             ("button_orders_reconcile", "shop"),
             ("button_orders_reconcile", "button"),
+            ("button_orders_preflight",),
         ):
             with self.subTest(arguments=arguments):
                 _, _, error = call(*arguments, "--database", "empty")
