@@ -17,7 +17,6 @@ from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -35,7 +34,6 @@ from django_button_orders.admin.export import ExportMixin
 from django_button_orders.admin.filters import (
     DateFilter,
 )
-from django_button_orders.admin.window import describe_held
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import ButtonOrderQuerySet
 
@@ -189,12 +187,7 @@ class OrderListMixin(BulkActionsMixin, CheckAdapterMixin, ExportMixin, CappedMix
 
     @admin.display(description=_("total"))
     def amount(self, order: ButtonOrder) -> str:
-        total = formatting.format_total(order) or self.get_empty_value_display()
-        if held := describe_held(order):
-            return format_html(
-                '{} <span class="button-order-quiet">{}</span>', total, held
-            )
-        return total
+        return formatting.format_total(order) or self.get_empty_value_display()
 
     @admin.display(description=_("purchase date"), ordering="purchase_date")
     def bought(self, order: ButtonOrder) -> str | None:

@@ -66,10 +66,12 @@ def format_status_and_reason(order: ButtonOrder) -> SafeString:
     """Return an order's status as a badge, followed by its reason."""
     if not order.reason:
         return format_status(order)
+    reason = order.get_reason_display()
+    if order.status == ButtonOrder.Status.CLOSED and order.late_amount:
+        late = format_money(order.late_amount, order.currency)
+        reason = _("%(reason)s: %(amount)s") % {"reason": reason, "amount": late}
     return format_html(
-        '{} <span class="button-order-quiet">{}</span>',
-        format_status(order),
-        order.get_reason_display(),
+        '{} <span class="button-order-quiet">{}</span>', format_status(order), reason
     )
 
 

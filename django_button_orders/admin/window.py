@@ -48,7 +48,6 @@ CLOSED_TODO = _(
     "If the difference matters, contact Button. Otherwise, there is nothing to do. "
     "Retry sends the change to Button once more."
 )
-HELD = _("Button holds %(held)s")
 
 
 def describe_window(order: ButtonOrder) -> str:
@@ -89,10 +88,3 @@ def late_money(order: ButtonOrder) -> dict[str, str]:
         "wanted": format_money(held - late, order.currency),
         "late": format_money(abs(late), order.currency),
     }
-
-
-def describe_held(order: ButtonOrder) -> str:
-    """Return what Button holds of a closed order, if it is not what the shop has."""
-    if order.status != Status.CLOSED or not order.late_amount:
-        return ""
-    return str(HELD) % late_money(order)

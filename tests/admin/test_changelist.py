@@ -102,14 +102,14 @@ class ListTests(AdminTestCase):
 
                 assert text in self.text()
 
-    def test_amount_that_button_holds(self):
-        self.put(status="closed", reported_total=9000, late_amount=2000)
-        assert "70.00 USD Button holds 90.00 USD 11/01/2026" in self.text()
+    def test_late_amount(self):
+        self.put(status="closed", reason="finalized", late_amount=2000)
+        assert "Closed Too late to change: 20.00 USD 1994 70.00 USD" in self.text()
 
-        self.put(status="closed", late_amount=0)
-        assert "70.00 USD 11/01/2026" in self.text()
-        self.put(status="pending", late_amount=2000)
-        assert "70.00 USD 11/01/2026" in self.text()
+        self.put(late_amount=0)
+        assert "Closed Too late to change 1994" in self.text()
+        self.put(status="failed", late_amount=2000)
+        assert "Failed Too late to change 1994" in self.text()
 
     def test_status_is_text(self):
         for status in ButtonOrder.Status:
