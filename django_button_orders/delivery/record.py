@@ -444,6 +444,8 @@ def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
         unreported = rows.filter(
             status__in=[Status.PENDING, Status.FAILED, Status.CLOSED]
         )
+        # Another worker may have closed the row, because this success came first.
+        values["late_amount"] = None
         unreported.unleased().filter(revision=revision).update(**values)
 
 

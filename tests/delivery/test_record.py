@@ -210,6 +210,25 @@ class FenceTests(RecordTestCase):
         assert (row.order_id, row.status) == (order.number, "reported")
         assert (row.total, row.currency) == (7000, "USD")
 
+    def test_late_success_of_a_closed_order(self):
+        """The other worker's call was refused, as Button had finalized this state."""
+        row = create_row()
+
+        self.report(
+            row,
+            lambda: ButtonOrder.objects.update(
+                lease_token=None,
+                lease_expires_at=None,
+                next_attempt_at=None,
+                status="closed",
+                reason="finalized",
+                late_amount=9,
+            ),
+        )
+
+        assert (row.status, row.reason) == ("reported", "")
+        assert (row.reported_total, row.late_amount) == (7000, None)
+
     def test_late_success_while_another_works(self):
         row = create_row()
 

@@ -487,6 +487,38 @@ class ClosedTests(DeliveryTestCase):
         ]
 
 
+@override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
+class LocalTimeTests(DeliveryTestCase):
+    def test_end(self):
+        row = create_row()
+        add_answer("POST", json=shown(finalization_date=LATER))
+        self.report(row)
+
+        assert row.finalizes_at == datetime(2096, 12, 1, 7)
+        # The same end is no news, and not written again.
+        add_answer("POST", order_url(), json=shown(finalization_date=LATER))
+        row.total = 1
+        row.save()
+        self.report(row)
+        assert as_aware(row.finalizes_at) == utc(2096, 12, 1, 12)
+
+    def test_last_minute(self):
+        """Four or five hours are between the clocks."""
+        now = datetime.now(timezone.utc)
+        for order_id, end in (("1", now - MINUTE), ("2", now + MINUTE)):
+            add_answer("POST", json=shown(finalization_date=end.isoformat()))
+            row = create_row(order_id=order_id)
+            self.report(row)
+            add_answer("POST", order_url(order_id))
+            row.total = 1
+            row.save()
+            self.report(row)
+            responses.reset()
+
+        statuses = ButtonOrder.objects.values_list("order_id", "status")
+        assert dict(statuses) == {"1": "closed", "2": "reported"}
+
+
 class ForbiddenTests(DeliveryTestCase):
     """Button's 403 is the proof if no date is known."""
 
