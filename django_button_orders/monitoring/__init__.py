@@ -10,5 +10,6 @@ accepts an account's key. ``mail`` sends what ``causes`` finds to the addresses 
 ``ALERTS``.
 
 ``chain`` explains one order: its events, and in ``conclusions`` what follows for its
-commission. Both read the ``evidence``, and write in the ``words`` of people.
+commission (``waits``: what a pending order waits for). Both read the ``evidence``, and
+write dates and amounts in ``words``.
 """

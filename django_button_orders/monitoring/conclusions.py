@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.conf import get_settings, this_site
+from django_button_orders.conf import this_site
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import is_late_token
 from django_button_orders.monitoring.evidence import Evidence
+from django_button_orders.monitoring.waits import find_wait
 from django_button_orders.monitoring.words import (
     as_day,
     as_moment,
@@ -214,17 +214,6 @@ TODO: dict[str, _StrPromise] = {
     Reason.UNAUTHORIZED: _("Correct API_KEY, then retry it."),
 }
 RETRY = _("Retry it.")
-# What a pending order waits for.
-DISABLED = _("ENABLED is false for the account %(account)s.")
-PAUSED = _(
-    "The account %(account)s is paused, because Button refused its API key. Correct "
-    "API_KEY and resume it."
-)
-IN_FLIGHT = _("A worker is sending it right now.")
-WAITS = _("The next attempt is on %(next)s.")
-DUE = _(
-    "It is due since %(next)s. Check that a Celery worker and Celery beat are running."
-)
 ASKS_FIRST = _("The next attempt asks Button first.")
 
 
@@ -290,8 +279,8 @@ def find_state_text(evidence: Evidence) -> Text:
     """Return the text for an order that Button has with its token."""
     order = evidence.order
     if order.status == Status.CLOSED:
-        is_known = None not in (order.reported_total, order.late_amount)
-        return CLOSED_WITH_AMOUNT if is_known else CLOSED
+        # An amount of 0 is a change of other values.
+        return CLOSED_WITH_AMOUNT if order.late_amount else CLOSED
     if order.status != Status.REPORTED:
         return {
             Status.PENDING: CHANGE_WAITS,
@@ -307,32 +296,11 @@ def find_advice(text: Text, evidence: Evidence) -> Iterator[_StrPromise]:
     """Yield what a pending order waits for, or what to do about a failed one."""
     order = evidence.order
     if order.status == Status.PENDING and text in (NOT_YET, LOST_ANSWER, CHANGE_WAITS):
-        yield find_wait(order, evidence)
+        yield find_wait(order, evidence.pause)
     if text in (FAILED, CHANGE_FAILED):
         yield TODO.get(order.reason, RETRY)
     if text is LOST_ANSWER or (text is FAILED and order.unanswered):
         yield ASKS_FIRST
-
-
-def find_wait(order: ButtonOrder, evidence: Evidence) -> _StrPromise:
-    """Return what a pending order waits for."""
-    row = order.row()
-    if row.in_flight().exists():
-        return IN_FLIGHT
-    if not is_enabled(order.account):
-        return DISABLED
-    if evidence.pause is not None:
-        return PAUSED
-    return WAITS if row.waiting().exists() else DUE
-
-
-def is_enabled(account: str) -> bool:
-    """Return whether the settings let an account's orders be sent."""
-    try:
-        return get_settings(account).enabled
-    except ImproperlyConfigured:
-        # The worker's next attempt writes the error of the settings onto the row.
-        return True
 
 
 def placeholder_values(evidence: Evidence) -> dict[str, str]:

@@ -313,6 +313,16 @@ class ChangeTests(ConclusionTestCase):
                 "70.00 USD, and the shop wants 50.00 USD.",
             ),
             (
+                {
+                    "status": "closed",
+                    "reason": "finalized",
+                    "reported_total": 7000,
+                    "late_amount": 0,
+                },
+                "The last change came after Button's window had closed, so Button "
+                "keeps the earlier state.",
+            ),
+            (
                 {"status": "failed", "reason": "refused"},
                 "Button has an earlier state, because the last change failed. Button "
                 "refused it. Correct the order, then retry it.",
