@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django_button_orders.sandbox.fake_button import FakeButton
 from django_button_orders.sandbox.page import render_page
@@ -84,7 +85,7 @@ def view(button: FakeButton, request: Request, name: str, url: str) -> Answer:
         return as_json([as_values(item) for item in button.requests])
     if name == "counts":
         return as_json(button.counts)
-    page = render_page(url, button.orders, button.requests)
+    page = render_page(url, button.orders, button.requests, button.page_token)
     return Answer(
         status=HTTPStatus.OK,
         body=page,
@@ -102,12 +103,28 @@ def act(button: FakeButton, request: Request, name: str, argument: str) -> Answe
     """Answer a POST that changes the sandbox."""
     if request.method != "POST":
         raise not_allowed("POST")
-    if not request.is_json:
+    is_form = is_form_of_page(button, request)
+    if not request.is_json and not is_form:
         # A form on a web page cannot send this type, so no web page can change the
         # sandbox of a developer who visits it.
         raise RefusedError(
             "Content-Type must be application/json.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         )
+    answer = carry_out(button, request, name, argument)
+    if is_form:
+        # Reloading the page must not send the form again.
+        location = {"Location": f"/{PREFIX}"}
+        return replace(answer, status=HTTPStatus.SEE_OTHER, headers=location)
+    return answer
+
+
+def is_form_of_page(button: FakeButton, request: Request) -> bool:
+    """Return whether a form has the token of our page, which no other page can read."""
+    [token] = parse_qs(request.raw_body).get(b"token", [b""])[:1]
+    return hmac.compare_digest(token, button.page_token.encode())
+
+
+def carry_out(button: FakeButton, request: Request, name: str, argument: str) -> Answer:
     if name == "misbehave":
         misbehave(button, parse_or_none(request.raw_body))
     elif name == "clear":

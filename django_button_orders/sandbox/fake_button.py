@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping
+from secrets import token_urlsafe
 from typing import Any
 
 from django_button_orders.sandbox.api import OrderAPI
@@ -63,6 +64,8 @@ class FakeButton:
         self.listener = listener
         self.rng = rng
         self.window = window
+        # Only who has read our page can send its forms.
+        self.page_token = token_urlsafe()
         self.lock = threading.RLock()
         # Setting this event drops the requests that are waiting for their answer.
         self.stopping = threading.Event()

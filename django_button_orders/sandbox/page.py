@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from django_button_orders.sandbox.wire import ReceivedRequest
 
@@ -39,6 +40,7 @@ This page lists up to {shown} of each, the newest first.
 <a href="/sandbox">Reload</a></p>
 <section>
 <h2>Orders</h2>
+{finalize_all}
 <table>
 {order_rows}
 </table>
@@ -62,6 +64,7 @@ ORDER_HEADINGS = (
     "Lines",
     "Can be changed until",
     "Button's order ID",
+    "Change window",
 )
 REQUEST_HEADINGS = ("Time", "Request", "Answer", "Body", "Answer's body")
 
@@ -76,8 +79,9 @@ def render_page(
     url: str,
     orders: Mapping[str, Mapping[str, Any]],
     requests: list[ReceivedRequest],
+    token: str,
 ) -> str:
-    """Return the whole page as HTML."""
+    """Return the whole page as HTML. Its forms send the ``token``."""
     latest_orders = list(orders.values())[-SHOWN:][::-1]
     latest_requests = requests[-SHOWN:][::-1]
     page = PAGE.format(
@@ -85,7 +89,10 @@ def render_page(
         orders=counted(len(orders), "order"),
         requests=counted(len(requests), "request"),
         shown=SHOWN,
-        order_rows=table(ORDER_HEADINGS, map(order_cells, latest_orders)),
+        finalize_all=form("finalize-all", "Finalize all orders", token),
+        order_rows=table(
+            ORDER_HEADINGS, (order_cells(order, token) for order in latest_orders)
+        ),
         request_rows=table(REQUEST_HEADINGS, map(request_cells, latest_requests)),
     )
     # JSON can spell half of a surrogate pair, which UTF-8 cannot encode.
@@ -96,7 +103,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def order_cells(order: Mapping[str, Any]) -> list[object]:
+def order_cells(order: Mapping[str, Any], token: str) -> list[object]:
+    path = quote(order["order_id"], safe="", errors="replace")
+    forms = {
+        "open": form(f"finalize/{path}", "Finalize", token),
+        "finalized": form(f"reopen/{path}", "Reopen", token),
+    }
     return [
         order["order_id"],
         order["status"],
@@ -107,7 +119,17 @@ def order_cells(order: Mapping[str, Any]) -> list[object]:
         len(order["line_items"]),
         order["finalization_date"],
         order["button_order_id"],
+        forms.get(order["status"], ""),
     ]
+
+
+def form(action: str, label: str, token: str) -> Markup:
+    """Return a button that sends a POST to the sandbox."""
+    return Markup(
+        f'<form method="post" action="/sandbox/{html(action)}">'
+        f'<input type="hidden" name="token" value="{html(token)}">'
+        f"<button>{html(label)}</button></form>"
+    )
 
 
 def request_cells(request: ReceivedRequest) -> list[object]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import requests
 
@@ -61,6 +63,40 @@ class PageTests(SandboxTestCase):
         self.post_bytes(b'{"order_id": "\\ud800"}')
 
         assert "/v1/order" in self.get_page()
+
+    def forms(self):
+        """Return the URLs to which the page's buttons send, and their token."""
+        page = self.get_page()
+        [token] = set(re.findall(r'name="token" value="([^"]+)"', page))
+        return re.findall(r'method="post" action="([^"]+)"', page), token
+
+    def press(self, path, **data):
+        url = f"{self.sandbox.url}{path}"
+        return requests.post(url, data=data, timeout=5, allow_redirects=False)
+
+    def test_buttons(self):
+        self.create(order_id="a/b?<")
+        for path, status in (
+            ("/sandbox/finalize/a%2Fb%3F%3C", "finalized"),
+            ("/sandbox/reopen/a%2Fb%3F%3C", "open"),
+            ("/sandbox/finalize-all", "finalized"),
+        ):
+            paths, token = self.forms()
+            assert path in paths
+            answer = self.press(path, token=token)
+
+            assert (answer.status_code, answer.headers["Location"]) == (303, "/sandbox")
+            assert self.sandbox.orders["a/b?<"]["status"] == status
+        self.sandbox.reopen("a/b?<")
+        self.ask("DELETE", "/v1/order/a%2Fb%3F%3C")
+        assert self.forms()[0] == ["/sandbox/finalize-all"]
+
+    def test_forms_of_other_pages(self):
+        self.create()
+        for data in ({}, {"token": ""}, {"token": "guess"}, {"other": "x"}):
+            answer = self.press("/sandbox/finalize/WEB-10042", **data)
+            assert answer.status_code == 415
+        assert self.sandbox.orders["WEB-10042"]["status"] == "open"
 
     def test_long_body(self):
         self.post_bytes(b"x" * 9000)
