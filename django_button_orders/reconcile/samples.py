@@ -97,13 +97,11 @@ def as_sample(report: OrderReport, now: datetime, *, btn_ref: str) -> OrderRepor
     Return an invented order with the articles and the fields of a real one.
 
     It has its own IDs, and an invented customer where the real one has a customer. The
-    real order's IDs and e-mail addresses are replaced in its lines.
+    IDs of the real order and its customer, and e-mail addresses, are replaced in its
+    lines.
     """
     order_id = f"preflight-{now:%Y%m%d}-{token_hex(4)}"
-    real_ids = (str(report.order_id), str(report.customer_order_id or ""))
-    replaced = {
-        name: order_id for name in real_ids if len(name) >= SHORTEST_REPLACED_ID
-    }
+    replaced = dict.fromkeys(find_ids(report), order_id)
     return replace(
         report,
         order_id=order_id,
@@ -115,6 +113,17 @@ def as_sample(report: OrderReport, now: datetime, *, btn_ref: str) -> OrderRepor
         # A date of the real order may have passed: Button would refuse each change.
         finalization_date=None,
     )
+
+
+def find_ids(report: OrderReport) -> list[str]:
+    """Return the IDs of an order and its customer, the longest first."""
+    customer = report.customer
+    values = customer.as_dict() if isinstance(customer, Customer) else {}
+    ids = [report.order_id, report.customer_order_id, report.btn_ref, *values.values()]
+    texts = {name for name in ids if isinstance(name, str)}
+    long_enough = (name for name in texts if len(name) >= SHORTEST_REPLACED_ID)
+    # A short one may be a part of a longer one.
+    return sorted(long_enough, key=len, reverse=True)
 
 
 def lines_of(report: OrderReport) -> list[LineItem]:
@@ -148,7 +157,9 @@ def clean_line(line: LineItem, replaced: Mapping[str, str]) -> LineItem:
         line,
         identifier=clean(line.identifier),
         sku=clean(line.sku),
+        upc=clean(line.upc),
         description=clean(line.description),
+        category=[clean(name) for name in line.category],
         attributes={key: clean(value) for key, value in attributes.items()} or None,
     )
 
