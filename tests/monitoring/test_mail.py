@@ -84,11 +84,12 @@ class MessageTests(TestCase):
         """The language of the process does not matter, such as a visitor's."""
         create_row()
         ButtonOrder.objects.update(status="failed", reason="refused")
-        with override("de"):
+        with self.settings(LANGUAGE_CODE="fr"), override("de"):
             send_alerts("default")
 
         [message] = mail.outbox
-        assert "Button refused it (refused)" in message.body
+        with override("fr"):
+            assert f"{ButtonOrder.Reason.REFUSED.label} (refused)" in message.body
 
     @alerting(SITE="")
     def test_without_a_site_the_subject_has_the_host(self):
