@@ -118,7 +118,10 @@ class OrderAdapter:
 
     def gross_total(self, order: Any) -> int | None:
         """
-        Return the amount that the customer paid, in minor units, or None.
+        Return the amount of the order with tax and delivery, or None.
+
+        It is in minor units, after discounts and returns. A gift card that paid a part
+        of it is no discount.
 
         Only ``button_orders_preflight`` calls this method, and ``tax`` and
         ``delivery``. It compares their amounts with the total of the report, which must

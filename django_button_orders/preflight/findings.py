@@ -97,7 +97,7 @@ KINDS: dict[str, Kind] = {
     "total_above_gross": Kind(
         ERROR,
         _("The total is greater than the gross amount"),
-        _("Report what the customer paid for the goods, without tax and delivery."),
+        _("Report the goods after discounts and returns, without tax and delivery."),
     ),
     "total_is_gross": Kind(
         ERROR,
