@@ -111,7 +111,7 @@ class ReadOnlyTests(CheckTestCase):
         usual = ShopOrderAdapter.build
 
         def build(adapter, order):
-            User.objects.create(username=order.number)
+            User.objects.get_or_create(username=order.number)
             return usual(adapter, order)
 
         self.place("1995")
