@@ -23,6 +23,9 @@ order_reported = Signal()
 order_cancelled = Signal()
 
 #: The order failed and needs attention. ``button_order.reason`` says why.
+#:
+#: A change that comes too late for Button sends no signal: nobody has to act. The order
+#: becomes ``closed``.
 order_failed = Signal()
 
 #: A call to Button has ended. Its outcome is not recorded yet.
