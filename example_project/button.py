@@ -27,6 +27,10 @@ class Button:
     def behave(self) -> None:
         self.post("clear", {})
 
+    def finalize(self, number: str) -> None:
+        """Accept no more changes of an order."""
+        self.post(f"finalize/{number}", {})
+
     def post(self, what: str, options: dict[str, Any]) -> None:
         url = f"{self.url}/{what}"
         requests.post(url, json=options, timeout=10).raise_for_status()

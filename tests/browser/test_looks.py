@@ -36,6 +36,13 @@ def morning(open_window, clerk, sandbox, shop):
     operator.press_and_confirm("Cancel at Button")
     operator.read("1 order will be cancelled at Button.")
     operator.see("The order was cancelled")
+    closed = customer.buy(Teapot=3)
+    operator.open_order(closed)
+    operator.see("Button has this order")
+    sandbox.finalize(closed)
+    operator.press_and_confirm("Cancel at Button")
+    operator.read("1 order will be cancelled at Button.")
+    operator.see("came too late")
     put_off(sandbox)
     waiting = customer.buy(Mug=3)
     operator.open_order(waiting)
@@ -54,7 +61,7 @@ def morning(open_window, clerk, sandbox, shop):
     operator.page.context.close()
     # The panel may show figures that are a minute old. Without them, it counts anew.
     shop.manage("shell", "--command", FORGET_FIGURES)
-    return SimpleNamespace(refused=refused, waiting=waiting)
+    return SimpleNamespace(refused=refused, waiting=waiting, closed=closed)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -124,6 +131,13 @@ def test_order(morning, operator, look):
     operator.open_order(morning.refused)
 
     assert look("order") == ""
+
+
+def test_closed_order(morning, operator, look):
+    operator.open_order(morning.closed)
+    operator.read("Button holds 145.50 USD and accepts no more changes")
+
+    assert look("closed") == ""
 
 
 def test_host_order(morning, operator, look):
