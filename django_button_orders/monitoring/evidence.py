@@ -172,7 +172,7 @@ def find_token_date(order: ButtonOrder) -> tuple[datetime | None, str]:
     moment = as_aware(found)
     if moment is None or (isinstance(moment, datetime) and moment.tzinfo is not None):
         return moment, ""
-    return None, f"{type(found).__name__} without a time zone"
+    return None, f"a {type(found).__name__} is not a datetime with a time zone"
 
 
 def keeps_token_dates(adapter: OrderAdapter) -> bool:

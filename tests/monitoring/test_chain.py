@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import requests
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
+from django_button_orders import OrderAdapter, register
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.monitoring.chain import find_chain
+from django_button_orders.outbox.adapters import unregister
 from tests.delivery.utils import DeliveryTestCase
-from tests.shop.models import Order
+from tests.shop.models import Order, Page
 from tests.utils import (
     LONG_AGO,
     OK,
@@ -310,6 +313,44 @@ class FactTests(ChainTestCase):
         # An order that is gone has no date.
         order.delete()
         assert "The shop got" not in " ".join(self.texts(row))
+
+    def create_page(self, adapter):
+        """Return the row of an order with an adapter for this test."""
+        register(Page)(adapter)
+        self.addCleanup(unregister, Page)
+        page = Page.objects.create(title="A page")
+        row = create_row()
+        kind = ContentType.objects.get_for_model(Page)
+        self.put(row, source_type=kind, source_id=str(page.pk))
+        return row
+
+    def test_hook_that_breaks_the_transaction(self):
+        """PostgreSQL refuses all queries after an error, up to a savepoint."""
+
+        class PageAdapter(OrderAdapter):
+            def get_btn_ref_date(self, order):
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT nothing_of_this_name")
+
+        row = self.create_page(PageAdapter)
+
+        assert "get_btn_ref_date() failed" in self.facts(row)[-1]
+
+    def test_hook_that_returns_no_moment(self):
+        for value in ("2026-11-03", datetime(2026, 11, 3), date(2026, 11, 3), 7):
+            with self.subTest(value=value):
+                ButtonOrder.objects.all().delete()
+                unregister(Page)
+
+                class PageAdapter(OrderAdapter):
+                    came = value
+
+                    def get_btn_ref_date(self, order):
+                        return self.came
+
+                row = self.create_page(PageAdapter)
+
+                assert "is not a datetime with a time zone" in self.facts(row)[-1]
 
     def test_window(self):
         row = self.create_acknowledged()
