@@ -21,7 +21,7 @@ class SubmissionQuerySet(LockableQuerySet["Submission"]):
 
 
 class Submission(models.Model):
-    """One call to Button, as it was sent and answered. Only pruning changes it."""
+    """One call to Button, as sent and answered. Only pruning and erasing change it."""
 
     # The contexts tell translators that these short words are no buttons.
     class Operation(models.TextChoices):

@@ -6,16 +6,19 @@ import json
 import threading
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
+from io import StringIO
 
 import pytest
 import responses
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase, override_settings, skipUnlessDBFeature
 
 from django_button_orders import erase, hash_email
+from django_button_orders.delivery.ask import retrieve
 from django_button_orders.delivery.sweep import report, report_due
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.operations.erase import export
@@ -522,6 +525,60 @@ class UnderWayTests(TransactionTestCase):
         assert row.lease_token is not None
         assert_forgotten()
         self.next_calls()
+        assert_forgotten()
+
+    def test_question_of_a_person(self):
+        add_answer("POST")
+        row = create_janes()
+        self.work(row)
+        self.answer_after_erasing("GET", order_url())
+
+        retrieve(row, trigger="admin")
+
+        assert_forgotten()
+        assert Submission.objects.get(operation="retrieve").status_code == 200
+
+    def test_comparison_with_button(self):
+        add_answer("POST")
+        row = create_janes()
+        self.work(row)
+        ButtonOrder.objects.update(reported_at=BEFORE)
+        self.answer_after_erasing("GET", order_url())
+
+        call_command("button_orders_reconcile", "button", stdout=StringIO())
+
+        assert self.in_flight == [False]
+        assert_forgotten()
+        assert not Difference.objects.exists()
+
+    @skipUnlessDBFeature("has_select_for_update")
+    def test_late_record_that_is_being_written(self):
+        """Erasing waits until it is committed, and finds it."""
+        row = create_janes()
+        threads = []
+
+        def lose_lease(request):
+            ButtonOrder.objects.update(lease_expires_at=BEFORE, next_attempt_at=BEFORE)
+            ButtonOrder.objects.all().claim(limit=1, lease_seconds=60)
+            return 200, {}, json.dumps({**OK, "customer": PERSONAL})
+
+        def erase_first(execute, sql, *args):
+            if "INSERT" in sql and Submission._meta.db_table in sql:
+                threads.append(threading.Thread(target=self.erase_elsewhere))
+                threads[0].start()
+                # It ends by then if nothing makes it wait.
+                threads[0].join(0.5)
+            return execute(sql, *args)
+
+        responses.add_callback("POST", ORDERS_URL, lose_lease)
+        with (
+            connection.execute_wrapper(erase_first),
+            self.assertLogs("django_button_orders", "WARNING"),
+        ):
+            self.work(row)
+        threads[0].join()
+
+        assert Submission.objects.count() == 1
         assert_forgotten()
 
     # The tests' SQLite is in memory, where threads do not wait for each other.
