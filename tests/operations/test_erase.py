@@ -560,7 +560,8 @@ class UnderWayTests(TransactionTestCase):
         def lose_lease(request):
             ButtonOrder.objects.update(lease_expires_at=BEFORE, next_attempt_at=BEFORE)
             ButtonOrder.objects.all().claim(limit=1, lease_seconds=60)
-            return 200, {}, json.dumps({**OK, "customer": PERSONAL})
+            # A failure changes nothing of the row, and so locks nothing by itself.
+            return 400, {}, json.dumps({"error": {"message": "srctok-jane"}})
 
         def erase_first(execute, sql, *args):
             if "INSERT" in sql and Submission._meta.db_table in sql:
