@@ -102,7 +102,8 @@ def save(submission: Submission, order: ButtonOrder) -> Submission:
     with transaction.atomic(using=using):
         if order.row().exists():
             submission.save(using=using, force_insert=True)
-    forget_answers([order.pk], using=using)
+    if order.erased_at is None:
+        forget_answers([order.pk], using=using)
     return submission
 
 

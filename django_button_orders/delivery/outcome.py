@@ -6,6 +6,7 @@ What an attempt changes: the values of its row, and a submission for each call.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,6 +39,17 @@ from django_button_orders.report.validation import make_storable
 Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 Operation = Submission.Operation
+# What is kept of Button's view of an order that was erased here.
+SHOWN_OF_ERASED = (
+    "order_id",
+    "button_order_id",
+    "status",
+    "total",
+    "currency",
+    "purchase_date",
+    "finalization_date",
+    "finalized_date",
+)
 # Results that are not in here leave the row pending.
 STATUSES = {
     Result.REPORTED: Status.REPORTED,
@@ -337,14 +349,25 @@ def call_error(call: Call, verdict: Verdict | None) -> str:
     return ""
 
 
-def call_fields(call: Call, *, is_erased: bool) -> Mapping[str, Any]:
+def erased_body(answer: Answer) -> str:
     """
-    Return what was sent and answered, as values of a submission.
+    Return a body with what an erased order may show of an answer, or "".
 
-    Button may still show the customer of an order that ``is_erased`` here.
+    Button may still show the customer of an order that was erased here.
     """
-    has_body = isinstance(call.answer, Answer) and not is_erased
-    response_body = call.answer.body if has_body else ""  # type: ignore[union-attr]  # has_body
+    order = {
+        name: value
+        for name, value in answer.order.items()
+        if name in SHOWN_OF_ERASED and isinstance(value, str | int | float)
+    }
+    return json.dumps({"object": order}) if order else ""
+
+
+def call_fields(call: Call, *, is_erased: bool) -> Mapping[str, Any]:
+    """Return what was sent and answered, as values of a submission."""
+    response_body = ""
+    if isinstance(call.answer, Answer):
+        response_body = erased_body(call.answer) if is_erased else call.answer.body
     return {
         "operation": call.operation,
         "method": call.method,

@@ -78,7 +78,8 @@ def forget_answers(pks: Collection[Any], *, using: str) -> None:
     """
     Empty Button's answers to questions about rows that were erased meanwhile.
 
-    Call it after the answers are committed: a later erasing finds them itself.
+    Call it for rows that were not erased when they were read, after the answers are
+    committed: a later erasing finds them itself.
     """
     rows = ButtonOrder.objects.using(using).filter(pk__in=pks)
     erased = list(rows.filter(erased_at__isnull=False).values_list("pk", flat=True))

@@ -173,7 +173,8 @@ class AcknowledgedRows:
                     error=redacted(attempt, verdict.error),
                 )
         Submission.objects.using(self.using).bulk_create(submissions)
-        forget_answers(keys, using=self.using)
+        present = [item.row.pk for item in asked if item.row.erased_at is None]
+        forget_answers(present, using=self.using)
 
     def compare_answers(self, attempts: Iterable[Attempt], result: PageResult) -> None:
         findings = []

@@ -20,6 +20,7 @@ from django.test import TransactionTestCase, override_settings, skipUnlessDBFeat
 from django_button_orders import erase, hash_email
 from django_button_orders.delivery.ask import retrieve
 from django_button_orders.delivery.sweep import report, report_due
+from django_button_orders.files.export import BatchFile
 from django_button_orders.models import ButtonOrder, Difference, Submission
 from django_button_orders.operations.erase import export
 from django_button_orders.report.erasing import hash_any_email
@@ -294,6 +295,42 @@ class StatusTests(EraseTestCase):
         assert row.reason == "invalid"
         assert "TroubleError" in row.last_error
         assert_forgotten()
+
+
+class AskTests(EraseTestCase):
+    def test_status_is_shown(self):
+        """An operator still sees what Button does with the order."""
+        row = self.create_reported()
+        erase_all()
+        row.refresh_from_db()
+        shown = {**OK["object"], **PERSONAL, "status": "finalized", "total": 7000}
+        add_answer("GET", order_url(), json={"meta": {"status": "ok"}, "object": shown})
+
+        submission = retrieve(row, trigger="admin")
+
+        submission.refresh_from_db()
+        assert json.loads(submission.response_body) == {
+            "object": {**OK["object"], "status": "finalized", "total": 7000}
+        }
+        assert_forgotten()
+
+
+class BatchFileTests(EraseTestCase):
+    def test_cancelled_order_of_a_shop_that_has_the_customer(self):
+        """The lines come from the shop, and nothing of the customer does."""
+        order = Order.objects.create(number="1994", email=ADDRESS, btn_ref="srctok-1")
+        order.lines.create(sku="MUG", price=70)
+        erase(order_ids=["1994"])
+        ButtonOrder.objects.update(
+            reported_revision=1, revision=2, cancel_requested_at=BEFORE
+        )
+        batch_file = BatchFile(
+            account="default", kind="changes", since=BEFORE, until=LATER, complain=print
+        )
+        [[row, *_]] = batch_file.pages("default")
+        assert "1994" in row
+        assert "srctok-1" not in row
+        assert hash_email(ADDRESS) not in row
 
 
 class TellTests(EraseTestCase):
