@@ -22,6 +22,7 @@ from django_button_orders.delivery.verdicts import (
     judge_retrieve,
     knows_order,
 )
+from django_button_orders.delivery.window import NAMES
 from django_button_orders.reconcile.values import (
     MAX_LENGTH,
     MAX_SHOWN,
@@ -35,7 +36,7 @@ from django_button_orders.reconcile.values import (
 from django_button_orders.report.validation import make_storable
 
 OK, DIFFERS, NOT_SHOWN, FAILED = "ok", "differs", "not shown", "failed"
-DELETED = "deleted"
+DELETED, FINALIZED = "deleted", "finalized"
 ACCEPTED, NOT_FOUND = 202, 404
 
 
@@ -72,11 +73,9 @@ class Step:
     @property
     def can_be_changed_until(self) -> str:
         """The moment that Button shows of an open order, as written there, or ""."""
-        if self.shown.get("status") == DELETED:
+        if self.shown.get("status") in (DELETED, FINALIZED):
             return ""
-        # Button's documentation has both names.
-        names = ("finalization_date", "finalized_date")
-        return next(filter(None, (as_text(self.shown.get(name)) for name in names)), "")
+        return next(filter(None, (as_text(self.shown.get(name)) for name in NAMES)), "")
 
 
 def as_step(

@@ -244,6 +244,28 @@ class FailingTests(WalkTestCase):
         assert self.sandbox.orders[walk.order_id]["status"] == "deleted"
 
 
+class WindowTests(WalkTestCase):
+    def test_no_change_is_accepted(self):
+        """The sheet says that Button may have the order."""
+        walk = make_walk(wait=self.waits)
+
+        def tell(step):
+            if step.operation == CREATE:
+                self.sandbox.finalize(walk.order_id)
+
+        walk.tell = tell
+        walk.run()
+
+        assert [(step.operation, step.result) for step in walk.steps] == [
+            (CREATE, "ok"),
+            (RETRIEVE, "ok"),
+            (UPDATE, "failed"),
+            (CANCEL, "failed"),
+        ]
+        assert walk.steps[1].can_be_changed_until == ""
+        assert walk.may_be_there
+
+
 class StoppedTests(WalkTestCase):
     def test_after_create(self):
         self.stopped.set()
