@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -26,7 +27,7 @@ with mock.patch.object(sys, "path", [str(DOCS / "_ext"), *sys.path]):
     import personal_data
 PAGE = DOCS / "howto" / "personal-data.rst"
 APP = apps.get_app_config("django_button_orders")
-CODE = re.compile(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)")
+CODE = re.compile(r"( *)\.\. code-block:: python\n\n((?:\1    .*\n|\n)+)")
 
 
 def others():
@@ -113,10 +114,11 @@ class EraseTests(TestCase):
 
     def test_snippet(self):
         create_janes(customer={"id": "u-77"}, button_order_id="btnorder-1")
-        [code] = [code for code in CODE.findall(PAGE.read_text()) if "erase(" in code]
+        blocks = [code for _, code in CODE.findall(PAGE.read_text())]
+        [code] = [textwrap.dedent(code) for code in blocks if "erase(" in code]
         out = StringIO()
         with redirect_stdout(out):
-            exec(re.sub("^    ", "", code, flags=re.M), {})  # noqa: S102 - our own page
+            exec(code, {})  # noqa: S102 - our own page
         assert out.getvalue() == "default 1994 btnorder-1\n"
 
 
