@@ -32,7 +32,7 @@ from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submissio
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.orders import is_late_token, late_token_changes
-from django_button_orders.report.erasing import without_customer
+from django_button_orders.report.erasing import to_be_told, without_customer
 from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
@@ -172,7 +172,10 @@ def so_that_button_is_told(values: dict[str, Any]) -> dict[str, Any]:
     digest = values.get("reported_digest", CANCELLED_DIGEST)
     if digest == CANCELLED_DIGEST:
         return values
-    told = {"reported_digest": without_customer(digest), "erased_digest": digest}
+    told = {
+        "reported_digest": without_customer(digest),
+        "erased_digest": to_be_told(digest),
+    }
     return values | told
 
 
@@ -266,6 +269,9 @@ def acknowledged_values(attempt: Attempt) -> dict[str, Any]:
         **tied_token_values(attempt),
         **window_values(attempt),
     }
+    if attempt.row.erased_at is not None:
+        # Button has acknowledged more than the erased order.
+        values["erased_digest"] = ""
     if keeps_refused_customer(attempt):
         values["reported_digest"] = with_refused_customer(attempt.desired.digest)
         del values["reported_at"]

@@ -20,7 +20,7 @@ from django_button_orders.models.differences import Difference
 from django_button_orders.models.orders import CANCELLED_DIGEST, ButtonOrder
 from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.models.submissions import Submission
-from django_button_orders.report.erasing import without_customer
+from django_button_orders.report.erasing import to_be_told
 
 Status = ButtonOrder.Status
 
@@ -58,7 +58,7 @@ def erase_row(
         row = rows.select_for_update().get()
         is_news = tell_button and may_change(row)
         values = erased_values(row, is_news=is_news)
-        needs_call = is_news and values["reported_digest"] != values["erased_digest"]
+        needs_call = is_news and values["erased_digest"] != row.reported_digest
         if row.lease_token is not None:
             values["lease_token"] = erased_token(row.lease_token)
             needs_call = tell_button
@@ -103,15 +103,17 @@ def erased_values(row: ButtonOrder, *, is_news: bool) -> dict[str, Any]:
     """
     Return the values of a row that is erased, and change the row to them.
 
-    If Button has acknowledged what the row says, it counts as having acknowledged it
-    without the personal data, so that nothing is sent. If it ``is_news``, it does not.
+    The digest of what Button has acknowledged stays. If that is what the row says, the
+    digest without the personal data counts as acknowledged, too, so that nothing is
+    sent. If it ``is_news``, that is marked as still to be told.
     """
     is_acknowledged = has_acknowledged_values(row)
     for name, value in row.personal_fields_erased().items():
         setattr(row, name, value)
     erased_digest = digest_of(row) if is_acknowledged else ""
     # Without a customer, an order may be the same as before.
-    is_settled = erased_digest and (not is_news or erased_digest == row.reported_digest)
+    if is_news and erased_digest not in ("", row.reported_digest):
+        erased_digest = to_be_told(erased_digest)
     return {
         **row.personal_fields_erased(),
         "reported_btn_ref": None if row.reported_btn_ref is None else "",
@@ -119,9 +121,6 @@ def erased_values(row: ButtonOrder, *, is_news: bool) -> dict[str, Any]:
         "late_token_at": None,
         "last_error": "",
         "erased_digest": erased_digest,
-        "reported_digest": (
-            erased_digest if is_settled else without_customer(row.reported_digest)
-        ),
     }
 
 

@@ -635,7 +635,9 @@ class ButtonOrder(models.Model):
     def has_settled(self, digest: str) -> bool:
         """Return whether Button has acknowledged a digest, or all but its customer."""
         settled = (digest, with_refused_customer(digest))
-        return self.is_acknowledged and self.reported_digest in settled
+        return self.is_acknowledged and (
+            self.reported_digest in settled or self.erased_digest == digest
+        )
 
     @property
     def has_refused_customer(self) -> bool:

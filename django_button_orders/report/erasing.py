@@ -27,6 +27,8 @@ KEPT_OF_LINE = (
     "upc",
     "category",
 )
+# What a marked digest ends with. Digests have no capitals otherwise.
+UNTOLD = "U"
 # The half of a digest that stands for a customer who was erased.
 NO_CUSTOMER = "0" * HALF
 
@@ -54,6 +56,11 @@ def erased_lines(lines: Any) -> list[dict[str, Any]] | None:
         for line in lines
         if isinstance(line, Mapping)
     ]
+
+
+def to_be_told(digest: str) -> str:
+    """Return a digest that is marked: Button is to be told of what it stands for."""
+    return digest[:-1] + UNTOLD
 
 
 def without_customer(digest: str) -> str:

@@ -42,7 +42,7 @@ RULES: dict[str, Rule] = {
     "ButtonOrder.line_items": Rule(PERSONAL, AMOUNTS),
     "ButtonOrder.btn_ref": Rule(PERSONAL, EMPTIED),
     "ButtonOrder.reported_btn_ref": Rule(PERSONAL, EMPTIED),
-    "ButtonOrder.reported_digest": Rule(ALWAYS, "Loses the hash of the customer"),
+    "ButtonOrder.reported_digest": Rule(ALWAYS, STAYS),
     "ButtonOrder.last_error": Rule("Until the next attempt", EMPTIED),
     "Submission.url": Rule(CALLS, STAYS),
     "Submission.request_body": Rule(BODIES, EMPTIED),

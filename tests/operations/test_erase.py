@@ -136,11 +136,23 @@ class RowTests(EraseTestCase):
         assert not Submission.objects.filter(has_bodies=True).exists()
         assert Difference.objects.get().values == {}
 
-    def test_digest_has_no_hash_of_the_customer(self):
+    def test_digest_stays(self):
         row = self.create_reported()
-        half = row.reported_digest[32:]
+        before = (row.reported_digest, row.reported_at, row.reported_total)
         erase_all()
-        assert half not in everything()
+        row.refresh_from_db()
+        assert (row.reported_digest, row.reported_at, row.reported_total) == before
+
+    def test_change_and_back(self):
+        """What was settled by erasing is not settled after another report."""
+        row = self.create_reported()
+        erase_all()
+        add_answer("POST", order_url())
+        for total in (6000, 7000):
+            row.refresh_from_db()
+            row.total = total
+            row.save()
+            assert self.send_due()[-1]["total"] == total
 
     def test_nothing_is_reported_twice(self):
         row = self.create_reported()
