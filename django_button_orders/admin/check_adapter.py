@@ -1,17 +1,16 @@
 """
 The page "Check the adapter": the preflight of the newest orders, without the command.
 
-It builds at most ``LIMIT`` reports, and rolls back what the adapters write.
+It builds at most ``LIMIT`` reports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -70,7 +69,7 @@ class CheckAdapterMixin(UrlsMixin):
             return {"error": _("No adapter is registered, so nothing can be checked.")}
         limit = max(LIMIT // number, 1)
         try:
-            preflight = rehearse_preflight(limit)
+            preflight = run_preflight(newest_orders(limit))
         except (DatabaseError, InterfaceError) as exc:
             error = without_quotes(describe_exception(exc, "The database"))
             return {"error": error}
@@ -103,17 +102,6 @@ class CheckAdapterMixin(UrlsMixin):
             for order_id, pks in found.items()
             if len(pks) == 1
         }
-
-
-def rehearse_preflight(limit: int) -> Preflight:
-    """Check the newest orders of each model, and undo what the adapters write."""
-    selections = newest_orders(limit)
-    with ExitStack() as stack:
-        for using in {selection.using for selection in selections}:
-            stack.enter_context(transaction.atomic(using=using))
-            # Called before the block ends, also after an error.
-            stack.callback(transaction.set_rollback, True, using=using)
-        return run_preflight(selections)
 
 
 def as_items(

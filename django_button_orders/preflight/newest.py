@@ -8,6 +8,7 @@ from typing import Any
 from django_button_orders.delivery.desired import check_report
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint
+from django_button_orders.preflight.rehearsal import rolled_back
 from django_button_orders.preflight.run import LIMIT, Selection
 from django_button_orders.report.objects import OrderReport
 
@@ -18,23 +19,36 @@ def newest_reports(
     """
     Yield the reports of an account's orders, the newest of each model first.
 
-    Without ``order_ids``, only the newest ``LIMIT`` orders of each model are read.
+    Without ``order_ids``, only the newest ``LIMIT`` orders of each model are read. What
+    the adapters write to the database of their orders is rolled back.
     Orders without a valid report are left out: the checks say what is wrong with them.
     """
+    missing = set(order_ids)
     for selection in selections:
-        for order in read_orders(selection, None if order_ids else LIMIT):
-            key = RowKey(selection.adapter, order)
-            report = build(key, selection.using, account, order_ids)
-            if report is not None:
+        for orders in read_pages(selection, order_ids):
+            if order_ids and not missing:
+                return
+            with rolled_back([selection.using]):
+                reports = [
+                    build(
+                        RowKey(selection.adapter, order),
+                        selection.using,
+                        account,
+                        order_ids,
+                    )
+                    for order in orders
+                ]
+            for report in filter(None, reports):
+                missing.discard(str(report.order_id))
                 yield report
 
 
-def read_orders(selection: Selection, limit: int | None) -> Iterator[Any]:
-    """Yield selected orders in pages, until the shop's queryset raises an error."""
+def read_pages(selection: Selection, order_ids: Collection[str]) -> Iterator[list[Any]]:
+    """Yield pages of selected orders, until the shop's queryset raises an error."""
     try:
-        keys = selection.keys()[:limit]
+        keys = selection.keys(order_ids)[: None if order_ids else LIMIT]
         for at in range(0, len(keys), LIMIT):
-            yield from selection.read(keys[at : at + LIMIT])
+            yield selection.read(keys[at : at + LIMIT])
     except Exception:  # noqa: BLE001 - the shop's get_queryset is a hook
         return
 

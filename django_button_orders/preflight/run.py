@@ -9,10 +9,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import router
+from django.db import DatabaseError, router
 
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.desired import NoReport, check_report
+from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     has_usable_key,
@@ -28,6 +29,7 @@ from django_button_orders.preflight.amounts import (
     check_amounts,
 )
 from django_button_orders.preflight.findings import Findings, Preflight
+from django_button_orders.preflight.rehearsal import rolled_back
 from django_button_orders.preflight.repeats import AllRepeats
 from django_button_orders.preflight.texts import Mistake, check_texts
 from django_button_orders.report.objects import OrderReport
@@ -62,14 +64,33 @@ class Selection:
     until: datetime | None = None
     limit: int | None = LIMIT
 
-    def keys(self) -> list[Any]:
-        """Return the primary keys of the orders, the newest first."""
+    def keys(self, wanted: Collection[str] = ()) -> list[Any]:
+        """
+        Return the primary keys of the orders, the newest first.
+
+        Before them come those that Button orders with the ``wanted`` IDs have, and
+        those that equal a wanted ID, so that few orders have to be read.
+        """
         name = self.adapter.date_field
         orders = self.orders().order_by(*([f"-{name}"] if name else []), "-pk")
         if name and self.adapter.model._meta.get_field(name).null:
             orders = orders.filter(**{f"{name}__isnull": False})
         with savepoint(self.using):
-            return list(orders.values_list("pk", flat=True)[: self.limit])
+            keys = list(orders.values_list("pk", flat=True)[: self.limit])
+        if not wanted:
+            return keys
+        first = {*wanted, *self.find_known(wanted)}
+        return sorted(keys, key=lambda key: str(key) not in first)
+
+    def find_known(self, order_ids: Collection[str]) -> list[str | None]:
+        """Return the primary keys of orders that have Button orders, as texts."""
+        rows = ButtonOrder.objects.using(self.using).filter(order_id__in=order_ids)
+        try:
+            with savepoint(self.using):
+                return list(rows.values_list("source_id", flat=True))
+        except DatabaseError:
+            # A database without our tables has no Button orders.
+            return []
 
     def read(self, keys: list[Any]) -> list[Any]:
         """Return the orders with these keys, in their order. Some may be gone."""
@@ -105,14 +126,17 @@ def run_preflight(
 
     With ``order_ids``, only the orders with these IDs are checked. Each adapter is
     asked for the IDs of its orders, the newest first, until all are found. ``advance``
-    is called after each order. Errors of adapters become findings.
+    is called after each order. Errors of adapters become findings, and what adapters
+    write to the databases of the selections is rolled back.
     """
-    run = Run(order_ids)
+    selections = list(selections)
+    databases = {selection.using for selection in selections}
+    run = Run(order_ids, advance)
     for selection in selections:
-        for _ in run.check_selection(selection):
-            advance()
-            if order_ids and not run.missing:
-                return run.result()
+        for page in run.read_keys(selection):
+            # One transaction for each page: none is open for long.
+            with rolled_back(databases):
+                run.check_page(selection, page)
     return run.result()
 
 
@@ -125,7 +149,10 @@ def changed_fields(report: OrderReport, other: OrderReport) -> str:
 class Run:
     """The counts and findings of a preflight so far."""
 
-    def __init__(self, order_ids: Collection[str] = ()) -> None:
+    def __init__(
+        self, order_ids: Collection[str], advance: Callable[[], object]
+    ) -> None:
+        self.advance = advance
         self.wanted = frozenset(order_ids)
         self.missing = set(order_ids)
         self.now = datetime.now(timezone.utc)
@@ -152,23 +179,37 @@ class Run:
             unknown_ids=sorted(map(make_storable, self.missing)),
         )
 
-    def check_selection(self, selection: Selection) -> Iterator[None]:
-        """Check the orders of one model, and yield after each."""
-        try:
-            keys = selection.keys()
-        except Exception as exc:  # noqa: BLE001 - the shop's get_queryset is a hook
-            self.reject_queryset(selection, [], exc)
+    def is_done(self) -> bool:
+        """Return whether all wanted orders are found."""
+        return bool(self.wanted) and not self.missing
+
+    def read_keys(self, selection: Selection) -> Iterator[list[Any]]:
+        """Yield pages of the keys of a selection until the wanted orders are found."""
+        if self.is_done():
             return
-        for at in range(0, len(keys), PAGE):
-            page = keys[at : at + PAGE]
+        with rolled_back([selection.using]):
             try:
-                orders = selection.read(page)
-            except Exception as exc:  # noqa: BLE001 - and it may name wrong relations
-                self.reject_queryset(selection, page, exc)
-                continue
-            for order in orders:
-                self.check_order(RowKey(selection.adapter, order), selection.using)
-                yield
+                keys = selection.keys(self.wanted)
+            except Exception as exc:  # noqa: BLE001 - the shop's get_queryset is a hook
+                self.reject_queryset(selection, [], exc)
+                return
+        for at in range(0, len(keys), PAGE):
+            if self.is_done():
+                return
+            yield keys[at : at + PAGE]
+
+    def check_page(self, selection: Selection, keys: list[Any]) -> None:
+        """Check the orders with these keys."""
+        try:
+            orders = selection.read(keys)
+        except Exception as exc:  # noqa: BLE001 - and it may name wrong relations
+            self.reject_queryset(selection, keys, exc)
+            return
+        for order in orders:
+            if self.is_done():
+                return
+            self.check_order(RowKey(selection.adapter, order), selection.using)
+            self.advance()
 
     def reject_queryset(
         self, selection: Selection, keys: list[Any], exc: Exception

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from typing import ClassVar
 
 import responses
 from django.contrib.auth.models import User
-from django.db import connection
-from django.test import TestCase, override_settings
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder
+from django_button_orders.preflight.newest import newest_reports
 from django_button_orders.preflight.run import (
     Selection,
     newest_orders,
@@ -24,7 +27,7 @@ from tests.preflight.utils import (
     planted_shop,
 )
 from tests.shop.models import Order
-from tests.utils import button_settings
+from tests.utils import button_settings, create_row
 
 PLACE = re.compile(r" at \w+/\w+.py:\d+")
 UUID = "0b7ef8b3-7c1f-4b5e-9a3a-4d8f2b1c0a99"
@@ -160,6 +163,55 @@ class NoWriteTests(PreflightTestCase):
         assert not ButtonOrder.objects.exists()
 
 
+class WritingAdapter(PlantedAdapter):
+    """An adapter that writes where it should only read."""
+
+    def build(self, order):
+        User.objects.create(username=f"{order.pk}-{User.objects.count()}")
+        transaction.on_commit(self.ran.append)
+        return super().build(order)
+
+    def tax(self, order):
+        Order.objects.filter(pk=order.pk).update(currency="EUR")
+
+    ran: ClassVar[list[object]] = []
+
+
+class WritingAdapterTests(PreflightTestCase):
+    adapter = WritingAdapter
+
+    def test_writes_are_rolled_back(self):
+        place(3)
+
+        with self.captureOnCommitCallbacks(execute=True) as callbacks:
+            self.run_all()
+
+        assert self.preflight.reports == 3
+        assert callbacks == []
+        assert not User.objects.exists()
+        assert not Order.objects.filter(currency="EUR").exists()
+
+    def test_writes_for_the_walk(self):
+        place(3)
+
+        assert len(list(newest_reports(newest_orders(), account="default"))) == 3
+        assert not User.objects.exists()
+
+
+class AutocommitTests(TransactionTestCase):
+    """Outside of a transaction, as in the command."""
+
+    def test_writes_are_rolled_back(self):
+        with planted_shop(WritingAdapter):
+            place(3)
+
+            preflight = run_preflight(newest_orders())
+
+        assert preflight.reports == 3
+        assert not User.objects.exists()
+        assert not Order.objects.filter(currency="EUR").exists()
+
+
 class SelectionTests(PreflightTestCase):
     def test_newest_orders_are_looked_at(self):
         place(3)
@@ -194,6 +246,27 @@ class SelectionTests(PreflightTestCase):
         self.run_all(order_ids=["0002"], advance=lambda: seen.append(1))
 
         assert len(seen) == 2
+
+    def test_button_orders_tell_which_orders_to_read(self):
+        """In a large shop, most IDs are those of orders that are known already."""
+        oldest = place(3)[2]
+        kind = ContentType.objects.get_for_model(Order)
+        create_row(order_id="0003", source_type=kind, source_id=str(oldest.pk))
+        seen = []
+
+        self.run_all(order_ids=["0003"], advance=lambda: seen.append(1))
+
+        assert len(seen) == 1
+        assert self.preflight.reports == 1
+
+    def test_primary_keys_tell_which_orders_to_read(self):
+        orders = place(3)
+        Order.objects.filter(pk=orders[2].pk).update(number=orders[2].pk)
+        seen = []
+
+        self.run_all(order_ids=[str(orders[2].pk)], advance=lambda: seen.append(1))
+
+        assert len(seen) == 1
 
     def test_no_orders(self):
         assert self.run_all() == {}
