@@ -46,6 +46,8 @@ def check_amounts(report: OrderReport, amounts: Amounts) -> Iterator[Mistake]:
         yield "lines_differ", ""
     if code := find_excess(report.total, amounts, lines):
         yield code, ""
+    elif is_above_net(report, amounts):
+        yield "total_above_net", ""
 
 
 def find_excess(total: int, amounts: Amounts, lines: int | None) -> str:
@@ -66,6 +68,18 @@ def find_excess(total: int, amounts: Amounts, lines: int | None) -> str:
     if tax and delivery and total == plus(lines, tax + delivery):
         return "total_is_gross"
     return ""
+
+
+def is_above_net(report: OrderReport, amounts: Amounts) -> bool:
+    """
+    Return whether a total contains a part of the tax or of the delivery.
+
+    The shop may have rounded each line.
+    """
+    if amounts.gross_total is None:
+        return False
+    net = amounts.gross_total - (amounts.tax or 0) - (amounts.delivery or 0)
+    return report.total > net + max(len(report.line_items or ()), 1)
 
 
 def plus(amount: int | None, other: int) -> int | None:

@@ -114,6 +114,14 @@ KINDS: dict[str, Kind] = {
         _("The total contains tax"),
         _("Subtract the tax: you would pay commission on it."),
     ),
+    "total_above_net": Kind(
+        ERROR,
+        _("The total contains a part of the tax or of the delivery"),
+        _(
+            "Subtract the tax from the goods, and leave out the tax on the delivery. "
+            "delivery() must return the fee without tax."
+        ),
+    ),
     "future_date": Kind(
         ERROR,
         _("The purchase date is in the future"),
@@ -166,6 +174,11 @@ KINDS: dict[str, Kind] = {
         WARNING,
         _("The customer's e-mail address is a dummy"),
         _("This is right for anonymised customers. Such an address is not sent."),
+    ),
+    "placeholder_email": Kind(
+        WARNING,
+        _("The customer's e-mail address is a placeholder"),
+        _("Leave it out, or add it to DUMMY_EMAILS. Otherwise its hash is sent."),
     ),
     "unseen_order_id": Kind(
         WARNING,

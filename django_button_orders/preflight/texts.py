@@ -23,6 +23,17 @@ HASHES_OF_NOTHING = {
     sha256(text.encode()).hexdigest()
     for text in ("", "None", "none", "null", "undefined", "nan", "false", "anonymous")
 }
+# Addresses that shops, and people in a hurry, enter instead of a customer's.
+PLACEHOLDER_NAMES = (
+    *("anonymous", "customer", "dummy", "email", "guest", "no-reply", "none"),
+    *("noreply", "test", "user"),
+)
+PLACEHOLDER_DOMAINS = ("example.com", "example.org", "none.com", "test.com")
+HASHES_OF_PLACEHOLDERS = {
+    sha256(f"{name}@{domain}".encode()).hexdigest()
+    for name in PLACEHOLDER_NAMES
+    for domain in PLACEHOLDER_DOMAINS
+}
 WITHDRAWN_CODES = {code for codes in WITHDRAWN.values() for code in codes.split()}
 # Names that shops give to the number that a customer sees.
 NUMBER_FIELDS = ("number", "order_number", "order_no", "reference", "order_reference")
@@ -69,6 +80,8 @@ def check_customer(report: OrderReport) -> Iterator[Mistake]:
         yield "dummy_email", ""
     if customer.email_sha256 in HASHES_OF_NOTHING:
         yield "hash_of_nothing", ""
+    if customer.email_sha256 in HASHES_OF_PLACEHOLDERS:
+        yield "placeholder_email", ""
 
 
 def check_token(token: str) -> Iterator[Mistake]:

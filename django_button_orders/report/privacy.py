@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sysconfig
 import traceback
 from pathlib import PurePath
 from types import FrameType
@@ -11,6 +12,9 @@ from django.core.exceptions import ValidationError
 
 from django_button_orders.report.validation import as_line, make_storable
 
+# The folders of packages that pip, or Debian, installs, and that of Python's own.
+INSTALLED = {"site-packages", "dist-packages"}
+STDLIB = PurePath(sysconfig.get_path("stdlib"))
 # What others than this package say in an error that describe_exception() has described.
 FOREIGN_MESSAGE = re.compile(r"(?<= raised )(\w+(?: at [^:\n]*:\d+)?): .*", re.DOTALL)
 
@@ -101,16 +105,24 @@ def message_of(exc: Exception) -> str:
     return f": {words}" if words else ""
 
 
+def is_installed(frame: FrameType) -> bool:
+    """Return whether a frame runs code of an installed package or of Python."""
+    path = PurePath(frame.f_code.co_filename)
+    return not INSTALLED.isdisjoint(path.parts) or STDLIB in path.parents
+
+
 def location(exc: BaseException) -> str:
     """
     Return the file and line that have raised an exception, as " at shop/x.py:7".
 
-    If this package has refused a value, it is the line of the shop that gave the value.
+    If this package has refused a value, or an installed one such as Django has raised
+    the exception, it is the line of the shop that called them.
     """
     frames = list(traceback.walk_tb(exc.__traceback__))
     if not frames:
         return ""
     others = [item for item in frames if not is_of_package(item[0])]
-    frame, line = (others or frames)[-1]
+    shop = [item for item in others if not is_installed(item[0])]
+    frame, line = (shop or others or frames)[-1]
     path = PurePath(frame.f_code.co_filename)
     return f" at {'/'.join(path.parts[-2:])}:{line}"

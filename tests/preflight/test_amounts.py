@@ -30,6 +30,11 @@ CASES = [
             NET + TAX: ["total_has_tax"],
             NET + FEE: ["total_has_delivery"],
             NET - 100: [],
+            # The delivery is taxed, too, so the tax on the goods is a part of the tax.
+            NET + TAX - 80: ["total_above_net"],
+            NET + FEE + 80: ["total_above_net"],
+            NET + 1: [],
+            NET + 2: ["total_above_net"],
         },
     ),
     # The shop does not know its taxes.
@@ -37,7 +42,14 @@ CASES = [
         Amounts(GROSS, None, FEE),
         {GROSS: ["total_is_gross"], GROSS - FEE: [], GROSS + 1: ["total_above_gross"]},
     ),
-    (Amounts(GROSS, TAX, None), {GROSS: ["total_is_gross"], GROSS - TAX: []}),
+    (
+        Amounts(GROSS, TAX, None),
+        {
+            GROSS: ["total_is_gross"],
+            GROSS - TAX: [],
+            GROSS - 100: ["total_above_net"],
+        },
+    ),
     # An order without tax and delivery costs what it is reported with.
     (Amounts(NET, 0, 0), {NET: []}),
     (Amounts(NET, None, None), {NET: []}),
@@ -88,6 +100,12 @@ class TotalTests(SimpleTestCase):
         }.items():
             with self.subTest(total=total):
                 assert codes(total, amounts, [NET - 1, 1]) == expected
+
+    def test_each_line_was_rounded(self):
+        amounts = Amounts(GROSS, TAX, FEE)
+
+        assert codes(NET + 2, amounts, [NET + 1, 1]) == []
+        assert codes(NET + 3, amounts, [NET + 2, 1]) == ["total_above_net"]
 
     def test_discount_as_a_line(self):
         assert codes(NET, Amounts(), [NET + 500, -500]) == []

@@ -63,6 +63,16 @@ class CustomerTests(SimpleTestCase):
                     ("hash_of_nothing", "")
                 ]
 
+    def test_placeholder(self):
+        for email in ("test@example.com", "Guest@example.com ", "noreply@test.com"):
+            with self.subTest(email=email):
+                customer = Customer(email=email)
+
+                assert check(customer=customer) == [("placeholder_email", "")]
+
+    def test_person_at_a_provider(self):
+        assert check(customer=Customer(email="kim@mail.com")) == []
+
 
 class TokenTests(SimpleTestCase):
     def test_tokens(self):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase
 
@@ -70,6 +72,24 @@ class DescribeExceptionTests(SimpleTestCase):
             describe_for_list(raised, "Shop.build"),
         ):
             assert "ValidationError at report/test_privacy.py:" in text
+
+    def test_place_is_not_in_an_installed_package(self):
+        """The line of Django that has found no order says nothing to the author."""
+        for error, fail in (
+            (User.DoesNotExist, lambda: User.objects.none().get()),
+            (json.JSONDecodeError, lambda: json.loads("{")),
+        ):
+            with pytest.raises(error) as info:
+                fail()
+
+            assert " at report/test_privacy.py:" in describe_for_log(info.value)
+
+    def test_place_in_an_installed_package_alone(self):
+        with pytest.raises(User.DoesNotExist) as info:
+            User.objects.none().get()
+        inner = info.value.with_traceback(info.value.__traceback__.tb_next)
+
+        assert " at models/" in describe_for_log(inner)
 
     def test_place_of_an_error_of_this_package_alone(self):
         with pytest.raises(ValidationError) as info:
