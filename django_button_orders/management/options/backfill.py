@@ -18,7 +18,7 @@ from django_button_orders.files.cells import COLUMNS
 from django_button_orders.files.numbers import SEPARATORS
 from django_button_orders.files.reports import Conventions
 from django_button_orders.management.options.values import (
-    moment,
+    add_host_orders,
     positive,
     rate,
     refuse_empty_time,
@@ -54,25 +54,7 @@ FILE_OPTIONS = (
 
 def add_selection(parser: CommandParser) -> None:
     group = parser.add_argument_group("orders of the registered models")
-    group.add_argument(
-        "--model",
-        metavar="APP.MODEL",
-        help="only this registered model (default: all of them)",
-    )
-    group.add_argument(
-        "--since", type=moment, help="only orders from this date or time on"
-    )
-    group.add_argument(
-        "--until", type=moment, help="only orders before this date or time"
-    )
-    group.add_argument(
-        "--order-id",
-        action="append",
-        default=[],
-        dest="order_ids",
-        metavar="ID",
-        help="only the order with this ID; repeat the option for more",
-    )
+    add_host_orders(group)
 
 
 def add_file_options(parser: CommandParser) -> None:

@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.management.options.values import (
+    add_host_orders,
     database_of,
     find_adapters,
-    moment,
     positive,
     refuse_empty_time,
     refuse_unknown_database,
@@ -28,25 +28,7 @@ def add_selection(parser: CommandParser) -> None:
         help=f"the newest N orders of each model (default: {LIMIT}, or all orders "
         "with --since, --until or --order-id)",
     )
-    group.add_argument(
-        "--model",
-        metavar="APP.MODEL",
-        help="only this registered model (default: all of them)",
-    )
-    group.add_argument(
-        "--since", type=moment, help="only orders from this date or time on"
-    )
-    group.add_argument(
-        "--until", type=moment, help="only orders before this date or time"
-    )
-    group.add_argument(
-        "--order-id",
-        action="append",
-        default=[],
-        dest="order_ids",
-        metavar="ID",
-        help="only the order with this ID; repeat the option for more",
-    )
+    add_host_orders(group)
     group.add_argument(
         "--database",
         help="the database of the orders (default: the one of their model)",

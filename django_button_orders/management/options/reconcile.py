@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django_button_orders.conf import account_names, get_settings
 from django_button_orders.management.base import Stop
 from django_button_orders.management.options.values import (
+    add_order_ids,
     database_of,
     find_adapters,
     find_orders,
@@ -50,14 +51,7 @@ def add_selection(parser: CommandParser) -> None:
         "--until", type=moment, help="only orders before this date or time"
     )
     group.add_argument("--account", help="only orders of this account")
-    group.add_argument(
-        "--order-id",
-        action="append",
-        default=[],
-        dest="order_ids",
-        metavar="ID",
-        help="only the order with this ID; repeat the option for more",
-    )
+    add_order_ids(group)
     group.add_argument(
         "--database",
         help="the database of the orders (default: the one of their model, or all "

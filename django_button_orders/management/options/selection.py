@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_button_orders.management.options.values import (
+    add_order_ids,
     age,
     positive,
     refuse_unknown_account,
@@ -37,14 +38,7 @@ def status_codes(text: str) -> range:
 
 
 def add_selection(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--order-id",
-        action="append",
-        default=[],
-        dest="order_ids",
-        metavar="ID",
-        help="only the order with this ID; repeat the option for more",
-    )
+    add_order_ids(parser)
     parser.add_argument(
         "--reason",
         choices=ButtonOrder.Reason.values,

@@ -1,4 +1,6 @@
-"""Parse the values of options, and refuse those that can only be a mistake."""
+"""
+Options of several commands: add them, parse their values, refuse obvious mistakes.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,33 @@ from django_button_orders.outbox.adapters import (
 AGE = re.compile(r"([0-9]{1,8})([smhdw])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 OLDEST = timedelta(days=36_500)
+
+
+def add_order_ids(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--order-id",
+        action="append",
+        default=[],
+        dest="order_ids",
+        metavar="ID",
+        help="only the order with this ID; repeat the option for more",
+    )
+
+
+def add_host_orders(group: argparse._ActionsContainer) -> None:
+    """Add the options that select orders of registered models."""
+    group.add_argument(
+        "--model",
+        metavar="APP.MODEL",
+        help="only this registered model (default: all of them)",
+    )
+    group.add_argument(
+        "--since", type=moment, help="only orders from this date or time on"
+    )
+    group.add_argument(
+        "--until", type=moment, help="only orders before this date or time"
+    )
+    add_order_ids(group)
 
 
 def moment(text: str) -> datetime:
