@@ -24,7 +24,6 @@ ROOMS = (
     "monitoring",
     "operations",
     "outbox",
-    "preflight",
     "reconcile",
     "report",
     "sandbox",

@@ -20,9 +20,13 @@ from django.views.decorators.http import require_safe
 
 from django_button_orders.admin.base import UrlsMixin, known_accounts
 from django_button_orders.admin.formatting import format_count, format_percentage
+from django_button_orders.monitoring.preflight.findings import Finding, Preflight
+from django_button_orders.monitoring.preflight.run import (
+    LIMIT,
+    newest_orders,
+    run_preflight,
+)
 from django_button_orders.outbox.adapters import registered
-from django_button_orders.preflight.findings import Finding, Preflight
-from django_button_orders.preflight.run import LIMIT, newest_orders, run_preflight
 from django_button_orders.report.privacy import describe_exception, without_quotes
 
 TEMPLATE = "admin/django_button_orders/buttonorder/check_adapter.html"

@@ -12,4 +12,6 @@ accepts an account's key. ``mail`` sends what ``causes`` finds to the addresses 
 ``chain`` explains one order: its events, and in ``conclusions`` what follows for its
 commission (``waits``: what a pending order waits for). Both read the ``evidence``, and
 write dates and amounts in ``words``.
+
+``preflight`` is a folder: it checks the reports of a shop before they are sent.
 """

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from django.test import TestCase, override_settings
 
 from tests.management.utils import call
-from tests.preflight.utils import PlantedAdapter, place, planted_shop
+from tests.monitoring.preflight.utils import PlantedAdapter, place, planted_shop
 from tests.shop.models import Order
 from tests.utils import button_settings
 

@@ -64,6 +64,7 @@ STATUSES = {
     "buttonorder_dismiss_many": (405, 405, 405),
     "buttonorder_cancel_many": (405, 405, 405),
     "buttonorder_erase_many": (405, 405, 405),
+    "buttonorder_check_adapter": (200, 403, 200),
     "buttonorder_export": (200, 403, 200),
     "pausedaccount_changelist": (200, 403, 200),
     "pausedaccount_add": (403, 403, 403),

@@ -22,8 +22,8 @@ from django_button_orders.management.options.preflight import (
     add_selection,
     find_selections,
 )
-from django_button_orders.preflight.findings import Finding, Preflight
-from django_button_orders.preflight.run import run_preflight
+from django_button_orders.monitoring.preflight.findings import Finding, Preflight
+from django_button_orders.monitoring.preflight.run import run_preflight
 
 COUNTS = ("orders", "reports", "not_built", "not_reportable", "cancelled")
 SHARES = {

@@ -26,8 +26,8 @@ from django_button_orders.management.base import (
 from django_button_orders.management.options.preflight import find_selections
 from django_button_orders.management.options.values import refuse_unknown_account
 from django_button_orders.management.qa_sheet import Sheet
+from django_button_orders.monitoring.preflight.newest import newest_reports
 from django_button_orders.outbox.adapters import registered
-from django_button_orders.preflight.newest import newest_reports
 from django_button_orders.reconcile.samples import (
     after_partial_return,
     choose_samples,

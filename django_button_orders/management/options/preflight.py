@@ -15,8 +15,8 @@ from django_button_orders.management.options.values import (
     refuse_empty_time,
     refuse_unknown_database,
 )
+from django_button_orders.monitoring.preflight.run import LIMIT, Selection
 from django_button_orders.outbox.adapters import date_field_of
-from django_button_orders.preflight.run import LIMIT, Selection
 
 
 def add_selection(parser: CommandParser) -> None:

@@ -14,6 +14,16 @@ from django.db import DatabaseError, router
 from django_button_orders.conf import get_settings
 from django_button_orders.delivery.desired import NoReport, check_report
 from django_button_orders.models import ButtonOrder
+from django_button_orders.monitoring.preflight.amounts import (
+    Amounts,
+    HookError,
+    ask_amounts,
+    check_amounts,
+)
+from django_button_orders.monitoring.preflight.findings import Findings, Preflight
+from django_button_orders.monitoring.preflight.rehearsal import rolled_back
+from django_button_orders.monitoring.preflight.repeats import AllRepeats
+from django_button_orders.monitoring.preflight.texts import Mistake, check_texts
 from django_button_orders.outbox.adapters import (
     OrderAdapter,
     has_usable_key,
@@ -22,16 +32,6 @@ from django_button_orders.outbox.adapters import (
 )
 from django_button_orders.outbox.identity import RowKey, placeholder_id
 from django_button_orders.outbox.savepoints import LazySavepoint, savepoint
-from django_button_orders.preflight.amounts import (
-    Amounts,
-    HookError,
-    ask_amounts,
-    check_amounts,
-)
-from django_button_orders.preflight.findings import Findings, Preflight
-from django_button_orders.preflight.rehearsal import rolled_back
-from django_button_orders.preflight.repeats import AllRepeats
-from django_button_orders.preflight.texts import Mistake, check_texts
 from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.privacy import describe_for_author, describe_for_list
 from django_button_orders.report.validation import make_storable

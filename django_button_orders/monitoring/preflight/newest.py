@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django_button_orders.delivery.desired import check_report
+from django_button_orders.monitoring.preflight.rehearsal import rolled_back
+from django_button_orders.monitoring.preflight.run import LIMIT, Selection
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint
-from django_button_orders.preflight.rehearsal import rolled_back
-from django_button_orders.preflight.run import LIMIT, Selection
 from django_button_orders.report.objects import OrderReport
 
 

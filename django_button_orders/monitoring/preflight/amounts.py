@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from django_button_orders.monitoring.preflight.texts import Mistake
 from django_button_orders.outbox.adapters import OrderAdapter
-from django_button_orders.preflight.texts import Mistake
 from django_button_orders.report.objects import OrderReport
 from django_button_orders.report.privacy import describe_for_list
 

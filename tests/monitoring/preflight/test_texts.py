@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from django.test import SimpleTestCase
 
 from django_button_orders import Customer, LineItem, OrderReport
-from django_button_orders.preflight.texts import check_texts
+from django_button_orders.monitoring.preflight.texts import check_texts
 from tests.utils import PURCHASED
 
 ADDRESS = "kim@shop.test"

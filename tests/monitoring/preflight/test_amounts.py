@@ -6,7 +6,7 @@ import pytest
 from django.test import SimpleTestCase
 
 from django_button_orders import LineItem, OrderAdapter, OrderReport
-from django_button_orders.preflight.amounts import (
+from django_button_orders.monitoring.preflight.amounts import (
     Amounts,
     HookError,
     ask_amounts,

@@ -3,8 +3,8 @@ from __future__ import annotations
 from django.test import SimpleTestCase
 
 from django_button_orders import Customer, OrderReport
-from django_button_orders.preflight.findings import Findings
-from django_button_orders.preflight.repeats import AllRepeats
+from django_button_orders.monitoring.preflight.findings import Findings
+from django_button_orders.monitoring.preflight.repeats import AllRepeats
 from tests.utils import PURCHASED
 
 

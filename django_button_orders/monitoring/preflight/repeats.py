@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from django_button_orders.preflight.findings import SHOWN_IDS, Findings
+from django_button_orders.monitoring.preflight.findings import SHOWN_IDS, Findings
 from django_button_orders.report.objects import OrderReport
 
 # A token or a customer is on many orders from the first number on, and from the second

@@ -12,13 +12,13 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.preflight.newest import newest_reports
-from django_button_orders.preflight.run import (
+from django_button_orders.monitoring.preflight.newest import newest_reports
+from django_button_orders.monitoring.preflight.run import (
     Selection,
     newest_orders,
     run_preflight,
 )
-from tests.preflight.utils import (
+from tests.monitoring.preflight.utils import (
     ADDRESS,
     NOW,
     PLANTS,
