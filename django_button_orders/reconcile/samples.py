@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import islice
 from secrets import token_hex
 
+from django_button_orders.report.lines import spread
 from django_button_orders.report.objects import Customer, LineItem, OrderReport
 from django_button_orders.report.validation import INT32_MAX, redact_email
 
@@ -169,7 +170,7 @@ def after_partial_return(report: OrderReport) -> OrderReport:
     Return an order after a part of it was returned.
 
     Its last line is gone if others remain and the total allows it. Otherwise the total
-    is halved, as for a refund without a returned article.
+    is halved, as for a refund without a returned article, and each line bears a share.
     """
     lines = lines_of(report)
     for line in reversed(lines):
@@ -177,7 +178,11 @@ def after_partial_return(report: OrderReport) -> OrderReport:
         returned = line.total or 0
         if others and 0 < returned < report.total:
             return replace(report, total=report.total - returned, line_items=others)
-    if len(lines) == 1:
-        half = (lines[0].total or 0) // 2
-        lines = [replace(lines[0], total=half, amount=None)]
-    return replace(report, total=report.total // 2, line_items=lines)
+    refund = report.total - report.total // 2
+    if refund <= sum(line.total or 0 for line in lines):
+        shares = spread(refund, over=lines)
+        lines = [
+            replace(line, total=(line.total or 0) - share, amount=None)
+            for line, share in zip(lines, shares, strict=True)
+        ]
+    return replace(report, total=report.total - refund, line_items=lines)

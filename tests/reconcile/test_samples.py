@@ -163,11 +163,15 @@ class PartialReturnTests(SimpleTestCase):
     def test_one_line(self):
         assert self.returned(3001) == (1500, [1500])
 
+    def test_one_line_and_a_discount(self):
+        """Button's QA sees lines that sum to the total."""
+        assert self.returned(3000, -400) == (1300, [1700, -400])
+
     def test_no_lines(self):
         assert self.returned(total=81) == (40, [])
 
     def test_lines_that_exceed_the_total(self):
-        assert self.returned(3000, 2400, total=2000) == (1000, [3000, 2400])
+        assert self.returned(3000, 2400, total=2000) == (1000, [2444, 1956])
 
     def test_the_rest_stays(self):
         report = make_report(3000, 2400, customer=CUSTOMER)

@@ -36,7 +36,12 @@ HASHES_OF_PLACEHOLDERS = {
 }
 WITHDRAWN_CODES = {code for codes in WITHDRAWN.values() for code in codes.split()}
 # Names that shops give to the number that a customer sees.
-NUMBER_FIELDS = ("number", "order_number", "order_no", "reference", "order_reference")
+NUMBER_FIELDS = (
+    *("number", "order_number", "order_no", "reference", "order_reference", "ref"),
+    *("code", "order_code", "display_id", "public_id", "invoice_number"),
+)
+# A ULID, the ID of a payment, or another text of 20 or more letters and digits.
+RANDOM = re.compile(r"(?=\D*\d)(?=[^a-zA-Z]*[a-zA-Z])\w{20,}", re.ASCII)
 
 #: What ``Findings.add`` takes beside the order ID: the code and the detail.
 Mistake = tuple[str, str]
@@ -120,6 +125,8 @@ def find_unseen(report: OrderReport, order: Model) -> str:
     order_id = str(report.order_id)
     if is_uuid(order_id):
         return "The ID is a UUID."
+    if RANDOM.fullmatch(order_id):
+        return "The ID looks random."
     if order_id != str(order.pk):
         return ""
     for name in NUMBER_FIELDS:

@@ -131,6 +131,20 @@ class UnseenOrderIdTests(SimpleTestCase):
         assert check(order_id=value.hex) == unseen
         assert check(order_id=value, customer_order_id="1994") == []
 
+    def test_random(self):
+        unseen = [("unseen_order_id", "The ID looks random.")]
+
+        for order_id in (
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+            "5f2c9a1e8b7d4c3f2a1b",
+        ):
+            with self.subTest(order_id=order_id):
+                assert check(order_id=order_id) == unseen
+        for order_id in ("SHOP-2026-000000001994", "20261130000000001994", "R1994"):
+            with self.subTest(order_id=order_id):
+                assert check(order_id=order_id) == []
+
     def test_primary_key_beside_a_number(self):
         order = SimpleNamespace(pk=1994, number="A-7")
         unseen = "The ID is the primary key, and the order has the field number."
