@@ -1,18 +1,21 @@
 """
 Forget a customer: find the orders, export what is stored about them, and erase it.
 
-``erase()`` is public. An order is the customer's if its Button order names them.
-It also is if a stored call does: the order may have got another customer since.
+``erase()`` is public. An order is the customer's if its Button order names them, or if
+its error quotes their address. It also is if a stored call names them: the order may
+have got another customer since.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
@@ -22,8 +25,13 @@ from django_button_orders.models.databases import database_aliases
 from django_button_orders.models.erasing import erase_row
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
-from django_button_orders.operations.orders import ACTIONS, new_entry, save_entries
-from django_button_orders.report.erasing import hash_any_email
+from django_button_orders.operations.orders import (
+    ACTIONS,
+    log_entries,
+    new_entry,
+    save_entries,
+)
+from django_button_orders.report.erasing import clean_email, hash_any_email
 
 PAGE = 500
 
@@ -34,7 +42,8 @@ class ErasedOrder:
     An order whose personal data was erased. None of these values is personal.
 
     ``in_flight`` is whether a worker held the order: its call may still reach Button
-    with the customer's data.
+    with the customer's data. ``was_sent`` is whether a call for it may have reached
+    Button. If not, Button has nothing to erase.
     """
 
     account: str
@@ -43,6 +52,7 @@ class ErasedOrder:
     purchase_date: datetime | None
     status: str
     in_flight: bool
+    was_sent: bool
 
 
 @dataclass(kw_only=True)
@@ -116,6 +126,8 @@ class Person:
                 condition |= Q(customer__id=int(self.customer_id))
         for digest in self.email_hashes():
             condition |= Q(customer__email_sha256=digest)
+        if self.email:
+            condition |= quotes_address(clean_email(self.email))
         return condition
 
     def count_unknown(self, using: str) -> int:
@@ -236,6 +248,10 @@ def as_erased(row: ButtonOrder) -> ErasedOrder:
         purchase_date=as_aware(row.purchase_date),
         status=row.status,
         in_flight=row.lease_token is not None,
+        # A refused call has sent the data as well.
+        was_sent=row.is_acknowledged
+        or row.unanswered > 0
+        or row.last_status_code is not None,
     )
 
 
@@ -246,7 +262,11 @@ def as_json(order: ErasedOrder) -> dict[str, Any]:
 
 
 def export(pk: int, *, using: str) -> dict[str, Any]:
-    """Return all that is stored about one order: its row, calls and differences."""
+    """
+    Return all that is stored about one order: its row, calls and differences.
+
+    ``log`` has the entries of Django's admin, where operators may have written notes.
+    """
     row = ButtonOrder.objects.using(using).filter(pk=pk)
     [order] = row.values()
     calls = Submission.objects.using(using).filter(button_order=pk).order_by("pk")
@@ -257,7 +277,27 @@ def export(pk: int, *, using: str) -> dict[str, Any]:
         "order": order,
         "calls": list(calls.values()),
         "differences": list(rows_of(differences)),
+        "log": entries_of(pk, order["order_id"]),
     }
+
+
+def entries_of(pk: int, order_id: str) -> list[dict[str, Any]]:
+    """Return the entries about an order in the log of Django's admin."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    # In another database, another order may have the same key.
+    entry = new_entry(None, pk, order_id, "")
+    same = ("content_type_id", "object_id", "object_repr")
+    entries = log_entries().filter(**{name: getattr(entry, name) for name in same})
+    names = ("action_time", "user_id", "change_message")
+    return list(entries.order_by("pk").values(*names))
+
+
+def quotes_address(address: str) -> Q:
+    """Return the condition of rows whose error quotes an address, and no longer one."""
+    whole = rf"(^|[^a-z0-9._%+-]){re.escape(address)}($|[^a-z0-9.-]|[.]($|[^a-z0-9]))"
+    # The first condition is cheap, and spares most rows the second.
+    return Q(last_error__icontains=address) & Q(last_error__iregex=whole)
 
 
 def rows_of(rows: QuerySet[Model]) -> QuerySet[Model, dict[str, Any]]:

@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder
+from django_button_orders.operations.orders import log_change
 from tests.admin.utils import create_submission, create_user
 from tests.management.utils import Terminal, call
 from tests.operations.test_erase import (
@@ -22,6 +23,11 @@ from tests.operations.test_erase import (
 )
 from tests.shop.models import Order
 from tests.utils import button_settings, create_row
+
+NO_ENTRY = (
+    "The log of Django's admin has no entry of this, because an entry needs a user: "
+    "use --user.\n"
+)
 
 
 def erase(*arguments):
@@ -49,7 +55,7 @@ class EraseTests(EraseTestCase):
         lines = out.splitlines()
         assert lines[1] == "default  1994  btnorder-1  2026-11-01"
         assert lines[2].startswith("1 order erased. Send this list to Button")
-        assert (err, error) == ("", "")
+        assert (err, error) == (NO_ENTRY, "")
         assert_forgotten()
 
     def test_json(self):
@@ -125,8 +131,31 @@ class EraseTests(EraseTestCase):
     def test_user(self):
         create_user(name="ada")
         assert "no user 'bob'" in erase("--order-id=1994", "--user=bob")[2]
-        erase("--order-id=1994", "--user=ada")
+        _, err, _ = erase("--order-id=1994", "--user=ada")
         assert LogEntry.objects.get().user.username == "ada"
+        assert err == ""
+
+    def test_address_in_the_place_of_something_else(self):
+        for arguments in (
+            [ADDRESS],
+            ["--emial", ADDRESS],
+            ["--customer-id", "jane-77", f"--format={ADDRESS}"],
+            ["--account", ADDRESS, "--customer-id", "jane-77"],
+            ["--user", ADDRESS, "--customer-id", "jane-77"],
+            ["--order-id", ADDRESS],
+        ):
+            with self.subTest(arguments=arguments):
+                out, err, error = erase(*arguments)
+                assert error
+                assert "@" not in out + err + error
+        assert not self.is_erased()
+
+    def test_order_that_was_never_sent(self):
+        create_row(order_id="1995", customer={"id": "jane-77"})
+        ButtonOrder.objects.filter(order_id="1994").update(last_status_code=400)
+        out, _, _ = erase("--customer-id", "jane-77", "--dry-run")
+        assert "1994  btnorder-1  " in out
+        assert "1995  never sent  " in out
 
 
 class ExportTests(EraseTestCase):
@@ -147,6 +176,20 @@ class ExportTests(EraseTestCase):
         assert found["order"]["customer"] == PERSONAL["customer"]
         assert found["calls"][0]["request_body"] == "jane-77"
         assert_forgotten()
+
+    def test_notes_of_operators(self):
+        user = create_user(name="ada")
+        other = create_row(order_id="1995")
+        for row, what in ((self.row, "jane-77 called"), (other, "joe called")):
+            log_change(row, user.pk, what)
+
+        erase("--customer-id=jane-77", f"--export={self.path}")
+
+        with open(self.path) as stream:
+            [found] = json.load(stream)["orders"]
+        [entry] = found["log"]
+        assert entry["change_message"] == "jane-77 called"
+        assert entry["user_id"] == user.pk
 
     def test_nobody_else_can_read_it(self):
         erase("--customer-id=jane-77", f"--export={self.path}")

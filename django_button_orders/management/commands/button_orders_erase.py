@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -33,6 +34,7 @@ from django_button_orders.operations.erase import (
 
 STDIN = STDOUT = "-"
 HEADER = "account, order ID, Button's ID, purchase date:"
+ADDRESS = re.compile(r"[^\s'\"=]+@[^\s'\"]+")
 Found = list[tuple[str, int]]
 
 
@@ -52,6 +54,22 @@ class Command(ButtonOrdersCommand):
   manage.py button_orders_erase --order-id 1994 --order-id 1995 --noinput
   manage.py button_orders_erase --customer-id u-77 --user ada --format json
 """
+
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # argparse quotes what it refuses, and that may be an address.
+        parser.error = without_addresses(parser.error)  # type: ignore[assignment,method-assign]
+        return parser
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command. Its errors quote no e-mail address."""
+        try:
+            return super().execute(*args, **options)
+        except CommandError as exc:
+            exc.args = (hide_addresses(str(exc)),)
+            raise
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -129,7 +147,7 @@ class Command(ButtonOrdersCommand):
             else:
                 orders = []
         self.summarize_orders(orders, format, dry_run=dry_run)
-        self.warn(person, [] if dry_run else orders)
+        self.warn(person, [] if dry_run else orders, user_id=user_id)
         self.refuse_missing(person, found)
         if stop.is_set:
             raise CommandError("Interrupted. Run the command again for the rest.")
@@ -217,7 +235,8 @@ class Command(ButtonOrdersCommand):
             cells = (
                 order.account,
                 order.order_id,
-                order.button_order_id or "unknown",
+                order.button_order_id
+                or ("unknown" if order.was_sent else "never sent"),
                 f"{bought:%Y-%m-%d}" if bought else "unknown",
             )
             self.list_output.write("  ".join(cells))
@@ -241,8 +260,13 @@ class Command(ButtonOrdersCommand):
                 "the customer's data."
             )
 
-    def warn(self, person: Person, erased: list[ErasedOrder]) -> None:
+    def warn(self, person: Person, erased: list[ErasedOrder], *, user_id: Any) -> None:
         """Print what the command could not reach."""
+        if erased and user_id is None:
+            self.stderr.write(
+                "The log of Django's admin has no entry of this, because an entry "
+                "needs a user: use --user."
+            )
         if flying := sum(order.in_flight for order in erased):
             self.stderr.write(
                 f"{counted(flying, 'order')} had a call under way, which may still "
@@ -250,9 +274,9 @@ class Command(ButtonOrdersCommand):
             )
         if unknown := sum(map(person.count_unknown, database_aliases())):
             self.stderr.write(
-                f"{counted(unknown, 'order')} cannot be searched, because no worker "
-                "has built the report yet. Run the command again later, or use "
-                "--order-id."
+                f"{counted(unknown, 'order')} cannot be searched, because no report "
+                "was built yet: some may be pending, and others failed. Run the "
+                "command again when they are reported, or use --order-id."
             )
 
     def refuse_missing(self, person: Person, found: Found) -> None:
@@ -276,6 +300,20 @@ def write_export(found: Found, stream: Any, stop: Stop) -> None:
         item = export(pk, using=alias)
         stream.write(json.dumps(item, cls=DjangoJSONEncoder, ensure_ascii=False))
     stream.write("\n]}\n")
+
+
+def button_order_id_of(order: ErasedOrder) -> str:
+    """Return Button's ID, or a word where there is none. Button may have no order."""
+    return order.button_order_id or ("unknown" if order.was_sent else "never sent")
+
+
+def hide_addresses(text: str) -> str:
+    return ADDRESS.sub("[address]", text)
+
+
+def without_addresses(error: Callable[[str], NoReturn]) -> Callable[[str], NoReturn]:
+    """Return a function that raises an error without the addresses in its message."""
+    return lambda message: error(hide_addresses(message))
 
 
 def find_user(name: str | None) -> Any:
