@@ -17,8 +17,10 @@ from django_button_orders.delivery.verdicts import (
     Verdict,
     unknown_outcome,
 )
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.erasing import erased_token
+
+Operation = Submission.Operation
 
 
 @dataclass(kw_only=True)
@@ -72,6 +74,9 @@ class Attempt:
     next_operation: str = ""
     # Set by prepare if no call is needed, else by call: None until the end.
     verdict: Verdict | None = None
+    # Set by call: the verdict on a change that came too late, while Button is asked
+    # what it holds, because an earlier change may have reached it.
+    late: Verdict | None = None
     # Set by call when a call begins, because Button may act from then on.
     calls: list[Call] = field(default_factory=list)
     # Set by record: whether the row was erased during the attempt.
@@ -90,6 +95,14 @@ class Attempt:
             if isinstance(call.answer, Answer) and call.answer.order:
                 return call.answer.order
         return {}
+
+    @property
+    def judged_call(self) -> Call | None:
+        """The call that the verdict is about: the last that does not only ask."""
+        calls = list(self.calls)
+        if self.late is not None and calls[-1].operation == Operation.RETRIEVE:
+            calls.pop()
+        return calls[-1] if calls else None
 
     def has_time(self, now: float) -> bool:
         """Return whether enough of the lease is left for a call."""

@@ -25,6 +25,7 @@ from django_button_orders.delivery.verdicts import (
     CUSTOMER_KEPT,
     LATER,
     NOT_SAID,
+    REPORTED,
     Result,
     Verdict,
     find_rule,
@@ -35,7 +36,7 @@ from django_button_orders.delivery.verdicts import (
     unknown_outcome,
     with_error,
 )
-from django_button_orders.delivery.window import changes_only_customer
+from django_button_orders.delivery.window import changes_only_customer, read_total
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.printable import get_logger
 from django_button_orders.report.objects import with_decimals, without_btn_ref
@@ -122,6 +123,9 @@ def send_call_ended(attempt: Attempt, call: Call) -> None:
 
 def follow(attempt: Attempt, call: Call) -> None:
     """Set what follows from a call: the verdict of its attempt, or the next call."""
+    if attempt.late is not None:
+        judge_late_change(attempt)
+        return
     result = judge(call.operation, call.answer)
     if result == Operation.RETRIEVE and is_certainly_ours(attempt):
         result = Operation.UPDATE
@@ -131,7 +135,7 @@ def follow(attempt: Attempt, call: Call) -> None:
         later = with_error(LATER, call.operation, call.answer)
         result = later if is_page else Operation.CANCEL
     if isinstance(result, Verdict):
-        attempt.verdict = CUSTOMER_KEPT if is_customer_late(attempt, result) else result
+        conclude(attempt, result)
     elif knows_order(call.answer) and call.operation == Operation.RETRIEVE:
         attempt.verdict = judge_known_order(attempt)
         attempt.next_operation = "" if attempt.verdict else result
@@ -147,6 +151,16 @@ def follow(attempt: Attempt, call: Call) -> None:
         attempt.next_operation = result
 
 
+def conclude(attempt: Attempt, verdict: Verdict) -> None:
+    """Set the verdict of an attempt, or the question that comes before it."""
+    if is_customer_late(attempt, verdict):
+        attempt.verdict = CUSTOMER_KEPT
+    elif is_late_in_doubt(attempt, verdict):
+        attempt.late, attempt.next_operation = verdict, Operation.RETRIEVE
+    else:
+        attempt.verdict = verdict
+
+
 def is_cancellation(attempt: Attempt) -> bool:
     """Return whether an attempt is to cancel its order."""
     return attempt.desired is not None and attempt.desired.report is None
@@ -158,6 +172,45 @@ def is_customer_late(attempt: Attempt, verdict: Verdict) -> bool:
         verdict.result is Result.CLOSED
         and attempt.desired is not None
         and changes_only_customer(attempt.row, attempt.desired)
+    )
+
+
+def is_late_in_doubt(attempt: Attempt, verdict: Verdict) -> bool:
+    """
+    Return whether a change is too late, and it is not known what Button holds.
+
+    An earlier change got no answer, and Button has not shown the order since.
+    """
+    return (
+        verdict.result is Result.CLOSED
+        and attempt.row.unanswered > 1
+        and not attempt.known_order
+    )
+
+
+def judge_late_change(attempt: Attempt) -> None:
+    """Set the verdict on a change that came too late, after Button was asked."""
+    attempt.verdict = attempt.late
+    if has_arrived(attempt):
+        attempt.late = None
+        attempt.verdict = CANCELLED if is_cancellation(attempt) else REPORTED
+
+
+def has_arrived(attempt: Attempt) -> bool:
+    """
+    Return whether Button shows that it has a change whose answer was lost.
+
+    Button need not show every field. An update has all of them, so one new value is
+    enough, if the order has changed only once since it was acknowledged.
+    """
+    row, desired, order = attempt.row, attempt.desired, attempt.known_order
+    if desired is None or is_cancellation(attempt):
+        return order.get("status") == "deleted"
+    return (
+        row.reported_revision is not None
+        and row.revision == row.reported_revision + 1
+        and read_total(order, attempt.settings) == desired.total
+        and desired.total != row.reported_total
     )
 
 

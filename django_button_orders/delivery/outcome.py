@@ -144,7 +144,8 @@ def row_values(
         **late_values(attempt, verdict),
     }
     if attempt.calls:
-        values["last_status_code"] = attempt.calls[-1].status_code
+        judged = attempt.judged_call
+        values["last_status_code"] = judged.status_code if judged else None
     if verdict.result in SUCCESSES:
         values |= acknowledged_values(attempt)
     return values
@@ -198,7 +199,7 @@ def unanswered_after(attempt: Attempt, verdict: Verdict) -> int:
         return without_this
     if shows_creation(attempt, verdict):
         return 0
-    is_known = verdict.is_definite and len(attempt.calls) == 1
+    is_known = verdict.is_definite and attempt.calls[0] is attempt.judged_call
     return without_this if is_known else attempt.row.unanswered
 
 
@@ -314,23 +315,24 @@ def keeps_refused_customer(attempt: Attempt) -> bool:
 
 def submissions_of(attempt: Attempt, verdict: Verdict) -> list[Submission]:
     """Return a submission for each call of an attempt. They are not saved."""
-    last = len(attempt.calls) - 1
+    about = attempt.judged_call
+    judged = [(call, verdict if call is about else None) for call in attempt.calls]
     return [
         Submission(
             button_order=attempt.row,
             trigger=attempt.trigger,
             user_id=attempt.user_id,
             revision=attempt.row.revision,
-            outcome=call_outcome(call, verdict if at == last else None),
-            error=redacted(attempt, call_error(call, verdict if at == last else None)),
+            outcome=call_outcome(call, judgement),
+            error=redacted(attempt, call_error(call, judgement)),
             **call_fields(call, is_erased=attempt.row.erased_at is not None),
         )
-        for at, call in enumerate(attempt.calls)
+        for call, judgement in judged
     ]
 
 
 def call_outcome(call: Call, verdict: Verdict | None) -> str:
-    """Return how a call ended. ``verdict`` is for the last call of an attempt."""
+    """Return how a call ended. ``verdict`` is for the one it is about."""
     outcomes = Submission.Outcome
     if verdict is None and call.operation == Operation.RETRIEVE:
         # The attempt goes on, but a refusal or a proxy's page is no answer to it.

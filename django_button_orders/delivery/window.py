@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from django_button_orders.conf import Settings
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.desired import Desired
 from django_button_orders.delivery.verdicts import (
@@ -26,6 +27,7 @@ from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.report.erasing import to_be_told
 from django_button_orders.report.moments import parse_moment
 from django_button_orders.report.objects import as_timestamp, is_same_order
+from django_button_orders.report.validation import INT32_MAX
 
 DAY_SECONDS = 86400
 # Button's documentation has both names.
@@ -95,10 +97,19 @@ def window_values(attempt: Attempt) -> dict[str, Any]:
     is_first = has_succeeded and (is_created or not attempt.row.is_acknowledged)
     if end is None and has_succeeded:
         end = end_without_answer(attempt, is_first=is_first)
+    if end is None and disproves_end(attempt, verdict):
+        return {"finalizes_at": None}
     # An order that was created again has a new window, even if nobody knows its end.
     if (end is None and not is_first) or end == as_aware(attempt.row.finalizes_at):
         return {}
     return {"finalizes_at": end}
+
+
+def disproves_end(attempt: Attempt, verdict: Verdict) -> bool:
+    """Return whether Button refused a change before the known end of its window."""
+    end = as_aware(attempt.row.finalizes_at)
+    is_late = verdict.result is Result.CLOSED or verdict is CUSTOMER_KEPT
+    return is_late and end is not None and end > datetime.now(timezone.utc)
 
 
 def read_end(order: Mapping[str, Any]) -> datetime | None:
@@ -132,20 +143,47 @@ def end_without_answer(attempt: Attempt, *, is_first: bool) -> Any:
 
 
 def late_values(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
-    """Return the late amount as a value of a row, if it changes."""
-    row, amount = attempt.row, None
+    """Return what Button holds too much as values of a row, if they change."""
+    row = attempt.row
+    values: dict[str, Any] = {"late_amount": None}
     if verdict.result is Result.CLOSED and attempt.desired is not None:
-        amount = late_amount(row, attempt.desired)
-    return {} if amount == row.late_amount else {"late_amount": amount}
+        held = held_total(attempt)
+        amount = late_amount(held, attempt.desired)
+        values = {"late_amount": amount, "reported_total": held}
+    return {name: v for name, v in values.items() if v != getattr(row, name)}
 
 
-def late_amount(row: ButtonOrder, desired: Desired) -> int | None:
+def late_amount(held: int | None, desired: Desired) -> int | None:
     """
     Return the money that Button holds too much of a closed order, in minor units.
 
     It is negative if the shop wants more than Button holds, and None if it is not known
     what Button holds.
     """
-    if row.reported_total is None:
+    return None if held is None else held - desired.total
+
+
+def held_total(attempt: Attempt) -> int | None:
+    """
+    Return the total that Button holds of a closed order, in minor units.
+
+    It is None if that is not known: an earlier change may have reached Button, and
+    Button has not shown the order since.
+    """
+    order = attempt.known_order
+    shown = 0 if order.get("status") == "deleted" else None
+    if shown is None:
+        shown = read_total(order, attempt.settings)
+    if shown is not None:
+        return shown
+    is_in_doubt = attempt.calls and attempt.row.unanswered > 1
+    return None if is_in_doubt else attempt.row.reported_total
+
+
+def read_total(order: Mapping[str, Any], settings: Settings) -> int | None:
+    """Return the total that Button shows, if it is certainly in minor units."""
+    total = order.get("total")
+    if type(total) is not int or not 0 <= total <= INT32_MAX:
         return None
-    return int(row.reported_total) - desired.total
+    # Button does not publish whether it returns decimals, if those were sent.
+    return None if settings.total_as_decimal else total

@@ -232,7 +232,8 @@ def find_text(evidence: Evidence) -> Text:
         return OTHER_SITE
     if order.status == Status.CANCELLED:
         return CANCELLED if order.is_acknowledged else CANCELLED_BEFORE
-    if not order.is_acknowledged:
+    # Button has shown an order that it has refused to change.
+    if not order.is_acknowledged and order.status != Status.CLOSED:
         return find_unreported_text(order)
     return find_token_text(evidence) or find_state_text(evidence)
 

@@ -217,7 +217,7 @@ def compare_without_report(row: ButtonOrder, exc: NoReport) -> str | Mismatch:
 
 def is_known_late(row: ButtonOrder, desired: Desired) -> bool:
     """Return whether a state is the one that came too late for a closed row."""
-    if late_amount(row, desired) != row.late_amount:
+    if late_amount(row.reported_total, desired) != row.late_amount:
         return False
     return desired.report is None or was_last_attempted(row, desired)
 

@@ -26,6 +26,7 @@ from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.desired import Desired
 from django_button_orders.delivery.outcome import redacted, submissions_of
 from django_button_orders.delivery.verdicts import Result, knows_order
+from django_button_orders.delivery.window import read_total
 from django_button_orders.models import (
     CANCELLED_DIGEST,
     ButtonOrder,
@@ -56,7 +57,6 @@ from django_button_orders.reconcile.values import (
 )
 from django_button_orders.report.objects import HALF, without_btn_ref
 from django_button_orders.report.privacy import describe_for_list
-from django_button_orders.report.validation import INT32_MAX
 
 Kind = Difference.Kind
 Status = ButtonOrder.Status
@@ -233,7 +233,7 @@ def compare_answer(attempt: Attempt) -> Finding | str | None:
         state = answer.order.get("status")
         if state in (OPEN, FINALIZED):
             values = {"status": [CANCELLED, state]}
-            total = read_total(attempt, answer.order)
+            total = read_total(answer.order, attempt.settings)
             return as_finding(row, Kind.ACTIVE, values, known_total=total)
         return None
     if knows_order(answer) is False:
@@ -262,19 +262,10 @@ def compare_values(attempt: Attempt, order: dict[str, Any]) -> Finding | str | N
     # If only the customer differs, Button may refuse it, which is no failure.
     known_digest = "" if others else row.reported_digest[:HALF]
     values = as_shown(paths, ours, theirs)
-    total = read_total(attempt, order) if others else row.reported_total
+    total = read_total(order, attempt.settings) if others else row.reported_total
     return as_finding(
         row, Kind.DIFFERENT, values, known_digest=known_digest, known_total=total
     )
-
-
-def read_total(attempt: Attempt, order: dict[str, Any]) -> int | None:
-    """Return the total that Button shows, if it is certainly in minor units."""
-    total = order.get("total")
-    if type(total) is not int or not 0 <= total <= INT32_MAX:
-        return None
-    # Button does not publish whether it returns decimals, if those were sent.
-    return None if attempt.settings.total_as_decimal else total
 
 
 def compare_tokens(row: ButtonOrder, order: dict[str, Any]) -> Finding | None:

@@ -387,24 +387,6 @@ class ClosedTests(DeliveryTestCase):
         assert self.state(self.row) == ("closed", "finalized")
         assert self.row.late_amount == 2000
 
-    def test_unanswered_change_is_sent_again(self):
-        """Button may have accepted it before the window ended."""
-        self.end(datetime.now(timezone.utc) + MINUTE)
-        add_answer("POST", order_url(), status=503)
-        self.change(total=5000)
-        assert self.row.status == "pending"
-        responses.reset()
-        responses.calls.reset()
-        self.end(YESTERDAY)
-        make_due()
-        add_answer("POST", order_url(), status=403, json=NOT_FOUND)
-
-        self.report(self.row)
-
-        assert calls() == ["POST /v1/order/1994"]
-        assert self.state(self.row) == ("closed", "finalized")
-        assert self.row.late_amount == 2000
-
     def test_created_orders_alone_are_late(self):
         """The date is of no order that Button has acknowledged."""
         create_row(order_id="1995", finalizes_at=YESTERDAY)
@@ -519,6 +501,110 @@ class LocalTimeTests(DeliveryTestCase):
         assert dict(statuses) == {"1": "closed", "2": "reported"}
 
 
+class DoubtTests(DeliveryTestCase):
+    """A change got no answer, so Button may have it. The next one is too late."""
+
+    CALLS = ["POST /v1/order/1994", "GET /v1/order/1994"]
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.create_acknowledged()
+        add_answer("POST", order_url(), status=503)
+        self.row.total = 5000
+        self.row.save()
+        self.report(self.row)
+        assert self.row.status == "pending"
+        responses.reset()
+        responses.calls.reset()
+        ButtonOrder.objects.update(finalizes_at=YESTERDAY)
+        make_due()
+        add_answer("POST", order_url(), status=403, json=NOT_FOUND)
+
+    def ask(self, **answer):
+        add_answer("GET", order_url(), **answer)
+        self.report(self.row)
+        assert calls() == self.CALLS
+        assert self.state(self.row) == ("closed", "finalized")
+        assert self.row.last_error == "Button answered 403 to update: No such order."
+        assert self.row.last_status_code == 403
+
+    def amounts(self):
+        return self.row.reported_total, self.row.late_amount
+
+    def test_button_has_the_earlier_change(self):
+        add_answer("GET", order_url(), json=shown(total=5000))
+        self.report(self.row)
+
+        assert calls() == self.CALLS
+        assert self.state(self.row) == ("reported", "")
+        assert self.amounts() == (5000, None)
+        assert self.row.unanswered == 0
+        outcomes = self.row.submissions.order_by("pk").values_list("outcome", flat=True)
+        assert list(outcomes)[-2:] == ["will_retry", "succeeded"]
+
+    def test_button_has_an_earlier_one_of_two_changes(self):
+        """The second may have changed other values, which Button does not show."""
+        self.row.refresh_from_db()
+        self.row.customer_order_id = "C-1"
+        self.row.save()
+        self.ask(json=shown(total=5000))
+
+        assert self.amounts() == (5000, 0)
+
+    def test_button_has_the_earlier_cancellation(self):
+        responses.reset()
+        self.row.cancel()
+        add_answer("DELETE", order_url(), status=403, json=NOT_FOUND)
+        add_answer("GET", order_url(), json=shown(status="deleted"))
+        self.report(self.row)
+
+        assert calls() == ["DELETE /v1/order/1994", "GET /v1/order/1994"]
+        assert self.state(self.row) == ("cancelled", "")
+
+    def test_button_does_not_have_it(self):
+        self.ask(json=shown(total=7000, finalization_date=LATER))
+
+        assert self.amounts() == (7000, 2000)
+        assert as_aware(self.row.finalizes_at) == utc(2096, 12, 1, 12)
+
+    def test_button_has_cancelled_it(self):
+        self.ask(json=shown(total=7000, status="deleted"))
+
+        assert self.amounts() == (0, -5000)
+
+    def test_button_does_not_say(self):
+        """No amount is better than a wrong one."""
+        for answer in ({"status": 503}, {"json": shown()}, {"status": 404}):
+            with self.subTest(answer):
+                self.ask(**answer)
+
+                assert self.amounts() == (None, None)
+            responses.remove("GET", order_url())
+            responses.calls.reset()
+            ButtonOrder.objects.mark_changed()
+            ButtonOrder.objects.update(unanswered=1)
+
+    def test_decimals_are_not_read(self):
+        with override_settings(BUTTON_ORDERS=button_settings(TOTAL_AS_DECIMAL=True)):
+            self.ask(json=shown(total=70))
+
+        assert self.amounts() == (None, None)
+
+    def test_record_of_the_calls(self):
+        self.ask(json=shown(total=7000))
+
+        outcomes = self.row.submissions.order_by("pk").values_list(
+            "operation", "outcome", "error"
+        )
+        refused = "Button answered 403 to update: No such order."
+        assert list(outcomes)[-2:] == [
+            ("update", "failed", refused),
+            ("retrieve", "succeeded", ""),
+        ]
+        # Button still may have the earlier change, so a change back makes a call.
+        assert self.row.unanswered == 1
+
+
 class ForbiddenTests(DeliveryTestCase):
     """Button's 403 is the proof if no date is known."""
 
@@ -542,6 +628,28 @@ class ForbiddenTests(DeliveryTestCase):
 
         assert self.state(row) == ("closed", "finalized")
         assert row.late_amount == 7000
+
+    def test_refusal_disproves_a_date(self):
+        """Else the pages would say that the order can be changed."""
+        soon = datetime.now(timezone.utc) + MINUTE
+        for customer, status in (({"id": "u-78"}, "reported"), ({}, "closed")):
+            ButtonOrder.objects.all().delete()
+            row = self.create_acknowledged(customer={"id": "u-77"})
+            row.customer, row.finalizes_at = customer, soon
+            row.total = 7000 if customer else 5000
+            row.save()
+            self.refuse("POST", row)
+
+            assert row.status == status
+            assert row.finalizes_at is None
+
+    def test_refusal_keeps_a_past_date(self):
+        row = self.create_changed()
+        ButtonOrder.objects.update(finalizes_at=YESTERDAY, unanswered=1)
+        add_answer("GET", order_url(), json=shown(total=7000))
+        self.refuse("POST", row)
+
+        assert as_aware(row.finalizes_at) == YESTERDAY
 
     def test_text(self):
         row = self.create_changed()
@@ -579,12 +687,13 @@ class ForbiddenTests(DeliveryTestCase):
         """Button has the order by an attempt without an answer."""
         row = create_row()
         ButtonOrder.objects.update(unanswered=1)
-        order = {"purchase_date": "2026-11-01T12:00:00Z", "total": 1}
+        order = {"purchase_date": "2026-11-01T12:00:00Z", "total": 9000}
         add_answer("GET", order_url(), json=shown(**order))
         self.refuse("POST", row)
 
+        assert calls() == ["GET /v1/order/1994", "POST /v1/order/1994"]
         assert self.state(row) == ("closed", "finalized")
-        assert row.late_amount is None
+        assert (row.reported_total, row.late_amount) == (9000, 2000)
 
     def test_order_changed_during_the_call(self):
         row = self.create_changed()

@@ -453,6 +453,23 @@ class UnreportedTests(ConclusionTestCase):
         assert text.startswith("A report may have reached Button, but no answer came")
         assert text.endswith("The next attempt asks Button first.")
 
+    def test_closed_after_a_lost_answer(self):
+        """Button has shown the order, and refused its change."""
+        row = create_row(btn_ref="srctok-1")
+        self.put(row, unanswered=1)
+        order = {"purchase_date": "2026-11-01T12:00:00Z", "total": 9000}
+        shown = {"meta": {"status": "ok"}, "object": {**order, "btn_ref": "srctok-1"}}
+        add_answer("GET", order_url(), json=shown)
+        add_answer("POST", order_url(), status=403, json={"meta": {"status": "error"}})
+        self.report(row)
+
+        self.check(
+            row,
+            SHOP,
+            "The last change came after Button's window had closed. Button holds "
+            "90.00 USD, and the shop wants 70.00 USD.",
+        )
+
     @override_settings(BUTTON_ORDERS=button_settings(SITE="staging"))
     def test_other_site(self):
         for status in ("pending", "reported"):
