@@ -49,6 +49,8 @@ COLLAPSED = 0.5
 # The number of standard deviations by which chance hardly differs.
 CHANCE = 3
 MAX_EXAMPLES = 3
+# A change that no attempt has failed to send may take this long.
+FRESH = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +179,14 @@ def find_paused(look: Look) -> Iterator[str]:
 
 
 def find_closing(look: Look) -> Iterator[str]:
-    """Find orders whose change window closes within a day, with a change unsent."""
-    closing = look.rows.closing_unsent()
+    """
+    Find orders whose change window closes within a day, with a change unsent.
+
+    A fresh change is left to the next sweep, or else each return in the last day of a
+    window would cause a message.
+    """
+    is_fresh = Q(status=Status.PENDING, reason="", next_attempt_at__gt=look.now - FRESH)
+    closing = look.rows.closing_unsent().exclude(is_fresh)
     counted = closing.values("account").annotate(
         orders=Count("pk"), first=Min("finalizes_at")
     )

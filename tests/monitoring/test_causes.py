@@ -244,7 +244,12 @@ class PausedTests(TestCase):
 @override_settings(BUTTON_ORDERS=button_settings())
 class ClosingTests(TestCase):
     def close(self, order_id, hours, **values):
-        values = {"status": "pending", "finalizes_at": from_now(hours * HOUR), **values}
+        values = {
+            "status": "pending",
+            "reason": "unavailable",
+            "finalizes_at": from_now(hours * HOUR),
+            **values,
+        }
         return order(order_id, reported=DAY, **values)
 
     def find(self):
@@ -265,6 +270,15 @@ class ClosingTests(TestCase):
         [line] = self.find()
 
         assert ": the change of 1 order is not sent. Button accepts it until 20" in line
+
+    def test_fresh_change(self):
+        """The next sweep sends it, so each return would cause a false alarm."""
+        self.close("1", 2, reason="", next_attempt_at=from_now(-540))
+        assert self.find() == []
+
+        self.close("2", 2, reason="", next_attempt_at=from_now(-660))
+        [line] = self.find()
+        assert line.endswith(" UTC: 2.")
 
     def test_later(self):
         self.close("1", 25)
