@@ -33,7 +33,7 @@ LATE_CANCELLATION = _(
     "Button holds %(held)s and accepts no more changes: the return or cancellation "
     "of the whole order came too late."
 )
-LATE_RAISE = _(
+LATE_INCREASE = _(
     "Button holds %(held)s and accepts no more changes. The shop has %(wanted)s: "
     "Button holds %(late)s less."
 )
@@ -72,7 +72,7 @@ def closed_text(order: ButtonOrder) -> _StrPromise:
     if held is None or late is None:
         return UNKNOWN_AMOUNT
     if late < 0:
-        return LATE_RAISE
+        return LATE_INCREASE
     if late == 0:
         return SAME_AMOUNT
     return LATE_RETURN if late < held else LATE_CANCELLATION

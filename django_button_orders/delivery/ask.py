@@ -70,7 +70,7 @@ def retrieve(
     [submission] = submissions_of(attempt, judge_for_person(call.answer))
     submission = save(submission, order)
     if order.is_acknowledged:
-        save_end(read_end(attempt.known_order), order)
+        save_window_end(read_end(attempt.known_order), order)
     return submission
 
 
@@ -107,7 +107,7 @@ def save(submission: Submission, order: ButtonOrder) -> Submission:
     return submission
 
 
-def save_end(end: datetime | None, order: ButtonOrder) -> None:
+def save_window_end(end: datetime | None, order: ButtonOrder) -> None:
     """Save the end of the change window that Button has shown, if it is news."""
     if end is not None and end != as_aware(order.finalizes_at):
         order.row().update(finalizes_at=end)

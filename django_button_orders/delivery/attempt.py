@@ -118,7 +118,7 @@ class Attempt:
 
     def erase(self) -> None:
         """
-        Forget the personal data, because the row was erased since it was claimed.
+        Erase the personal data, because the row was erased since it was claimed.
 
         The lease is still this attempt's own, with the token of an erased row.
         """

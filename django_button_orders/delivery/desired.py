@@ -111,11 +111,11 @@ def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
     The report of an erased row has no personal data, whatever the shop has. Raises
     ``NoReport`` if that cannot be told.
     """
-    desired = find_whole(row, hosts)
+    desired = find_unerased(row, hosts)
     return desired if row.erased_at is None else desired.without_personal_data()
 
 
-def find_whole(row: ButtonOrder, hosts: HostOrders) -> Desired:
+def find_unerased(row: ButtonOrder, hosts: HostOrders) -> Desired:
     """Return what Button should know about an order that was not erased."""
     if row.cancel_requested_at is not None:
         return as_cancelled(row.order_id)

@@ -32,7 +32,7 @@ from django_button_orders.models import CANCELLED_DIGEST, ButtonOrder, Submissio
 from django_button_orders.models.accounts import PAUSE_SECONDS
 from django_button_orders.models.clock import DatabaseNow, from_now
 from django_button_orders.models.orders import is_late_token, late_token_changes
-from django_button_orders.report.erasing import to_be_told, without_customer
+from django_button_orders.report.erasing import as_untold, without_customer
 from django_button_orders.report.objects import with_refused_customer
 from django_button_orders.report.validation import make_storable
 
@@ -175,7 +175,7 @@ def so_that_button_is_told(values: dict[str, Any]) -> dict[str, Any]:
         return values
     told = {
         "reported_digest": without_customer(digest),
-        "erased_digest": to_be_told(digest),
+        "erased_digest": as_untold(digest),
     }
     return values | told
 

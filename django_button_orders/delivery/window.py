@@ -24,7 +24,7 @@ from django_button_orders.delivery.verdicts import (
 )
 from django_button_orders.models import ButtonOrder, Submission, as_aware
 from django_button_orders.models.clock import DatabaseNow, from_now
-from django_button_orders.report.erasing import to_be_told
+from django_button_orders.report.erasing import as_untold
 from django_button_orders.report.moments import parse_moment
 from django_button_orders.report.objects import as_timestamp, is_same_order
 from django_button_orders.report.validation import INT32_MAX
@@ -77,7 +77,7 @@ def changes_only_customer(row: ButtonOrder, desired: Desired) -> bool:
 
 def is_same_but_customer(row: ButtonOrder, digest: str) -> bool:
     """Return whether a report differs from the acknowledged one in personal data."""
-    is_erased = row.erased_digest in (digest, to_be_told(digest))
+    is_erased = row.erased_digest in (digest, as_untold(digest))
     return is_erased or is_same_order(row.reported_digest, digest)
 
 

@@ -48,7 +48,7 @@ class Sheet:
         }
 
     @property
-    def left(self) -> list[str]:
+    def left_open(self) -> list[str]:
         """Return the IDs of the orders that may be open at Button."""
         return [walk.order_id for walk in self.walks if walk.may_be_there]
 
@@ -67,7 +67,7 @@ class Sheet:
             **self.facts,
             **self.counts,
             "interrupted": self.is_interrupted,
-            "left_at_button": self.left,
+            "left_at_button": self.left_open,
             "orders": [
                 {
                     "order_id": walk.order_id,
@@ -97,12 +97,12 @@ class Sheet:
         for walk in self.walks:
             yield f"  {walk.order_id}: {describe_expected(walk)}"
         yield ""
-        if self.left:
-            yield from self.describe_left()
+        if self.left_open:
+            yield from self.describe_left_open()
 
-    def describe_left(self) -> Iterator[str]:
+    def describe_left_open(self) -> Iterator[str]:
         yield "Button may have these orders. Ask Button to look for them:"
-        for order_id in self.left:
+        for order_id in self.left_open:
             yield f"  {order_id} (DELETE /v1/order/{order_id})"
 
 

@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
                 (
                     "cause",
                     django_button_orders.models.fields.StrictCharField(
-                        help_text="The cause of the message, such as paused.",
+                        help_text="The cause of the message, such as account_paused.",
                         max_length=20,
                         primary_key=True,
                         serialize=False,

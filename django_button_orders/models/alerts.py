@@ -47,7 +47,7 @@ class SentAlert(models.Model):
         _("cause"),
         primary_key=True,
         max_length=20,
-        help_text=_("The cause of the message, such as paused."),
+        help_text=_("The cause of the message, such as account_paused."),
     )
     sent_at = AwareDateTimeField(
         _("sent"),

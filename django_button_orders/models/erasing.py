@@ -20,7 +20,7 @@ from django_button_orders.models.differences import Difference
 from django_button_orders.models.orders import CANCELLED_DIGEST, ButtonOrder
 from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.models.submissions import Submission
-from django_button_orders.report.erasing import to_be_told
+from django_button_orders.report.erasing import as_untold
 
 Status = ButtonOrder.Status
 
@@ -113,7 +113,7 @@ def erased_values(row: ButtonOrder, *, is_news: bool) -> dict[str, Any]:
     erased_digest = digest_of(row) if is_acknowledged else ""
     # Without a customer, an order may be the same as before.
     if is_news and erased_digest not in ("", row.reported_digest):
-        erased_digest = to_be_told(erased_digest)
+        erased_digest = as_untold(erased_digest)
     return {
         **row.personal_fields_erased(),
         "reported_btn_ref": None if row.reported_btn_ref is None else "",

@@ -1,5 +1,5 @@
 """
-The causes of which ``mail`` tells the addresses of ``ALERTS``.
+The causes of the alerts that ``mail`` sends to the addresses of ``ALERTS``.
 
 Each has a function that yields a line for each account that it concerns. A line has no
 personal data, no error of the shop's code, and at most three order ids.
@@ -37,16 +37,16 @@ Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
 DAY = timedelta(days=1)
-# Nothing is reported: an order that came lately has waited for this time.
+# An order that came within ``LATELY`` should be reported within this time.
 UNREPORTED_SECONDS = 3600
 LATELY = timedelta(days=3)
 # The share of orders with a token is compared with that of the days before.
 WEEK = timedelta(days=7)
-# Fewer orders than these have no share that says anything.
+# With fewer orders in the week, their share is too uncertain.
 MIN_WEEK_ORDERS = 20
 # A share has collapsed if it is below this part of the share in the week before.
 COLLAPSED = 0.5
-# The number of standard deviations by which chance hardly differs.
+# Chance rarely explains a difference of more standard deviations than this.
 CHANCE = 3
 MAX_EXAMPLES = 3
 # A change that no attempt has failed to send may take this long.
@@ -90,7 +90,7 @@ class Cause:
     find: Callable[[Look], Iterator[str]]
 
 
-def find_accounts() -> list[str]:
+def reporting_accounts() -> list[str]:
     """Return the accounts for which ``ENABLED`` is true."""
     return [name for name in account_names() if get_settings(name).enabled]
 
@@ -161,9 +161,10 @@ def has_collapsed(*, day: int, day_tokens: int, week: int, week_tokens: int) -> 
     """
     Return whether too few orders of a day have a token, compared with its week.
 
-    These are fewer than half of the orders that the week lets expect, and fewer than
-    chance explains. Orders with a token are rare events, whose standard deviation is
-    the root of their number: with less than ten expected, nothing is found.
+    There are too few if less than half of the expected number have one, and chance does
+    not explain that. The expected number follows from the share of the week. Its square
+    root is the standard deviation, because orders with a token are rare events. So
+    nothing is found if fewer than ten are expected.
     """
     if week < MIN_WEEK_ORDERS:
         return False
@@ -173,6 +174,7 @@ def has_collapsed(*, day: int, day_tokens: int, week: int, week_tokens: int) -> 
 
 
 def find_paused(look: Look) -> Iterator[str]:
+    """Find the accounts that are paused."""
     for account, paused in look.paused.items():
         text = _("Account %(account)s: Button refused its API key. Paused on %(time)s.")
         yield fill(text, account, time=paused.paused_at)
@@ -246,7 +248,7 @@ def describe_answer(status_code: int | None) -> str:
 
 
 def name_orders(rows: ButtonOrderQuerySet, by: str = "-pk") -> str:
-    """Return the ids of the first orders, the newest first, for a message."""
+    """Return the IDs of up to three orders for a message, the newest first."""
     ids = list(rows.order_by(by).values_list("order_id", flat=True)[: MAX_EXAMPLES + 1])
     names = [printable(order_id) for order_id in ids[:MAX_EXAMPLES]]
     return ", ".join([*names, "…"] if len(ids) > MAX_EXAMPLES else names)

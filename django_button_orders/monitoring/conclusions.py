@@ -57,21 +57,21 @@ UNCHANGED: Text = (
     PUBLISHER,
     _(
         "It was reported with its token on %(reported)s and has been unchanged since. "
-        "The commission is Button's to say."
+        "Button decides on the commission."
     ),
 )
 CHANGED: Text = (
     PUBLISHER,
     _(
         "It was reported with its token on %(reported)s and last changed on "
-        "%(changed)s. The commission is Button's to say."
+        "%(changed)s. Button decides on the commission."
     ),
 )
 LONG_AGO: Text = (
     PUBLISHER,
     _(
-        "It was reported with its token. When that was is no longer on record. The "
-        "commission is Button's to say."
+        "It was reported with its token. The date is no longer on record. Button "
+        "decides on the commission."
     ),
 )
 CANCELLED: Text = (

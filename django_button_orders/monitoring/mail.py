@@ -25,7 +25,7 @@ from django_button_orders.monitoring.causes import (
     Cause,
     Look,
     describe_time,
-    find_accounts,
+    reporting_accounts,
 )
 from django_button_orders.monitoring.snapshot import database_time
 from django_button_orders.printable import get_logger, printable
@@ -45,7 +45,7 @@ def send_alerts(using: str) -> None:
     Raises nothing if the mail server fails: the next look sends the message.
     """
     addresses = alert_addresses()
-    accounts = find_accounts() if addresses else []
+    accounts = reporting_accounts() if addresses else []
     if not accounts:
         return
     now = database_time(using)
@@ -70,7 +70,7 @@ def send_once(
     if not alerts.claim(cause.code, now=look.now):
         return True
     try:
-        connect().send_messages([write(cause, lines, look, addresses)])
+        mail_connection().send_messages([write(cause, lines, look, addresses)])
     except Exception as exc:
         alerts.release(cause.code, now=look.now, last=look.last)
         if is_time_limit(exc):
@@ -86,7 +86,7 @@ def send_once(
     return True
 
 
-def connect() -> Any:
+def mail_connection() -> Any:
     """Return Django's connection to the mail server, with a timeout."""
     # Since Django 6.1, get_connection() is deprecated.
     mailers = getattr(mail, "mailers", None)

@@ -21,7 +21,8 @@ PAUSED = _(
 IN_FLIGHT = _("A worker is sending it right now.")
 WAITS = _("The next attempt is on %(next)s.")
 DUE = _(
-    "It is due since %(next)s. Check that a Celery worker and Celery beat are running."
+    "It has been due since %(next)s. Check that a Celery worker and Celery beat are "
+    "running."
 )
 
 

@@ -1,5 +1,5 @@
 """
-Forget a customer: find the orders, export what is stored about them, and erase it.
+Erase a customer: find the orders, export what is stored about them, and erase it.
 
 ``erase()`` is public. An order is the customer's if its Button order names them, or if
 its error quotes their address. It also is if a stored call names them: the order may

@@ -27,14 +27,14 @@ KEPT_OF_LINE = (
     "upc",
     "category",
 )
-# What a marked digest ends with. Digests have no capitals otherwise.
+# A marked digest ends with this. Other digests have no capitals.
 UNTOLD = "U"
 # The half of a digest that stands for a customer who was erased.
 NO_CUSTOMER = "0" * HALF
 
 
 def without_personal_data(report: OrderReport) -> OrderReport:
-    """Return a report without customer, token, customer's order number and texts."""
+    """Return a report without customer, token, customer order ID and texts."""
     return replace(
         report,
         btn_ref="",
@@ -58,8 +58,8 @@ def erased_lines(lines: Any) -> list[dict[str, Any]] | None:
     ]
 
 
-def to_be_told(digest: str) -> str:
-    """Return a digest that is marked: Button is to be told of what it stands for."""
+def as_untold(digest: str) -> str:
+    """Return a digest with a mark: Button still has to get what it stands for."""
     return digest[:-1] + UNTOLD
 
 

@@ -81,12 +81,15 @@ class EraseTests(EraseTestCase):
         for text in ("jane", ""):
             with mock.patch.object(sys, "stdin", StringIO(text)):
                 _, _, error = erase("--email", "-")
-            assert error == "--email is no e-mail address."
+            assert error == "--email must be an e-mail address."
 
     def test_nothing_found(self):
         for arguments in (["--customer-id=joe"], ["--email=joe@example.org"]):
             _, _, error = erase(*arguments)
-            assert error == "No Button order was found for this customer."
+            assert error == (
+                "No Button order was found for this customer. Name the orders with "
+                "--order-id."
+            )
 
     def test_unknown_order(self):
         _, _, error = erase("--order-id", "1994", "--order-id", "7")

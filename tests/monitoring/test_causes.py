@@ -6,7 +6,7 @@ from django.test import TestCase, override_settings
 
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.clock import from_now
-from django_button_orders.monitoring.causes import CAUSES, Look, find_accounts
+from django_button_orders.monitoring.causes import CAUSES, Look, reporting_accounts
 from django_button_orders.monitoring.snapshot import database_time
 from tests.utils import button_settings, create_row
 
@@ -17,7 +17,7 @@ def find(*, last=None):
     """Return the lines that are found, by cause."""
     now = database_time("default")
     at = None if last is None else now - timedelta(seconds=last)
-    look = Look(using="default", now=now, last=at, accounts=find_accounts())
+    look = Look(using="default", now=now, last=at, accounts=reporting_accounts())
     found = {cause.code: list(cause.find(look)) for cause in CAUSES}
     return {code: lines for code, lines in found.items() if lines}
 

@@ -33,16 +33,17 @@ from django_button_orders.operations.erase import (
 )
 
 STDIN = STDOUT = "-"
-HEADER = "account, order ID, Button's ID, purchase date:"
+HEADER = "account, order ID, Button's order ID, purchase date:"
 ADDRESS = re.compile(r"[^\s'\"=]+@[^\s'\"]+")
 Found = list[tuple[str, int]]
 
 
 class Command(ButtonOrdersCommand):
     help = (
-        "Erases the personal data of a customer's orders: customer, token, order "
-        "number, the texts of line items, errors and the bodies of calls. It keeps "
-        "IDs, status, dates and amounts, so nothing is reported twice. It lists the "
+        "Erases the personal data of a customer's orders: customer, token, "
+        "customer order ID, the texts of line items, errors and the bodies of calls. "
+        "It keeps IDs, status, dates and amounts, so nothing is reported twice. It "
+        "lists the "
         "orders. Hand the list to Button, which is your processor and offers no call "
         "for this. An order that Button does not know yet is reported without its "
         "token, so Button does not attribute it."
@@ -166,7 +167,7 @@ class Command(ButtonOrdersCommand):
                 account=options["account"],
             )
         except ValidationError as exc:
-            raise CommandError("--email is no e-mail address.") from exc
+            raise CommandError("--email must be an e-mail address.") from exc
         except ValueError as exc:
             raise CommandError(
                 "Select orders with --customer-id, --email or --order-id."
@@ -176,6 +177,7 @@ class Command(ButtonOrdersCommand):
         if sys.stdin.isatty():
             self.stderr.write("E-mail address: ", str, ending="")
             self.stderr.flush()
+        # An empty line is no address either, and must not mean "no address given".
         return sys.stdin.readline().strip() or "empty"
 
     def find(self, person: Person) -> Found:
@@ -285,7 +287,10 @@ class Command(ButtonOrdersCommand):
             names = ", ".join(sorted(missing))
             raise CommandError(f"No Button order exists for: {names}.")
         if not found and not person.order_ids:
-            raise CommandError("No Button order was found for this customer.")
+            raise CommandError(
+                "No Button order was found for this customer. Name the orders with "
+                "--order-id."
+            )
         if not found:
             self.stderr.write("The named orders were erased before.")
 

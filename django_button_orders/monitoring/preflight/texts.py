@@ -61,7 +61,7 @@ def check_texts(
             yield "email_in_text", name
     if any(line.is_numbered for line in lines_of(report)):
         yield "repeated_identifier", ""
-    if not report.customer_order_id and (why := find_unseen(report, order)):
+    if not report.customer_order_id and (why := explain_unseen_id(report, order)):
         yield "unseen_order_id", why
 
 
@@ -120,7 +120,7 @@ def find_addresses(report: OrderReport) -> dict[str, bool]:
     }
 
 
-def find_unseen(report: OrderReport, order: Model) -> str:
+def explain_unseen_id(report: OrderReport, order: Model) -> str:
     """Return why customers may not know the ID of an order, or ""."""
     order_id = str(report.order_id)
     if is_uuid(order_id):
