@@ -1,15 +1,13 @@
 """
 Erase a customer: find the orders, export what is stored about them, and erase it.
 
-``erase()`` is public. An order is the customer's if its Button order names them, or if
-its error quotes their address. It also is if a stored call names them: the order may
-have got another customer since.
+``erase()`` is public. An order is the customer's if its Button order names them.
+It also is if a stored call does: the order may have got another customer since.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -31,7 +29,7 @@ from django_button_orders.operations.orders import (
     new_entry,
     save_entries,
 )
-from django_button_orders.report.erasing import clean_email, hash_any_email
+from django_button_orders.report.erasing import hash_any_email
 
 PAGE = 500
 
@@ -126,8 +124,6 @@ class Person:
                 condition |= Q(customer__id=int(self.customer_id))
         for digest in self.email_hashes():
             condition |= Q(customer__email_sha256=digest)
-        if self.email:
-            condition |= quotes_address(clean_email(self.email))
         return condition
 
     def count_unknown(self, using: str) -> int:
@@ -291,13 +287,6 @@ def entries_of(pk: int, order_id: str) -> list[dict[str, Any]]:
     entries = log_entries().filter(**{name: getattr(entry, name) for name in same})
     names = ("action_time", "user_id", "change_message")
     return list(entries.order_by("pk").values(*names))
-
-
-def quotes_address(address: str) -> Q:
-    """Return the condition of rows whose error quotes an address, and no longer one."""
-    whole = rf"(^|[^a-z0-9._%+-]){re.escape(address)}($|[^a-z0-9.-]|[.]($|[^a-z0-9]))"
-    # The first condition is cheap, and spares most rows the second.
-    return Q(last_error__icontains=address) & Q(last_error__iregex=whole)
 
 
 def rows_of(rows: QuerySet[Model]) -> QuerySet[Model, dict[str, Any]]:

@@ -78,12 +78,7 @@ def hash_any_email(email: str) -> str:
 
     Raises ``ValidationError`` if it is no address. The error does not quote it.
     """
-    return hashlib.sha256(clean_email(email).encode()).hexdigest()
-
-
-def clean_email(email: str) -> str:
-    """Return an address as it is hashed. Raises as ``hash_any_email`` does."""
     normalized = clean_text(email).strip().lower()
     if "@" not in normalized:
         raise ValidationError("Enter an e-mail address.", code="required")
-    return normalized
+    return hashlib.sha256(normalized.encode()).hexdigest()

@@ -435,20 +435,6 @@ class FindTests(EraseTestCase):
         create_submission(other, request_body='{"line_items":[{"sku":"jane-77"}]}')
         assert erase_all() == [row.order_id]
 
-    def test_error_that_quotes_the_address(self):
-        """No report was built, so only the error names the customer."""
-        errors = {
-            "1": "ShopOrderAdapter.build: ValueError: <Jane@Example.org>.",
-            "2": "ValueError: mary-jane@example.org",
-            "3": "ValueError: jane@example.org.uk",
-            "4": "ValueError: jane@exampleXorg",
-            "5": "jane@example.org is no customer",
-        }
-        for order_id, error in errors.items():
-            create_row(order_id=order_id, customer=None, last_error=error)
-        found = erase(email="jane@example.org").orders
-        assert sorted(order.order_id for order in found) == ["1", "5"]
-
     def test_export(self):
         row = self.create_reported()
         found = export(row.pk, using="default")

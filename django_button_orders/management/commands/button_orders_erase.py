@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,10 +30,10 @@ from django_button_orders.operations.erase import (
     erase_order,
     export,
 )
+from django_button_orders.report.validation import redact_email
 
 STDIN = STDOUT = "-"
 HEADER = "account, order ID, Button's order ID, purchase date:"
-ADDRESS = re.compile(r"[^\s'\"=]+@[^\s'\"]+")
 Found = list[tuple[str, int]]
 
 
@@ -69,7 +68,7 @@ class Command(ButtonOrdersCommand):
         try:
             return super().execute(*args, **options)
         except CommandError as exc:
-            exc.args = (hide_addresses(str(exc)),)
+            exc.args = (redact_email(str(exc)),)
             raise
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -312,13 +311,9 @@ def button_order_id_of(order: ErasedOrder) -> str:
     return order.button_order_id or ("unknown" if order.was_sent else "never sent")
 
 
-def hide_addresses(text: str) -> str:
-    return ADDRESS.sub("[address]", text)
-
-
 def without_addresses(error: Callable[[str], NoReturn]) -> Callable[[str], NoReturn]:
     """Return a function that raises an error without the addresses in its message."""
-    return lambda message: error(hide_addresses(message))
+    return lambda message: error(redact_email(message))
 
 
 def find_user(name: str | None) -> Any:
