@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from textwrap import fill
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
@@ -18,6 +19,7 @@ from django_button_orders.conf import (
 )
 from django_button_orders.delivery.prepare import settings_verdict
 from django_button_orders.management.base import (
+    HELP_WIDTH,
     ButtonOrdersCommand,
     counted,
     progress_bar,
@@ -45,9 +47,13 @@ ONLY_LIVE = ("yes", "account", "currency")
 def add_live(parser: CommandParser) -> None:
     group = parser.add_argument_group(
         "walk through Button's guide",
-        "Sends two invented orders in the shape of the shop's newest ones, with fake "
-        "tokens and an invented customer. Changes one, cancels both, and compares what "
-        "Button shows. Prints a sheet for Button's QA.",
+        fill(
+            "Sends two invented orders in the shape of the shop's newest ones, with "
+            "fake tokens and an invented customer. Changes one, cancels both, and "
+            "compares what Button shows. Prints a sheet for Button's QA.",
+            # The parser indents it.
+            HELP_WIDTH - 2,
+        ),
     )
     group.add_argument(
         "--live", action="store_true", help="make these calls, and no other check"
