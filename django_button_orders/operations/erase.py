@@ -200,7 +200,8 @@ def erase(
 
     No call is made for an order that Button has acknowledged as it is. To
     ``tell_button`` reports it once more without the customer, if it can still be
-    changed. ``user_id`` is the user for the log of Django's admin.
+    changed; Button does not document whether it then forgets the earlier customer.
+    ``user_id`` is the user for the log of Django's admin.
 
     Raises ``ValidationError`` if ``email`` is no address, and ``ValueError`` if there
     is nothing to look for.
