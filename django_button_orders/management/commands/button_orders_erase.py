@@ -236,8 +236,7 @@ class Command(ButtonOrdersCommand):
             cells = (
                 order.account,
                 order.order_id,
-                order.button_order_id
-                or ("unknown" if order.was_sent else "never sent"),
+                button_order_id_of(order),
                 f"{bought:%Y-%m-%d}" if bought else "unknown",
             )
             self.list_output.write("  ".join(cells))
