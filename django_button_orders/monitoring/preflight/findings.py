@@ -130,7 +130,10 @@ KINDS: dict[str, Kind] = {
     "old_date": Kind(
         ERROR,
         _("The purchase date is before the year 2000"),
-        _("Report the moment of the purchase."),
+        _(
+            "Report the moment of the purchase. If the order is that old, return False "
+            "from is_reportable()."
+        ),
     ),
     "email_in_text": Kind(
         ERROR,
