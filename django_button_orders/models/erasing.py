@@ -44,8 +44,8 @@ def erase_row(
     Erase the personal data of a row, its submissions and its differences.
 
     Return the row as it is then, or None if it is not among the ``orders`` or was
-    erased before. To ``tell_button`` makes it due if Button acknowledged the erased
-    values and may still accept changes. Otherwise it causes no call.
+    erased before. With ``tell_button``, it becomes due if Button acknowledged the
+    erased values and may still accept changes. Otherwise it causes no call.
     """
     using = orders.db
     with transaction.atomic(using=using):

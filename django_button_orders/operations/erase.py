@@ -198,8 +198,8 @@ def erase(
     ``using`` (a database alias) limit the search. Each order has a transaction of its
     own, so an interrupted call may be repeated. Erased orders are not found again.
 
-    No call is made for an order that Button has acknowledged as it is. To
-    ``tell_button`` reports it once more without the customer, if it can still be
+    No call is made for an order that Button has acknowledged as it is. With
+    ``tell_button``, it is reported once more without the customer, if it can still be
     changed; Button does not document whether it then forgets the earlier customer.
     ``user_id`` is the user for the log of Django's admin.
 

@@ -73,13 +73,13 @@ class Command(ButtonOrdersCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--customer-id", metavar="ID", help="orders with this ID of the customer"
+            "--customer-id", metavar="ID", help="orders of the customer with this ID"
         )
         parser.add_argument(
             "--email",
             metavar="ADDRESS",
-            help="orders with the hash of this address; with '-' it is read from "
-            "standard input, so that no shell history has it",
+            help="orders of the customer with this address, by its hash; with '-' it "
+            "is read from standard input, so that no shell history has it",
         )
         parser.add_argument(
             "--order-id",

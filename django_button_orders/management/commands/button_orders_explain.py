@@ -29,7 +29,7 @@ class Command(ButtonOrdersCommand):
     help = (
         "Explains why an order earned a commission or not: its events with their "
         "dates, and a conclusion for the publisher's support or for the shop. It reads "
-        "the record here, and with --ask it also asks Button. It changes nothing."
+        "the record here, and with --ask it also asks Button. It changes no order."
     )
     examples = """\
   manage.py button_orders_explain 1994

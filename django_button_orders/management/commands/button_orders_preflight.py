@@ -40,13 +40,9 @@ class Command(ButtonOrdersCommand):
         "Builds the reports of the shop's newest orders with your adapters, and "
         "checks them. Without --live, it sends nothing and changes nothing. It prints "
         "each kind of mistake with its number of orders, up to three order IDs, and "
-        "what to do. A finding that is 'Wrong' makes the exit status 1. These are "
-        "reports that cannot be built or keep changing, repeated IDs, and wrong "
-        "totals, lines, currencies, accounts or dates. Also wrong are hashes of "
-        "nothing, publishers' IDs as tokens, and e-mail addresses in texts. A finding "
-        "that is 'Worth a look' does not. These are missing, fake or repeated tokens, "
-        "shared customers, dummy addresses, withdrawn currencies, and order IDs that "
-        "customers do not see."
+        "what to do. The exit status is 1 if something is 'Wrong', such as a total "
+        "with tax. Findings that are 'Worth a look', such as missing tokens, do not "
+        "change it. The documentation explains each finding."
     )
     examples = """\
   manage.py button_orders_preflight
