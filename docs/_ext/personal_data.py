@@ -54,6 +54,7 @@ RULES: dict[str, Rule] = {
     "Difference.values": Rule(CALLS, EMPTIED),
     "Difference.error": Rule(CALLS, EMPTIED),
     "Checkpoint.errors": Rule("Until the backfill is complete", STAYS),
+    "PausedAccount.last_error": Rule("Until the account is resumed", STAYS),
 }
 # These hold nothing about a customer.
 OTHERS = {
@@ -71,7 +72,7 @@ OTHERS = {
     "Checkpoint": ("name", "position", "counts"),
     "QueuedAction": ("action", "keys"),
     "CallRate": ("account",),
-    "PausedAccount": ("account", "last_error"),
+    "PausedAccount": ("account",),
     "SentAlert": ("cause",),
     "Snapshot": ("figures",),
     "SubmissionHour": ("durations",),

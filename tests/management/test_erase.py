@@ -201,7 +201,7 @@ class ExportTests(EraseTestCase):
     def test_file_that_exists(self):
         open(self.path, "w").close()
         _, _, error = erase("--customer-id=jane-77", f"--export={self.path}")
-        assert "already exists" in error
+        assert error == f"'{self.path}' already exists. Name another file."
         assert not self.is_erased()
 
     def test_no_directory(self):

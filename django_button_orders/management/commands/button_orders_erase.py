@@ -197,6 +197,8 @@ class Command(ButtonOrdersCommand):
         path = Path(target)
         if not path.parent.is_dir():
             raise CommandError(f"'{path.parent}' is not a directory.")
+        if path.exists():
+            raise CommandError(f"'{path}' already exists. Name another file.")
         if found:
             # Only the user who runs the command can read it.
             with new_file(path, overwrite=False) as stream:
