@@ -57,21 +57,21 @@ UNCHANGED: Text = (
     PUBLISHER,
     _(
         "It was reported with its token on %(reported)s and has been unchanged since. "
-        "Button decides on the commission."
+        "The commission is Button's to say."
     ),
 )
 CHANGED: Text = (
     PUBLISHER,
     _(
         "It was reported with its token on %(reported)s and last changed on "
-        "%(changed)s. Button decides on the commission."
+        "%(changed)s. The commission is Button's to say."
     ),
 )
 LONG_AGO: Text = (
     PUBLISHER,
     _(
-        "It was reported with its token. The date is no longer on record. Button "
-        "decides on the commission."
+        "It was reported with its token. The date is no longer on record. The "
+        "commission is Button's to say."
     ),
 )
 CANCELLED: Text = (

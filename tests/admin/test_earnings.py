@@ -36,8 +36,8 @@ class EarningsTests(AdminTestCase):
 
         assert (
             f"{TITLE} For the publisher's support: It was reported with its token on "
-            "Nov. 1, 2026 and has been unchanged since. Button decides on the "
-            "commission. What happened, with dates" in box
+            "Nov. 1, 2026 and has been unchanged since. The commission is "
+            "Button's to say. What happened, with dates" in box
         )
         assert "2026-11-01 06:00:00 CST The customer placed the order." in box
         assert (

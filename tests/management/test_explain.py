@@ -58,8 +58,8 @@ class ExplainTests(TestCase):
             "Now: The order has the token srctok-1.",
             "Now: Button ties the token srctok-1 to it, from the first report.",
             "For the publisher's support: It was reported with its token on "
-            "Nov. 1, 2026 and has been unchanged since. Button decides on the "
-            "commission.",
+            "Nov. 1, 2026 and has been unchanged since. The commission is "
+            "Button's to say.",
         ]
 
     def test_json(self):

@@ -62,7 +62,7 @@ class ReportedTests(ConclusionTestCase):
             self.create_reported(),
             PUBLISHER,
             "It was reported with its token on Nov. 3, 2026 and has been unchanged "
-            "since. Button decides on the commission.",
+            "since. The commission is Button's to say.",
         )
 
     def test_changed(self):
@@ -73,7 +73,7 @@ class ReportedTests(ConclusionTestCase):
             row,
             PUBLISHER,
             "It was reported with its token on Nov. 3, 2026 and last changed on "
-            "Nov. 5, 2026. Button decides on the commission.",
+            "Nov. 5, 2026. The commission is Button's to say.",
         )
 
     def test_answer_that_was_lost(self):
@@ -101,7 +101,7 @@ class ReportedTests(ConclusionTestCase):
             row,
             PUBLISHER,
             "It was reported with its token. The date is no longer on record. "
-            "Button decides on the commission.",
+            "The commission is Button's to say.",
         )
 
     def test_token_is_gone_from_the_shop(self):
