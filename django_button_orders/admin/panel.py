@@ -32,7 +32,7 @@ from django_button_orders.monitoring.current import (
     OldestDue,
     find_statistics,
 )
-from django_button_orders.monitoring.orders import Closing, Orders
+from django_button_orders.monitoring.orders import Amount, Closing, Orders
 
 Status = ButtonOrder.Status
 
@@ -245,9 +245,7 @@ def amount_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
         for amount in orders.amounts(status):
             yield Figure(
                 name=name,
-                number=formatting.format_money(amount.total, amount.currency)
-                if amount.currency
-                else format_counted(UNKNOWN_AMOUNT, amount.orders),
+                number=format_amount(amount),
                 url=filtered_url(
                     list_url,
                     status__exact=status.value,
@@ -261,13 +259,20 @@ def late_figures(orders: Orders, list_url: str) -> Iterator[Figure]:
     """Yield the money of returns that came too late, by currency."""
     status = Status.CLOSED.value
     for amount in orders.late_returns:
-        currency = amount.currency or UNKNOWN
+        # Closed orders of an unknown amount have a currency.
+        filters = {"currency": amount.currency} if amount.currency else {}
         yield Figure(
             name=Status.CLOSED.label,
-            number=formatting.format_money(amount.total, amount.currency),
-            url=filtered_url(list_url, status__exact=status, currency=currency),
+            number=format_amount(amount),
+            url=filtered_url(list_url, status__exact=status, **filters),
             status=status,
         )
+
+
+def format_amount(amount: Amount) -> str:
+    if not amount.currency:
+        return format_counted(UNKNOWN_AMOUNT, amount.orders)
+    return formatting.format_money(amount.total, amount.currency)
 
 
 def period_context(period: Period) -> dict[str, str]:

@@ -42,7 +42,7 @@ SAME_AMOUNT = _(
     "values have changed too late."
 )
 UNKNOWN_AMOUNT = _(
-    "Button holds an earlier state of this order and accepts no more changes."
+    "Button accepts no more changes of this order, and what it holds is not known here."
 )
 CLOSED_TODO = _(
     "If the difference matters, contact Button. Otherwise, there is nothing to do. "

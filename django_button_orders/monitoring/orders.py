@@ -45,7 +45,7 @@ class Amount:
     What Button does not know of orders of one status, in minor units.
 
     It is the total of pending and failed orders, and the late returns of closed ones.
-    The currency is None for orders that no worker has built a report for.
+    The currency is None if the amount is not known.
     """
 
     status: str
@@ -133,12 +133,15 @@ def count_late_tokens(using: str) -> int:
 
 
 def count_late_returns(using: str) -> list[Amount]:
-    """Return the money of returns that came after the change window, by currency."""
-    late = ButtonOrder.objects.using(using).filter(
-        status=Status.CLOSED, late_amount__gt=0
-    )
+    """
+    Return the money of returns that came after the change window, by currency.
+
+    The last has no currency: the closed orders of which nobody knows what Button holds.
+    """
+    closed = ButtonOrder.objects.using(using).closed()
     counted: Any = (
-        late.values("currency")
+        closed.filter(late_amount__gt=0)
+        .values("currency")
         .annotate(orders=Count("pk"), total=Sum("late_amount"))
         .order_by()
     )
@@ -151,7 +154,11 @@ def count_late_returns(using: str) -> list[Amount]:
         )
         for values in counted
     ]
-    return sorted(amounts, key=lambda amount: amount.currency or "")
+    amounts.sort(key=lambda amount: amount.currency or "")
+    if unknown := closed.filter(late_amount__isnull=True).count():
+        status = Status.CLOSED.value
+        amounts.append(Amount(status=status, currency=None, total=0, orders=unknown))
+    return amounts
 
 
 def count_closing(using: str) -> Closing:

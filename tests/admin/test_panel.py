@@ -171,11 +171,13 @@ class FigureTests(PanelTestCase):
 
         assert "Late returns Closed 300 JPY Closed 40.00 USD" in self.text()
         assert "Unreported amounts Waiting 70.00 USD Late" in self.text()
+        self.add(1, prefix="unknown", status="closed")
+        assert "40.00 USD Closed 1 order of an unknown amount" in self.text()
         query = "status__exact=closed&amp;currency=JPY"
         assert f'<a href="{LIST_URL}?{query}"><span>Closed</span>' in self.panel()
 
     def test_closed_orders_need_nobody(self):
-        self.put(status="closed", reason="finalized")
+        self.put(status="closed", reason="finalized", late_amount=0)
 
         assert "Everything is reported." in self.text()
         assert self.links()["Closed"] == (f"{LIST_URL}?status__exact=closed", "1")

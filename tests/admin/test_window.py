@@ -26,7 +26,8 @@ SENTENCES = {
     "holds 5.00 USD less.",
     (4500, 0): f"Button holds 45.00 USD, as the shop does, {NO_MORE}. Other values "
     "have changed too late.",
-    (None, None): f"Button holds an earlier state of this order {NO_MORE}.",
+    (None, None): "Button accepts no more changes of this order, and what it holds is "
+    "not known here.",
 }
 
 
