@@ -33,6 +33,7 @@ FIRST_CALLS = 10
 LAST_CALLS = 30
 BODIES = ("request_body", "response_body")
 CHANGES = (Operation.UPDATE, Operation.CANCEL)
+SETTLED = (ButtonOrder.Status.REPORTED, ButtonOrder.Status.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +71,23 @@ class Evidence:
 
     @property
     def last_change(self) -> Submission | None:
-        """The last update or cancellation that Button accepted."""
+        """
+        The last update or cancellation that Button accepted.
+
+        It may be one whose answer was lost, if Button has shown since that it arrived.
+        """
         changes = [
             call
             for call in self.calls
-            if call.operation in CHANGES and call.outcome == Outcome.SUCCEEDED
+            if call.operation in CHANGES and self.is_accepted(call)
         ]
         return changes[-1] if changes else None
+
+    def is_accepted(self, call: Submission) -> bool:
+        """Return whether Button has carried out a change, as far as is known."""
+        is_settled = self.order.status in SETTLED and not self.order.unanswered
+        has_arrived = is_settled and is_unanswered(call)
+        return call.outcome == Outcome.SUCCEEDED or has_arrived
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timedelta, timezone
 
 import requests
+import responses
 from django.test import override_settings
 from django.utils import translation
 
@@ -289,6 +290,22 @@ class ShopDateTests(ConclusionTestCase):
         assert "TroubleError at shop/button_orders.py" in error
         assert "ada@example.com" not in error
         assert "without a token" in self.conclude(row).text
+
+
+class ArrivedTests(ConclusionTestCase):
+    def test_change_whose_answer_was_lost(self):
+        """Button refuses it the second time, and shows that it has it."""
+        row = self.create_reported(btn_ref="srctok-1")
+        self.change(row, status=503)
+        responses.reset()
+        add_answer("POST", order_url(), status=403, json={"meta": {"status": "error"}})
+        shown = {"meta": {"status": "ok"}, "object": {"total": row.total}}
+        add_answer("GET", order_url(), json=shown)
+        make_due()
+        self.report(row)
+
+        assert row.status == "reported"
+        assert "and last changed on Nov. 5, 2026." in self.conclude(row).text
 
 
 class ChangeTests(ConclusionTestCase):
