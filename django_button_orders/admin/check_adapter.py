@@ -36,6 +36,7 @@ SHARES = {
     "customer": gettext_lazy("Customer"),
     "is_new": gettext_lazy("New or known customer"),
     "customer_order_id": gettext_lazy("Order number for customers"),
+    "gross_total": gettext_lazy("Gross total to compare with"),
 }
 
 

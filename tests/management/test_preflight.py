@@ -13,7 +13,7 @@ from tests.utils import button_settings
 SHARES = (
     "Of 2 reports: 1 with an attribution token (50 %), 2 with lines (100 %), "
     "2 with a customer (100 %), 2 with is_new (100 %), "
-    "0 with customer_order_id (0 %).\n"
+    "0 with customer_order_id (0 %), 2 with gross_total (100 %).\n"
 )
 
 

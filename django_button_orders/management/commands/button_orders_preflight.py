@@ -32,6 +32,7 @@ SHARES = {
     "customer": "a customer",
     "is_new": "is_new",
     "customer_order_id": "customer_order_id",
+    "gross_total": "gross_total",
 }
 
 

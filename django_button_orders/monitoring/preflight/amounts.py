@@ -60,7 +60,9 @@ def find_excess(total: int, amounts: Amounts, lines: int | None) -> str:
     if gross is not None and total > gross:
         return "total_above_gross"
     if gross is not None and total == gross:
-        return "total_is_gross" if tax or delivery else ""
+        # The amounts may be equal where the shop says that it adds nothing.
+        is_unknown = amounts.tax is None and amounts.delivery is None
+        return "total_is_gross" if tax or delivery or is_unknown else ""
     if delivery and total in without_none(minus(gross, tax), plus(lines, delivery)):
         return "total_has_delivery"
     if tax and total in without_none(minus(gross, delivery), plus(lines, tax)):

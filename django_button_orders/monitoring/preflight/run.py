@@ -47,6 +47,8 @@ SHARES: dict[str, Callable[[Any], object]] = {
     "is_new": lambda report: report.customer and report.customer.is_new is not None,
     "customer_order_id": lambda report: report.customer_order_id,
 }
+# The share of the reports whose total was compared with that of the shop.
+GROSS_TOTAL = "gross_total"
 
 
 @dataclass(kw_only=True)
@@ -175,7 +177,7 @@ class Run:
             not_reportable=self.counts["not_reportable"],
             cancelled=self.counts["cancelled"],
             findings=list(self.findings.sorted()),
-            shares={name: self.shares[name] for name in SHARES},
+            shares={name: self.shares[name] for name in (*SHARES, GROSS_TOTAL)},
             unknown_ids=sorted(map(make_storable, self.missing)),
         )
 
@@ -293,4 +295,5 @@ class Run:
                 amounts = ask_amounts(key.adapter, key.host_order)
         except HookError as exc:
             yield "hook_failed", str(exc)
+        self.shares[GROSS_TOTAL] += amounts.gross_total is not None
         yield from check_amounts(report, amounts)

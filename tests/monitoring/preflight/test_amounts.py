@@ -52,7 +52,8 @@ CASES = [
     ),
     # An order without tax and delivery costs what it is reported with.
     (Amounts(NET, 0, 0), {NET: []}),
-    (Amounts(NET, None, None), {NET: []}),
+    # Nobody says that it has none.
+    (Amounts(GROSS, None, None), {NET: [], GROSS: ["total_is_gross"]}),
     (Amounts(None, TAX, FEE), {GROSS: [], NET + TAX: [], NET + FEE: []}),
     (Amounts(), {GROSS: []}),
     (Amounts(0, 0, 0), {0: []}),

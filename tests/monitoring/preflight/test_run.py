@@ -83,6 +83,7 @@ class ScenarioTests(PreflightTestCase):
             "customer": 1000,
             "is_new": 1000,
             "customer_order_id": 0,
+            "gross_total": 1000,
         }
 
     def test_each_mistake_is_found(self):
