@@ -210,7 +210,7 @@ def has_arrived(attempt: Attempt) -> bool:
         row.reported_revision is not None
         and row.revision == row.reported_revision + 1
         and read_total(order, attempt.settings) == desired.total
-        and desired.total != row.reported_total
+        and row.reported_total not in (None, desired.total)
     )
 
 

@@ -551,6 +551,13 @@ class DoubtTests(DeliveryTestCase):
 
         assert self.amounts() == (5000, 0)
 
+    def test_same_total_says_nothing(self):
+        """It is not known which total Button had before the change."""
+        ButtonOrder.objects.update(reported_total=None)
+        self.ask(json=shown(total=5000))
+
+        assert self.amounts() == (5000, 0)
+
     def test_button_has_the_earlier_cancellation(self):
         responses.reset()
         self.row.cancel()
