@@ -120,8 +120,9 @@ class Person:
         if self.customer_id:
             condition |= Q(customer__id=self.customer_id)
             # A shop that writes rows itself may have stored an integer.
-            if self.customer_id.isdecimal() and self.customer_id.isascii():
-                condition |= Q(customer__id=int(self.customer_id))
+            number = as_integer(self.customer_id)
+            if number is not None:
+                condition |= Q(customer__id=number)
         for digest in self.email_hashes():
             condition |= Q(customer__email_sha256=digest)
         return condition
@@ -276,6 +277,12 @@ def export(pk: int, *, using: str) -> dict[str, Any]:
         "differences": list(rows_of(differences)),
         "log": entries_of(pk, order["order_id"]),
     }
+
+
+def as_integer(text: str) -> int | None:
+    """Return the integer that has this text, or None. "042" is the text of none."""
+    is_number = text.isdecimal() and text.isascii() and text in ("0", text.lstrip("0"))
+    return int(text) if is_number else None
 
 
 def entries_of(pk: int, order_id: str) -> list[dict[str, Any]]:

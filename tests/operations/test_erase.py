@@ -419,6 +419,8 @@ class FindTests(EraseTestCase):
         create_row(customer={"id": 77})
         create_row(order_id="1995", customer={"id": "77"})
         create_row(order_id="1996", customer={"id": "777"})
+        create_row(order_id="1997", customer={"id": "077"})
+        assert [order.order_id for order in erase(customer_id="077").orders] == ["1997"]
         assert len(erase(customer_id="77").orders) == 2
 
     def test_account(self):
