@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 
 from django_button_orders.admin.actions import MAX_AT_ONCE
 from django_button_orders.models import ButtonOrder, QueuedAction
+from django_button_orders.models.clock import from_now
 from django_button_orders.tasks import report_due_orders
 from tests import celery
 from tests.admin.utils import LIST_URL, AdminTestCase, create_user, page_url, text_of
@@ -495,6 +496,15 @@ class ActionTests(Asking, VerbTestCase):
         self.ask("delete", action="delete_selected", post="yes")
 
         assert rows.count() == 1
+
+    def test_closed_order(self):
+        """Button is asked again, whatever is known of the window."""
+        self.put(status="closed", reason="finalized", finalizes_at=from_now(-60))
+
+        response = self.say_yes("retry", self.ask("retry"))
+
+        assert self.message(response) == "1 order will be sent again."
+        assert rows.values_list("status", "finalizes_at").get() == ("pending", None)
 
     def test_counted(self):
         create_row(order_id="1995")
