@@ -278,7 +278,7 @@ class BulkActionsMixin(OrderActionsMixin):
             orders += [[getattr(order, name) for name in fields] for order in page]
         context = {
             **self.admin_site.each_context(request),
-            "title": gettext("Erased orders"),
+            "title": gettext("Orders to hand to Button"),
             "opts": self.opts,
             "media": self.media,
             "preserved_filters": self.get_preserved_filters(request),

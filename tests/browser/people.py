@@ -94,11 +94,13 @@ class Person:
 
     def read(self, text: str | re.Pattern[str]) -> None:
         """Wait for a text on the page that is loading, such as a message."""
-        expect(self.page.get_by_text(text).first).to_be_visible()
+        found = self.page.get_by_text(text).filter(visible=True)
+        expect(found.first).to_be_visible()
 
     def see(self, text: str | re.Pattern[str]) -> None:
         """Reload the page until it has a text. Messages do not survive a reload."""
-        self.wait_for(self.page.get_by_role("main").get_by_text(text).first)
+        found = self.page.get_by_role("main").get_by_text(text)
+        self.wait_for(found.filter(visible=True).first)
 
     def wait_for(self, target: Locator) -> None:
         ends = time.monotonic() + PATIENCE_MS / 1000
