@@ -124,7 +124,7 @@ def send_call_ended(attempt: Attempt, call: Call) -> None:
 def follow(attempt: Attempt, call: Call) -> None:
     """Set what follows from a call: the verdict of its attempt, or the next call."""
     if attempt.late is not None:
-        judge_late_change(attempt)
+        conclude_after_asking(attempt)
         return
     result = judge(call.operation, call.answer)
     if result == Operation.RETRIEVE and is_certainly_ours(attempt):
@@ -188,7 +188,7 @@ def is_late_in_doubt(attempt: Attempt, verdict: Verdict) -> bool:
     )
 
 
-def judge_late_change(attempt: Attempt) -> None:
+def conclude_after_asking(attempt: Attempt) -> None:
     """Set the verdict on a change that came too late, after Button was asked."""
     attempt.verdict = attempt.late
     if has_arrived(attempt):

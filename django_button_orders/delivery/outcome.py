@@ -160,11 +160,11 @@ def changed_row_values(outcome: Outcome) -> dict[str, Any]:
     kept = ("status", "reason", "next_attempt_at", "last_error", "late_amount")
     values = {name: v for name, v in outcome.values.items() if name not in kept}
     if outcome.attempt.was_erased:
-        values = so_that_button_is_told(values)
+        values = with_update_to_come(values)
     return values | {"attempts": 0} if uses_attempt(outcome.verdict) else values
 
 
-def so_that_button_is_told(values: dict[str, Any]) -> dict[str, Any]:
+def with_update_to_come(values: dict[str, Any]) -> dict[str, Any]:
     """
     Return the values of a row that was erased and marked changed during an attempt.
 

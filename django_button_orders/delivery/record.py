@@ -36,7 +36,7 @@ from django_button_orders.delivery.outcome import (
     acknowledged_values,
     changed_row_values,
     find_outcome,
-    so_that_button_is_told,
+    with_update_to_come,
 )
 from django_button_orders.delivery.verdicts import SUCCESSES, Result
 from django_button_orders.models import (
@@ -438,7 +438,7 @@ def record_late_success(outcome: Outcome, rows: ButtonOrderQuerySet) -> None:
     older = Q(reported_revision__isnull=True) | Q(reported_revision__lt=revision)
     acknowledged = acknowledged_values(outcome.attempt)
     if outcome.attempt.was_erased:
-        acknowledged = so_that_button_is_told(acknowledged)
+        acknowledged = with_update_to_come(acknowledged)
     if acknowledged and rows.filter(older).update(**acknowledged):
         values = {name: v for name, v in outcome.values.items() if name != "attempts"}
         unreported = rows.filter(

@@ -91,7 +91,7 @@ class Sheet:
             yield f"  Attribution token: {walk.report.btn_ref or 'none'}"
             yield f"  Button's order ID: {button_order_id(walk) or 'not shown'}"
             for at, step in enumerate(walk.steps, start=1):
-                yield from lines_of(at, step)
+                yield from describe_step(at, step)
         yield ""
         yield "Expected in the Orders tab of Button's dashboard:"
         for walk in self.walks:
@@ -125,7 +125,7 @@ def describe_expected(walk: Walk) -> str:
     return f"{state}. Its last state: total {total}, {count}, {token}."
 
 
-def lines_of(number: int, step: Step) -> Iterator[str]:
+def describe_step(number: int, step: Step) -> Iterator[str]:
     """Yield the lines of a step: the call, what was sent, and what Button shows."""
     status = step.status_code or "no answer"
     name = NAMES[Operation(step.operation)]

@@ -14,7 +14,12 @@ from itertools import islice
 from secrets import token_hex
 
 from django_button_orders.report.lines import spread
-from django_button_orders.report.objects import Customer, LineItem, OrderReport
+from django_button_orders.report.objects import (
+    Customer,
+    LineItem,
+    OrderReport,
+    lines_of,
+)
 from django_button_orders.report.validation import INT32_MAX, redact_email
 
 CUSTOMER = "preflight-customer"
@@ -127,11 +132,6 @@ def find_ids(report: OrderReport) -> list[str]:
     return sorted(long_enough, key=len, reverse=True)
 
 
-def lines_of(report: OrderReport) -> list[LineItem]:
-    """Return the lines of a report, which are line items once it is made."""
-    return [line for line in report.line_items or () if isinstance(line, LineItem)]
-
-
 def as_invented(customer: Customer | Mapping[str, object] | None) -> Customer | None:
     """Return an invented customer with the fields that a real one has."""
     if not isinstance(customer, Customer):
@@ -181,8 +181,8 @@ def after_partial_return(report: OrderReport) -> OrderReport:
     refund = report.total - report.total // 2
     if refund <= sum(line.total or 0 for line in lines):
         shares = spread(refund, over=lines)
-        lines = [
+        lines = tuple(
             replace(line, total=(line.total or 0) - share, amount=None)
             for line, share in zip(lines, shares, strict=True)
-        ]
+        )
     return replace(report, total=report.total - refund, line_items=lines)

@@ -350,6 +350,11 @@ ORDER_CLEANERS: dict[str, Cleaner] = {
 }
 
 
+def lines_of(report: OrderReport) -> tuple[LineItem, ...]:
+    """Return the lines of a report: once it is made, each is a ``LineItem``."""
+    return tuple(line for line in report.line_items or () if isinstance(line, LineItem))
+
+
 def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are not empty. Zero and False are not empty."""
     return {

@@ -211,7 +211,8 @@ class ExportTests(EraseTestCase):
 
     def test_standard_output(self):
         """The list goes to standard error, so that a program can read the export."""
-        out, err, error = erase("--customer-id=jane-77", "--export=-", "--dry-run")
-        assert len(json.loads(out)["orders"]) == 1
-        assert "default  1994  btnorder-1  2026-11-01" in err
-        assert (error, self.is_erased()) == ("", False)
+        for option in ("--export=-", "--export"):
+            out, err, error = erase("--customer-id=jane-77", "--dry-run", option)
+            assert len(json.loads(out)["orders"]) == 1
+            assert "default  1994  btnorder-1  2026-11-01" in err
+            assert (error, self.is_erased()) == ("", False)

@@ -99,9 +99,11 @@ class Command(ButtonOrdersCommand):
         )
         parser.add_argument(
             "--export",
+            nargs="?",
+            const=STDOUT,
             metavar="FILE",
             help="first write all that is stored about the orders to a new file as "
-            "JSON; with '-', to standard output",
+            "JSON; without FILE or with '-', to standard output",
         )
         parser.add_argument(
             "--user", help="the user name to enter in the log of Django's admin"

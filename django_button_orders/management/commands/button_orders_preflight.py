@@ -92,9 +92,9 @@ def find_complaints(preflight: Preflight) -> Iterator[str]:
 
 def as_text(preflight: Preflight) -> Iterator[str]:
     for finding in preflight.errors:
-        yield from lines_of("Wrong", finding)
+        yield from describe_finding("Wrong", finding)
     for finding in preflight.warnings:
-        yield from lines_of("Worth a look", finding)
+        yield from describe_finding("Worth a look", finding)
     if preflight.reports:
         shares = ", ".join(
             f"{preflight.shares[name]} with {what} ({preflight.percent(name)} %)"
@@ -103,7 +103,7 @@ def as_text(preflight: Preflight) -> Iterator[str]:
         yield f"Of {counted(preflight.reports, 'report')}: {shares}."
 
 
-def lines_of(severity: str, finding: Finding) -> Iterator[str]:
+def describe_finding(severity: str, finding: Finding) -> Iterator[str]:
     """Yield the lines of a finding: what and where, then what to do."""
     detail = f" {finding.detail}" if finding.detail else ""
     number, ids = counted(finding.count, "order"), ", ".join(finding.order_ids)

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Model
 
 from django_button_orders.report.money import WITHDRAWN
-from django_button_orders.report.objects import OrderReport
+from django_button_orders.report.objects import OrderReport, lines_of
 
 FIRST_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)
 # The clocks of two machines may differ by that.
@@ -63,11 +63,6 @@ def check_texts(
         yield "repeated_identifier", ""
     if not report.customer_order_id and (why := explain_unseen_id(report, order)):
         yield "unseen_order_id", why
-
-
-def lines_of(report: OrderReport) -> tuple[Any, ...]:
-    """Return the lines of a report, which are ``LineItem``."""
-    return tuple(report.line_items or ())
 
 
 def check_dates(report: OrderReport, now: datetime) -> Iterator[Mistake]:
