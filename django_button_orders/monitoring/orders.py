@@ -138,24 +138,25 @@ def count_late_returns(using: str) -> list[Amount]:
 
     The last has no currency: the closed orders of which nobody knows what Button holds.
     """
-    closed = ButtonOrder.objects.using(using).closed()
-    counted: Any = (
-        closed.filter(late_amount__gt=0)
-        .values("currency")
-        .annotate(orders=Count("pk"), total=Sum("late_amount"))
-        .order_by()
-    )
+    is_return = Q(late_amount__gt=0)
+    closed: Any = ButtonOrder.objects.using(using).closed().values("currency")
+    counted = closed.annotate(
+        orders=Count("pk", filter=is_return),
+        total=Sum("late_amount", filter=is_return),
+        unknown=Count("pk", filter=Q(late_amount__isnull=True)),
+    ).order_by()
+    groups = sorted(counted, key=lambda group: group["currency"] or "")
     amounts = [
         Amount(
             status=Status.CLOSED.value,
-            currency=values["currency"] or None,
-            total=int(values["total"]),
-            orders=values["orders"],
+            currency=group["currency"] or None,
+            total=int(group["total"]),
+            orders=group["orders"],
         )
-        for values in counted
+        for group in groups
+        if group["orders"]
     ]
-    amounts.sort(key=lambda amount: amount.currency or "")
-    if unknown := closed.filter(late_amount__isnull=True).count():
+    if unknown := sum(group["unknown"] for group in groups):
         status = Status.CLOSED.value
         amounts.append(Amount(status=status, currency=None, total=0, orders=unknown))
     return amounts
