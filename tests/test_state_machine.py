@@ -366,7 +366,7 @@ class StateMachineTests(TestCase):
         run_state_machine_as_test(
             ShopMachine,
             settings=settings(
-                max_examples=EXAMPLES or 60,
+                max_examples=EXAMPLES or 40,
                 stateful_step_count=50,
                 deadline=None,
                 derandomize=not EXAMPLES,
