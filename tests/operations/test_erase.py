@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test import TransactionTestCase, override_settings, skipUnlessDBFeature
 
 from django_button_orders import erase, hash_email
@@ -467,7 +467,7 @@ class UnderWayTests(TransactionTestCase):
                 found = erase(customer_id="jane-77", **options)
                 self.in_flight = [order.in_flight for order in found.orders]
             finally:
-                connection.close()
+                connections.close_all()
 
         def answer(request):
             thread = threading.Thread(target=work)
@@ -660,4 +660,4 @@ class UnderWayTests(TransactionTestCase):
         try:
             erase(customer_id="jane-77")
         finally:
-            connection.close()
+            connections.close_all()
