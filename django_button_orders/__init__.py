@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django_button_orders.outbox.receivers import (
         suppress_reporting as suppress_reporting,
     )
+    from django_button_orders.outbox.tokens import set_btn_ref as set_btn_ref
     from django_button_orders.report.lines import spread as spread
     from django_button_orders.report.money import net_of as net_of
     from django_button_orders.report.money import to_minor_units as to_minor_units
@@ -42,6 +43,7 @@ _HOME = {
     "mark_changed": "outbox.marking",
     "net_of": "report.money",
     "register": "outbox.adapters",
+    "set_btn_ref": "outbox.tokens",
     "spread": "report.lines",
     "suppress_reporting": "outbox.receivers",
     "to_minor_units": "report.money",

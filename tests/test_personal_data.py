@@ -11,11 +11,17 @@ from pathlib import Path
 from unittest import mock
 
 from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from django_button_orders import erase, hash_email
 from django_button_orders.conf import FIELDS
-from django_button_orders.models import ButtonOrder, Difference, Submission
+from django_button_orders.models import (
+    AttributionToken,
+    ButtonOrder,
+    Difference,
+    Submission,
+)
 from django_button_orders.testing import ButtonSandboxMixin
 from tests.management.utils import call
 from tests.operations.test_erase import PERSONAL, create_janes
@@ -44,6 +50,7 @@ def state_of(row):
         *ButtonOrder.objects.filter(pk=row.pk).values(),
         *Submission.objects.filter(button_order=row).values(),
         *Difference.objects.filter(order_id=row.order_id).values(),
+        *AttributionToken.objects.filter(source_id=row.source_id).values(),
     ]
 
 
@@ -90,6 +97,12 @@ class EraseTests(TestCase):
         Difference.objects.create(
             order_id="1994", source_id="7", values={"jane": 1}, error="jane"
         )
+        AttributionToken.objects.create(
+            source_type=ContentType.objects.get_for_model(Order),
+            source_id="7",
+            btn_ref="jane",
+        )
+        ButtonOrder.objects.update(source_type=ContentType.objects.get_for_model(Order))
         before = self.values()
 
         erase(order_ids=["1994"])
@@ -100,6 +113,9 @@ class EraseTests(TestCase):
                 continue
             with self.subTest(name=name):
                 assert before[name]
+                if rule.erasing == personal_data.DELETED:
+                    assert name not in after
+                    continue
                 is_same = after[name] == before[name]
                 assert is_same == (rule.erasing == personal_data.STAYS)
                 assert bool(after[name]) == (rule.erasing != personal_data.EMPTIED)
@@ -108,8 +124,9 @@ class EraseTests(TestCase):
         """Return the values of all fields, by their names in the table."""
         return {
             f"{model.__name__}.{name}": value
-            for model in (ButtonOrder, Submission, Difference)
-            for name, value in model.objects.values().get().items()
+            for model in (ButtonOrder, Submission, Difference, AttributionToken)
+            for values in model.objects.values()
+            for name, value in values.items()
         }
 
     def test_snippet(self):

@@ -24,6 +24,7 @@ NAMES = [
     "mark_changed",
     "net_of",
     "register",
+    "set_btn_ref",
     "spread",
     "suppress_reporting",
     "to_minor_units",

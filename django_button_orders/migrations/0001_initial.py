@@ -1047,6 +1047,66 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="AttributionToken",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "source_id",
+                    django_button_orders.models.fields.ExactCharField(
+                        help_text="The primary key of the shop's order.",
+                        max_length=255,
+                        verbose_name="source ID",
+                    ),
+                ),
+                (
+                    "btn_ref",
+                    django_button_orders.models.fields.StrictCharField(
+                        help_text="The btn_ref of the Button link that the customer followed.",
+                        max_length=255,
+                        verbose_name="attribution token",
+                    ),
+                ),
+                (
+                    "kept_at",
+                    django_button_orders.models.fields.AwareDateTimeField(
+                        db_default=django_button_orders.models.clock.DatabaseNow(),
+                        help_text="When the shop called set_btn_ref() with this token.",
+                        verbose_name="kept",
+                    ),
+                ),
+                (
+                    "source_type",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        help_text="The content type of the shop's order.",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="contenttypes.contenttype",
+                        verbose_name="source type",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "attribution token",
+                "verbose_name_plural": "attribution tokens",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("source_type", "source_id"), name="button_token_source"
+                    )
+                ],
+            },
+        ),
         migrations.AddIndex(
             model_name="buttonorder",
             index=models.Index(

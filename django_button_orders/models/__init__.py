@@ -4,11 +4,12 @@ What the app stores: Button orders, the calls about them, accounts and figures.
 Read ``orders`` (the outbox: one row for each order), ``states`` (its states) and
 ``querysets`` (selections by state, and moves between states), then ``submissions`` (the
 calls to Button). ``accounts``, ``actions`` (of operators), ``alerts`` (sent by e-mail),
-``differences``, ``snapshots`` (figures) and ``checkpoints`` (of long commands) are
-smaller tables. ``keyset`` reads large tables page by page, ``bulk`` writes many rows in
-one statement, ``erasing`` removes the personal data of an order, ``clock`` has the
-database's time, ``databases`` finds the databases with our tables, ``fields`` has
-column types, and ``encoding`` escapes the characters that a database cannot store.
+``differences``, ``snapshots`` (figures), ``tokens`` (that a shop has no field for) and
+``checkpoints`` (of long commands) are smaller tables. ``keyset`` reads large tables
+page by page, ``bulk`` writes many rows in one statement, ``erasing`` removes the
+personal data of an order, ``clock`` has the database's time, ``databases`` finds the
+databases with our tables, ``fields`` has column types, and ``encoding`` escapes the
+characters that a database cannot store.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from django_button_orders.models.orders import (
 )
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from django_button_orders.models.submissions import Submission
+from django_button_orders.models.tokens import AttributionToken
 
 __all__ = [
     "CANCELLED_DIGEST",
     "PAYLOAD_FIELDS",
     "TOKEN_IS_KNOWN",
+    "AttributionToken",
     "ButtonOrder",
     "CallRate",
     "Checkpoint",

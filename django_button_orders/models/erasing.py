@@ -1,9 +1,10 @@
 """
 Erase the personal data of one order, and keep what says that it was reported.
 
-The row, its submissions and its differences are erased in one transaction. A worker may
-hold the row. Its lease then gets ``erased_token()``, so that nothing the worker has in
-memory can be written as it is: ``delivery.record`` erases it, and then records it.
+The row, its submissions, its differences and its token are erased in one transaction. A
+worker may hold the row. Its lease then gets ``erased_token()``, so that nothing the
+worker has in memory can be written as it is: ``delivery.record`` erases it, and then
+records it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django_button_orders.models.differences import Difference
 from django_button_orders.models.orders import CANCELLED_DIGEST, ButtonOrder
 from django_button_orders.models.querysets import StateQuerySet
 from django_button_orders.models.submissions import Submission
+from django_button_orders.models.tokens import AttributionToken
 from django_button_orders.report.erasing import as_untold
 
 Status = ButtonOrder.Status
@@ -71,6 +73,8 @@ def erase_row(
         Difference.objects.using(using).filter(
             account=row.account, order_id=row.order_id
         ).update(values={}, error="")
+        tokens = AttributionToken.objects.using(using)
+        tokens.of_order(row.source_type_id, row.source_id).delete()
         return rows.get()
 
 

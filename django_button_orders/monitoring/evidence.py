@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from django_button_orders.client.answers import parse_object
 from django_button_orders.models import (
+    AttributionToken,
     ButtonOrder,
     PausedAccount,
     Submission,
@@ -168,8 +169,10 @@ def find_token_date(order: ButtonOrder) -> tuple[datetime | None, str]:
     """Return when the shop got an order's token, or else the error of its adapter."""
     model = order.get_source_model()
     adapter = find_adapter(model) if model is not None else None
-    if adapter is None or not keeps_token_dates(adapter):
+    if adapter is None:
         return None, ""
+    if not keeps_token_dates(adapter):
+        return find_kept_date(order), ""
     try:
         with savepoint(order._state.db or DEFAULT_DB_ALIAS):
             host_order = HostOrders().find(adapter, order)
@@ -184,6 +187,13 @@ def find_token_date(order: ButtonOrder) -> tuple[datetime | None, str]:
     if moment is None or (isinstance(moment, datetime) and moment.tzinfo is not None):
         return moment, ""
     return None, f"a {type(found).__name__} is not a datetime with a time zone"
+
+
+def find_kept_date(order: ButtonOrder) -> datetime | None:
+    """Return when the shop called ``set_btn_ref`` for an order, or None."""
+    tokens = AttributionToken.objects.using(order._state.db)
+    kept = tokens.of_order(order.source_type_id, order.source_id)
+    return kept.values_list("kept_at", flat=True).first()
 
 
 def keeps_token_dates(adapter: OrderAdapter) -> bool:

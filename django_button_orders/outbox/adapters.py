@@ -38,7 +38,7 @@ from django_button_orders.report.privacy import describe_for_log, is_time_limit
 
 if TYPE_CHECKING:
     # A shop may import its adapter before the models are loaded.
-    from django_button_orders.models import ButtonOrder
+    from django_button_orders.models import AttributionToken, ButtonOrder
 
 logger = get_logger(__name__)
 
@@ -137,15 +137,28 @@ class OrderAdapter:
         """Return the delivery fee without tax, in minor units, or None. See there."""
         return None
 
+    def get_btn_ref(self, order: Any) -> str:
+        """
+        Return the attribution token that ``set_btn_ref`` keeps of an order, or "".
+
+        Nothing calls it for you: ``build`` does, if your model has no field for the
+        token. It costs one query.
+        """
+        token = find_kept_token(self, order)
+        return "" if token is None else token.btn_ref
+
     def get_btn_ref_date(self, order: Any) -> datetime | None:
         """
         Return when the shop got the order's attribution token, or None if not known.
+
+        This is when ``set_btn_ref`` was called, if your shop uses it.
 
         Only the explanation of an order reads it: ``button_orders_explain``, and the
         order's page in the admin. It then says by how much a token came too late. An
         exception is shown there, and the order is reported as before.
         """
-        return None
+        token = find_kept_token(self, order)
+        return None if token is None else token.kept_at
 
     def get_queryset(self) -> QuerySet[Any]:
         """
@@ -311,6 +324,18 @@ def select_orders(
     if until is not None:
         orders = orders.filter(**{f"{name}__lt": as_column(until, is_moment)})
     return orders
+
+
+def find_kept_token(
+    adapter: OrderAdapter, host_order: Any, *, using: str | None = None
+) -> AttributionToken | None:
+    """Return the token that ``set_btn_ref`` keeps of an order, or None."""
+    from django_button_orders.models import AttributionToken, content_type_of
+
+    alias = using or host_order._state.db or DEFAULT_DB_ALIAS
+    kind = content_type_of(adapter.model, alias)
+    tokens = AttributionToken.objects.using(alias)
+    return tokens.of_order(kind.pk, str(host_order.pk)).first()
 
 
 def date_field_of(adapter: OrderAdapter) -> str:

@@ -32,6 +32,7 @@ PERSONAL = "``KEEP_PERSONAL_DAYS``"
 BODIES = "``KEEP_BODIES_DAYS``"
 CALLS = "``KEEP_SUBMISSIONS_DAYS``"
 STAYS, EMPTIED, AMOUNTS = "Stays", "Emptied", "Keeps amounts and articles"
+DELETED = "Deleted"
 
 RULES: dict[str, Rule] = {
     "ButtonOrder.order_id": Rule(ALWAYS, STAYS),
@@ -53,6 +54,8 @@ RULES: dict[str, Rule] = {
     "Difference.source_id": Rule(CALLS, STAYS),
     "Difference.values": Rule(CALLS, EMPTIED),
     "Difference.error": Rule(CALLS, EMPTIED),
+    "AttributionToken.source_id": Rule("Until its Button order is erased", DELETED),
+    "AttributionToken.btn_ref": Rule("Until its Button order is erased", DELETED),
     "Checkpoint.errors": Rule("Until the backfill is complete", STAYS),
     "PausedAccount.last_error": Rule("Until the account is resumed", STAYS),
 }
