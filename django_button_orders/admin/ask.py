@@ -30,7 +30,7 @@ from django_button_orders.client.answers import Answer, parse_object
 from django_button_orders.delivery import verdicts
 from django_button_orders.delivery.ask import retrieve
 from django_button_orders.models import ButtonOrder, Submission
-from django_button_orders.monitoring.evidence import shown_order
+from django_button_orders.monitoring.explain.evidence import shown_order
 from django_button_orders.report.privacy import describe_exception
 from django_button_orders.report.validation import as_line
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django_button_orders.models import ButtonOrder
-from django_button_orders.monitoring.chain import find_chain
-from django_button_orders.monitoring.words import as_moment, to_local
+from django_button_orders.monitoring.explain.chain import find_chain
+from django_button_orders.monitoring.explain.words import as_moment, to_local
 
 
 def earnings_context(order: ButtonOrder, *, with_bodies: bool) -> dict[str, Any]:

@@ -9,9 +9,6 @@ stored in a ``snapshot``. ``limits`` and ``alerts`` find what an operator should
 accepts an account's key. ``mail`` sends what ``causes`` finds to the addresses of
 ``ALERTS``.
 
-``chain`` explains one order: its events, and in ``conclusions`` what follows for its
-commission (``waits``: what a pending order waits for). Both read the ``evidence``, and
-write dates and amounts in ``words``.
-
-``preflight`` is a folder: it checks the reports of a shop before they are sent.
+Two folders have their own reading order: ``explain`` tells what happened to one order,
+and ``preflight`` checks the reports of a shop before they are sent.
 """

@@ -17,8 +17,8 @@ from django_button_orders.management.options.values import (
 )
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.models.databases import database_aliases, migrated_alias
-from django_button_orders.monitoring.chain import Chain, find_chain
-from django_button_orders.monitoring.words import as_moment, to_local
+from django_button_orders.monitoring.explain.chain import Chain, find_chain
+from django_button_orders.monitoring.explain.words import as_moment, to_local
 from django_button_orders.report.validation import as_line
 
 # More orders than this are not listed.

@@ -10,7 +10,7 @@ from django.utils import translation
 
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
 from django_button_orders.models.clock import from_now
-from django_button_orders.monitoring.chain import find_chain
+from django_button_orders.monitoring.explain.chain import find_chain
 from tests.delivery.utils import DeliveryTestCase
 from tests.shop.models import Order
 from tests.utils import (

@@ -12,7 +12,7 @@ from django.utils import translation
 
 from django_button_orders import OrderAdapter, register
 from django_button_orders.models import ButtonOrder, PausedAccount, Submission
-from django_button_orders.monitoring.chain import find_chain
+from django_button_orders.monitoring.explain.chain import find_chain
 from django_button_orders.outbox.adapters import unregister
 from tests.delivery.utils import DeliveryTestCase
 from tests.shop.models import Order, Page

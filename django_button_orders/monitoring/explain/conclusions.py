@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django_button_orders.conf import this_site
 from django_button_orders.models import ButtonOrder
 from django_button_orders.models.orders import is_late_token
-from django_button_orders.monitoring.evidence import Evidence
-from django_button_orders.monitoring.waits import find_wait
-from django_button_orders.monitoring.words import (
+from django_button_orders.monitoring.explain.evidence import Evidence
+from django_button_orders.monitoring.explain.waits import find_wait
+from django_button_orders.monitoring.explain.words import (
     as_day,
     as_moment,
     as_money,

@@ -20,14 +20,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_button_orders.client.answers import parse_object
 from django_button_orders.models import ButtonOrder, Submission, as_aware
 from django_button_orders.models.accounts import PausedAccount
-from django_button_orders.monitoring.conclusions import Conclusion, conclude
-from django_button_orders.monitoring.evidence import (
+from django_button_orders.monitoring.explain.conclusions import Conclusion, conclude
+from django_button_orders.monitoring.explain.evidence import (
     Evidence,
     find_evidence,
     shown_order,
     token_in,
 )
-from django_button_orders.monitoring.words import as_moment, as_money, total_in
+from django_button_orders.monitoring.explain.words import as_moment, as_money, total_in
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
