@@ -13,13 +13,14 @@ SOAK_EXAMPLES ?= 20000
 # Those of the translations, beside English.
 LANGUAGES = de es fr ja
 
-.PHONY: help demo serve test test-browser test-versions test-faults losses soak bench \
+.PHONY: help demo serve test test-shops test-browser test-versions test-faults losses soak bench \
     bench-admin bench-commands lint audit dist messages docs docs-serve clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
 	@echo "make serve   the example shop, left running to click through"
 	@echo "make test    all tests that need no server"
+	@echo "make test-shops      the integrations with real shops, such as django-oscar"
 	@echo "make test-browser    the example shop and the admin in a real browser;"
 	@echo "                     Debian has it: apt-get install chromium"
 	@echo "make lint    style, types, import contracts and migrations"
@@ -59,6 +60,9 @@ serve:
 
 test: $(VENV)/has-test
 	$(VENV)/bin/python -m pytest -n auto $(TESTS)
+
+test-shops: $(VENV)/has-test $(VENV)/has-oscar
+	$(VENV)/bin/python -m pytest -n auto tests/oscar --ds=tests.oscar.settings $(TESTS)
 
 # SCREENSHOTS=1 also takes the documentation's screenshots anew.
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser

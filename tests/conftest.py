@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+
+# Shops with settings of their own: ``make test-shops`` names them with ``--ds``.
+SHOPS = ("oscar", "recipes")
+collect_ignore = [
+    shop
+    for shop in SHOPS
+    if os.environ.get("DJANGO_SETTINGS_MODULE") != f"tests.{shop}.settings"
+]
 
 
 def pytest_configure() -> None:
