@@ -309,7 +309,8 @@ class AdminOfItsOwnTests(HostTestCase):
     def test_template_and_context(self):
         text = text_of(self.response)
 
-        assert "Hello, wrap it well. Reported to Button Pending" in text
+        assert "Hello, wrap it well." in text
+        assert "Reported to Button Pending" in text
         assert "A gift" in text
 
     def test_media(self):
