@@ -61,8 +61,11 @@ serve:
 test: $(VENV)/has-test
 	$(VENV)/bin/python -m pytest -n auto $(TESTS)
 
-test-shops: $(VENV)/has-test $(VENV)/has-oscar
+# The recipes need Python 3.11, as dj-stripe does. More processes would take longer:
+# each creates the tables of Wagtail and dj-stripe.
+test-shops: $(VENV)/has-test $(VENV)/has-oscar $(VENV)/has-recipes
 	$(VENV)/bin/python -m pytest -n auto tests/oscar --ds=tests.oscar.settings $(TESTS)
+	$(VENV)/bin/python -m pytest tests/recipes --ds=tests.recipes.settings $(TESTS)
 
 # SCREENSHOTS=1 also takes the documentation's screenshots anew.
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
