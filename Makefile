@@ -65,6 +65,7 @@ test: $(VENV)/has-test
 # each creates the tables of Wagtail and dj-stripe.
 test-shops: $(VENV)/has-test $(VENV)/has-oscar $(VENV)/has-recipes
 	$(VENV)/bin/python -m pytest -n auto tests/oscar --ds=tests.oscar.settings $(TESTS)
+	$(VENV)/bin/python -m pytest tests/oscar_forked --ds=tests.oscar_forked.settings $(TESTS)
 	$(VENV)/bin/python -m pytest tests/recipes --ds=tests.recipes.settings $(TESTS)
 
 # SCREENSHOTS=1 also takes the documentation's screenshots anew.

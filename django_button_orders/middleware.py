@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -20,6 +22,8 @@ PARAMETER = "btn_ref"
 SESSION_KEY = "button_orders_btn_ref"
 # When the token came, in seconds since the epoch.
 TIME_KEY = "button_orders_btn_ref_at"
+
+_request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
 
 
 class AttributionMiddleware:
@@ -56,7 +60,8 @@ class AttributionMiddleware:
         btn_ref = find_token(request)
         if btn_ref and btn_ref != get_btn_ref(request):
             request.session.update(as_items(btn_ref))
-        response: HttpResponseBase = self.get_response(request)
+        with remembered(request):
+            response: HttpResponseBase = self.get_response(request)
         stored = stored_session(request)
         if stored is not None and stored.get(TIME_KEY):
             take_over(stored, request.session)
@@ -66,11 +71,32 @@ class AttributionMiddleware:
         btn_ref = find_token(request)
         if btn_ref and btn_ref != await aget_btn_ref(request):
             await request.session.aupdate(as_items(btn_ref))
-        response: HttpResponseBase = await self.get_response(request)
+        with remembered(request):
+            response: HttpResponseBase = await self.get_response(request)
         stored = stored_session(request)
         if stored is not None and await stored.aget(TIME_KEY):
             take_over(stored, request.session)
         return response
+
+
+def current_request() -> HttpRequest | None:
+    """
+    Return the request that this thread or async task answers, or None.
+
+    Integrations use it where another package creates the order without its request.
+    It needs ``AttributionMiddleware``.
+    """
+    return _request.get()
+
+
+@contextmanager
+def remembered(request: HttpRequest) -> Iterator[None]:
+    """Let ``current_request`` return a request while it is answered."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
 
 
 def as_items(btn_ref: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import signal
 import threading
 
 # Shops with settings of their own: ``make test-shops`` names them with ``--ds``.
-SHOPS = ("oscar", "recipes")
+SHOPS = ("oscar", "oscar_forked", "recipes")
 collect_ignore = [
     shop
     for shop in SHOPS

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory, SimpleTestCase, TestCase
 
 from django_button_orders import aget_btn_ref, get_btn_ref
-from django_button_orders.middleware import AttributionMiddleware
+from django_button_orders.middleware import AttributionMiddleware, current_request
 
 KEY = "button_orders_btn_ref"
 
@@ -194,6 +194,46 @@ class RequestsAtOnceTests(TestCase):
         self.run_view(lambda request: request.session.flush())
 
         assert self.token() == ""
+
+
+class CurrentRequestTests(SimpleTestCase):
+    """Integrations ask for the request where another package has none."""
+
+    def test_while_it_is_answered(self):
+        found = []
+
+        def view(request):
+            found.append(current_request())
+            return HttpResponse()
+
+        request = RequestFactory().get("/")
+        AttributionMiddleware(view)(request)
+
+        assert found == [request]
+        assert current_request() is None
+
+    def test_view_that_fails(self):
+        def view(request):
+            raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            AttributionMiddleware(view)(RequestFactory().get("/"))
+
+        assert current_request() is None
+
+    async def test_async(self):
+        found = []
+
+        async def view(request):
+            found.append(current_request())
+            found.append(await sync_to_async(current_request)())
+            return HttpResponse()
+
+        request = RequestFactory().get("/")
+        await AttributionMiddleware(view)(request)
+
+        assert found == [request, request]
+        assert current_request() is None
 
 
 class AsyncTests(TestCase):

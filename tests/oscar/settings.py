@@ -25,7 +25,12 @@ for database in DATABASES.values():
     # Oscar has a hundred migrations, which take a minute.
     database["TEST"] = {"MIGRATE": False}
 
-INSTALLED_APPS = [*OSCAR_APPS, "django_button_orders", "tests.oscar.shop"]
+INSTALLED_APPS = [
+    "django_button_orders.contrib.oscar",
+    *OSCAR_APPS,
+    "django_button_orders",
+    "tests.oscar.shop",
+]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
