@@ -89,5 +89,10 @@ OSCAR_LINE_STATUS_PIPELINE = {
 }
 OSCAR_ORDER_STATUS_CASCADE = {"Being processed": "Being processed"}
 
+OSCAR_DYNAMIC_CLASS_LOADER = "tests.oscar.shop.loading.load"
+SHOP_TAX_RATE = "0.20"
+SHOP_PRICES_INCLUDE_TAX = False
+SHOP_SURCHARGE = "0"
+
 BUTTON_ORDERS = {"API_KEY": "sk-tests", "BASE_URL": "http://127.0.0.1:9"}
 CELERY_BROKER_URL = "memory://"
