@@ -274,7 +274,7 @@ class ManyOrdersTests(ExportTestCase):
         self.add(PAGE_SIZE)
         few = self.peak()
         ButtonOrder.objects.all().delete()
-        self.add(PAGE_SIZE * 5)
+        self.add(PAGE_SIZE * 3)
 
         assert self.peak() < few * 1.5
 

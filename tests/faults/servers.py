@@ -194,6 +194,7 @@ class MariaDB(Server):
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",
             "--innodb-flush-log-at-trx-commit=2",
+            "--innodb-flush-method=nosync",
             # Servers are often in another time zone than Django.
             "--default-time-zone=+05:30",
         ]
