@@ -59,7 +59,7 @@ serve:
 	$(DEMO_PYTHON) example_project/demo.py --serve
 
 test: $(VENV)/has-test
-	$(VENV)/bin/python -m pytest -n auto $(TESTS)
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal $(TESTS)
 
 # The recipes need Python 3.11, as dj-stripe does. More processes would take longer:
 # each creates the tables of Wagtail and dj-stripe.
@@ -115,10 +115,10 @@ dist: $(VENV)/has-lint
 	$(VENV)/bin/python -m build --outdir dist .
 	$(VENV)/bin/python -m twine check --strict dist/*
 
-# Warnings are errors, and so is a reference to something that does not exist.
+# Warnings are errors, and so is a reference to something that does not exist. `make
+# test` runs the code on the pages.
 docs: $(VENV)/has-docs $(VENV)/has-test
 	$(VENV)/bin/sphinx-lint docs README.rst CHANGELOG.rst CONTRIBUTING.rst SECURITY.rst
-	$(VENV)/bin/python -m tests.snippets
 	$(VENV)/bin/python -m sphinx -W -n --keep-going -q -b html docs build/docs
 	@echo "The site is in build/docs/index.html."
 
