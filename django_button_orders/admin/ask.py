@@ -1,14 +1,11 @@
 """
-Ask Button about an order now, and show Button's view beside ours.
+Ask Button about an order now, while the user waits.
 
-The button makes a call while the user waits. The view then comes from the submission
-that recorded the last answer.
+The call is recorded as a submission, from which ``view_of_button`` shows the answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -21,10 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin.actions import OrderActionsMixin
 from django_button_orders.admin.base import shown_error, user_may
-from django_button_orders.admin.compare import Line, compare
 from django_button_orders.admin.explain import as_sentence
-from django_button_orders.admin.formatting import format_ago
-from django_button_orders.admin.preview import Preview
 from django_button_orders.admin.standing import Button
 from django_button_orders.client.answers import Answer, parse_object
 from django_button_orders.delivery import verdicts
@@ -59,7 +53,6 @@ REFUSALS: dict[verdicts.Verdict | verdicts.Next, _StrPromise] = {
     verdicts.FORBIDDEN: NOT_ALLOWED,
 }
 NOT_ASKED = _("Button was not asked: %(error)s")
-PRUNED = _("Button's answer was pruned. Ask again.")
 
 
 class AskMixin(OrderActionsMixin):
@@ -130,41 +123,4 @@ def recorded_answer(submission: Submission) -> Answer:
         body=body,
         data=data,
         is_json=data is not None if body else has_succeeded,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ButtonView:
-    """Button's last answer about an order, compared with our payload."""
-
-    asked: str
-    sentence: str
-    is_outdated: bool
-    lines: list[Line] = field(default_factory=list)
-
-    @property
-    def different(self) -> list[Line]:
-        return [line for line in self.lines if line.kind != "same"]
-
-    @property
-    def same(self) -> list[Line]:
-        return [line for line in self.lines if line.kind == "same"]
-
-
-def button_view(order: ButtonOrder, ours: Preview) -> ButtonView | None:
-    """Return Button's view beside ours, or None if Button was never asked."""
-    submissions = Submission.objects.using(order._state.db).filter(button_order=order)
-    latest = submissions.order_by("-started_at", "-pk")
-    asked = latest.filter(operation=Submission.Operation.RETRIEVE).first()
-    if asked is None:
-        return None
-    theirs = shown_order(asked)
-    is_pruned = asked.status_code == HTTPStatus.OK and not asked.response_body
-    sentence = PRUNED if is_pruned else summarize_answer(asked, order)[0]
-    known = ours.full_payload or ours.acknowledged.payload or {}
-    return ButtonView(
-        asked=format_ago(asked.started_at),
-        sentence=str(sentence),
-        is_outdated=latest.values_list("pk", flat=True).first() != asked.pk,
-        lines=compare(known, theirs) if theirs else [],
     )

@@ -17,21 +17,26 @@ from django.core.exceptions import (
     PermissionDenied,
     ValidationError,
 )
-from django.db import connections, router, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
 from django_button_orders.operations.orders import log_change
+from django_button_orders.outbox.savepoints import savepoint
 from django_button_orders.report.privacy import without_quotes
 
 if TYPE_CHECKING:
     ModelAdminBase = admin.ModelAdmin[Any]
 else:
     ModelAdminBase = admin.ModelAdmin
+
+# The name of a host order is cut after so many characters.
+MAX_NAME_LENGTH = 100
 
 
 class UrlsMixin(ModelAdminBase):
@@ -217,10 +222,11 @@ def keep_bodies_days() -> int | None:
 
 def add_host_order_urls(request: HttpRequest, site: AdminSite, items: Any) -> None:
     """
-    Set ``host_model`` and ``host_url`` of Button orders or differences.
+    Set ``host_model``, ``host_url`` and ``seen_order`` of Button orders or differences.
 
-    The URL is that of the host order's page on the site. It is None if the user may
-    not view that page. Each model costs one query.
+    The URL is that of the host order's page on the site, and ``seen_order`` is the
+    host order. Both are None if the user may not view that page. Each model costs one
+    query.
     """
     # A dictionary also remembers the content types whose models are gone.
     models: dict[Any, Any] = {}
@@ -229,20 +235,21 @@ def add_host_order_urls(request: HttpRequest, site: AdminSite, items: Any) -> No
         if item.source_type_id not in models:
             models[item.source_type_id] = item.get_source_model()
         model = item.host_model = models[item.source_type_id]
-        item.host_url = None
+        item.host_url = item.seen_order = None
         if model is not None and site.is_registered(model):
             by_model.setdefault(model, []).append(item)
     for model, its_items in by_model.items():
-        seen = find_visible_keys(request, site.get_model_admin(model), its_items)
+        seen = find_visible(request, site.get_model_admin(model), its_items)
         for item in its_items:
             if item.source_id in seen:
                 item.host_url = host_order_url(site, model, item.source_id)
+                item.seen_order = seen[item.source_id]
 
 
-def find_visible_keys(
+def find_visible(
     request: HttpRequest, model_admin: Any, items: list[Any]
-) -> set[str]:
-    """Return the keys of the host orders that the user may view."""
+) -> dict[str, Any]:
+    """Return the host orders that the user may view, by their keys as texts."""
     key, keys = model_admin.opts.pk, set()
     for item in items:
         # The type of a model's key may have changed since the order was saved.
@@ -250,7 +257,9 @@ def find_visible_keys(
             keys.add(key.to_python(item.source_id))
     found = model_admin.get_queryset(request).filter(pk__in=keys)
     return {
-        str(item.pk) for item in found if model_admin.has_view_permission(request, item)
+        str(item.pk): item
+        for item in found
+        if model_admin.has_view_permission(request, item)
     }
 
 
@@ -264,8 +273,13 @@ def host_order_url(site: AdminSite, model: Any, source_id: str) -> str | None:
         return None
 
 
-def host_order_link(item: Any) -> str | None:
-    """Return the name of a row's host order, as a link if ``host_url`` is set."""
+def host_order_link(item: Any, *, is_named: bool = False) -> str | None:
+    """
+    Return a link to a row's host order, or only its text if ``host_url`` is not set.
+
+    The text is the model and the key. With ``is_named``, it is the host order's own
+    name if the user may view that order. That may cost queries of the shop's.
+    """
     if item.source_id is None:
         return None
     is_known = hasattr(item, "host_model")
@@ -274,4 +288,20 @@ def host_order_link(item: Any) -> str | None:
         return str(item.source_id)
     name = f"{model._meta.verbose_name} {item.source_id}"
     url = getattr(item, "host_url", None)
-    return format_html('<a href="{}">{}</a>', url, name) if url else name
+    if url is None:
+        return name
+    if is_named:
+        name = own_name(item.seen_order) or name
+    return format_html('<a href="{}"><bdi>{}</bdi></a>', url, name)
+
+
+def own_name(host_order: Any) -> str:
+    """Return what the shop calls an order, shortened, or "" if that is not possible."""
+    try:
+        with savepoint(host_order._state.db or DEFAULT_DB_ALIAS):
+            text = str(host_order)
+    except Exception:  # noqa: BLE001 - a method of the shop must not break this page
+        return ""
+    # A page cannot have lone surrogates.
+    words = " ".join(text.encode(errors="replace").decode().split())
+    return Truncator(words).chars(MAX_NAME_LENGTH)

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
-from django_button_orders.admin.formatting import clip, to_json
+from django_button_orders.admin.formatting import clip, format_money, to_json
 
 SEPARATOR = " / "
 # An order's attributes are at the fourth level. Deeper values are compared whole.
 MAX_DEPTH = 6
 MAX_LENGTH = 1000
+AMOUNTS = ("total", "amount")
+# A larger number is no amount of money, and is shown as it is.
+MAX_AMOUNT = 10**15
 
 
 class Line(NamedTuple):
@@ -39,8 +42,8 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
     return [
         Line(
             name=name,
-            before=format_value(old[name]) if name in old else None,
-            after=format_value(new[name]) if name in new else None,
+            before=show(before, name, old[name]) if name in old else None,
+            after=show(after, name, new[name]) if name in new else None,
             is_same=name in old and name in new and is_same(old[name], new[name]),
         )
         for name in [*new, *(name for name in old if name not in new)]
@@ -99,6 +102,21 @@ def parse_moment(value: Any) -> datetime | None:
     except ValueError:
         return None
     return moment if moment is not None and moment.tzinfo else None
+
+
+def show(payload: Mapping[str, Any], name: str, value: Any) -> str:
+    """Return a value of a payload as JSON, or an amount of money with its currency."""
+    currency = payload.get("currency")
+    is_amount = (
+        name.rpartition(SEPARATOR)[2] in AMOUNTS
+        and type(value) is int
+        and abs(value) <= MAX_AMOUNT
+        # Then all amounts are in major units, and no integer stands for cents.
+        and "total_as_decimal" not in payload
+    )
+    if is_amount and isinstance(currency, str):
+        return clip(format_money(value, currency), MAX_LENGTH)
+    return format_value(value)
 
 
 def format_value(value: Any) -> str:

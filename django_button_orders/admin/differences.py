@@ -104,7 +104,8 @@ class DifferenceAdmin(ReadOnlyMixin, CappedMixin):
 
     @admin.display(description=_("shop's order"))
     def host_order(self, difference: Difference) -> str:
-        return host_order_link(difference) or self.get_empty_value_display()
+        link = host_order_link(difference, is_named=True)
+        return link or self.get_empty_value_display()
 
 
 def format_value(value: Any) -> Any:

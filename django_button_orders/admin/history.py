@@ -15,6 +15,8 @@ from django_button_orders.admin.formatting import age_of, format_body
 from django_button_orders.models import ButtonOrder, Submission
 
 MAX_SUBMISSIONS = 50
+# The first page folds all but the latest calls, because the report comes below them.
+UNFOLDED = 3
 # The URL parameter that has the number of the page.
 PAGE = "submissions"
 
@@ -37,17 +39,21 @@ def history_context(
     shown = found[:MAX_SUBMISSIONS]
     hide_quotes(request, shown)
     users = find_users(shown)
+    entries = [
+        {
+            "facts": submission,
+            "user": users.get(submission.user_id),
+            **(bodies_context(submission) if with_bodies else {}),
+        }
+        for submission in shown
+    ]
+    # Whoever pages through the calls wants all of them.
+    unfolded = MAX_SUBMISSIONS if page else UNFOLDED
     return {
         "may_view_bodies": with_bodies,
         "keep_bodies_days": keep_bodies_days(),
-        "submissions": [
-            {
-                "facts": submission,
-                "user": users.get(submission.user_id),
-                **(bodies_context(submission) if with_bodies else {}),
-            }
-            for submission in shown
-        ],
+        "submissions": entries[:unfolded],
+        "earlier": entries[unfolded:],
         "older_url": page_url(page + 1) if len(found) > len(shown) else "",
         "newer_url": page_url(page - 1) if page else "",
     }
@@ -64,9 +70,9 @@ def page_url(page: int) -> str:
     return f"?{PAGE}={page}#button-order-submissions"
 
 
-def find_users(submissions: Iterable[Submission]) -> dict[Any, Any]:
-    """Return the users of submissions by key. They may be in another database."""
-    keys = {item.user_id for item in submissions if item.user_id is not None}
+def find_users(items: Iterable[Any]) -> dict[Any, Any]:
+    """Return the users of calls or log entries, from their own database."""
+    keys = {item.user_id for item in items if item.user_id is not None}
     if not keys:
         return {}
     model = get_user_model()

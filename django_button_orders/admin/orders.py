@@ -3,25 +3,30 @@ The list of Button orders as it is declared, the page of each, and its form.
 
 ``changelist`` computes the columns of the list.
 
-The page consists of two boxes (``standing``, ``earnings``), the fields, the next call
-(``preview``), Button's view (``ask``) and the calls made so far (``history``).
+The page says first how the order stands (``standing``), which calls were made
+(``history``), and what is reported (``payload``, or the form). Below are Button's view
+(``ask``), the next call (``preview``), why it earned a commission (``earnings``), and
+the internals. Its page "History" is in ``timeline``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_button_orders.admin.ask import AskMixin, button_view
+from django_button_orders.admin.ask import AskMixin
 from django_button_orders.admin.base import (
     add_host_order_urls,
     host_order_link,
@@ -39,12 +44,19 @@ from django_button_orders.admin.filters import (
     StateFilter,
     TokenFilter,
 )
-from django_button_orders.admin.formatting import format_json_field, format_money
+from django_button_orders.admin.formatting import format_money
 from django_button_orders.admin.history import history_context
 from django_button_orders.admin.panel import PanelMixin
+from django_button_orders.admin.payload import (
+    format_customer,
+    format_line_items,
+    format_total_and_sum,
+)
 from django_button_orders.admin.preview import preview
 from django_button_orders.admin.standing import standing_context
+from django_button_orders.admin.timeline import timeline_context
 from django_button_orders.admin.verbs import OVERWRITE
+from django_button_orders.admin.view_of_button import button_view
 from django_button_orders.conf import DEFAULT_ACCOUNT
 from django_button_orders.models import PAYLOAD_FIELDS, ButtonOrder
 from django_button_orders.models.fields import StrictJSONField
@@ -57,22 +69,22 @@ else:
 
 REQUIRED_FIELDS = ("total", "currency", "purchase_date")
 READ_ONLY_PAYLOAD = (
-    "amount",
+    "total_and_sum",
+    "shown_line_items",
+    "shown_customer",
     "purchase_date",
-    "btn_ref",
     "customer_order_id",
-    "pretty_customer",
-    "pretty_line_items",
+    "btn_ref",
     "partner_order_channel",
     "finalization_date",
 )
 OUTBOX_FIELDS = (
     "status",
     "reason",
+    "last_error",
+    "last_status_code",
     "attempts",
     "next_attempt_at",
-    "last_status_code",
-    "last_error",
     "reported_at",
     "reported_money",
     "finalizes_at",
@@ -93,8 +105,17 @@ INTERNAL_FIELDS = (
     "updated_at",
     "erased_at",
 )
-REPORTING = _("Reporting")
-INTERNALS = (_("Internals"), {"fields": INTERNAL_FIELDS, "classes": ["collapse"]})
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+# The fields that the page formats, and the fields of the model that they show.
+FORMATTED = {
+    "total_and_sum": "total",
+    "shown_customer": "customer",
+    "hidden_customer": "customer",
+    "shown_line_items": "line_items",
+    "items_table": "line_items",
+    "reported_money": "reported_total",
+    "late_money": "late_amount",
+}
 
 
 class JSONDecoder(json.JSONDecoder):
@@ -242,12 +263,11 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
     ) -> Any:
         if obj is None:
             return [(None, {"fields": ("account", "order_id", *PAYLOAD_FIELDS)})]
-        payload = self.payload_fields(request, obj)
         identity = ("account", "order_id") if self.has_accounts() else ("order_id",)
+        reported = (*identity, *self.payload_fields(request, obj))
         return [
-            (None, {"fields": (*identity, *payload)}),
-            (REPORTING, {"fields": OUTBOX_FIELDS}),
-            INTERNALS,
+            (_("What is reported"), {"fields": reported}),
+            (_("Reporting"), {"fields": filled(OUTBOX_FIELDS, obj)}),
         ]
 
     def get_readonly_fields(
@@ -261,12 +281,17 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         return ("account", "order_id", *payload, *OUTBOX_FIELDS, *INTERNAL_FIELDS)
 
     def payload_fields(self, request: HttpRequest, order: ButtonOrder) -> list[str]:
-        """Return the names of the payload's fields that the user may see."""
-        is_form = self.has_change_permission(request, order)
-        names = PAYLOAD_FIELDS if is_form else READ_ONLY_PAYLOAD
+        """
+        Return the names of the payload's fields that the user may see.
+
+        A form has all of them. A page without a form leaves out the empty ones.
+        """
+        names = filled(READ_ONLY_PAYLOAD, order)
+        if self.has_change_permission(request, order):
+            names = [*PAYLOAD_FIELDS, *filled(["items_table"], order)]
         if may_view_bodies(request):
-            return list(names)
-        customer = ("customer", "pretty_customer")
+            return names
+        customer = ("customer", "shown_customer")
         return ["hidden_customer" if name in customer else name for name in names]
 
     def formfield_for_dbfield(
@@ -285,17 +310,25 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
             kwargs["widget"] = forms.Select(choices=channels)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    @admin.display(description=_("total"))
+    def total_and_sum(self, order: ButtonOrder) -> str | None:
+        return format_total_and_sum(order)
+
+    @admin.display(description=_("line items"))
+    def shown_line_items(self, order: ButtonOrder) -> str | None:
+        return format_line_items(order)
+
+    @admin.display(description=_("line items as saved"))
+    def items_table(self, order: ButtonOrder) -> str | None:
+        return format_line_items(order, with_remark=True)
+
     @admin.display(description=_("customer"))
-    def pretty_customer(self, order: ButtonOrder) -> str:
-        return format_json_field(order.customer) or self.get_empty_value_display()
+    def shown_customer(self, order: ButtonOrder) -> str | None:
+        return format_customer(order.customer)
 
     @admin.display(description=_("customer"))
     def hidden_customer(self, order: ButtonOrder) -> str:
         return gettext("You do not have permission to view the customer.")
-
-    @admin.display(description=_("line items"))
-    def pretty_line_items(self, order: ButtonOrder) -> str:
-        return format_json_field(order.line_items) or self.get_empty_value_display()
 
     @admin.display(description=_("reported total"))
     def reported_money(self, order: ButtonOrder) -> str:
@@ -326,10 +359,11 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         if order is not None:
             add_host_order_urls(request, self.admin_site, [order])
             context.update(
-                source=host_order_link(order),
+                source=host_order_link(order, is_named=True),
                 **standing_context(request, order, self.admin_site),
                 **self.calls_context(request, order),
                 earnings=earnings_context(order, with_bodies=may_view_bodies(request)),
+                internals=self.internals(context["adminform"].form),
             )
             # Where both sides are compared, the button is offered once more.
             context["overwrite_buttons"] = [
@@ -338,6 +372,27 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
                 if button.name == OVERWRITE.name
             ]
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def internals(self, form: Any) -> AdminForm:
+        """Return the internals as fieldsets, which stand below the form."""
+        names = filled(INTERNAL_FIELDS, form.instance)
+        fieldsets = [(_("Internals"), {"fields": names, "classes": ["collapse"]})]
+        return AdminForm(form, fieldsets, {}, INTERNAL_FIELDS, model_admin=self)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show Django's page "History" with the calls, too."""
+        response = super().history_view(request, object_id, extra_context)
+        # Without the order or the permission, it is no page but a redirect or an error.
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            order = response.context_data["object"]
+            response.context_data.update(timeline_context(request, order))
+            response.context_data["media"] = self.media
+        return response
 
     def calls_context(self, request: HttpRequest, order: ButtonOrder) -> dict[str, Any]:
         """Return the context for the next call, Button's view and the history."""
@@ -349,6 +404,13 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
             "view_of_button": button_view(order, planned),
             **history_context(request, order, with_bodies=True),
         }
+
+
+def filled(names: Iterable[str], order: ButtonOrder) -> list[str]:
+    """Return the names of the page's fields that are not empty."""
+    return [
+        name for name in names if getattr(order, FORMATTED.get(name, name)) not in EMPTY
+    ]
 
 
 def is_editable(order: ButtonOrder) -> bool:

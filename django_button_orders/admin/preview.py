@@ -102,8 +102,8 @@ class Preview:
     The call that a worker would make for an order now, or why it would make none.
 
     ``is_trouble`` is true if a person has to act. ``warning`` is what is wrong although
-    the report succeeds. ``payload`` is the body of the call, and ``full_payload`` that
-    of a create, which also has the token.
+    the report succeeds. ``payload`` is the body of the call. ``full_payload`` is what
+    the shop reports, with the token, which only a create sends, and in minor units.
     """
 
     sentence: str
@@ -111,6 +111,7 @@ class Preview:
     warning: str = ""
     payload: dict[str, Any] = field(default_factory=dict)
     full_payload: dict[str, Any] = field(default_factory=dict)
+    total_as_decimal: bool = False
     call: str = ""
     curl: str = ""
     acknowledged: Acknowledged
@@ -179,7 +180,8 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
             sentence=str(CALLS[operation]),
             warning=find_warning(attempt, is_known=operation == Operation.UPDATE),
             payload=payload_for(attempt, shown),
-            full_payload=payload_for(attempt, Operation.CREATE),
+            full_payload=attempt.desired.payload if attempt.desired else {},
+            total_as_decimal=attempt.settings.total_as_decimal,
             call=f"{request.method} {attempt.client.url(request)}",
             curl=as_curl(attempt.client, request),
             acknowledged=acknowledged,
@@ -196,7 +198,9 @@ def build_preview(attempt: Attempt, acknowledged: Acknowledged) -> Preview:
         is_trouble=verdict.result not in verdicts.SUCCESSES,
         warning=find_warning(attempt, is_known=True),
         payload=payload_for(attempt, Operation.UPDATE),
-        full_payload=payload_for(attempt, Operation.CREATE),
+        full_payload=attempt.desired.payload if attempt.desired else {},
+        total_as_decimal=attempt.desired is not None
+        and attempt.settings.total_as_decimal,
         acknowledged=acknowledged,
     )
 
