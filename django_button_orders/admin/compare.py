@@ -115,7 +115,7 @@ def show(payload: Mapping[str, Any], name: str, value: Any) -> str:
         and "total_as_decimal" not in payload
     )
     if is_amount and isinstance(currency, str):
-        return clip(format_money(value, currency), MAX_LENGTH)
+        return clip(format_money(value, currency.upper()), MAX_LENGTH)
     return format_value(value)
 
 

@@ -145,6 +145,11 @@ class PrettyJSONField(forms.JSONField):
 class ButtonOrderForm(ModelFormBase):
     """Add or change an order that the shop reports directly, without a model."""
 
+    class Meta:
+        # These are not in the form. The page shows more of them without an explanation
+        # below each.
+        help_texts = dict.fromkeys(OUTBOX_FIELDS, "")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # The model allows null, because a host order's row has no report at first.

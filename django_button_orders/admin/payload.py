@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 # The lines that the page shows at once; it folds the others.
-FIRST_LINES = 20
+FIRST_LINES = 10
 # More lines are in the bodies of the calls only.
 MAX_LINES = 1000
-MAX_LENGTH = 500
+MAX_LENGTH = 200
 LINES = "admin/django_button_orders/buttonorder/line_items.html"
 # What the list of the customer shows, in Button's names.
 CUSTOMER: dict[str, _StrPromise] = {
@@ -97,6 +97,9 @@ def format_line_items(
         "others": rows[FIRST_LINES:],
         "left_out": len(items) - len(rows),
         "sum": format_money(order.lines_total or 0, order.currency),
+        "total": ""
+        if order.total is None
+        else format_money(order.total, order.currency),
         "remark": describe_sum(order) if with_remark else "",
         "has_quantity": any(row.quantity for row in rows),
         "has_amount": any(row.amount for row in rows),

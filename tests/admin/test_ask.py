@@ -18,6 +18,7 @@ from tests.admin.utils import (
 from tests.utils import (
     LONG_AGO,
     NOT_FOUND,
+    PURCHASED,
     add_answer,
     button_settings,
     calls,
@@ -38,6 +39,11 @@ THEIRS = {
     "purchase_date": "2026-11-01T13:00:00+01:00",
 }
 
+LINES = [
+    {"identifier": "pot", "total": 3000, "quantity": 1},
+    {"identifier": "mug", "total": 4000},
+]
+
 
 def order_answer(**values):
     return {"json": {"meta": {"status": "ok"}, "object": {**THEIRS, **values}}}
@@ -57,7 +63,7 @@ class AskingTestCase(AdminTestCase):
     def section(self):
         page = self.page()
         start = page.index("Comparison with Button")
-        return page[start : page.index("Calls to Button", start)]
+        return page[start : page.index("Next call to Button", start)]
 
 
 class AskTests(AskingTestCase):
@@ -173,12 +179,86 @@ class ViewTests(AskingTestCase):
 
         assert "Asked a moment ago." in section
         assert "A call was made since then." not in section
-        assert f"total {MINUS} 7000 + 6500 differs" in section
-        assert 'currency "USD" "USD" same' in section
-        assert '2026-11-01T12:00:00Z" "2026-11-01T13:00:00+01:00" same' in section
-        assert f'btn_ref {MINUS} "srctok-1" not shown by Button' in section
-        assert 'status + "open" only at Button' in section
-        assert "line_items" not in section
+        assert f"total {MINUS} 70.00 USD + 65.00 USD differs" in section
+        assert f'btn_ref {MINUS} "srctok-1" not at Button' in section
+        # Equal values, another spelling of a date, and Button's own fields.
+        for name in ("currency", "purchase_date", "line_items", "status"):
+            assert name not in section
+
+    def test_nothing_differs(self):
+        self.put(line_items=LINES)
+        theirs = {
+            # The same values, written in another way and in another order.
+            "line_items": [LINES[1], {**LINES[0], "total": 3000.0, "quantity": "1"}],
+            "currency": "usd",
+            "btn_ref": "srctok-1",
+            "total": 7000.00,
+            "session_id": None,
+        }
+
+        self.ask(**order_answer(**theirs))
+
+        section = self.section()
+        assert "Nothing differs." in section
+        assert "What differs" not in section
+
+    def test_what_button_does_not_show(self):
+        """Whether these values differ is unknown."""
+        self.put(customer={"id": "7"}, customer_order_id="A-1", line_items=LINES)
+        self.ask(json={"meta": {"status": "ok"}, "object": {"total": 7000}})
+
+        section = self.section()
+
+        assert "Nothing differs." in section
+        assert (
+            "does not show these fields, so they were not compared: btn_ref, currency, "
+            "customer, customer_order_id, line_items, order_id, purchase_date"
+        ) in section
+
+    def test_line_items(self):
+        self.put(line_items=LINES)
+        extra = {"identifier": "cap", "total": 5}
+        changed = {**LINES[0], "total": 2500}
+
+        self.ask(**order_answer(total=7000, line_items=[changed, extra]))
+
+        section = self.section()
+        assert f"line_items / pot / total {MINUS} 30.00 USD + 25.00 USD" in section
+        assert f'line_items / mug {MINUS} {{"identifier": "mug"' in section
+        assert 'line_items / cap + {"identifier": "cap", "total": 5}' in section
+        assert "line_items / pot / quantity" not in section
+
+    def test_other_token(self):
+        self.ask(**order_answer(btn_ref="srctok-2"))
+
+        assert f'btn_ref {MINUS} "srctok-1" + "srctok-2" differs' in self.section()
+
+    def test_decimals(self):
+        """Button may show decimals or minor units to a shop that sends decimals."""
+        settings = button_settings(TOTAL_AS_DECIMAL=True)
+        for total, differs in ((70.0, False), (7000, False), (65.0, True)):
+            with self.subTest(total=total), override_settings(BUTTON_ORDERS=settings):
+                self.ask(**order_answer(total=total, btn_ref="srctok-1"))
+
+                assert ("Nothing differs." not in self.section()) is differs
+
+    def test_many_differences(self):
+        lines = [{"identifier": f"l{n}", "total": 1} for n in range(150)]
+        self.ask(**order_answer(line_items=lines))
+
+        section = self.section()
+
+        assert section.count("only at Button") == 98
+        assert "52 more differences are not shown." in section
+
+    def test_nothing_to_compare(self):
+        self.put(cancel_requested_at=PURCHASED)
+        self.ask(**order_answer())
+
+        section = self.section()
+
+        assert "Nothing differs." not in section
+        assert "What differs" not in section
 
     def test_sent_since_then(self):
         self.ask(**order_answer())
@@ -224,7 +304,7 @@ class ViewTests(AskingTestCase):
 
         self.ask(**order_answer())
 
-        assert f"total {MINUS} 5 + 6500 differs" in self.section()
+        assert f"total {MINUS} 5 + 65.00 USD differs" in self.section()
 
     def test_worker_has_asked(self):
         create_submission(
@@ -234,7 +314,7 @@ class ViewTests(AskingTestCase):
             response_body=json.dumps(order_answer()["json"]),
         )
 
-        assert f"total {MINUS} 7000 + 6500 differs" in self.section()
+        assert f"total {MINUS} 70.00 USD + 65.00 USD differs" in self.section()
 
 
 @override_settings(BUTTON_ORDERS=button_settings())

@@ -19,7 +19,7 @@ class CompareTests(SimpleTestCase):
 
         assert found(before, after) == [
             ("currency", '"USD"', '"USD"', "same"),
-            ("total", "7000", "6500", "changed"),
+            ("total", "70.00 USD", "65.00 USD", "changed"),
             ("btn_ref", None, '"srctok-1"', "added"),
             ("channel", '"app"', None, "removed"),
         ]
@@ -32,6 +32,28 @@ class CompareTests(SimpleTestCase):
 
     def test_types(self):
         assert found({"a": 7000}, {"a": "7000"}) == [("a", "7000", '"7000"', "changed")]
+
+    def test_amounts(self):
+        for amount, currency, text in (
+            (7000, "JPY", "7,000 JPY"),
+            (7000, "kwd", "7.000 KWD"),
+            (7000, "XXQ", "7000 XXQ"),
+            (7000, ["USD"], "7000"),
+            (70.5, "USD", "70.5"),
+            (True, "USD", "true"),
+            (10**40, "USD", str(10**40)),
+        ):
+            with self.subTest(amount=amount, currency=currency):
+                payload = {"currency": currency, "line_items": [{"total": amount}]}
+
+                assert ("line_items / 1 / total", None, text, "added") in found(
+                    {}, payload
+                )
+
+    def test_decimals_are_no_cents(self):
+        payload = {"currency": "USD", "total": 70, "total_as_decimal": True}
+
+        assert ("total", None, "70", "added") in found({}, payload)
 
     def test_numbers(self):
         assert found({"a": 70}, {"a": 70.0}) == [("a", "70", "70.0", "same")]

@@ -34,9 +34,10 @@ class HistoryTests(AdminTestCase):
         page = self.page()
 
         assert (
-            "Create: Failed (422) 2026-11-01 06:00:00 · 120 ms · Admin · root" in page
+            "Create: Failed (422) No. 2026-11-01 06:00:00 · 120 ms · Admin · root"
+            in page
         )
-        assert "POST https://button.test/v1/order → 422 No." in page
+        assert "Request POST https://button.test/v1/order" in page
 
     def test_pretty_json(self):
         create_submission(self.row, request_body='{"a":{"b":"é"}}', response_body="")
@@ -69,6 +70,15 @@ class HistoryTests(AdminTestCase):
 
         assert page.index("#51.") < page.index("#2.")
         assert "#1." not in page
+
+    def test_all_but_the_latest_are_folded(self):
+        for number in range(5):
+            create_submission(self.row, error=f"#{number}.")
+
+        page = self.page()
+
+        fold = page.index("2 earlier calls")
+        assert page.index("#4.") < page.index("#2.") < fold < page.index("#1.")
 
     def test_pages(self):
         for number in range(101):

@@ -1,24 +1,29 @@
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.db.models.signals import pre_save
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_button_orders.models import ButtonOrder
 from tests.admin.utils import (
     ADD_URL,
+    LIST_URL,
     AdminTestCase,
     create_submission,
     page_url,
     text_of,
 )
-from tests.shop.models import Order, Page
+from tests.shop.models import Customer, Order, Page
 from tests.utils import PURCHASED, button_settings, create_row
 
+LINES = [{"identifier": f"line {number}", "total": 1} for number in range(200)]
 HOSTILE = "<script>alert(1)</script>"
 rows = ButtonOrder.objects
 
@@ -37,7 +42,60 @@ class SourceTests(AdminTestCase):
         return response.content.decode()
 
     def test_link(self):
-        assert f'<a href="{self.url}">order {self.order.pk}</a>' in self.html()
+        name = f"Order object ({self.order.pk})"
+        assert f'<a href="{self.url}"><bdi>{name}</bdi></a>' in self.html()
+
+    def name_orders(self, name):
+        """Let the shop name its orders by a function, for this test."""
+        self.addCleanup(delattr, Order, "__str__")
+        Order.__str__ = name
+
+    def test_own_name(self):
+        self.name_orders(
+            lambda order: f"Order\n {order.number}, <b>Ada</b> " + "x" * 99
+        )
+
+        assert f'<a href="{self.url}"><bdi>Order 42, &lt;b&gt;Ada&lt;/b&gt; xxx' in (
+            self.html()
+        )
+        assert "x" * 80 not in self.html()
+
+    def test_own_name_is_not_for_everybody(self):
+        self.name_orders(lambda order: "By Ada")
+        self.log_in("view_buttonorder")
+
+        assert "By Ada" not in self.html()
+
+    def test_no_own_name(self):
+        def query(order):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT * FROM nowhere")
+
+        names = {
+            "raises": lambda order: 1 // 0,
+            "no text": lambda order: None,
+            "empty": lambda order: " ",
+            "query": query,
+        }
+        for why, name in names.items():
+            with self.subTest(why=why):
+                self.name_orders(name)
+
+                assert f"<bdi>order {self.order.pk}</bdi>" in self.html()
+                self.doCleanups()
+
+    def test_lone_surrogate(self):
+        self.name_orders(lambda order: "No. \ud800")
+
+        assert "<bdi>No. ?</bdi>" in self.html()
+
+    def test_list_asks_for_no_names(self):
+        """They may cost a query each."""
+        self.name_orders(lambda order: f"By {Customer.objects.count()}")
+
+        html = self.client.get(LIST_URL).content.decode()
+
+        assert f"<bdi>order {self.order.pk}</bdi>" in html
 
     def test_no_permission_there(self):
         self.log_in("view_buttonorder")
@@ -72,6 +130,86 @@ class SourceTests(AdminTestCase):
                 self.put(source_type_id=pk)
 
                 assert f"The shop's order: {self.order.pk}" in self.page()
+
+
+class SectionsTests(AdminTestCase):
+    TITLES = (
+        "Current state",
+        "Calls to Button",
+        "What is reported",
+        "Reporting",
+        "Comparison with Button",
+        "Next call to Button",
+        "Why it earned a commission, or not",
+        "Internals",
+    )
+
+    def titles(self):
+        html = self.client.get(page_url(self.row)).content.decode()
+        found = re.findall(r"<h2[^>]*>([^<]*)</h2>", html)
+        return [title for title in found if title in self.TITLES]
+
+    def test_order(self):
+        for source_id in (None, "7"):
+            with self.subTest(source_id=source_id):
+                self.put(source_id=source_id)
+
+                assert self.titles() == list(self.TITLES)
+
+    def test_without_the_permission_to_view_bodies(self):
+        self.log_in("view_buttonorder")
+
+        assert self.titles() == [*self.TITLES[:4], *self.TITLES[6:]]
+        assert "You do not have permission to view calls and answers" in self.page()
+
+    def test_empty_fields_are_left_out(self):
+        self.put(total=None, currency=None, purchase_date=None, btn_ref="")
+        self.log_in("view_buttonorder")
+
+        page = self.page()
+
+        assert "Order ID: 1994" in page
+        for label in ("Total", "Purchase date", "Attribution token", "Channel"):
+            assert f"{label}:" not in page
+        # These are of the outbox and of the internals.
+        for label in ("Reason", "Last error", "Late amount", "Lease token", "Erased"):
+            assert f"{label}:" not in page
+        # Zero is not empty.
+        assert "Attempts: 0" in page
+        assert "Unanswered attempts: 0" in page
+
+    def test_form_has_its_empty_fields(self):
+        self.put(btn_ref="", customer=None)
+
+        html = self.client.get(page_url(self.row)).content.decode()
+
+        for name in ("btn_ref", "customer", "line_items", "partner_order_channel"):
+            assert f'name="{name}"' in html
+
+    def test_internals_are_folded(self):
+        html = self.client.get(page_url(self.row)).content.decode()
+
+        below_the_form = html[html.index("Why it earned") :]
+        assert re.search(r"<details><summary>\s*<h2[^>]*>Internals<", below_the_form)
+        assert "Revision:" in self.page()
+
+    def test_popup(self):
+        html = self.client.get(f"{page_url(self.row)}?_popup=1").content.decode()
+
+        assert "Calls to Button" not in html
+        assert "Internals" not in html
+
+    def test_queries_do_not_grow(self):
+        self.put(line_items=LINES[:1])
+        self.page()
+        with CaptureQueriesContext(connection) as queries:
+            self.page()
+        self.put(line_items=LINES)
+        for _ in range(20):
+            create_submission(self.row, user=self.user)
+        # The users of calls are one query, however many they are.
+        with self.assertNumQueries(len(queries) + 1):
+            self.page()
 
 
 class HostileTests(AdminTestCase):
@@ -121,22 +259,6 @@ class PageTests(AdminTestCase):
         self.client.logout()
 
         assert self.client.get(page_url(self.row)).status_code == 302
-
-    def test_incomplete(self):
-        self.put(total=None, currency=None, purchase_date=None, btn_ref=None)
-        self.log_in("view_buttonorder")
-
-        assert "Total: -" in self.page()
-
-    def test_pretty_fields(self):
-        self.log_in("view_buttonorder")
-        self.put(line_items=[{"identifier": "a"}])
-
-        response = self.client.get(page_url(self.row))
-
-        assert "[\n  {\n    &quot;identifier&quot;: &quot;a&quot;" in (
-            response.content.decode()
-        )
 
     def test_history_of_the_admin(self):
         response = self.client.get(page_url(self.row, "history"))

@@ -44,7 +44,7 @@ class PreviewTestCase(AdminTestCase):
             page = self.page()
         assert snapshot() == before
         start = page.index(SECTION)
-        return page[start : page.index("Comparison with Button", start)]
+        return page[start : page.index("Why it earned", start)]
 
     @responses.activate
     def report(self):
@@ -89,7 +89,7 @@ class DirectTests(PreviewTestCase):
 
         assert "The order would be updated at Button, with its full state." in section
         assert "POST https://button.test/v1/order/1994" in section
-        assert f"total {MINUS} 7000 + 6500 differs" in section
+        assert f"total {MINUS} 70.00 USD + 65.00 USD differs" in section
         assert 'customer_order_id + "A-1" new' in section
         assert "currency" not in section[: section.index("Full body")]
         # The create has tied the token to the order for good.
@@ -111,7 +111,7 @@ class DirectTests(PreviewTestCase):
         create_submission(self.row, operation="retrieve", response_body="{}")
         self.put(reported_revision=1)
 
-        assert f"total {MINUS} 2 + 7000 differs" in self.section()
+        assert f"total {MINUS} 2 + 70.00 USD differs" in self.section()
 
     def test_pruned(self):
         self.report()
@@ -239,7 +239,7 @@ class HostTests(PreviewTestCase):
         section = self.section()
 
         assert f"line_items / MUG / quantity {MINUS} 1 + 2 differs" in section
-        assert "line_items / POT / total + 500 new" in section
+        assert "line_items / POT / total + 5.00 USD new" in section
 
     def test_lines_that_do_not_sum_to_the_total(self):
         """The warning comes before the first report, when the row has no lines yet."""

@@ -33,8 +33,12 @@ PAGES = {
         f"{ADMIN}/*.html",
     ),
     "order-1280-light": (
+        f"{ADMIN}/buttonorder/call.html",
         f"{ADMIN}/buttonorder/change_form.html",
+        f"{ADMIN}/buttonorder/earnings.html",
         f"{ADMIN}/buttonorder/history.html",
+        f"{ADMIN}/buttonorder/internals.html",
+        f"{ADMIN}/buttonorder/line_items*.html",
         f"{ADMIN}/buttonorder/preview.html",
         f"{ADMIN}/buttonorder/standing.html",
         f"{ADMIN}/buttonorder/view_of_button.html",

@@ -140,6 +140,14 @@ def test_closed_order(morning, operator, look):
     assert look("closed") == ""
 
 
+def test_history(morning, operator, look):
+    operator.open_order(morning.refused)
+    operator.follow("History")
+    operator.read("what people did in the admin")
+
+    assert look("history") == ""
+
+
 def test_host_order(morning, operator, look):
     operator.open_host_order(morning.refused)
 
