@@ -17,6 +17,7 @@ from django.test import override_settings
 from django.urls import reverse
 
 from django_button_orders.models import (
+    AttributionToken,
     ButtonOrder,
     CallRate,
     Checkpoint,
@@ -35,7 +36,7 @@ from tests.utils import PURCHASED, button_settings, create_row
 # Figures are numbers, and shown as numbers.
 FIGURES = (Snapshot, SubmissionHour)
 # No page reads these models.
-NOT_SHOWN = (CallRate, Checkpoint, QueuedAction)
+NOT_SHOWN = (AttributionToken, CallRate, Checkpoint, QueuedAction)
 MODELS = [
     model
     for model in apps.get_app_config("django_button_orders").get_models()
@@ -211,7 +212,7 @@ VALID = {
     "customer_order_id": "",
     "customer": None,
     # It is sorted behind both of the texts.
-    "line_items": [{"identifier": "~", "total": 1}],
+    "line_items": [{"identifier": "~" * 20, "total": 1}],
     "partner_order_channel": "",
     "finalization_date": None,
     "source_id": None,
