@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import router, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.translation import gettext, ngettext
@@ -57,7 +57,7 @@ class PausedAccountAdmin(ReadOnlyMixin):
 
     def resume(self, request: HttpRequest, pks: list[int]) -> None:
         """Resume accounts, add a log entry for each, and show a message."""
-        database = router.db_for_write(PausedAccount)
+        database = self.write_database
         paused = PausedAccount.objects.using(database).filter(pk__in=pks)
         with transaction.atomic(using=database):
             resumed = accounts.resume_accounts(

@@ -17,7 +17,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.signing import BadSignature, SignatureExpired
-from django.db import DatabaseError, router
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
@@ -118,7 +118,8 @@ class OrderActionsMixin(UrlsMixin):
         is_allowed = self.has_verb_permission(request, verb)
         order = self.find_order(request, object_id, is_allowed=is_allowed)
         with self.show_errors(request):
-            options = action_options(request, verb)
+            # The list may come from a replica, which must not be written to.
+            options = action_options(request, verb, using=self.write_database)
             count = run_action(options.pop("name"), [order.pk], **options)
             self.message_user(request, *verb.result_message(count, selected=1))
         return self.go_back(request, order)
@@ -259,7 +260,8 @@ class BulkActionsMixin(OrderActionsMixin):
     ) -> None:
         """Run a verb on orders now, or leave many orders to the next sweep."""
         with self.show_errors(request):
-            options = action_options(request, verb)
+            # The list may come from a replica, which must not be written to.
+            options = action_options(request, verb, using=self.write_database)
             if len(pks) > MAX_AT_ONCE:
                 message = queue_verb(verb, pks, options)
             else:
@@ -269,12 +271,10 @@ class BulkActionsMixin(OrderActionsMixin):
 
     def show_erased(self, request: HttpRequest, pks: Sequence[int]) -> HttpResponse:
         """Show the list of orders that the shop may hand to Button."""
-        using = router.db_for_write(ButtonOrder)
         fields = ("account", "order_id", "button_order_id", "purchase_date")
         orders: list[Any] = []
-        for page in Keyset(ButtonOrder.objects.using(using).filter(pk__in=pks)).pages(
-            MAX_AT_ONCE
-        ):
+        rows = ButtonOrder.objects.using(self.write_database).filter(pk__in=pks)
+        for page in Keyset(rows).pages(MAX_AT_ONCE):
             orders += [[getattr(order, name) for name in fields] for order in page]
         context = {
             **self.admin_site.each_context(request),
@@ -302,13 +302,12 @@ class BulkActionsMixin(OrderActionsMixin):
         return super().changelist_view(request, *args, **kwargs)
 
 
-def action_options(request: HttpRequest, verb: Verb) -> dict[str, Any]:
+def action_options(request: HttpRequest, verb: Verb, *, using: str) -> dict[str, Any]:
     """Return options for ``run_action``. Raise ``ValidationError`` for a bad note."""
     is_told = verb is ERASE and "tell_button" in request.POST
     return {
         "name": "erase_and_tell" if is_told else verb.name,
-        # The list may come from a replica, which must not be written to.
-        "using": router.db_for_write(ButtonOrder),
+        "using": using,
         "user_id": request.user.pk,
         "note": read_note(request.POST, verb),
     }

@@ -43,13 +43,29 @@ class UrlsMixin(ModelAdminBase):
     """
     Build the URLs of an admin's pages, on the site where it is registered.
 
-    ``field_lookups`` are the field lookups that its filters use.
+    ``field_lookups`` are the field lookups that its filters use. ``database`` is the
+    alias of the database whose rows it shows and changes. If it is empty, the routers
+    choose the database.
     """
 
     field_lookups: Collection[str] = ()
+    database: str = ""
 
     class Media:
         css = {"all": ["django_button_orders/admin.css"]}
+
+    @property
+    def write_database(self) -> str:
+        return self.database or router.db_for_write(self.model)
+
+    def shows(self, alias: str | None) -> bool:
+        """Return whether a row from a database is one of those that it shows."""
+        read_database = self.database or router.db_for_read(self.model)
+        return alias in (read_database, self.write_database)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request)
+        return rows.using(self.database) if self.database else rows
 
     def url_name(self, view: str) -> str:
         """Return the name of a view's URL, without the namespace."""
@@ -104,7 +120,7 @@ class UrlsMixin(ModelAdminBase):
 
         A replica may be late, so an action must not rely on it.
         """
-        rows = self.get_queryset(request).using(router.db_for_write(self.model))
+        rows = self.get_queryset(request).using(self.write_database)
         try:
             return rows.get(pk=unquote(object_id))
         except (self.model.DoesNotExist, ValidationError, ValueError):

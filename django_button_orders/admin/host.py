@@ -115,8 +115,8 @@ def reports_context(
         }
     next_url = request.get_full_path()
     context = standing_context(request, latest, site, next_url=next_url)
-    if latest.write_db != router.db_for_write(ButtonOrder):
-        # The admin reads another database, where this key is that of another row.
+    if latest.write_db != find_admin(site, ButtonOrder).write_database:
+        # The site shows another database, where this key is that of another row.
         return {**context, "buttons": [], "elsewhere": latest.write_db}
     return {
         **context,

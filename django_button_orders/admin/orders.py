@@ -355,7 +355,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
             # Other fields may have changed since the page was loaded.
             obj.save(update_fields=form.changed_data)
         else:
-            obj.save()
+            obj.save(using=self.write_database)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

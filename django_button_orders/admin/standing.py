@@ -73,7 +73,8 @@ def resume_buttons(
     """Return the button to resume an account, or none if the user may not."""
     model_admin = find_admin(site, PausedAccount)
     if model_admin is None or not (
-        model_admin.has_resume_permission(request)
+        model_admin.shows(pause._state.db)
+        and model_admin.has_resume_permission(request)
         and model_admin.has_view_permission(request, pause)
     ):
         return []

@@ -47,8 +47,34 @@ plain, twin = admin.AdminSite("plain"), admin.AdminSite()
 plain.register(Order, OrderAdmin)
 plain.register([ButtonOrder, PausedAccount])
 twin.register(Order, OrderAdmin)
+# One for the orders in a second database.
+
+
+class ArchivedOrderAdmin(OrderAdmin):
+    def get_queryset(self, request):
+        return super().get_queryset(request).using("archive")
+
+
+class ArchivedButtonOrderAdmin(ButtonOrderAdmin):
+    database = "archive"
+
+
+class ArchivedPausedAccountAdmin(PausedAccountAdmin):
+    database = "archive"
+
+
+vault, half = admin.AdminSite("vault"), admin.AdminSite("half")
+vault.register(Order, ArchivedOrderAdmin)
+vault.register(ButtonOrder, ArchivedButtonOrderAdmin)
+vault.register(PausedAccount, ArchivedPausedAccountAdmin)
+# The pauses of the first database beside the orders of the second one.
+half.register(Order, ArchivedOrderAdmin)
+half.register(ButtonOrder, ArchivedButtonOrderAdmin)
+half.register(PausedAccount, PausedAccountAdmin)
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("vault/", vault.urls),
+    path("half/", half.urls),
     path("desk/", desk.urls),
     path("till/", till.urls),
     path("plain/", plain.urls),
@@ -419,6 +445,100 @@ class DatabaseTests(HostTestCase):
         assert "Button refused this order" in text
         assert "Its Button order is in the database archive" in text
         assert self.form("retry", host_url(order)) is None
+
+
+@override_settings(ROOT_URLCONF=__name__)
+class ArchiveTests(HostTestCase):
+    """A site shows and changes the Button orders of a second database."""
+
+    databases = {"default", "archive"}
+
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        cls.archived = Order(number="44")
+        cls.archived.save(using="archive")
+        rows = ButtonOrder.objects.using("archive")
+        # In the first database, this key is that of another row.
+        rows.update(id=cls.row.pk, status="failed", reason="refused")
+        cls.archived_row = rows.get()
+
+    def name(self, view, model="buttonorder", site="vault", pk=None):
+        args = [] if pk is None else [pk]
+        return reverse(f"{site}:django_button_orders_{model}_{view}", args=args)
+
+    def test_list_and_page(self):
+        text = self.text(self.name("changelist"))
+        assert " 44 " in text
+        assert " 42 " not in text
+
+        text = self.text(self.name("change", pk=self.archived_row.pk))
+        assert "Button refused this order" in text
+
+    def test_box_and_its_button(self):
+        url = host_url(self.archived, "vault")
+        action, data = self.form("retry", url)
+
+        response = self.client.post(action, data)
+
+        assert response["Location"] == url
+        self.archived_row.refresh_from_db()
+        assert self.archived_row.status == "pending"
+
+    def test_action_of_the_list(self):
+        data = {"action": "dismiss_orders", "_selected_action": self.archived_row.pk}
+        response = self.client.post(self.name("changelist"), data)
+        html = response.content.decode()
+        action = unescape(
+            re.search(r'<form[^>]* action="([^"]*dismiss[^"]*)"', html)[1]
+        )
+        fields = re.findall(r'name="(\w+)" value="([^"]*)"', html)
+
+        self.client.post(action, {name: unescape(value) for name, value in fields})
+
+        self.archived_row.refresh_from_db()
+        assert self.archived_row.status == "dismissed"
+        self.row.refresh_from_db()
+        assert self.row.status == "pending"
+
+    def test_resume(self):
+        paused = PausedAccount.objects.using("archive")
+        paused.create(account="default", probe_at="2026-11-01T12:00Z")
+        ButtonOrder.objects.using("archive").update(status="pending")
+
+        url = host_url(self.archived, "vault")
+        self.client.post(*self.form("resume", url))
+
+        assert not paused.exists()
+
+    def test_resume_on_a_site_with_the_pauses_of_another_database(self):
+        paused = PausedAccount.objects.using("archive")
+        paused.create(account="default", probe_at="2026-11-01T12:00Z")
+        ButtonOrder.objects.using("archive").update(status="pending")
+
+        assert self.form("resume", host_url(self.archived, "half")) is None
+
+    def test_order_that_is_added(self):
+        self.client.post(
+            self.name("add"),
+            {
+                "order_id": "45",
+                "account": "default",
+                "total": "7000",
+                "currency": "USD",
+                "purchase_date_0": "2026-11-01",
+                "purchase_date_1": "12:00",
+            },
+        )
+
+        assert ButtonOrder.objects.using("archive").filter(order_id="45").exists()
+        assert not ButtonOrder.objects.filter(order_id="45").exists()
+
+    def test_site_of_the_first_database(self):
+        text = self.text(self.name("changelist", site="admin"))
+
+        assert " 42 " in text
+        assert " 44 " not in text
 
 
 class TagTests(HostTestCase):

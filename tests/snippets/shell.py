@@ -21,7 +21,7 @@ MAKEFILE = Path(__file__).resolve().parent.parent.parent / "Makefile"
 # What ends a command: pipes, redirections, lists, and the end of the line.
 OPERATORS = re.compile(r"[|&;<>()]+$")
 # Databases that pages name, and that the scratch project lacks.
-DATABASES = {"archive": {}}
+DATABASES = {"archive": {}, "orders": {}}
 
 
 def check_shell(block: Block) -> None:
