@@ -18,13 +18,19 @@ class CategoriesWithPath(QuerySet[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         categories = list(super().__iter__())
+        # Each product gets such a queryset, with categories that were read before.
+        self.add_paths(
+            [item for item in categories if not hasattr(item, "names_of_path")]
+        )
+        return iter(categories)
+
+    def add_paths(self, categories: list[Any]) -> None:
         above = {path for item in categories for path in paths_above(item)}
         rows = self.model._base_manager.using(self.db).filter(path__in=above)
         names = dict(rows.values_list("path", "name")) if above else {}
         for item in categories:
             known = [names[path] for path in paths_above(item) if path in names]
             item.names_of_path = [*known, item.name]
-        return iter(categories)
 
 
 def paths_above(category: Any) -> list[str]:
