@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 
-# Shops with settings of their own: ``make test-shops`` names them with ``--ds``.
-SHOPS = ("oscar", "oscar_forked", "recipes")
+# Shops with settings of their own, which ``make`` names with ``--ds``.
+SHOPS = ("oscar", "oscar_forked", "recipes", "themes")
 collect_ignore = [
     shop
     for shop in SHOPS
-    if os.environ.get("DJANGO_SETTINGS_MODULE") != f"tests.{shop}.settings"
+    if not os.environ.get("DJANGO_SETTINGS_MODULE", "").startswith(f"tests.{shop}.")
 ]
 
 

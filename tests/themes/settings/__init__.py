@@ -1,0 +1,25 @@
+"""What the settings of all themes have in common."""
+
+from __future__ import annotations
+
+from tests import settings as plain
+
+# Chromium's requests are answered in threads, and memory cannot be shared by them.
+DATABASE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": "themes.sqlite3",
+    "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
+}
+
+
+def settings_for(*apps: str, theme: str) -> dict[str, object]:
+    """Return the settings for a theme, whose apps stand before Django's admin."""
+    common = {name: getattr(plain, name) for name in dir(plain) if name.isupper()}
+    name = f"test-themes-{theme}.sqlite3"
+    return {
+        **common,
+        "INSTALLED_APPS": [*apps, "django.contrib.staticfiles", *plain.INSTALLED_APPS],
+        "DATABASES": {"default": {**DATABASE, "TEST": {"NAME": name}}},
+        "ROOT_URLCONF": "tests.themes.urls",
+        "STATIC_URL": "/static/",
+    }
