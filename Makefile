@@ -10,10 +10,13 @@ DEMO_PYTHON ?=
 # How many runs of the state machine: each has 50 steps, such as a save or a crash.
 SOAK_EXAMPLES ?= 20000
 
+# Settings of the admin's themes, each for a process of its own.
+THEMES ?= django jazzmin unfold grappelli
+
 # Those of the translations, beside English.
 LANGUAGES = de es fr ja
 
-.PHONY: help demo serve test test-shops test-browser test-versions test-faults losses soak bench \
+.PHONY: help demo serve test test-shops test-browser test-themes test-versions test-faults losses soak bench \
     bench-admin bench-commands lint audit dist messages docs docs-serve clean
 
 help:
@@ -23,6 +26,7 @@ help:
 	@echo "make test-shops      the integrations with real shops, such as django-oscar"
 	@echo "make test-browser    the example shop and the admin in a real browser;"
 	@echo "                     Debian has it: apt-get install chromium"
+	@echo "make test-themes     the admin's buttons under each theme, in the same browser"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities in the dependencies, and in this code"
 	@echo "make dist    the wheel and the source archive, in dist"
@@ -71,6 +75,13 @@ test-shops: $(VENV)/has-test $(VENV)/has-oscar $(VENV)/has-recipes
 # SCREENSHOTS=1 also takes the documentation's screenshots anew.
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
 	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
+
+test-themes: $(VENV)/has-test $(VENV)/has-browser $(VENV)/has-themes
+	@for theme in $(THEMES); do \
+	    echo "$$theme"; \
+	    $(VENV)/bin/python -m pytest -q -m browser tests/themes \
+	        --ds=tests.themes.settings.$$theme $(TESTS) || exit 1; \
+	done
 
 test-versions: $(VENV)/has-versions $(VENV)/has-test $(VENV)/has-services
 	$(VENV)/bin/python -m tests.versions $(VERSIONS)

@@ -246,6 +246,11 @@ class DateFilter(admin.ListFilter):
     def is_active(self) -> bool:
         return bool(self.used_parameters)
 
+    @property
+    def form_id(self) -> str:
+        """Return the ID of the form of its days, which stands below the list."""
+        return f"button-order-{self.parameter_name}"
+
     def has_output(self) -> bool:
         return True
 

@@ -21,6 +21,8 @@ Snapshot.objects.all().delete()
 HEIGHT = 800
 # The height of what surrounds the scrolling part of a page.
 MARGIN = 150
+# The width of a title that is not squeezed, in a window of 400 pixels.
+MIN_TITLE = 180
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,22 @@ def test_list(morning, operator, look):
     operator.open_list()
 
     assert look("list") == ""
+
+
+@pytest.mark.parametrize("model", ["buttonorder", "order"])
+def test_our_box_is_below_the_title(morning, operator, model):
+    """Django 6.1 has the title in a row with the links beside it."""
+    if model == "order":
+        operator.open_host_order(morning.refused)
+    else:
+        operator.open_list()
+    title = operator.page.locator("#content h1").first.bounding_box()
+    ours = ".button-order-panel, .button-order-host"
+    box = operator.page.locator(ours).first.bounding_box()
+
+    assert title["width"] > MIN_TITLE
+    assert title["y"] + title["height"] <= box["y"]
+    assert box["width"] > title["width"] - MARGIN
 
 
 def test_check_of_the_adapter(morning, operator, look):

@@ -6,12 +6,15 @@ import os
 
 import pytest
 from django.conf import settings
+from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE_MS, chromium  # noqa: F401 - a fixture
+from tests.browser.conftest import chromium  # noqa: F401 - a fixture
 from tests.themes.desk import Desk
 
 # Playwright runs a loop in this thread, which Django takes for asynchronous code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+# A failing test waits this long.
+PATIENCE_MS = 20_000
 # An admin of ours alone, and one that is combined with that of the theme.
 SITES = ["admin", "combined"] if "unfold" in settings.INSTALLED_APPS else ["admin"]
 
@@ -25,6 +28,7 @@ def site(request):
 @pytest.fixture
 def open_desk(chromium, live_server, button_sandbox, admin_client):  # noqa: F811
     """Return a function that opens a window in which a superuser is logged in."""
+    expect.set_options(timeout=PATIENCE_MS)
     cookie = admin_client.cookies["sessionid"].value
     contexts = []
 

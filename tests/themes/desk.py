@@ -50,6 +50,10 @@ class Desk(Person):
     def calls(self) -> list[str]:
         """Report what is due, and return the requests since the last question."""
         self.sandbox.report()
+        return self.calls_so_far()
+
+    def calls_so_far(self) -> list[str]:
+        """Return the requests since the last question."""
         new = self.sandbox.requests[self.seen :]
         self.seen += len(new)
         return [f"{request.method} {request.path}" for request in new]

@@ -1,4 +1,4 @@
-"""The pages fit wide and narrow windows, and are readable in light and dark ones."""
+"""Our parts are readable, and fit wide and narrow windows, in light and dark ones."""
 
 from __future__ import annotations
 
@@ -6,31 +6,46 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
+CLEAR = "rgba(0, 0, 0, 0)"
+WINDOWS = {"wide": (1280, "light"), "narrow": (400, "dark")}
+STYLE = "node => getComputedStyle(node)[{!r}]"
+WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 
-def test_looks(open_desk, site, tmp_path_factory):
-    import os
-    from django.conf import settings
-    from tests.browser.test_looks import show_all
-    out = os.environ["PICTURES"]
-    theme = os.environ["DJANGO_SETTINGS_MODULE"].rpartition(".")[2]
-    desk = open_desk(site)
-    rows = [desk.sell_refused(f"A-{n}") for n in range(3)]
-    row = desk.sell_reported("B-1")
-    for width in (1280, 400):
-        for scheme in ("light", "dark"):
-            d = open_desk(site, color_scheme=scheme, viewport={"width": width, "height": 900})
-            if theme == "unfold":
-                d.page.add_init_script(f"localStorage.setItem('_x_adminTheme', '\"{scheme}\"')")
-            for name, go in {
-                "list": lambda: d.open_list(),
-                "order": lambda: d.open_order(rows[0]),
-                "host": lambda: d.open_host_order(rows[0]),
-                "check": lambda: d.page.goto(d.url("buttonorder", "check_adapter")),
-            }.items():
-                if (width, scheme) in ((1280,"dark"),(400,"light")) and name == "check": continue
-                d.page.set_viewport_size({"width": width, "height": 900})
-                go()
-                if name == "host":
-                    d.page.locator("summary", has_text="Dismiss").click()
-                show_all(d.page)
-                d.page.screenshot(path=f"{out}/{theme}-{site}-{name}-{width}-{scheme}.png", full_page=True)
+
+@pytest.fixture(params=WINDOWS)
+def desk(request, open_desk, site):
+    width, scheme = WINDOWS[request.param]
+    size = {"width": width, "height": 800}
+    return open_desk(site, viewport=size, color_scheme=scheme)
+
+
+def assert_readable(desk):
+    widths = desk.page.evaluate(WIDTHS)
+    assert widths[0] <= widths[1], desk.page.url
+    for button in desk.page.locator(".button-order-verbs .button:visible").all():
+        fill, text = (
+            button.evaluate(STYLE.format(name)) for name in ("backgroundColor", "color")
+        )
+        assert fill not in (CLEAR, text)
+        assert button.bounding_box()["height"] > 24
+
+
+def test_pages(desk):
+    row = desk.sell_refused("L-1")
+
+    desk.open_order(row)
+    assert_readable(desk)
+    desk.open_host_order(row)
+    desk.page.locator("summary", has_text="Dismiss").click()
+    assert_readable(desk)
+    assert "none" not in desk.page.get_by_label("Note").evaluate(STYLE.format("border"))
+
+
+def test_page_of_the_shop_without_an_admin(desk):
+    """A page of the shop has no style sheet of the admin."""
+    row = desk.sell_refused("L-1")
+
+    desk.page.goto(f"/orders/{row.source_id}/")
+
+    assert desk.page.locator(".button-order-verbs .button:visible").count() > 2
+    assert_readable(desk)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from django.conf import settings
 from tests.shop.views import order
 
 urlpatterns = [path("admin/", admin.site.urls), path("orders/<uuid:pk>/", order)]

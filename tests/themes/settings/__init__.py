@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import gettempdir
+
 from tests import settings as plain
 
 # Chromium's requests are answered in threads, and memory cannot be shared by them.
 DATABASE = {
     "ENGINE": "django.db.backends.sqlite3",
-    "NAME": "themes.sqlite3",
+    "NAME": ":memory:",
     "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
 }
 
@@ -15,7 +18,7 @@ DATABASE = {
 def settings_for(*apps: str, theme: str) -> dict[str, object]:
     """Return the settings for a theme, whose apps stand before Django's admin."""
     common = {name: getattr(plain, name) for name in dir(plain) if name.isupper()}
-    name = f"test-themes-{theme}.sqlite3"
+    name = Path(gettempdir()) / f"django-button-orders-themes-{theme}.sqlite3"
     return {
         **common,
         "INSTALLED_APPS": [*apps, "django.contrib.staticfiles", *plain.INSTALLED_APPS],
