@@ -74,9 +74,9 @@ class Desk(Person):
         self.page.goto(self.url("order", "change", row.source_id))
 
     def press_and_confirm(self, name: str, *, note: str = "") -> None:
-        question = self.page.locator(".button-order-verbs details").filter(
-            has_text=f"{name}…"
-        )
+        # The page of an order offers "Report over it" twice.
+        questions = self.page.locator(".button-order-verbs details")
+        question = questions.filter(has_text=f"{name}…").first
         question.locator("summary").click()
         if note:
             question.get_by_label("Note").fill(note)

@@ -7,10 +7,9 @@ from tempfile import gettempdir
 
 from tests import settings as plain
 
-# Chromium's requests are answered in threads, and memory cannot be shared by them.
+# Threads answer Chromium's requests. Each needs its own connection, so it is a file.
 DATABASE = {
     "ENGINE": "django.db.backends.sqlite3",
-    "NAME": ":memory:",
     "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
 }
 
@@ -22,7 +21,7 @@ def settings_for(*apps: str, theme: str) -> dict[str, object]:
     return {
         **common,
         "INSTALLED_APPS": [*apps, "django.contrib.staticfiles", *plain.INSTALLED_APPS],
-        "DATABASES": {"default": {**DATABASE, "TEST": {"NAME": name}}},
+        "DATABASES": {"default": {**DATABASE, "NAME": name, "TEST": {"NAME": name}}},
         "ROOT_URLCONF": "tests.themes.urls",
         "STATIC_URL": "/static/",
     }
