@@ -18,7 +18,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
-from django_button_orders.conf import get_settings
+from django_button_orders.conf import get_settings, this_site
 from django_button_orders.delivery.desired import (
     Desired,
     NoReport,
@@ -123,6 +123,7 @@ class BatchFile:
         report = desired.report or self.build_cancelled_report(row, hosts)
         if report is None or not self.includes(row, desired, report.purchase_date):
             return []
+        refuse_foreign(row)
         is_cancelled = desired.report is None
         return self.as_rows(report, as_aware(row.updated_at), is_cancelled)
 
@@ -202,6 +203,17 @@ class BatchFile:
         if name in ("total", "amount") and self.settings.total_as_decimal:
             return "" if value is None else str(to_decimal(value, order["currency"]))
         return as_text(value)
+
+
+def refuse_foreign(row: ButtonOrder) -> None:
+    """Raise ``NoReport`` if Button's order is not this row's: a file overwrites it."""
+    if row.reason == ButtonOrder.Reason.TAKEN:
+        raise as_invalid("Button has another order under this ID. See its page.")
+    if row.is_of_other_site:
+        here = this_site() or "not set"
+        raise as_invalid(
+            f"The site {row.site} reports this order, and SITE is {here} here."
+        )
 
 
 def unknown_lines() -> NoReport:

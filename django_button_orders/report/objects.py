@@ -37,9 +37,9 @@ def hash_email(email: str) -> str:
     Return the SHA-256 of an e-mail address in hexadecimal, as Button expects it.
 
     The function first strips and lower-cases the address. It returns "" for a dummy
-    address: one without "@", one that ends with ``.invalid`` or ``.example``, or one
-    that ``DUMMY_EMAILS`` matches. It raises ``ValidationError`` if the address is empty
-    or not a string.
+    address: one that lacks "@" or a part beside it, one that ends with ``.invalid`` or
+    ``.example``, or one that ``DUMMY_EMAILS`` matches. It raises ``ValidationError`` if
+    the address is empty or not a string.
     """
     normalized = validation.clean_text(email).strip().lower()
     if not normalized:
@@ -53,12 +53,14 @@ def is_dummy_email(normalized: str) -> bool:
     """
     Return whether an address stands for a customer whom the shop has anonymised.
 
-    It is one without "@", in a domain that RFC 2606 keeps for such uses, or one that
-    ``DUMMY_EMAILS`` matches. ``normalized`` is the address in lower case.
+    It is one that lacks "@" or a part beside it, in a domain that RFC 2606 keeps for
+    such uses, or one that ``DUMMY_EMAILS`` matches. ``normalized`` is the address in
+    lower case.
     """
-    domain = normalized.rpartition("@")[2].rstrip(".")
+    name, _, domain = normalized.rpartition("@")
+    domain = domain.rstrip(".")
     return (
-        "@" not in normalized
+        not (name and domain)
         or domain.rpartition(".")[2] in DUMMY_DOMAINS
         or any(fnmatchcase(normalized, item.lower()) for item in dummy_patterns())
     )

@@ -439,6 +439,61 @@ class ChangesTests(BatchFileTestCase):
         assert first["is_cancelled"] == "false"
 
 
+class ForeignTests(BatchFileTestCase):
+    """Orders that Button must not get from here, so that no live order is changed."""
+
+    @settings_with()
+    def test_taken(self):
+        change(create_row(line_items=ITEMS), status="failed", reason="taken")
+
+        assert self.ids("new") == []
+        [complaint] = self.complaints
+        assert complaint.startswith("1994: Button has another order under this ID")
+        assert self.counts["failed"] == 1
+
+    @settings_with()
+    def test_changed_after_it_was_taken(self):
+        row = create_row(line_items=ITEMS, purchase_date=BEFORE)
+        change(row, status="failed", reason="taken", revision=2)
+
+        assert self.ids("changes") == []
+        assert self.counts["failed"] == 1
+
+    @settings_with()
+    def test_other_site(self):
+        acknowledge(create_row(line_items=ITEMS), site="live")
+
+        assert self.ids("new") == []
+        assert self.complaints == [
+            "1994: The site live reports this order, and SITE is not set here."
+        ]
+
+    @settings_with(SITE="staging")
+    def test_changes_of_other_site(self):
+        row = create_row(line_items=ITEMS, purchase_date=BEFORE)
+        acknowledge(row, site="live", revision=2, reported_digest="")
+
+        assert self.ids("changes") == []
+        assert self.complaints == [
+            "1994: The site live reports this order, and SITE is staging here."
+        ]
+
+    @settings_with(SITE="live")
+    def test_this_site(self):
+        acknowledge(create_row(line_items=ITEMS), site="live")
+
+        assert self.ids("new") == ["1994"]
+
+    @settings_with()
+    def test_not_in_the_period(self):
+        """An order that would not be in the file is no error."""
+        row = create_row(line_items=ITEMS, purchase_date=BEFORE)
+        change(row, status="failed", reason="taken")
+
+        assert self.ids("new") == []
+        assert self.complaints == []
+
+
 @settings_with()
 class PageTests(BatchFileTestCase):
     def test_pages(self):

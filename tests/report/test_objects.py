@@ -114,6 +114,10 @@ class DummyEmailTests(SimpleTestCase):
             "u7@example",
             "u7@a.b.invalid.",
             "a@b@c.invalid",
+            "@",
+            "u7@",
+            "@shop.example.com",
+            "u7@.",
         ]
         for email in dummies:
             with self.subTest(email=email):
