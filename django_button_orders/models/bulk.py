@@ -18,7 +18,11 @@ from django.db.models import NOT_PROVIDED, Expression, Model
 from django.db.models.constants import OnConflict
 
 from django_button_orders.models import ButtonOrder, Submission, as_aware
-from django_button_orders.models.encoding import escape, stores_unicode
+from django_button_orders.models.encoding import (
+    as_stored_json,
+    escape,
+    stores_unicode,
+)
 from django_button_orders.models.fields import StrictJSONField
 
 # A row is written only if these columns still have the values that were read.
@@ -289,7 +293,7 @@ class PostgreSQLBulkSQL(JSONBulkSQL):
         """Return a row with escapes for the characters that the database lacks."""
         fields = [FIELDS[model][name] for name in names]
         return [
-            field.as_stored(value, self.connection)
+            as_stored_json(value, self.connection)
             if isinstance(field, StrictJSONField)
             else fit(field, value, self.connection)
             for field, value in zip(fields, row, strict=True)

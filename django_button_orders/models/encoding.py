@@ -102,6 +102,12 @@ def json_encoding(connection: Any) -> str:
     return "ascii" if name == "SQL_ASCII" else text_encoding(connection)
 
 
+def as_stored_json(value: Any, connection: Any) -> Any:
+    """Return JSON in the characters that a connection can store."""
+    encoding = json_encoding(connection)
+    return value if encoding == UNICODE else escape_json(value, encoding)
+
+
 def stores_unicode(connection: Any) -> bool:
     """Return whether a connection can store all texts, also within JSON."""
     return text_encoding(connection) == json_encoding(connection) == UNICODE

@@ -19,8 +19,8 @@ from django.utils.functional import Promise
 
 from django_button_orders.models.encoding import (
     UNICODE,
+    as_stored_json,
     escape,
-    escape_json,
     json_encoding,
     map_texts,
     unescape_json,
@@ -233,7 +233,7 @@ class StrictJSONField(JSONBase):
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if not hasattr(value, "resolve_expression"):
             with naming(self):
-                value = self.as_stored(self.as_json(value), connection)
+                value = as_stored_json(self.as_json(value), connection)
         return super().get_db_prep_save(value, connection)
 
     def validate(self, value: Any, model_instance: models.Model | None) -> None:
@@ -248,11 +248,6 @@ class StrictJSONField(JSONBase):
         if not is_storable(value):
             raise ValidationError("Enter values that JSON can represent.", code="json")
         return value
-
-    def as_stored(self, value: Any, connection: Any) -> Any:
-        """Return JSON in the characters that a database has."""
-        encoding = json_encoding(connection)
-        return value if encoding == UNICODE else escape_json(value, encoding)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         has_escapes = isinstance(value, str) and "\\\\" in value

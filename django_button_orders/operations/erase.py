@@ -14,12 +14,13 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Model, Q, QuerySet
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder, Difference, Submission, as_aware
 from django_button_orders.models.databases import database_aliases
+from django_button_orders.models.encoding import as_stored_json
 from django_button_orders.models.erasing import erase_row
 from django_button_orders.models.keyset import Keyset
 from django_button_orders.models.orders import ButtonOrderQuerySet
@@ -112,13 +113,14 @@ class Person:
         if self.order_ids:
             yield self.orders(using).filter(order_id__in=list(self.order_ids))
         if self.customer_id or self.email:
-            yield self.orders(using).filter(self.as_condition())
+            yield self.orders(using).filter(self.as_condition(using))
 
-    def as_condition(self) -> Q:
+    def as_condition(self, using: str) -> Q:
         """Return the condition of the rows whose customer this is."""
         condition = Q()
         if self.customer_id:
-            condition |= Q(customer__id=self.customer_id)
+            stored = as_stored_json(self.customer_id, connections[using])
+            condition |= Q(customer__id=stored)
             # A shop that writes rows itself may have stored an integer.
             number = as_integer(self.customer_id)
             if number is not None:

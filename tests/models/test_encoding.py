@@ -24,6 +24,7 @@ from django_button_orders.models.encoding import (
     is_refusal,
     unescape_json,
 )
+from django_button_orders.operations.erase import Person
 from tests.admin.utils import create_user
 from tests.charsets import ESCAPED, GIFT, OLD, OldDatabaseTestCase
 from tests.shop.button_orders import ShopOrderAdapter
@@ -244,6 +245,23 @@ class OldDatabaseTests(OldDatabaseTestCase):
             assert (checkpoint.errors, difference.values) == ([GIFT], {GIFT: []})
             assert self.is_told(checkpoint.position)
             assert self.is_told(difference.error)
+
+        self.each(check, played=False)
+
+    def test_customer_to_erase(self):
+        """A customer is found by the ID that the shop gave, whatever is stored."""
+        ids = [f"jo {GIFT}", "jo \u00e9", r"jo \u00e9", "jo"]
+
+        def check():
+            for number, customer_id in enumerate(ids):
+                order_id = f"{number}"
+                create_row(using=OLD, order_id=order_id, customer={"id": customer_id})
+            for number, customer_id in enumerate(ids):
+                with self.subTest(customer_id=customer_id):
+                    found = Person(customer_id=customer_id).find(OLD)
+
+                    orders = ButtonOrder.objects.filter(pk__in=list(found))
+                    assert [order.order_id for order in orders] == [f"{number}"]
 
         self.each(check, played=False)
 
