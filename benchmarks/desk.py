@@ -80,7 +80,7 @@ class Desk:
         request = RequestFactory().get(LIST_URL)
         request.user = self.user
         model_admin: Any = admin.site.get_model_admin(ButtonOrder)
-        render_to_string(PANEL, {"panel": model_admin.describe_desk(request)}, request)
+        render_to_string(PANEL, {"panel": model_admin.panel_context(request)}, request)
 
     def pages(self) -> dict[str, Callable[[], object]]:
         """Return the actions to measure, by name."""
@@ -97,6 +97,8 @@ class Desk:
             "list, a currency": "status__exact=pending&currency=EUR",
             "search, an order id": f"q={order.order_id}",
             "search, a token": f"q={order.btn_ref}",
+            "search, in other letters": f"q=%23{order.order_id.lower()}",
+            "search, an address": "q=jane%40shop.test",
             "search, nothing": "q=there-is-none",
         }
         pages: dict[str, Callable[[], object]] = {

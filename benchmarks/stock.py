@@ -106,7 +106,7 @@ def copy(
     columns = {
         field.column: values.get(field.column, quote(field.column))
         for field in meta.concrete_fields
-        if not field.primary_key
+        if not field.primary_key and not field.generated
     }
     if spread:
         column = quote("next_attempt_at")

@@ -94,6 +94,7 @@ def stock(base: Base, orders: int) -> None:
         order_id="concat('SHOP-', n)",
         btn_ref="concat('fakesrctok-', md5(n::text))",
         customer_order_id="concat('C-', n)",
+        customer="jsonb_build_object('email_sha256', md5(n::text) || md5('x'))",
         button_order_id="concat('btnorder-', n)",
         status=STATUS,
         reason=REASON,

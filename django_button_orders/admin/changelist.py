@@ -18,6 +18,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.admin import formatting
@@ -28,14 +29,15 @@ from django_button_orders.admin.base import (
     hide_quotes,
     host_order_link,
     known_accounts,
+    may_view_bodies,
 )
 from django_button_orders.admin.check_adapter import CheckAdapterMixin
 from django_button_orders.admin.export import ExportMixin
 from django_button_orders.admin.filters import (
     DateFilter,
 )
+from django_button_orders.admin.search import AnyTermForm, search_orders
 from django_button_orders.models import ButtonOrder
-from django_button_orders.models.orders import ButtonOrderQuerySet
 
 if TYPE_CHECKING:
     PaginatorBase = Paginator[Any]
@@ -44,8 +46,6 @@ else:
 
 # Rows that can be paged through. Nobody reads more, and an export has all of them.
 MAX_LISTED = 1000
-# A token may be that of many orders. The search finds the newest ones.
-MAX_FOUND = 1000
 
 
 class CappedPaginator(PaginatorBase):
@@ -66,12 +66,18 @@ class CappedPaginator(PaginatorBase):
         """Whether there are more rows than the paginator counts."""
         return len(self.found) > MAX_LISTED
 
+    @property
+    def formatted_count(self) -> str:
+        """Return the number of listed rows as the pages show it, such as "1,000"."""
+        return formatting.format_count(self.count)
+
 
 class CappedChangeList(ChangeList):
     """Sort by an index, and load the rows of one page by their keys."""
 
     # Any, because it is a CappedMixin, which has more than a ModelAdmin.
     model_admin: Any
+    search_form_class = AnyTermForm
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         """Return a sort order that an index has, close to the one in the URL."""
@@ -166,11 +172,13 @@ class OrderListMixin(BulkActionsMixin, CheckAdapterMixin, ExportMixin, CappedMix
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
-        term = search_term.strip()
-        if not term:
+        if not search_term.strip():
             return queryset, False
         orders: Any = self.get_queryset(request)
-        return queryset.filter(pk__in=search_orders(orders, term)), False
+        found = search_orders(
+            orders, search_term, with_customers=may_view_bodies(request)
+        )
+        return queryset.filter(pk__in=found), False
 
     def sortable_fields(self, params: Mapping[str, Any]) -> set[str]:
         fields = {"order_id", "purchase_date"}
@@ -203,35 +211,6 @@ class OrderListMixin(BulkActionsMixin, CheckAdapterMixin, ExportMixin, CappedMix
 
     @admin.display(description=_("shop's order"))
     def host_order(self, order: ButtonOrder) -> str | None:
-        return host_order_link(order)
-
-
-def search_orders(orders: ButtonOrderQuerySet, term: str) -> list[int]:
-    """
-    Return the keys of the orders that have a search term as an ID or as their token.
-
-    Each kind of ID is one query on its index, because databases do not combine four
-    indexes reliably. Only exact matches are found: an index cannot find parts.
-    """
-    terms = search_terms(term)
-    accounts = orders.values_in("account", "order_id")
-    conditions = (
-        {"account__in": accounts, "order_id__in": terms},
-        {"customer_order_id__in": terms},
-        # SQLite uses the partial index only if the query repeats its condition.
-        {"btn_ref__in": terms, "btn_ref__gt": ""},
-        {"button_order_id__in": terms},
-    )
-    found: set[int] = set()
-    for condition in conditions:
-        keys = orders.filter(**condition).order_by("-pk").values_list("pk", flat=True)
-        found.update(keys[:MAX_FOUND])
-    return sorted(found)
-
-
-def search_terms(term: str) -> set[str]:
-    """Return a search term, and the text inside its quotes if it is quoted."""
-    # Django's admin takes quotes for delimiters, but an ID may contain them.
-    is_quoted = term[:1] == term[-1:] == '"'
-    # An empty term would match all orders without an ID of that kind.
-    return {term, term[1:-1] or term} if is_quoted else {term}
+        link = host_order_link(order)
+        label = gettext("shop's order")
+        return link and formatting.format_labelled(label, link)

@@ -19,7 +19,8 @@ from django_button_orders.admin.base import (
     find_admin,
     host_order_link,
 )
-from django_button_orders.admin.changelist import CappedMixin, search_terms
+from django_button_orders.admin.changelist import CappedMixin
+from django_button_orders.admin.search import search_terms
 from django_button_orders.models import ButtonOrder, Difference
 
 

@@ -11,16 +11,18 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext_lazy
 
+from django_button_orders.delivery.verdicts import message_of
 from django_button_orders.models import ButtonOrder, as_aware
 from django_button_orders.report.money import in_major_units
 
 # Longer texts are cut, and longer JSON is not indented.
 MAX_LENGTH = 100_000
 MAX_LENGTH_OF_JSON = 20_000
+MAX_LENGTH_IN_LIST = 60
 # Django's admin shows a dash for an empty value, too.
 NONE = "-"
 
@@ -82,19 +84,42 @@ def format_total(order: ButtonOrder) -> str | None:
     return format_money(order.total, order.currency, grouped=False)
 
 
-def format_last_answer(order: ButtonOrder) -> str | None:
+def format_last_answer(order: ButtonOrder) -> SafeString | None:
     """Return the status code of Button's last answer, the last error, or both."""
-    code, error = order.last_status_code, shorten_error(order)
-    if not code:
-        return error or None
-    if not error:
-        return str(code)
-    return format_html('{} <span class="button-order-quiet">{}</span>', code, error)
+    code, error = order.last_status_code, shorten_message(order)
+    if not code and not error:
+        return None
+    return format_labelled(
+        _("last answer"),
+        format_html(
+            '{}{}<span class="button-order-quiet">{}</span>',
+            code or "",
+            " " if code and error else "",
+            error,
+        ),
+    )
+
+
+def format_labelled(label: str, content: str) -> SafeString:
+    """Return a cell's content with its column's name, which narrow lists show."""
+    return format_html(
+        '<span class="button-order-cell" data-label="{}">{}</span>',
+        capfirst(label),
+        content,
+    )
+
+
+def shorten_message(order: ButtonOrder) -> str:
+    """Return 60 characters of what Button said, or of the last error otherwise."""
+    message = message_of(order.last_error) or order.last_error
+    return Truncator(" ".join(message.split())).chars(MAX_LENGTH_IN_LIST)
 
 
 def shorten_error(item: Any) -> str:
     """Return 60 characters of the last error of an order or a paused account."""
-    return Truncator(item.last_error).chars(60) if item.last_error else ""
+    return (
+        Truncator(item.last_error).chars(MAX_LENGTH_IN_LIST) if item.last_error else ""
+    )
 
 
 def format_next_attempt(order: ButtonOrder) -> SafeString | None:
@@ -102,14 +127,16 @@ def format_next_attempt(order: ButtonOrder) -> SafeString | None:
     then = order.next_attempt_at
     if order.status != ButtonOrder.Status.PENDING or then is None:
         return None
+    moment = format_moment(then, describe_next_attempt(order, then))
+    return format_labelled(_("next attempt"), moment or "")
+
+
+def describe_next_attempt(order: ButtonOrder, then: datetime) -> str:
     if order.lease_expires_at is not None and is_future(order.lease_expires_at):
-        return format_moment(then, _("running now"))
+        return _("running now")
     if order.is_of_other_site:
-        return format_moment(
-            then, _("reported by the site %(site)s") % {"site": order.site}
-        )
-    text = format_until(then) if is_future(then) else format_due(age_of(then))
-    return format_moment(then, text)
+        return _("reported by the site %(site)s") % {"site": order.site}
+    return format_until(then) if is_future(then) else format_due(age_of(then))
 
 
 # Numbers

@@ -204,9 +204,8 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         "order_id",
         "amount",
         "bought",
-        "attempts",
-        "next_attempt",
         "last_answer",
+        "next_attempt",
         "host_order",
     ]
     list_display_links = ["order_id"]
@@ -222,12 +221,13 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
         SourceFilter,
     ]
     field_lookups = {"status__exact", "reason__exact", "account", "currency"}
-    unlisted = ("customer", "line_items")
+    unlisted = ("customer", "line_items", "email_sha256")
     # Django shows the search field if there are any; search_orders() uses them.
     search_fields = ["order_id", "customer_order_id", "btn_ref", "button_order_id"]
     search_help_text = _(
-        "Exact, case-sensitive match: order ID, customer order ID, "
-        "attribution token or Button's order ID."
+        "A whole order ID, customer order ID, attribution token or Button's order ID; "
+        "capitals and # usually do not matter. If you may view customers, also an "
+        "e-mail address or its SHA-256."
     )
 
     # The form

@@ -126,7 +126,8 @@ class PanelMixin(UrlsMixin):
                 (_("Last 7 days"), period_context(statistics.week)),
             ],
             "chart": draw_chart(dict(list(statistics.hours.items())[-DAY_HOURS:])),
-            "counted": format_seconds_ago(statistics.age),
+            # Without an age, all figures are of now, as the list is.
+            "counted": format_seconds_ago(statistics.age or None),
             "sweep": format_seconds_ago(statistics.sweep_seconds),
         }
 
@@ -179,16 +180,27 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
     """Yield a sentence for each kind of orders that are not, or wrongly, reported."""
     failed, pending = Status.FAILED.value, Status.PENDING.value
     others = sum(orders.other_sites.values())
-    for sentence, count, parameters in (
-        (NEEDS_A_PERSON, orders.statuses[failed], {"status__exact": failed}),
-        (STUCK, orders.states["stuck"], {"state": "stuck"}),
-        (WAITING, orders.statuses[pending] - others, {"status__exact": pending}),
-        (OF_OTHER_SITES, others, {"state": "of_other_sites"}),
-        (LATE_TOKENS, orders.late_tokens, {"token": "late"}),
+    late = "will_retry"
+    for sentence, count, parameters, colour in (
+        (NEEDS_A_PERSON, orders.statuses[failed], {"status__exact": failed}, failed),
+        (STUCK, orders.states["stuck"], {"state": "stuck"}, failed),
+        (
+            WAITING,
+            orders.statuses[pending] - others,
+            {"status__exact": pending},
+            pending,
+        ),
+        (OF_OTHER_SITES, others, {"state": "of_other_sites"}, late),
+        (LATE_TOKENS, orders.late_tokens, {"token": "late"}, late),
     ):
         if count:
-            url = filtered_url(list_url, **parameters)
-            yield Figure(number=format_counted(sentence, count), url=url)
+            is_failed = sentence is NEEDS_A_PERSON
+            yield Figure(
+                number=format_counted(sentence, count),
+                url=filtered_url(list_url, **parameters),
+                status=colour,
+                parts=tuple(reason_figures(orders, list_url)) if is_failed else (),
+            )
 
 
 def closing_figure(closing: Closing, list_url: str) -> Figure | None:

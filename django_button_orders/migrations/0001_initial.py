@@ -1,5 +1,7 @@
 # The tables of 0.1.0.
 import django.db.models.deletion
+import django.db.models.fields.json
+import django.db.models.functions.text
 import django_button_orders.models.clock
 import django_button_orders.models.fields
 from django.conf import settings
@@ -698,6 +700,26 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "email_sha256",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=django.db.models.functions.text.Lower(
+                            django.db.models.functions.text.Right(
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "email_sha256", "customer"
+                                ),
+                                64,
+                            )
+                        ),
+                        help_text="The customer's email_sha256 in lower case, for the search; empty without one.",
+                        null=True,
+                        output_field=django_button_orders.models.fields.StrictCharField(
+                            max_length=64
+                        ),
+                        verbose_name="hash of the e-mail address",
+                    ),
+                ),
+                (
                     "last_error",
                     django_button_orders.models.fields.AnyTextField(
                         blank=True,
@@ -1206,6 +1228,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("button_order_id__gt", "")),
                 fields=["button_order_id"],
                 name="button_order_button_id",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="buttonorder",
+            index=models.Index(
+                condition=models.Q(("email_sha256__gt", "")),
+                fields=["email_sha256", "id"],
+                name="button_order_email",
             ),
         ),
         migrations.AddConstraint(

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
 from django.db.models.expressions import DatabaseDefault
+from django.db.models.fields.json import KT
+from django.db.models.functions import Lower, Right
 from django.utils.translation import gettext_lazy as _
 
 from django_button_orders import doorbell
@@ -418,6 +420,20 @@ class ButtonOrder(models.Model):
         editable=False,
         help_text=_("The HTTP status of the last call; empty if no answer arrived."),
     )
+    # The database computes it, so that whatever changes the customer changes it too.
+    # A shop may have stored anything there, and a hash has 64 characters. Django cannot
+    # read the table of SQLite back if it takes the left ones: it stumbles over ", 1,".
+    email_sha256 = models.GeneratedField(
+        expression=Lower(Right(KT("customer__email_sha256"), 64)),
+        output_field=StrictCharField(max_length=64),
+        db_persist=True,
+        null=True,
+        verbose_name=_("hash of the e-mail address"),
+        help_text=_(
+            "The customer's email_sha256 in lower case, for the search; empty "
+            "without one."
+        ),
+    )
     last_error = AnyTextField(
         _("last error"),
         blank=True,
@@ -520,6 +536,11 @@ class ButtonOrder(models.Model):
                 fields=["button_order_id"],
                 condition=Q(button_order_id__gt=""),
                 name="button_order_button_id",
+            ),
+            models.Index(
+                fields=["email_sha256", "id"],
+                condition=Q(email_sha256__gt=""),
+                name="button_order_email",
             ),
         ]
         permissions = [

@@ -74,6 +74,10 @@ class Orders:
     closing: Closing = Closing()
 
     @property
+    def total(self) -> int:
+        return sum(group.orders for group in self.groups)
+
+    @property
     def statuses(self) -> dict[str, int]:
         counts: Counter[str] = Counter(dict.fromkeys(Status.values, 0))
         for group in self.groups:

@@ -39,6 +39,7 @@ RULES: dict[str, Rule] = {
     "ButtonOrder.source_id": Rule(ALWAYS, STAYS),
     "ButtonOrder.button_order_id": Rule(ALWAYS, STAYS),
     "ButtonOrder.customer": Rule(PERSONAL, EMPTIED),
+    "ButtonOrder.email_sha256": Rule(PERSONAL, EMPTIED),
     "ButtonOrder.customer_order_id": Rule(PERSONAL, EMPTIED),
     "ButtonOrder.line_items": Rule(PERSONAL, AMOUNTS),
     "ButtonOrder.btn_ref": Rule(PERSONAL, EMPTIED),
@@ -87,7 +88,11 @@ def fields() -> Iterator[tuple[str, models.Field[Any, Any]]]:
     for model in apps.get_app_config(APP).get_models():
         for item in model._meta.concrete_fields:
             is_text = isinstance(
-                item, models.CharField | models.TextField | models.JSONField
+                item,
+                models.CharField
+                | models.TextField
+                | models.JSONField
+                | models.GeneratedField,
             )
             if is_text or item.related_model is get_user_model():
                 yield f"{model.__name__}.{item.name}", item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_button_orders.models import ButtonOrder, Difference
 from django_button_orders.models.clock import from_now
+from django_button_orders.operations.erase import Person
 from tests.admin.test_differences import LIST_URL as DIFFERENCES_URL
 from tests.admin.utils import LIST_URL, create_user
 from tests.shop.models import Order
@@ -45,7 +47,6 @@ CONDITIONAL = {
     "answer=none": {"status", "due"},
 }
 SEARCHES = {"unique", "customer_id", "token", "button_id"}
-SQLITE_SEARCHES = {"unique", "token"}
 
 
 @override_settings(BUTTON_ORDERS=button_settings())
@@ -106,6 +107,7 @@ class OrderTests(PlanTestCase):
                 btn_ref=f"srctok-{number}",
                 customer_order_id=f"c-{number}",
                 button_order_id=f"btnorder-{number}",
+                customer={"email_sha256": f"{number:064x}"},
                 purchase_date=PURCHASED + timedelta(minutes=number),
                 created_at=PURCHASED + timedelta(minutes=number),
                 last_status_code=200,
@@ -138,11 +140,23 @@ class OrderTests(PlanTestCase):
         self.check_found_in({"token=no": {"token"}})
 
     def test_search(self):
-        plans = self.plans("?q=77", "LIMIT 1000")
+        for term, names in {
+            "77": SEARCHES,
+            "#Rare-7": SEARCHES,
+            "jane@shop.test": {*SEARCHES, "email"},
+            "0" * 64: {*SEARCHES, "email"},
+        }.items():
+            with self.subTest(term=term):
+                plans = self.plans(f"?{urlencode({'q': term})}", "LIMIT 1000")
 
-        assert len(plans) == 4
-        used = set().union(*map(self.names_in, plans))
-        assert used >= (SQLITE_SEARCHES if self.is_sqlite else SEARCHES), plans
+                assert len(plans) == len(names)
+                assert set().union(*map(self.names_in, plans)) == names, plans
+
+    def test_customer_to_erase(self):
+        rows = Person(email="jane@shop.test").searches("default")
+        [plan] = [item.explain() for item in rows]
+
+        assert self.names_in(plan) == {"email"}, plan
 
     def test_choices_of_the_filters(self):
         plans = self.plans("", "ORDER BY 1 ASC")

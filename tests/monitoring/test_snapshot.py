@@ -19,7 +19,7 @@ from django_button_orders.monitoring.snapshot import (
     store_sweep,
     take_snapshot,
 )
-from tests.monitoring.utils import add_calls
+from tests.monitoring.utils import add_calls, pretend_large
 from tests.utils import button_settings, create_row, seconds_from_now
 
 
@@ -134,25 +134,36 @@ class FiguresTests(TestCase):
 
     def test_fast_ones_are_counted_anew(self):
         take()
-        put(seconds=0.05)
         create_row()
+        pretend_large(seconds=0.05)
 
         assert find() == (1, 0)
 
+    def test_few_ones_are_counted_anew(self):
+        create_row(order_id="1")
+        take()
+        put(seconds=9)
+        create_row()
+
+        assert find() == (2, 0)
+
     def test_slow_ones_are_shown_with_their_age(self):
         take()
-        put(seconds=0.06, taken_at=database_time("default") - timedelta(seconds=99))
+        create_row(order_id="1")
+        take()
+        taken_at = database_time("default") - timedelta(seconds=99)
+        pretend_large(seconds=0.06, taken_at=taken_at)
         create_row()
 
         pending, age = find()
 
-        assert pending == 0
+        assert pending == 1
         assert 99 <= age < 150
 
     def test_old_ones_are_counted_anew(self):
         take()
         old = database_time("default") - timedelta(seconds=601)
-        put(seconds=0.06, taken_at=old)
+        pretend_large(seconds=0.06, taken_at=old)
         create_row()
 
         assert find() == (1, 0)

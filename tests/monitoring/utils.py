@@ -2,7 +2,11 @@ from __future__ import annotations
 
 from django_button_orders.models import Submission
 from django_button_orders.models.snapshots import Snapshot
-from django_button_orders.monitoring.snapshot import database_time, store_sweep
+from django_button_orders.monitoring.snapshot import (
+    FEW_ORDERS,
+    database_time,
+    store_sweep,
+)
 
 
 def add_calls(row, *durations, started_at=None, outcome="succeeded"):
@@ -28,3 +32,12 @@ def sweep(using="default"):
     """Record a sweep, with a snapshot that seems to be counted in no time."""
     store_sweep(using)
     Snapshot.objects.using(using).update(seconds=0)
+
+
+def pretend_large(using="default", **values):
+    """Make the snapshot one of a large table, which took long to count."""
+    [snapshot] = Snapshot.objects.using(using)
+    group = {"status": "dismissed", "orders": FEW_ORDERS}
+    figures = {**snapshot.figures, "groups": [*snapshot.figures["groups"], group]}
+    values = {"seconds": 1, "figures": figures, **values}
+    Snapshot.objects.using(using).update(**values)

@@ -482,6 +482,7 @@ class AssignmentTestCase(RightsTestCase):
         models.BooleanField: "on",
         models.TextField: "assigned",
         models.CharField: "assigned",
+        models.GeneratedField: "assigned",
     }
 
     def value_for(self, field):
