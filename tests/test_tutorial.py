@@ -26,7 +26,7 @@ PAGE = ROOT / "docs" / "tutorial" / "first-order.rst"
 FOLDER = "button-tutorial"
 # A test has no network, so it uses the packages that it runs with.
 INSTALLATION = re.compile(
-    r"python3 -m venv \.venv|\. \.venv/bin/activate|python -m pip install git\+https:.*"
+    r"python3 -m venv \.venv|\. \.venv/bin/activate|python -m pip install .*"
 )
 # How long a machine with other work may take until a process prints something.
 PATIENCE_SECONDS = 60
@@ -94,9 +94,9 @@ def free_port():
 class Reader:
     """Somebody who follows the page, block by block."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name=FOLDER):
         self.outside = folder
-        self.folder = folder / FOLDER
+        self.folder = folder / name
         self.terminals = {}
         self.output = ""
         # Somebody may be trying the tutorial on this machine.
@@ -167,7 +167,7 @@ class Reader:
         assert done.returncode == 0, f"{code}\n{done.stdout}"
 
     def start(self, number, code):
-        command = self.commands_of(code).removeprefix(f"cd {FOLDER}").strip()
+        command = self.commands_of(code).removeprefix(f"cd {self.folder.name}").strip()
         self.terminals[number] = Terminal(command, cwd=self.folder, env=self.env)
 
     def compare(self, caption, expected):
@@ -184,11 +184,13 @@ class Reader:
 
 
 class ScriptTestCase(SimpleTestCase):
+    folder_name = FOLDER
+
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.reader = Reader(Path(folder.name))
+        self.reader = Reader(Path(folder.name), self.folder_name)
         self.addCleanup(self.reader.close)
 
     def follow(self, block):

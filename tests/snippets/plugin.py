@@ -23,8 +23,9 @@ from tests.snippets.formats import UNCHECKED, check_format
 from tests.snippets.page import Block, find_blocks
 from tests.snippets.shell import check_shell
 
-# The tutorial is run as a script, from an empty folder.
-SCRIPTS = {"first-order.rst"}
+# These are run as scripts, from an empty folder: see ``tests.test_tutorial``. The
+# second one needs Oscar, so ``make test-shops`` runs it.
+SCRIPTS = {"first-order.rst", "django-oscar.rst"}
 # What blocks of settings read from the environment.
 ENVIRONMENT = {
     "BUTTON_API_KEY": "sk-snippets",
