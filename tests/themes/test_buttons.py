@@ -46,15 +46,13 @@ def test_page_of_an_order(desk):
 
 def test_order_that_button_has_under_the_same_id(desk):
     desk.sell_reported("T-1")
-    ButtonOrder.objects.all().delete()
-    order = Order.objects.get()
-    order.total = 80
-    order.save()
-    desk.calls()
+    Order.objects.update(total=80)
+    ButtonOrder.objects.update(status="failed", reason="taken", next_attempt_at=None)
+    desk.calls_so_far()
 
     desk.open_order(row_of("T-1"))
     desk.press_and_confirm("Report over it")
-    desk.expect("1 order will be")
+    desk.expect("1 order will replace the order that Button has")
 
     assert desk.calls()[-1] == "POST /v1/order/T-1"
     assert desk.sandbox.orders["T-1"]["total"] == 8000
