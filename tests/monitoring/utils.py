@@ -37,7 +37,7 @@ def sweep(using="default"):
 def pretend_large(using="default", **values):
     """Make the snapshot one of a large table, which took long to count."""
     [snapshot] = Snapshot.objects.using(using)
-    group = {"status": "dismissed", "orders": FEW_ORDERS}
+    group = {"status": "dismissed", "orders": FEW_ORDERS + 1}
     figures = {**snapshot.figures, "groups": [*snapshot.figures["groups"], group]}
     values = {"seconds": 1, "figures": figures, **values}
     Snapshot.objects.using(using).update(**values)
