@@ -41,6 +41,9 @@ class ForkedOrderTests(TestCase):
         assert Order is models.Order
         assert OrderCreator is utils.OrderCreator
 
+    def test_options_of_oscars_order_stay(self):
+        assert Order._meta.ordering == ["-date_placed"]
+
     def test_token_is_in_the_field(self):
         with CaptureQueriesContext(connection) as queries:
             order = Shopper(btn_ref=TOKEN).buy(create_product())

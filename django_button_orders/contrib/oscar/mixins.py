@@ -16,7 +16,11 @@ from django_button_orders.contrib.oscar.tokens import FIELD, find_btn_ref, has_f
 
 
 class BtnRefOrderMixin(models.Model):
-    """Add the field ``btn_ref`` to a forked order model, for the attribution token."""
+    """
+    Add the field ``btn_ref`` to a forked order model, for the attribution token.
+
+    Name it after Oscar's ``AbstractOrder``, whose ``Meta`` the order then keeps.
+    """
 
     btn_ref = models.CharField(
         _("attribution token"),

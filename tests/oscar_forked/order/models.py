@@ -5,7 +5,7 @@ from oscar.apps.order.abstract_models import AbstractOrder
 from django_button_orders.contrib.oscar.mixins import BtnRefOrderMixin
 
 
-class Order(BtnRefOrderMixin, AbstractOrder):
+class Order(AbstractOrder, BtnRefOrderMixin):
     pass
 
 
