@@ -4,12 +4,13 @@ The pages of Django's admin: the list of Button orders, the page of each, and mo
 The pages show ``monitoring`` and call ``operations``; they decide nothing themselves.
 Read in this order:
 
-* ``orders``: the list as declared, and the page of each order. Its parts are in
-  ``standing`` (the box with the buttons), ``explain`` and ``warn`` (the sentences in
-  it), ``window`` (until when the order can be changed), ``earnings`` (why it earned a
-  commission, or not), ``preview`` (the next call),
-  ``ask`` (Button's view) and ``history`` (the calls so far).
-* ``changelist``: the list, with its columns and search. Its parts are in ``filters``,
+* ``orders``: the list as declared, and the page of each order. Its parts, from top to
+  bottom, are in ``standing`` (the box with the buttons), ``explain`` and ``warn`` (the
+  sentences in it), ``history`` (the calls so far), ``payload`` (what is reported),
+  ``window`` (until when the order can be changed), ``view_of_button`` (what Button
+  holds in another way; ``ask`` asks it), ``preview`` (the next call) and ``earnings``
+  (why it earned a commission, or not). ``timeline`` is the page behind "History".
+* ``changelist``: the list, with its columns. Its parts are in ``filters``, ``search``,
   ``panel`` (the figures above it), ``check_adapter`` (a preflight) and ``export``
   (CSV).
 * ``actions``: Retry, dismiss and cancel for one order or many, with their texts in

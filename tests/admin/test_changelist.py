@@ -446,7 +446,8 @@ class HostOrderTests(AdminTestCase):
         return cells[0]
 
     def test_link(self):
-        assert self.cell() == f'<a href="{self.url}">order {self.order.pk}</a>'
+        name = f"<bdi>order {self.order.pk}</bdi>"
+        assert self.cell() == f'<a href="{self.url}">{name}</a>'
 
     def test_no_right_to_view_it(self):
         self.log_in("view_buttonorder")

@@ -86,7 +86,7 @@ class DifferenceTests(AdminTestCase):
         with CaptureQueriesContext(connection) as queries:
             text = text_of(self.client.get(LIST_URL))
 
-        assert f"There are more than {MAX_LISTED} results" in text
+        assert f"There are more than {MAX_LISTED:,} results" in text
         assert "exported" not in text
         assert not any("COUNT(" in query["sql"] for query in queries)
 

@@ -18,7 +18,7 @@ class EarningsTests(AdminTestCase):
 
     def box(self):
         page = self.page()
-        return page[page.index(TITLE) : page.index("Order ID:")]
+        return page[page.index(TITLE) : page.rindex("Internals")]
 
     def report(self):
         self.put(status="reported", reported_revision=1, reported_btn_ref="srctok-1")

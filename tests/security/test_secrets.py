@@ -69,7 +69,7 @@ ALLOWED = {
     OTHER_KEY: set(),
     EMAIL: {"shop_order.email"},
     MISTAKEN_EMAIL: set(),
-    HASH: {f"{ROW}.customer", *BODIES},
+    HASH: {f"{ROW}.customer", f"{ROW}.email_sha256", *BODIES},
     CUSTOMER_ID: {f"{ROW}.customer", *BODIES},
     NAME: {"shop_orderline.sku", f"{ROW}.line_items", *BODIES},
     TOKEN: {
