@@ -145,7 +145,7 @@ class OscarOrderAdapter(OrderAdapter):
         return known
 
     def get_line_items(self, order: Any) -> list[LineItem]:
-        """Return the lines of which units are left, or if none are, all as empty."""
+        """Return the lines of which units are left, or if none are, all at no price."""
         lines = list(order.lines.all())
         returned = self.get_returned(order)
         totals = self.get_line_totals(order, lines, returned)
@@ -153,8 +153,11 @@ class OscarOrderAdapter(OrderAdapter):
             self.get_line_item(line, line.quantity - returned.units[line.pk], total)
             for line, total in zip(lines, totals, strict=True)
         ]
-        # An update without lines might leave Button with the lines that it has.
-        return [item for item in items if item.quantity] or items
+        # An update without lines might leave Button with the lines that it has, and
+        # nobody knows whether Button takes a quantity of 0. It takes lines at no price.
+        return [item for item in items if item.quantity] or [
+            self.get_line_item(line, line.quantity, 0) for line in lines
+        ]
 
     def get_line_item(self, line: Any, quantity: int, total: int) -> LineItem:
         """
