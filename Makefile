@@ -16,7 +16,7 @@ THEMES ?= django jazzmin unfold grappelli
 # Those of the translations, beside English.
 LANGUAGES = de es fr ja
 
-.PHONY: help demo serve test test-shops test-browser test-themes test-versions test-faults losses soak bench \
+.PHONY: help demo serve test test-shops test-browser test-browser-61 test-themes test-versions test-faults losses soak bench \
     bench-admin bench-commands lint audit dist messages docs docs-serve clean
 
 help:
@@ -26,6 +26,8 @@ help:
 	@echo "make test-shops      the integrations with real shops, such as django-oscar"
 	@echo "make test-browser    the example shop and the admin in a real browser;"
 	@echo "                     Debian has it: apt-get install chromium"
+	@echo "make test-browser-61 the layout of the admin of Django 6.1, in the same browser;"
+	@echo "                     it needs Python 3.12 or newer"
 	@echo "make test-themes     the admin's buttons under each theme, in the same browser"
 	@echo "make lint    style, types, import contracts and migrations"
 	@echo "make audit   known vulnerabilities in the dependencies, and in this code"
@@ -76,10 +78,14 @@ test-shops: $(VENV)/has-test $(VENV)/has-oscar $(VENV)/has-recipes
 test-browser: $(VENV)/has-test $(VENV)/has-example $(VENV)/has-browser
 	$(VENV)/bin/python -m pytest -m browser tests/browser $(TESTS)
 
+# Django 6.1 needs Python 3.12, without which this fails.
+test-browser-61: $(VENV)/has-test $(VENV)/has-versions
+	$(VENV)/bin/python -m tests.versions --browser
+
 test-themes: $(VENV)/has-test $(VENV)/has-browser $(VENV)/has-themes
 	@for theme in $(THEMES); do \
 	    echo "$$theme"; \
-	    $(VENV)/bin/python -m pytest -q -m browser tests/themes \
+	    $(VENV)/bin/python -m pytest -q -n 2 -m browser tests/themes \
 	        --ds=tests.themes.settings.$$theme $(TESTS) || exit 1; \
 	done
 

@@ -3,6 +3,7 @@ Run the suite with other versions of Python, Django, Celery and database drivers
 
 ``python -m tests.versions`` starts private servers, and runs the environments that
 ``tox.ini`` lists. Arguments go to ``tox run``: ``-e py312-django60-celery55-sqlite``.
+``--browser`` opens the pages of Django 6.1 in Chromium instead, and needs no servers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 
 
 def main(arguments: list[str]) -> int:
+    if arguments == ["--browser"]:
+        # A missing Python is an error, because this is all that would be run.
+        strict = ("--skip-missing-interpreters", "false")
+        return tox("run", "-e", "browser-django61", *strict)
     # Installing waits for the network, so all environments do it at once.
     tox("run-parallel", "--notest", "--parallel-no-spinner", *arguments)
     with servers_for_all() as urls:

@@ -25,27 +25,22 @@ def site(request):
     return request.param
 
 
-@pytest.fixture
-def open_desk(chromium, live_server, button_sandbox, admin_client):  # noqa: F811
-    """Return a function that opens a window in which a superuser is logged in."""
+@pytest.fixture(scope="session")
+def window(chromium, live_server):  # noqa: F811
+    """Return a window that keeps the style sheets and scripts of a theme."""
     expect.set_options(timeout=PATIENCE_MS)
-    cookie = admin_client.cookies["sessionid"].value
-    contexts = []
-
-    def open_desk(site, **options):
-        context = chromium.new_context(base_url=live_server.url, **options)
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
-        context.add_cookies(
-            [{"name": "sessionid", "value": cookie, "url": live_server.url}]
-        )
-        return Desk(context.new_page(), button_sandbox, site)
-
-    yield open_desk
-    for context in contexts:
-        context.close()
+    context = chromium.new_context(base_url=live_server.url)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def desk(open_desk, site):
-    return open_desk(site)
+def desk(window, live_server, button_sandbox, admin_client, site):
+    """Return a superuser who has logged in, and has a page of their own."""
+    cookie = admin_client.cookies["sessionid"].value
+    window.clear_cookies()
+    window.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+    page = window.new_page()
+    yield Desk(page, button_sandbox, site)
+    page.close()
