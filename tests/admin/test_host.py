@@ -28,7 +28,7 @@ from tests.shop.models import GiftOrder, Order, Page, WebOrder
 from tests.shop.views import order
 from tests.utils import create_row
 
-BOX = "Reported to Button"
+BOX = "Reporting to Button"
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -336,7 +336,7 @@ class AdminOfItsOwnTests(HostTestCase):
         text = text_of(self.response)
 
         assert "Hello, wrap it well." in text
-        assert "Reported to Button Pending" in text
+        assert "Reporting to Button Pending" in text
         assert "A gift" in text
 
     def test_media(self):

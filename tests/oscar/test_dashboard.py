@@ -15,7 +15,7 @@ from django_button_orders.contrib.oscar.checks import check_templates
 from django_button_orders.models import ButtonOrder
 from tests.oscar.utils import Shopper, create_product
 
-HEADING = "Reported to Button"
+HEADING = "Reporting to Button"
 RETRY = "retry_buttonorder"
 VIEW = "view_buttonorder"
 # Oscar asks for it in the dashboard.

@@ -96,7 +96,7 @@ class PageTests(ScriptTestCase):
         assert self.held["btn_ref"] == LINK.partition("=")[2]
         self.clerk = Browser(self.reader.web)
         page = self.clerk.log_in(f"/dashboard/orders/{ORDER}/")
-        assert "Reported to Button" in page, page
+        assert "Reporting to Button" in page, page
         self.open_in_the_admin(page)
         line = find_path(r'name="selected_line" value="(\d+)"', page)
         event = re.search(r'<option value="(\w+)">Refunded</option>', page)

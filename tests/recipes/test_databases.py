@@ -67,7 +67,7 @@ def test_commands(day):
 
 def test_admin(day):
     _, seen = day
-    assert "Reported to Button Failed" in seen["box"]
+    assert "Reporting to Button Failed" in seen["box"]
     assert seen["after_retry"] == "pending"
     assert "1994" in seen["list"]
     assert "1995" in seen["list"]

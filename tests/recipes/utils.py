@@ -6,7 +6,7 @@ from html import unescape
 from django.contrib.auth.models import User
 from django.utils.html import strip_tags
 
-BOX = "Reported to Button"
+BOX = "Reporting to Button"
 
 
 def log_in(client, **values):

@@ -84,7 +84,7 @@ def test_page_of_the_shop_with_an_unsaved_edit(desk):
     desk.open_host_order(rows[0])
     desk.page.locator("[name=btn_ref]").fill("unsaved")
     desk.press("Ask Button")
-    desk.expect("Reported to Button")
+    desk.expect("Reporting to Button")
     assert desk.calls() == ["GET /v1/order/H-0"]
 
     assert set(Order.objects.values_list("btn_ref", flat=True)) == {""}
