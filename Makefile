@@ -17,7 +17,8 @@ THEMES ?= django jazzmin unfold grappelli
 LANGUAGES = de es fr ja
 
 .PHONY: help demo serve test test-shops test-browser test-browser-61 test-themes \
-    test-versions test-faults losses soak bench bench-admin bench-commands lint audit dist messages docs docs-serve clean
+    test-versions test-faults losses soak bench bench-admin bench-commands lint audit \
+    dist messages docs docs-serve clean
 
 help:
 	@echo "make demo    a day of the example shop, from first order to backfill"
