@@ -168,7 +168,7 @@ class CommandTests(SimpleTestCase):
 class LoggerTests(SimpleTestCase):
     def test_names(self):
         text = (HOWTO / "logging.rst").read_text(encoding="utf-8")
-        names = set(re.findall(r"``django_button_orders\.(\w+)``", text))
+        names = set(re.findall(r"``django_button_orders\.(\w+)[\w.]*``", text))
         package = HOWTO.parents[1] / "django_button_orders"
         logging = {
             path.relative_to(package).parts[0].removesuffix(".py")

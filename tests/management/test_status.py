@@ -17,7 +17,7 @@ from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.snapshots import Snapshot
 from tests.management.utils import Terminal, call
-from tests.monitoring.utils import add_calls, sweep
+from tests.monitoring.utils import add_calls, pretend_large, sweep
 from tests.utils import BASE_URL, NOT_FOUND, button_settings, create_row
 
 PING = re.compile(rf"{BASE_URL}/v1/order/ping-")
@@ -146,7 +146,7 @@ class TextTests(StatusTestCase):
         create_row(order_id="refused", status="failed", reason="refused")
         Snapshot.objects.update(next_at=from_now(-1))
         sweep("default")
-        Snapshot.objects.update(seconds=1)
+        pretend_large()
         ButtonOrder.objects.failed().delete()
 
         assert "Failed because: 1 refused\n" in self.status()[0]
