@@ -59,7 +59,7 @@ def test_commands(day):
     status, text = seen["status"]
     assert status == 0
     assert ("Database: archive" in text) == (second == "archive")
-    assert "1 reported" in text
+    assert "2 reported" in text
     status, text = seen["reconcile"]
     assert status == 0
     assert "2 agree" in text
