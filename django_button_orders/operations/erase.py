@@ -15,7 +15,9 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Func, Model, Q, QuerySet, TextField, Value
+from django.db.models.fields.json import KT
+from django.db.models.lookups import Exact
 
 from django_button_orders import doorbell
 from django_button_orders.models import ButtonOrder, Difference, Submission, as_aware
@@ -59,6 +61,13 @@ class EraseResult:
     """The erased orders, which a shop may hand to Button, its processor."""
 
     orders: list[ErasedOrder] = field(default_factory=list)
+
+
+class AsUnquoted(Func):
+    """The text that a JSON string stands for, whatever encoding a connection has."""
+
+    template = "JSON_UNQUOTE(CONVERT(%(expressions)s USING utf8mb4))"
+    output_field = TextField()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +131,10 @@ class Person:
         if self.customer_id:
             stored = as_stored_json(self.customer_id, connections[using])
             condition |= Q(customer__id=stored)
+            if connections[using].vendor == "mysql":
+                # Of a connection with another encoding, MySQL does not compare JSON.
+                text = AsUnquoted(Value(json.dumps(stored)))
+                condition |= Q(Exact(KT("customer__id"), text))
             # A shop that writes rows itself may have stored an integer.
             number = as_integer(self.customer_id)
             if number is not None:
