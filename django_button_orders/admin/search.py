@@ -40,6 +40,7 @@ class AnyTermForm(ChangeListSearchForm):
     """The search form of a list, which has no invalid terms."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
+        # Their types are Django's.
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields = {
             name: AnyTermField(required=False, strip=False) for name in self.fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - these, with changes
 from tests.settings import DATABASES, INSTALLED_APPS
 
 BUTTON_ORDERS = json.loads(os.environ["BUTTON_ORDERS"])

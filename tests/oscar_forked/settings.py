@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oscar.settings import *  # noqa: F403
+from tests.oscar.settings import *  # noqa: F403 - these, with changes
 from tests.oscar.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from tests.recipes.pages import find_code
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - these, with changes
 from tests.settings import INSTALLED_APPS, TEMPLATES
 
 # Pages import ``shop``.

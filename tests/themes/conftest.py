@@ -26,7 +26,7 @@ def site(request):
 
 
 @pytest.fixture(scope="session")
-def window(chromium, live_server):  # noqa: F811
+def window(chromium, live_server):  # noqa: F811 - the fixture
     """Return a window that keeps the style sheets and scripts of a theme."""
     expect.set_options(timeout=PATIENCE_MS)
     context = chromium.new_context(base_url=live_server.url)

@@ -9,4 +9,4 @@ class Order(AbstractOrder, BtnRefOrderMixin):
     pass
 
 
-from oscar.apps.order.models import *  # noqa: E402, F403
+from oscar.apps.order.models import *  # noqa: E402, F403 - as Oscar documents

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - these, with changes
 from tests.settings import INSTALLED_APPS, env
 
 # Pages import ``shop``.
