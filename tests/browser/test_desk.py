@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.people import Customer, Keyboard, Mouse, Operator
-from tests.browser.trouble import REFUSAL, REFUSED, refuse, refuse_the_key
+from tests.browser.trouble import REFUSAL, REFUSED, refuse_the_key, refusing
 
 pytestmark = pytest.mark.browser
 
@@ -42,13 +42,13 @@ def test_an_order_arrives_with_its_token(customer, operator, button):
 def test_an_order_is_refused_corrected_retried_and_cancelled(new_page, button, way):
     hands, options = WAYS[way]
     operator = Operator(new_page(**options), hands)
-    refuse(button)
-
-    number = Customer(new_page(**options), hands).buy(Teapot=1)
     operator.log_in()
-    operator.open_order(number)
-    operator.see(REFUSED)
-    operator.see(REFUSAL)
+
+    with refusing(button):
+        number = Customer(new_page(**options), hands).buy(Teapot=1)
+        operator.open_order(number)
+        operator.see(REFUSED)
+        operator.see(REFUSAL)
     operator.move_product("Teapot", category=f"Tableware ({way})")
     operator.open_order(number)
     operator.press("Retry")
@@ -66,10 +66,10 @@ def test_an_order_is_refused_corrected_retried_and_cancelled(new_page, button, w
 
 
 def test_an_order_is_dismissed_with_a_note(customer, operator, button):
-    refuse(button)
-    number = customer.buy()
-    operator.open_order(number)
-    operator.see(REFUSED)
+    with refusing(button):
+        number = customer.buy()
+        operator.open_order(number)
+        operator.see(REFUSED)
 
     operator.press_and_confirm("Dismiss", note="A test order of ours.")
     operator.read("1 order was dismissed.")
@@ -83,11 +83,11 @@ def test_several_orders_are_retried(customer, new_page, clerk, button, way):
     hands, options = WAYS[way]
     operator = Operator(new_page(storage_state=clerk, **options), hands)
     numbers = []
-    for _ in range(2):
-        refuse(button)
-        numbers.append(customer.buy())
-        operator.open_order(numbers[-1])
-        operator.see(REFUSED)
+    with refusing(button):
+        for _ in range(2):
+            numbers.append(customer.buy())
+            operator.open_order(numbers[-1])
+            operator.see(REFUSED)
 
     operator.choose_action("Retry selected orders", *numbers)
     operator.read("Total value:")
@@ -130,10 +130,10 @@ def test_a_paused_account_is_resumed_on_the_list(customer, operator, button):
 
 
 def test_an_order_is_retried_on_the_page_of_the_shop(customer, operator, button):
-    refuse(button)
-    number = customer.buy()
-    operator.open_host_order(number)
-    operator.see(REFUSED)
+    with refusing(button):
+        number = customer.buy()
+        operator.open_host_order(number)
+        operator.see(REFUSED)
     page = operator.page.url
 
     operator.press("Retry")

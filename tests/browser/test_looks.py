@@ -10,7 +10,7 @@ import pytest
 from tests.browser.looks import violations
 from tests.browser.people import Customer, Operator
 from tests.browser.screenshots import IMAGES, PAGES, record
-from tests.browser.trouble import REFUSED, put_off, refuse
+from tests.browser.trouble import REFUSED, putting_off, refusing
 
 pytestmark = pytest.mark.browser
 
@@ -45,20 +45,20 @@ def morning(open_window, clerk, sandbox, shop):
     operator.press_and_confirm("Cancel at Button")
     operator.read("1 order will be cancelled at Button.")
     operator.see("came too late")
-    put_off(sandbox)
-    waiting = customer.buy(Mug=3)
-    operator.open_order(waiting)
-    operator.see("It will be retried automatically")
-    refuse(sandbox)
-    dismissed = customer.buy(Teapot=2)
-    operator.open_order(dismissed)
-    operator.see(REFUSED)
+    with putting_off(sandbox):
+        waiting = customer.buy(Mug=3)
+        operator.open_order(waiting)
+        operator.see("It will be retried automatically")
+    with refusing(sandbox):
+        dismissed = customer.buy(Teapot=2)
+        operator.open_order(dismissed)
+        operator.see(REFUSED)
     operator.press_and_confirm("Dismiss", note="A test order of ours.")
     operator.read("1 order was dismissed.")
-    refuse(sandbox)
-    refused = customer.buy(Teapot=1, Mug=1)
-    operator.open_order(refused)
-    operator.see(REFUSED)
+    with refusing(sandbox):
+        refused = customer.buy(Teapot=1, Mug=1)
+        operator.open_order(refused)
+        operator.see(REFUSED)
     customer.page.context.close()
     operator.page.context.close()
     # The panel may show figures that are a minute old. Without them, it counts anew.
