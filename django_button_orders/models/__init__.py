@@ -7,9 +7,10 @@ calls to Button). ``accounts``, ``actions`` (of operators), ``alerts`` (sent by 
 ``differences``, ``snapshots`` (figures), ``tokens`` (that a shop has no field for) and
 ``checkpoints`` (of long commands) are smaller tables. ``keyset`` reads large tables
 page by page, ``bulk`` writes many rows in one statement, ``erasing`` removes the
-personal data of an order, ``clock`` has the database's time, ``databases`` finds the
-databases with our tables, ``fields`` has column types, and ``encoding`` escapes the
-characters that a database cannot store.
+personal data of an order, ``contenttypes`` finds the models of the shop's orders,
+``clock`` has the database's time, ``databases`` finds the databases with our tables,
+``fields`` has column types, and ``encoding`` escapes the characters that a database
+cannot store.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from django_button_orders.models.accounts import CallRate, PausedAccount
 from django_button_orders.models.actions import QueuedAction
 from django_button_orders.models.alerts import SentAlert
 from django_button_orders.models.checkpoints import Checkpoint
+from django_button_orders.models.contenttypes import (
+    content_type_of,
+    content_types,
+    model_of,
+)
 from django_button_orders.models.differences import Difference
 from django_button_orders.models.fields import as_aware
 from django_button_orders.models.orders import (
@@ -25,9 +31,6 @@ from django_button_orders.models.orders import (
     PAYLOAD_FIELDS,
     TOKEN_IS_KNOWN,
     ButtonOrder,
-    content_type_of,
-    content_types,
-    model_of,
 )
 from django_button_orders.models.snapshots import Snapshot, SubmissionHour
 from django_button_orders.models.submissions import Submission

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_button_orders.conf import ACCOUNT_LENGTH, DEFAULT_ACCOUNT
 from django_button_orders.models.clock import DatabaseNow
+from django_button_orders.models.contenttypes import model_of
 from django_button_orders.models.fields import (
     AnyTextField,
     AwareDateTimeField,
@@ -15,7 +16,6 @@ from django_button_orders.models.fields import (
     StrictCharField,
     StrictJSONField,
 )
-from django_button_orders.models.orders import model_of
 
 
 class Difference(models.Model):
