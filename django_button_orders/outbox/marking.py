@@ -71,10 +71,16 @@ def mark_changed(host_order: Model, *, using: str | None = None) -> None:
             f"not with a value of type {type(host_order).__name__}."
         )
     adapter = get_adapter(type(host_order))
-    if host_order.pk is None:
-        raise ValueError("Save the order before mark_changed(): it has no key yet.")
+    require_saved(host_order, "mark_changed()")
     alias = using or router.db_for_write(type(host_order), instance=host_order)
     mark_row(adapter, host_order, using=alias)
+
+
+def require_saved(host_order: Model, caller: str) -> None:
+    """Raise ``ValueError`` if an order was never saved, or is deleted."""
+    # A UUID is there before the order is saved, and a deleted order has no key.
+    if host_order._state.adding or host_order.pk is None:
+        raise ValueError(f"Save the order before {caller}: it is not stored yet.")
 
 
 def mark_saved(

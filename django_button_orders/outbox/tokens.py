@@ -14,7 +14,11 @@ from django_button_orders.outbox.adapters import (
     find_kept_token,
     get_adapter,
 )
-from django_button_orders.outbox.marking import mark_changed, must_reach_shop
+from django_button_orders.outbox.marking import (
+    mark_changed,
+    must_reach_shop,
+    require_saved,
+)
 from django_button_orders.outbox.savepoints import savepoint
 from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
@@ -37,8 +41,7 @@ def set_btn_ref(host_order: Model, btn_ref: str, *, using: str | None = None) ->
     database refuses, is only logged: the order is placed without a token.
     """
     adapter = get_adapter(type(host_order))
-    if host_order.pk is None:
-        raise ValueError("Save the order before set_btn_ref(): it has no key yet.")
+    require_saved(host_order, "set_btn_ref()")
     if not btn_ref:
         return
     if not is_btn_ref(btn_ref):

@@ -757,6 +757,9 @@ class MarkChangedTests(TestCase):
     def test_order_that_was_never_saved(self):
         with pytest.raises(ValueError, match="Save the order"):
             mark_changed(Order(pk=None, number="42"))
+        with pytest.raises(ValueError, match="Save the order"):
+            # Its key is a UUID, which it has before it is saved.
+            mark_changed(Order(number="42"))
 
         assert not rows.exists()
 

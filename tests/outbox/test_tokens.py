@@ -102,6 +102,10 @@ class SetBtnRefTests(TestCase):
             set_btn_ref(Customer.objects.create(), TOKEN)
         with pytest.raises(ValueError, match="Save the order before set_btn_ref"):
             set_btn_ref(Order(pk=None), TOKEN)
+        with pytest.raises(ValueError, match="Save the order before set_btn_ref"):
+            # Its key is a UUID, which it has before it is saved.
+            set_btn_ref(Order(number="1995"), TOKEN)
+        assert kept() == []
 
     def test_erased_with_its_order(self):
         set_btn_ref(self.order, TOKEN)
