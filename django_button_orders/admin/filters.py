@@ -198,7 +198,8 @@ class SourceFilter(LookupFilter):
 
     def narrow(self, queryset: Any, value: str) -> Any:
         if value == DIRECT:
-            return queryset.filter(source_type__isnull=True)
+            # If the app of a model is removed, its orders keep only their IDs.
+            return queryset.filter(source_type__isnull=True, source_id__isnull=True)
         model = next(
             adapter.model
             for adapter in registered()

@@ -169,6 +169,12 @@ class FilterTests(FilterTestCase):
         assert self.list("?source=direct") == ["1994"]
         assert "By source All Order Reported directly " in self.sidebar()
 
+    def test_source_that_is_gone(self):
+        """The app of the model was removed, with its content type."""
+        self.put(source_id="7")
+
+        assert self.list("?source=direct") == []
+
     def test_together(self):
         create_row(order_id="1995", currency="JPY")
 
