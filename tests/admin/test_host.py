@@ -23,6 +23,7 @@ from django_button_orders.admin import (
     PausedAccountAdmin,
 )
 from django_button_orders.models import ButtonOrder, PausedAccount
+from django_button_orders.operations.orders import log_change
 from tests.admin.utils import AdminTestCase, create_user, page_url, text_of
 from tests.shop.models import GiftOrder, Order, Page, WebOrder
 from tests.shop.views import order
@@ -474,6 +475,15 @@ class ArchiveTests(HostTestCase):
 
         text = self.text(self.name("change", pk=self.archived_row.pk))
         assert "Button refused this order" in text
+
+    def test_acts_on_the_row_with_its_key_in_the_other_database(self):
+        log_change(self.row, self.user.pk, "Told Grace.")
+        log_change(self.archived_row, self.user.pk, "Told Ada.")
+
+        text = self.text(self.name("history", pk=self.archived_row.pk))
+
+        assert "Told Ada." in text
+        assert "Told Grace." not in text
 
     def test_box_and_its_button(self):
         url = host_url(self.archived, "vault")
