@@ -23,6 +23,7 @@ from django_button_orders.reconcile.values import LINES, Path, Values
 
 PRUNED = _("Button's answer was pruned. Ask again.")
 TOKEN = "btn_ref"  # noqa: S105 - the name of a field
+DECIMAL = "total_as_decimal"
 # An order may have a thousand line items.
 MAX_DIFFERENCES = 100
 
@@ -89,6 +90,9 @@ def find_differences(
     """
     shown = values.flatten(theirs)
     known = values.as_button_shows(ours, shown, total_as_decimal=total_as_decimal)
+    if (DECIMAL,) in known:
+        # Then an integer of Button's stands for no cents, either.
+        theirs = {**theirs, DECIMAL: True}
     paths = values.find_certain_differences(known, shown)
     # Lines that are on one side only make their number differ, and the token is below.
     told = [path for path in paths if path not in ((LINES,), (TOKEN,))]

@@ -18,6 +18,8 @@ LONGEST_QUOTE = 300
 # The end of a text that was cut, back to what separates words, also in JSON and HTML.
 CUT_WORD = re.compile(r"[^\s\"',;:=&<>{}\[\]()]*\Z")
 ERROR_ENVELOPE = re.compile(r'"meta"\s*:\s*\{[^{}]*"status"\s*:\s*"error"')
+# The escapes of surrogates, of which a text may have only one half.
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 utc = timezone.utc
 
 
@@ -169,9 +171,17 @@ def shorten(line: str) -> str:
 
 
 def parse_object(body: str) -> dict[str, Any] | None:
-    """Return the JSON object in a text, or None."""
+    """
+    Return the JSON object in a text, or None.
+
+    JSON can spell half of a surrogate pair, which no page or terminal can show. It
+    becomes a question mark.
+    """
     try:
         data = json.loads(body.removeprefix("\ufeff"))
+        if SURROGATE.search(body):
+            text = json.dumps(data, ensure_ascii=False)
+            data = json.loads(text.encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

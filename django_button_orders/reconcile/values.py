@@ -134,9 +134,11 @@ def as_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     try:
-        return Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
         return value
+    # Python does not compare "sNaN" with anything.
+    return number if number.is_finite() else value
 
 
 def as_moment(value: str) -> Any:

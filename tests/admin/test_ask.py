@@ -242,6 +242,29 @@ class ViewTests(AskingTestCase):
 
                 assert ("Nothing differs." not in self.section()) is differs
 
+    def test_integers_of_a_button_that_shows_decimals(self):
+        """69 is then no 69 cents."""
+        self.put(line_items=LINES)
+        lines = [{**line, "total": line["total"] / 100} for line in LINES]
+        with override_settings(BUTTON_ORDERS=button_settings(TOTAL_AS_DECIMAL=True)):
+            self.ask(**order_answer(total=69, line_items=lines))
+
+            assert f"total {MINUS} 70.0 + 69 differs" in self.section()
+
+    def test_halves_of_characters(self):
+        """JSON can spell half of a surrogate pair, which no page can have."""
+        line = {"identifier": "\ud800", "total": 5}
+        for values in ({"line_items": [line]}, {"btn_ref": "\ud800"}):
+            with self.subTest(values=values):
+                self.ask(**order_answer(**values))
+
+                assert "?" in self.section()
+
+    def test_what_is_no_number(self):
+        self.ask(**order_answer(total="sNaN", btn_ref="srctok-1"))
+
+        assert "Nothing differs." in self.section()
+
     def test_many_differences(self):
         lines = [{"identifier": f"l{n}", "total": 1} for n in range(150)]
         self.ask(**order_answer(line_items=lines))

@@ -112,6 +112,11 @@ class AnswerTests(WireTestCase):
         assert found.is_ok is False
         assert "\0" not in found.body
 
+    def test_halves_of_characters_in_json(self):
+        body = Rb'{"meta": {"\udc00": "\ud83d \uD83D\uDE00 \\ud83d"}}'
+
+        assert self.answer(body).data == {"meta": {"?": R"? 😀 \ud83d"}}
+
     def test_words_of_button(self):
         table = [
             (b'{"error": {"message": "No such order."}}', "No such order."),

@@ -53,6 +53,9 @@ class CertainDifferencesTests(SimpleTestCase):
         for theirs in (
             {"total": True},
             {"total": "much"},
+            {"total": "NaN"},
+            {"total": "sNaN"},
+            {"total": "Infinity"},
             {"total": {"amount": 7000}},
             {"purchase_date": "yesterday"},
             {"purchase_date": "2026-13-01T00:00:00Z"},
