@@ -6,14 +6,17 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from django.test import TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oscar.core.loading import get_model
 
 from django_button_orders.contrib.oscar import OscarOrderAdapter
+from django_button_orders.contrib.oscar.checks import check_statuses
+from django_button_orders.outbox.adapters import get_adapter, register, unregister
 from django_button_orders.testing import ButtonSandboxMixin
 from tests.oscar.utils import Order, create_customer, create_product
 
@@ -308,3 +311,52 @@ class WatchTests(ButtonSandboxMixin, TestCase):
     def test_backfill_by_date(self):
         assert adapter.date_field == "date_placed"
         assert read(self.order).date_placed <= timezone.now()
+
+
+class StatusTests(SimpleTestCase):
+    """A status that the shop does not have is a mistake in the adapter."""
+
+    def warnings(self, **attributes):
+        usual = type(get_adapter(Order))
+        unregister(Order)
+        own = type("OwnAdapter", (OscarOrderAdapter,), attributes)
+        register(Order)(own)
+        try:
+            return check_statuses()
+        finally:
+            unregister(Order)
+            register(Order)(usual)
+
+    def test_defaults(self):
+        assert self.warnings() == []
+
+    def test_statuses_of_the_shop(self):
+        names = {
+            "reportable_statuses": ["Being processed", "complete"],
+            "cancelled_statuses": (),
+            "cancelled_line_statuses": ("Returned",),
+        }
+
+        assert self.warnings(**names) == []
+
+    def test_misspelt(self):
+        order, line = self.warnings(
+            reportable_statuses=("Pending", "Paied"),
+            cancelled_line_statuses=("Canceled",),
+        )
+
+        assert order.id == line.id == "django_button_orders.W023"
+        assert "OwnAdapter.reportable_statuses has 'Paied'," in order.msg
+        assert "OSCAR_LINE_STATUS_PIPELINE" in line.msg
+
+    def test_last_status(self):
+        """A pipeline need not say that nothing comes after a status."""
+        with override_settings(OSCAR_ORDER_STATUS_PIPELINE={"Pending": ("Paid",)}):
+            assert self.warnings(reportable_statuses=("Paid",)) == []
+
+    def test_shop_without_a_pipeline(self):
+        with override_settings(OSCAR_ORDER_STATUS_PIPELINE={}):
+            assert self.warnings(reportable_statuses=("Paid",)) == []
+
+    def test_manage_py_check_runs_it(self):
+        assert check_statuses in registry.get_checks()

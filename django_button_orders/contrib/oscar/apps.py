@@ -1,4 +1,4 @@
-"""Connect Oscar to the app: tokens at the checkout, and a check."""
+"""Connect Oscar to the app: tokens at the checkout, and checks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ class OscarConfig(AppConfig):
 
     def ready(self) -> None:
         # These modules import the models, which are loaded only now.
-        from django_button_orders.contrib.oscar.checks import check_templates
+        from django_button_orders.contrib.oscar.checks import (
+            check_statuses,
+            check_templates,
+        )
         from django_button_orders.contrib.oscar.tokens import keep_on_creation
 
         register(check_templates)
+        register(check_statuses)
         post_save.connect(
             keep_on_creation,
             sender=apps.get_app_config("order").get_model("Order"),
