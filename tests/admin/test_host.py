@@ -614,7 +614,11 @@ settings.configure(
     }],
 )
 django.setup()
-print(engines["django"].from_string("{% load button_orders %}Hello").render())
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+page = "{% load button_orders %}{% button_order_box order %}Hello"
+template = engines["django"].from_string(page)
+print(template.render({"order": User(pk=1)}, HttpRequest()).strip())
 """
         done = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
