@@ -1,8 +1,9 @@
 """
 Erase the personal data of orders that have been settled for ``KEEP_PERSONAL_DAYS``.
 
-Pending and failed orders keep theirs: a worker or a person still needs it. Pruning does
-this once a day. No index has the date, so that reads the table once.
+Pending and failed orders keep theirs: a worker or a person still needs it. Kept tokens
+of orders that never got a Button order are deleted. Pruning does this once a day. No
+index has the date, so that reads the table once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from django_button_orders.clock import monotonic
 from django_button_orders.conf import DEFAULT_ACCOUNT, account_names, get_settings
-from django_button_orders.models import ButtonOrder
+from django_button_orders.models import AttributionToken, ButtonOrder
 from django_button_orders.models.clock import from_now
 from django_button_orders.models.erasing import erase_row
 from django_button_orders.models.keyset import Keyset
@@ -58,9 +59,29 @@ def count_expired(using: str) -> int:
     return sum(orders.count() for orders in find_expired(using))
 
 
+def find_expired_tokens(using: str) -> QuerySet[AttributionToken]:
+    """
+    Return the old tokens of orders without a Button order, such as unpaid ones.
+
+    It is not known which account their orders would have, so the longest setting
+    counts.
+    """
+    tokens = AttributionToken.objects.using(using)
+    days = [get_settings(name).keep_personal_days for name in account_names()]
+    longest = max((number for number in days if number is not None), default=None)
+    if longest is None or None in days:
+        return tokens.none()
+    rows = ButtonOrder.objects.using(using).filter(
+        source_type=OuterRef("source_type"), source_id=OuterRef("source_id")
+    )
+    return tokens.filter(~Exists(rows), kept_at__lt=from_now(-longest * DAY_SECONDS))
+
+
 def erase_expired(using: str, *, is_stopped: Callable[[], bool]) -> tuple[int, bool]:
     """
     Erase the expired orders of a database. Return their number, and whether all are.
+
+    Afterwards, delete the expired tokens of orders without a Button order.
 
     Each order has a transaction of its own. ``is_stopped()`` is asked now and then.
     """
@@ -74,6 +95,9 @@ def erase_expired(using: str, *, is_stopped: Callable[[], bool]) -> tuple[int, b
                 return erased, False
             # The shop gets as much of the disk's time.
             time.sleep(monotonic() - began)
+    tokens = find_expired_tokens(using)
+    for pks in Keyset(tokens).key_pages(CHUNK):
+        tokens.filter(pk__in=pks).delete()
     if erased:
         logger.info("%s: %d orders had expired and were erased.", using, erased)
     return erased, True

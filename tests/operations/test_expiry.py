@@ -6,12 +6,14 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from django_button_orders.models import ButtonOrder
+from django_button_orders import set_btn_ref
+from django_button_orders.models import AttributionToken, ButtonOrder
 from django_button_orders.operations.expiry import count_expired
 from django_button_orders.operations.retention import prune
 from django_button_orders.tasks import prune_submissions
 from tests.management.utils import call
 from tests.operations.test_erase import create_janes, everything
+from tests.shop.models import Order
 from tests.utils import button_settings
 
 ACCOUNTS = {"eu": {"KEEP_PERSONAL_DAYS": 7}, "uk": {"KEEP_PERSONAL_DAYS": None}}
@@ -27,6 +29,21 @@ def create(days, status="reported", account="default"):
 def erased():
     rows = ButtonOrder.objects.filter(erased_at__isnull=False)
     return set(rows.values_list("order_id", flat=True))
+
+
+def keep_tokens():
+    """Keep an old token of a pending order, and two of unpaid ones."""
+    for name, days in (("old", 91), ("young", 89), ("pending", 91)):
+        order = Order.objects.create(number=name, is_paid=name == "pending")
+        set_btn_ref(order, f"srctok-{name}")
+        moment = timezone.now() - timedelta(days=days)
+        AttributionToken.objects.filter(source_id=order.pk).update(kept_at=moment)
+
+
+def tokens():
+    return list(
+        AttributionToken.objects.order_by("pk").values_list("btn_ref", flat=True)
+    )
 
 
 @override_settings(BUTTON_ORDERS=button_settings(KEEP_PERSONAL_DAYS=90))
@@ -68,6 +85,21 @@ class ExpiryTests(TestCase):
             prune(using="default")
 
         assert erased() == expired
+
+    def test_tokens_of_orders_that_have_no_button_order(self):
+        """Such as unpaid orders: nothing else ends the storage of their tokens."""
+        keep_tokens()
+        with override_settings(
+            BUTTON_ORDERS=button_settings(KEEP_PERSONAL_DAYS=90, ACCOUNTS=ACCOUNTS)
+        ):
+            prune(using="default")
+        with override_settings(BUTTON_ORDERS=button_settings()):
+            prune(using="default")
+        assert len(tokens()) == 3
+
+        prune(using="default")
+
+        assert tokens() == ["srctok-young", "srctok-pending"]
 
     def test_stopped(self):
         create(91)
