@@ -201,7 +201,7 @@ class SearchTests(AdminTestCase):
     def test_as_people_type_an_id(self):
         create_row(order_id="SHOP-7")
         create_row(order_id="Web-8a")
-        create_row(order_id="#9")
+        create_row(order_id="#9", customer_order_id="Web-9b")
         for term, found in {
             "#1994": "1994",
             " 1994\u00a0": "1994",
@@ -210,6 +210,7 @@ class SearchTests(AdminTestCase):
             "#Shop-7": "SHOP-7",
             "WEB-8A": "Web-8a",
             "9": "#9",
+            "web-9B": "#9",
         }.items():
             with self.subTest(term=term):
                 assert self.find(term) == [found]
@@ -290,7 +291,7 @@ class SearchTests(AdminTestCase):
         assert self.list("?q=199") == []
 
     def test_strange_ids(self):
-        for order_id in ("2026/11 #42", 'a "b" c', "a\\b", "it's", "%"):
+        for order_id in ("2026/11 #42", 'a "b" c', "a\\b", "it's", "%", "x" * 255):
             with self.subTest(order_id=order_id):
                 create_row(order_id=order_id)
 
@@ -338,6 +339,14 @@ class PageTests(AdminTestCase):
         assert "The export contains all of them." in text
         assert "Select all matching orders, including those not listed" in text
         assert "1001" not in text
+
+    def test_search_finds_the_newest(self):
+        ButtonOrder.objects.update(btn_ref="srctok-2")
+        create_row(order_id="Web-8a", btn_ref="srctok-2")
+
+        assert self.list("?q=srctok-2")[:2] == ["Web-8a", f"no {MAX_LISTED - 1}"]
+        # The newest orders show how the shop writes its IDs now.
+        assert self.list("?q=WEB-8A") == ["Web-8a"]
 
     def test_just_that_many(self):
         text = self.text("?currency=JPY")
