@@ -36,7 +36,7 @@ from django_button_orders.report import columns
 from django_button_orders.report.erasing import without_personal_data
 from django_button_orders.report.money import to_decimal
 from django_button_orders.report.objects import OrderReport, as_timestamp
-from django_button_orders.report.privacy import describe_exception
+from django_button_orders.report.privacy import describe_exception, without_quotes
 
 PAGE = 500
 
@@ -108,7 +108,8 @@ class BatchFile:
                 # The shop's order is gone, or not reportable any more.
                 return []
             self.counts["failed"] += 1
-            self.complain(f"{row.order_id}: {exc.verdict.error}")
+            error = without_quotes(exc.verdict.error)
+            self.complain(f"{row.order_id}: {error}")
             return []
         if found:
             self.counts["orders"] += 1

@@ -29,7 +29,7 @@ from django_button_orders.operations.batches import (
 from django_button_orders.outbox.adapters import OrderAdapter
 from django_button_orders.outbox.identity import RowKey
 from django_button_orders.outbox.savepoints import LazySavepoint
-from django_button_orders.report.privacy import describe_exception
+from django_button_orders.report.privacy import describe_exception, without_quotes
 
 COLUMNS = ("account", "order_id", "source_id")
 
@@ -204,7 +204,7 @@ class Backfill:
         except Exception as exc:  # noqa: BLE001 - it is counted, and the rest goes on
             if isinstance(exc, (OperationalError, InterfaceError)):
                 self.check_database()
-            error = describe_exception(exc, key.hook_name)
+            error = without_quotes(describe_exception(exc, key.hook_name))
         if self.wanted and key.order_id not in self.wanted:
             return
         batch.seen += 1

@@ -15,6 +15,9 @@ from django_button_orders.report.validation import as_line, make_storable
 # The folders of packages that pip, or Debian, installs, and that of Python's own.
 INSTALLED = {"site-packages", "dist-packages"}
 STDLIB = PurePath(sysconfig.get_path("stdlib"))
+# ``FOREIGN_MESSAGE`` would not find the end of a name or a place with one of these.
+NOT_IN_NAME = re.compile(r"\W")
+NOT_IN_PLACE = re.compile(r"[:\n]")
 # What others than this package say in an error that describe_exception() has described.
 FOREIGN_MESSAGE = re.compile(r"(?<= raised )(\w+(?: at [^:\n]*:\d+)?): .*", re.DOTALL)
 
@@ -60,7 +63,7 @@ def describe_for_log(exc: BaseException) -> str:
     The message is left out, because it may quote a customer's data, and logs are
     copied to many places.
     """
-    return f"{type(exc).__name__}{location(exc)}"
+    return f"{NOT_IN_NAME.sub('_', type(exc).__name__)}{location(exc)}"
 
 
 def describe_for_list(exc: BaseException, doing: str = "") -> str:
@@ -125,4 +128,4 @@ def location(exc: BaseException) -> str:
     shop = [item for item in others if not is_installed(item[0])]
     frame, line = (shop or others or frames)[-1]
     path = PurePath(frame.f_code.co_filename)
-    return f" at {'/'.join(path.parts[-2:])}:{line}"
+    return f" at {NOT_IN_PLACE.sub('_', '/'.join(path.parts[-2:]))}:{line}"

@@ -114,6 +114,20 @@ class DescribeExceptionTests(SimpleTestCase):
             "Shop.build raised OSError."
         )
 
+    def test_odd_names_of_types_and_folders(self):
+        """A colon or a space in them does not keep the message on the page."""
+        for name in ("Shop.Error", "Shop Error", "shop:Error"):
+            for path in ("shop/2026-12-01T10:00/x.py", "shop/x\ny.py", "rule: 7"):
+                kind = type(name, (Exception,), {})
+                with self.subTest(name=name, path=path):
+                    code = compile("raise kind('Jane: 7')", path, "exec")
+                    with pytest.raises(kind) as info:
+                        exec(code, {"kind": kind})  # noqa: S102 - it sets the path
+                    text = describe_exception(info.value, "Shop.build")
+
+                    assert text.endswith(": Jane: 7")
+                    assert "Jane" not in without_quotes(text)
+
     def test_nothing_is_quoted(self):
         with pytest.raises(ValidationError) as info:
             OrderReport(order_id="1", total=-1, currency="USD", purchase_date=None)
