@@ -368,7 +368,7 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
                 **standing_context(request, order, self.admin_site),
                 **self.calls_context(request, order),
                 earnings=earnings_context(order, with_bodies=may_view_bodies(request)),
-                internals=self.internals(context["adminform"].form),
+                internals=self.internals(request, context["adminform"].form),
             )
             # Where both sides are compared, the button is offered once more.
             context["overwrite_buttons"] = [
@@ -378,9 +378,12 @@ class ButtonOrderAdmin(PanelMixin, AskMixin, OrderListMixin):
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def internals(self, form: Any) -> AdminForm:
+    def internals(self, request: HttpRequest, form: Any) -> AdminForm:
         """Return the internals as fieldsets, which stand below the form."""
         names = filled(INTERNAL_FIELDS, form.instance)
+        if not may_view_bodies(request):
+            # A part of the digest is a hash of the customer, so it confirms a guess.
+            names = [name for name in names if name != "reported_digest"]
         fieldsets = [(_("Internals"), {"fields": names, "classes": ["collapse"]})]
         return AdminForm(form, fieldsets, {}, INTERNAL_FIELDS, model_admin=self)
 

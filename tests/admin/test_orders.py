@@ -250,6 +250,17 @@ class PageTests(AdminTestCase):
         assert "View Button order" in page
         assert "Total: 70.00 USD" in page
 
+    def test_digest_only_with_the_permission_to_view_customers(self):
+        """Half of it is a hash of the customer, so it would confirm a guess."""
+        digest = self.row.desired_digest()
+        self.put(reported_revision=1, reported_digest=digest)
+        assert digest in self.page()
+
+        for codename in ("view_buttonorder", "change_buttonorder"):
+            self.log_in(codename, name=codename)
+            with self.subTest(codename=codename):
+                assert digest[32:] not in self.page()
+
     def test_forbidden(self):
         self.log_in()
 
