@@ -38,6 +38,10 @@ EVERYWHERE = {
     r"all the same": "still",
     r"unseen": "not reported",
     r"ought|lest|hence|thus|thereby|whereby|whilst": "a plain word",
+    r"also if": "even if",
+    r"needs? not": "does not need to",
+    r"replaces? [^.,:;]{1,60} by": "with",
+    r"as any other": "like any other",
     r"as (fast|quickly|soon) as (it |they |you )?(can|may|possible)": "a number",
 }
 # Readers of pages for users know Button orders, and not our tables.
@@ -54,7 +58,7 @@ OTHER_ROWS = re.compile(
 INTERNAL = {"explanation", "reference", "CONTRIBUTING.rst", "glossary.rst"}
 WITH_ROWS = {"backfill.rst", "batch-files.rst"}
 # A statement that opens with one of these has its subject too late.
-OPENING = re.compile(r"(What|Whoever|Of|Where) .*\.$", re.DOTALL)
+OPENING = re.compile(r"(What|Whoever|Of|Where) .*[.:]$", re.DOTALL)
 
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|approx)\.")
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”')*]*\s+(?=[\"“'(*]*[A-Z0-9`])")
