@@ -87,6 +87,22 @@ class ProseTests(SimpleTestCase):
                         assert item in self.THINGS[kind][1]()
 
 
+class InstallationTests(SimpleTestCase):
+    def test_each_command_names_the_repository(self):
+        """PyPI does not have the package yet."""
+        lines = [
+            line
+            for path in [DOCS.parent / "README.rst", *DOCS.rglob("*.rst")]
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if "pip install" in line and "django-button-orders" in line
+        ]
+
+        assert lines
+        for line in lines:
+            with self.subTest(line=line.strip()):
+                assert "git+https://" in line
+
+
 class SettingTests(SimpleTestCase):
     def test_facts(self):
         assert dict(from_code.setting_facts("TIMEOUT")) == {

@@ -1,5 +1,5 @@
 """
-A check for django-health-check: pip install django-button-orders[health-check]
+A check for django-health-check, which the extra ``health-check`` installs.
 
 The check fails with a sentence for each exceeded limit. It names no order, because
 the pages of health checks are often public. The HTML page needs "health_check" in

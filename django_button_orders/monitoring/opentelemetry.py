@@ -1,5 +1,5 @@
 """
-Metrics and spans for OpenTelemetry: pip install django-button-orders[opentelemetry]
+Metrics and spans for OpenTelemetry, which the extra ``opentelemetry`` installs.
 
 Call ``instrument_metrics()`` in one process, such as Celery beat's, and
 ``instrument_calls()`` in each process that reports orders. Call them after
