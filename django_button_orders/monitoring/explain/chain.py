@@ -306,7 +306,9 @@ def token_facts(evidence: Evidence) -> Iterator[str]:
 
 def total_facts(evidence: Evidence) -> Iterator[str]:
     order = evidence.order
-    if order.reported_total is not None:
+    # A cancelled order counts as 0, which Button never acknowledged as a total.
+    is_cancelled = order.status == ButtonOrder.Status.CANCELLED
+    if order.reported_total is not None and not is_cancelled:
         total = as_money(order.reported_total, order.currency)
         yield _("Button last acknowledged a total of %(total)s.") % {"total": total}
 

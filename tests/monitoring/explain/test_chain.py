@@ -289,6 +289,18 @@ class FactTests(ChainTestCase):
         assert self.facts(row) == []
         self.find(row, "The personal data was erased here, with the token.")
 
+    def test_cancelled_order_has_no_total(self):
+        row = self.create_acknowledged()
+        add_answer("DELETE", order_url())
+        row.cancel()
+        self.report(row)
+
+        assert row.status == "cancelled"
+        assert self.facts(row) == [
+            "The order has the token srctok-1.",
+            "Button ties the token srctok-1 to it, from the first report.",
+        ]
+
     def test_order_that_no_worker_has_read(self):
         Order.objects.create(number="1994")
 
