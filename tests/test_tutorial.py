@@ -247,16 +247,16 @@ class ReadmeTests(ScriptTestCase):
         self.reader.terminals["2"].expect("POST /v1/order 200 order 1001")
 
     def follow_commands(self, block):
-        caption = PLACES.get(sentence_above(block), "")
+        caption = terminal_in(sentence_above(block))
         self.follow(replace(block, options={"caption": caption}))
         if caption == "Terminal 2":
             self.reader.terminals["2"].expect(self.reader.greeting)
 
 
-PLACES = {
-    "In a second terminal:": "Terminal 2",
-    "In a third terminal:": "Terminal 3",
-}
+def terminal_in(sentence):
+    """Return the terminal that a sentence names, as a caption."""
+    found = re.search("(second|third) terminal", sentence)
+    return {"second": "Terminal 2", "third": "Terminal 3"}[found[1]] if found else ""
 
 
 def quickstart():
