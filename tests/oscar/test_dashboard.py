@@ -101,6 +101,15 @@ class BoxTests(TestCase):
         self.row.refresh_from_db()
         assert self.row.status == "pending"
 
+    def test_error_quotes_no_customer(self):
+        error = "Adapter.build raised KeyError at shop/button_orders.py:7: Jane Doe"
+        ButtonOrder.objects.update(reason="invalid", last_error=error)
+
+        page = self.page(self.login(VIEW, is_staff=True))
+
+        assert "KeyError at shop/button_orders.py:7" in page
+        assert "Jane Doe" not in page
+
     def test_staff_without_permission(self):
         page = self.page(self.login(is_staff=True))
 
