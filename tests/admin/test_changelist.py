@@ -53,6 +53,16 @@ class ListTests(AdminTestCase):
         self.put(last_status_code=503)
         assert f" 503 The connection {'x' * 44}…" in self.text()
 
+    def test_error_that_quotes_a_customer(self):
+        self.put(last_error="Adapter.build raised KeyError: jane@shop.test")
+        assert "jane@" in text_of(self.client.get(LIST_URL))
+
+        self.log_in("view_buttonorder")
+
+        text = text_of(self.client.get(LIST_URL))
+        assert "Adapter.build raised KeyError." in text
+        assert "jane@" not in text
+
     def test_next_attempt(self):
         moments = {
             7260: " in 2 hours ",
@@ -210,6 +220,7 @@ class SearchTests(AdminTestCase):
             "#Shop-7": "SHOP-7",
             "WEB-8A": "Web-8a",
             "9": "#9",
+            '" 1994 "': "1994",
             "web-9B": "#9",
         }.items():
             with self.subTest(term=term):
@@ -287,11 +298,24 @@ class SearchTests(AdminTestCase):
         assert response.status_code == 200
         return [row.order_id for row in response.context["cl"].result_list]
 
+    def test_words_that_no_order_has(self):
+        create_row(order_id="-7")
+
+        assert self.find("abc-7") == []
+
     def test_part_of_an_id(self):
         assert self.list("?q=199") == []
 
     def test_strange_ids(self):
-        for order_id in ("2026/11 #42", 'a "b" c', "a\\b", "it's", "%", "x" * 255):
+        for order_id in (
+            "2026/11 #42",
+            'a "b" c',
+            "a\\b",
+            "it's",
+            "%",
+            '"7"',
+            "x" * 255,
+        ):
             with self.subTest(order_id=order_id):
                 create_row(order_id=order_id)
 
@@ -313,6 +337,10 @@ class SearchTests(AdminTestCase):
         create_row(order_id="1995", btn_ref="srctok-2", purchase_date=None)
 
         assert self.list("?q=srctok-2") == ["1995"]
+
+    def test_with_a_filter(self):
+        assert self.list("?q=1994&status__exact=pending") == ["1994"]
+        assert self.list("?q=1994&status__exact=failed") == []
 
     def test_blank(self):
         assert self.list("?q=+") == ["1994"]

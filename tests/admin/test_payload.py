@@ -60,6 +60,12 @@ class LineItemsTests(ReadOnlyTestCase):
 
         assert "Line item Total MUG 45.00 USD" in self.page()
 
+    def test_amounts_of_zero(self):
+        free = {"identifier": "GIFT", "quantity": 0, "amount": 0, "total": 0}
+        self.put(line_items=[free])
+
+        assert "GIFT 0 0.00 USD 0.00 USD" in self.page()
+
     def test_currencies(self):
         for currency, amount in (("JPY", "4,500 JPY"), ("KWD", "4.500 KWD")):
             with self.subTest(currency=currency):
@@ -110,6 +116,11 @@ class LineItemsTests(ReadOnlyTestCase):
         assert shown.count("&lt;script&gt;alert(1)") == 4
         assert "x" * 201 not in shown
 
+    def test_long_name(self):
+        self.put(line_items=[{**MUG, "description": "y" * 5000}])
+
+        assert "y" * 201 not in self.page()
+
 
 class SumTests(ReadOnlyTestCase):
     def total(self):
@@ -154,6 +165,11 @@ class SumTests(ReadOnlyTestCase):
         assert "Line items as saved: Line item Quantity Each Total" in page
         assert "Sum of the line items: 70.00 USD · Total of the order: 65.00" in page
         assert "That is 5.00 USD more than the total." in page
+
+    def test_form_of_an_order_that_was_free(self):
+        self.put(source_type=None, source_id=None, total=0)
+
+        assert "70.00 USD · Total of the order: 0.00 USD" in self.page()
 
 
 class CustomerTests(ReadOnlyTestCase):

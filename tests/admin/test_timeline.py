@@ -69,6 +69,11 @@ class TimelineTests(AdminTestCase):
         for act in ("Dismissed. Note: No order.", "Retried.", "Cancellation requested"):
             assert f"root {act}" in history
 
+    def test_call_without_an_answer(self):
+        create_submission(self.row, outcome="will_retry", error="No answer.")
+
+        assert "Create: Will retry No answer." in self.history()
+
     def test_user_of_a_call(self):
         create_submission(self.row, trigger="admin", user=self.user, status_code=200)
 
@@ -155,6 +160,9 @@ class TimelineTests(AdminTestCase):
         assert "Retried." in history
         assert "Entries of people before" not in history
 
+        Submission.objects.get(error="#0.").delete()
+        assert "Calls before" not in self.history()
+
     def test_many_acts(self):
         for number in range(201):
             self.log(f"#{number}.", minutes=number)
@@ -164,6 +172,9 @@ class TimelineTests(AdminTestCase):
         assert "#1." in history
         assert "#0." not in history
         assert "Entries of people before 2026-11-01 06:01:00 are not" in history
+
+        LogEntry.objects.get(change_message="#0.").delete()
+        assert "Entries of people before" not in self.history()
 
     def test_queries_do_not_grow(self):
         create_submission(self.row, user=self.user)
