@@ -88,8 +88,9 @@ class CappedChangeList(ChangeList):
         names: list[Any] = super().get_ordering(request, queryset)
         return in_one_direction(list(filter(self.is_sortable, names)))
 
-    def is_sortable(self, name: str) -> bool:
-        return name.lstrip("-") in {
+    def is_sortable(self, name: Any) -> bool:
+        # The ModelAdmin of a shop may sort by an expression, which has no index.
+        return isinstance(name, str) and name.lstrip("-") in {
             *self.model_admin.sortable_fields(self.params),
             "pk",
         }

@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
-from django.test import override_settings
+from django.db.models import F
+from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 
@@ -455,6 +456,16 @@ class SortTests(AdminTestCase):
         for column in (1, 3, 5, 7):
             with self.subTest(column=column):
                 assert self.list(f"?o={column}") == self.list()
+
+    def test_expression_of_an_admin_of_the_shop(self):
+        class ByDate(ButtonOrderAdmin):
+            ordering = [F("purchase_date").desc(nulls_last=True)]
+
+        request = RequestFactory().get("/")
+        request.user = self.user
+        listed = ByDate(ButtonOrder, admin.site).get_changelist_instance(request)
+
+        assert len(listed.result_list) == ButtonOrder.objects.count()
 
     def test_headings(self):
         for query, names in {

@@ -103,6 +103,7 @@ class FilterTests(FilterTestCase):
 
     def test_currency_that_is_the_only_one(self):
         create_row(order_id="1995", currency=None)
+        create_row(order_id="1996", currency="")
 
         assert "By currency" not in self.sidebar()
 
