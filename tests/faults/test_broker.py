@@ -23,10 +23,10 @@ def test_loses_everything(setting, own, make_lab, state):
     broker = own(setting.broker)
     lab = make_lab(setting, broker_url=broker.url)
     lab.open()
-    lab.start_seller(900)
+    lab.start_seller(600)
     pending = []
     for loss in range(5):
-        lab.wait_for_sales(60 + 110 * loss)
+        lab.wait_for_sales(60 + 80 * loss)
         assert lab.is_selling()
         pending.append(lab.rows.pending().count())
         lose_everything(lab, setting, broker)
