@@ -9,7 +9,12 @@ from django.db import DataError, OperationalError, connection, connections
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from django_button_orders import LineItem, OrderReport, mark_changed
+from django_button_orders import (
+    LineItem,
+    OrderReport,
+    mark_changed,
+    suppress_reporting,
+)
 from django_button_orders.delivery.sweep import report_due
 from django_button_orders.models import (
     ButtonOrder,
@@ -163,8 +168,12 @@ class OldDatabaseTests(OldDatabaseTestCase):
 
     def test_id_of_an_order(self):
         def check():
-            order = Order(number=f"42{GIFT}")
+            with suppress_reporting():
+                order = Order.objects.create(number="42")
+            # The shop's own database may store what this one does not.
+            order.number = f"42{GIFT}"
             mark_changed(order)
+            Order.objects.all()._raw_delete(OLD)
             self.report()
 
             row = ButtonOrder.objects.get()
