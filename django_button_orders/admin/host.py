@@ -90,7 +90,7 @@ def box_context(
         with savepoint(using):
             return reports_context(request, site, host_order, using=using)
     except DatabaseError as exc:
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "The report of an order cannot be shown: %s", describe_for_log(exc)
         )
         return {"why": _("The state of its report cannot be read right now.")}

@@ -100,7 +100,7 @@ def make_call(attempt: Attempt, operation: str, began: float) -> Call:
         if is_time_limit(exc):
             raise
         name = attempt.row.order_id
-        logger.error("The call for order %s failed: %s", name, describe_for_log(exc))  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error("The call for order %s failed: %s", name, describe_for_log(exc))
         call.answer = NoAnswerError(describe_exception(exc, "The call"))
     finally:
         call.duration_ms = round((monotonic() - began) * 1000)
@@ -299,7 +299,7 @@ def recording_errors(attempt: Attempt) -> Iterator[None]:
     except Exception as exc:
         if is_time_limit(exc):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "Order %s cannot be sent: %s", attempt.row.order_id, describe_for_log(exc)
         )
         error = describe_exception(exc, "Sending the order")

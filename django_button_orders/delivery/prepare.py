@@ -95,7 +95,7 @@ def prepare(
         raise
     except Exception as exc:
         # One bad row must not stop the others.
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "Order %s cannot be prepared: %s",
             attempt.row.order_id,
             describe_for_log(exc),

@@ -76,7 +76,7 @@ def send_once(
         if is_time_limit(exc):
             raise
         # The message of the exception may have an address.
-        logger.error(  # noqa: TRY400 - so may a traceback
+        logger.error(
             "Database %s: the alert %s was not sent: %s. The next look sends it.",
             look.using,
             cause.code,

@@ -138,7 +138,7 @@ def find_safely(
     except Exception as exc:
         if must_reach_shop(exc, using):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "A change of a %s is not reported, because its order cannot be found: %s",
             sender._meta.label,
             describe_for_log(exc),
@@ -209,7 +209,7 @@ def mark_or_fail(
                 delay = first_report_delay() if row.is_inserted else 0
                 doorbell.ring(row.pk, using=using, delay=delay)
     except IdTakenError as exc:
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "%s.get_order_id: the order with the key %s has the ID %s of "
             "another order, so it is not reported.",
             adapter.name,
@@ -223,7 +223,7 @@ def mark_or_fail(
         may_pass = isinstance(exc, OperationalError) and not is_final
         if may_pass or must_reach_shop(exc, using):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "%s failed for order %s: %s",
             key.hook_name,
             key.order_id,
@@ -303,7 +303,7 @@ def fail_row(key: RowKey, exc: Exception, *, using: str) -> None:
     except Exception as error:
         if must_reach_shop(error, using):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "Order %s has no Button order: %s. %s",
             key.order_id,
             describe_for_log(error),
@@ -347,7 +347,7 @@ def mark_or_log(
             adapter, host_order, using=using, is_leaving=is_leaving, is_last=True
         )
     except OperationalError as exc:
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
+        logger.error(
             "%s: a change of the order with the key %s was not recorded: %s. "
             "Save the order again, or call mark_changed(). %s",
             adapter.name,

@@ -54,7 +54,7 @@ def set_btn_ref(host_order: Model, btn_ref: str, *, using: str | None = None) ->
     except Error as exc:
         if must_reach_shop(exc, alias):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote the order
+        logger.error(
             "%s: a token was not kept: %s", adapter.name, describe_for_log(exc)
         )
         return

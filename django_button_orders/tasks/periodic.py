@@ -153,7 +153,5 @@ def run_or_log(action: Callable[[str], T], alias: str, title: str = "") -> T | N
         if is_time_limit(exc):
             raise
         failed = f": {title} failed" if title else ""
-        logger.error(  # noqa: TRY400 - a traceback may quote a customer's data
-            "Database %s%s: %s", alias, failed, describe_for_log(exc)
-        )
+        logger.error("Database %s%s: %s", alias, failed, describe_for_log(exc))
         return None

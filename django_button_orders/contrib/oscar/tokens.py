@@ -80,9 +80,7 @@ def find_btn_ref(
     except Exception as exc:
         if must_reach_shop(exc, using):
             raise
-        logger.error(  # noqa: TRY400 - a traceback may quote the order
-            "The token of a new order was not read: %s", describe_for_log(exc)
-        )
+        logger.error("The token of a new order was not read: %s", describe_for_log(exc))
         return ""
 
 
