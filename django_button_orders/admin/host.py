@@ -74,7 +74,7 @@ class ButtonOrderAdminMixin(ModelAdminBase):
 
 
 def box_context(
-    request: HttpRequest, host_order: Model, site: AdminSite | None = None
+    request: HttpRequest, host_order: Model, site: AdminSite | None
 ) -> dict[str, Any]:
     """
     Return the context of the box. It is empty if the user may not see the box.

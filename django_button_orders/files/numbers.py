@@ -87,7 +87,7 @@ def parse_integer(text: str, *, separator: str = "") -> int:
     return -int(number) if text.startswith("-") else int(number)
 
 
-def parse_number(text: str, *, separator: str = "", decimals: int = 2) -> Decimal:
+def parse_number(text: str, *, separator: str, decimals: int = 2) -> Decimal:
     """Return a number without a sign that has so many decimals, as a rule."""
     digits = SPACE.sub("", text)
     if not separator:

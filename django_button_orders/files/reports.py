@@ -45,9 +45,7 @@ class Conventions:
 NO_CONVENTIONS = Conventions()
 
 
-def build_report(
-    values: Mapping[str, Any], conventions: Conventions = NO_CONVENTIONS
-) -> OrderReport:
+def build_report(values: Mapping[str, Any], conventions: Conventions) -> OrderReport:
     """
     Return the report of an order.
 

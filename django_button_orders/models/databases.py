@@ -36,13 +36,13 @@ def database_aliases() -> Iterator[str]:
         raise MissingTablesError(NOT_MIGRATED)
 
 
-def migrated_alias(alias: str, model: type[Model] = ButtonOrder) -> str:
+def migrated_alias(alias: str) -> str:
     """Return the alias of a database. Raises ``MissingTablesError`` without a table."""
-    if has_table(alias, model):
+    if has_table(alias):
         return alias
     option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
     raise MissingTablesError(
-        f"The database '{alias}' has no table {model._meta.db_table}. "
+        f"The database '{alias}' has no table {ButtonOrder._meta.db_table}. "
         f"Run 'manage.py migrate{option}' first."
     )
 

@@ -162,7 +162,7 @@ class StateQuerySet(LockableQuerySet[Row]):
         changed = self.changed_values(holds=first_report_delay() > 0)
         return self.update(**{**changed, **values})
 
-    def changed_values(self, *, holds: bool = False) -> dict[str, Any]:
+    def changed_values(self, *, holds: bool) -> dict[str, Any]:
         """
         Return the new values of a row that is marked changed.
 

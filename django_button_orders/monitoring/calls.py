@@ -85,10 +85,10 @@ def hour_of(moment: datetime, using: str) -> datetime:
     return hour.astimezone(timezone.utc)
 
 
-def last_hours(count: int, now: datetime, using: str) -> list[datetime]:
-    """Return the starts of the last ``count`` hours, the present one included."""
+def hours_of_week(now: datetime, using: str) -> list[datetime]:
+    """Return the starts of the hours of a week, the present one included."""
     latest = hour_of(now, using)
-    return [latest - HOUR * ago for ago in reversed(range(count))]
+    return [latest - HOUR * ago for ago in reversed(range(WEEK_HOURS))]
 
 
 def first_open_hour(now: datetime, using: str) -> datetime:
@@ -120,7 +120,7 @@ def count_calls(using: str, since: datetime, until: datetime | None = None) -> H
 
 def store_hours(using: str, now: datetime) -> None:
     """Store the counts of past hours, and delete those older than a week."""
-    first = last_hours(WEEK_HOURS, now, using)[0]
+    first = hours_of_week(now, using)[0]
     stored = SubmissionHour.objects.using(using)
     end = first_open_hour(now, using)
     start = max(first, next_hour_to_store(using, first))
@@ -152,7 +152,7 @@ def store(using: str, counted: Hours, start: datetime, until: datetime) -> None:
 
 
 def find_stored_hours(using: str, now: datetime) -> Hours:
-    first = last_hours(WEEK_HOURS, now, using)[0]
+    first = hours_of_week(now, using)[0]
     stored = SubmissionHour.objects.using(using).filter(hour__gte=first)
     return {
         as_aware(hour): from_json(item)
@@ -162,7 +162,7 @@ def find_stored_hours(using: str, now: datetime) -> Hours:
 
 def count_open_hours(using: str, now: datetime) -> Hours:
     """Count the submissions of the hours that are not stored yet."""
-    first = last_hours(WEEK_HOURS, now, using)[0]
+    first = hours_of_week(now, using)[0]
     return count_calls(using, max(first, next_hour_to_store(using, first)))
 
 

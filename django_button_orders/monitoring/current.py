@@ -9,12 +9,11 @@ from datetime import datetime
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.snapshots import Snapshot
 from django_button_orders.monitoring.calls import (
-    WEEK_HOURS,
     Durations,
     Hours,
     Period,
     find_stored_hours,
-    last_hours,
+    hours_of_week,
     summarize,
 )
 from django_button_orders.monitoring.orders import Orders
@@ -85,7 +84,7 @@ def find_hours(using: str, now: datetime, figures: Figures) -> Hours:
     """Return the calls of each hour of a week, the first hour first."""
     # A stored hour is complete. The same hour in a snapshot may not be.
     known = figures.hours | find_stored_hours(using, now)
-    hours: Hours = {hour: {} for hour in last_hours(WEEK_HOURS, now, using)}
+    hours: Hours = {hour: {} for hour in hours_of_week(now, using)}
     first, latest = min(hours), max(hours)
     for hour, durations in known.items():
         if hour >= first:

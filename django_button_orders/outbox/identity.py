@@ -61,7 +61,7 @@ class RowKey:
         self.hook = ""
         return missing is None
 
-    def use_stored(self, *, using: str, is_new: bool = False) -> None:
+    def use_stored(self, *, using: str, is_new: bool) -> None:
         """
         Have the hooks asked about what the database keeps of the order.
 

@@ -19,7 +19,7 @@ from django_button_orders.monitoring.calls import (
     count_open_hours,
     find_stored_hours,
     first_open_hour,
-    last_hours,
+    hours_of_week,
     percentile,
     store,
     store_hours,
@@ -136,7 +136,7 @@ class HourTests(TestCase):
 
     def test_forgotten_after_a_week(self):
         store_hours("default", self.now)
-        first = last_hours(WEEK_HOURS, self.now, "default")[0]
+        first = hours_of_week(self.now, "default")[0]
         assert SubmissionHour.objects.order_by("hour")[0].hour == first
 
         store_hours("default", self.now + HOUR * 3)

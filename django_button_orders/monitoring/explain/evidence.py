@@ -117,7 +117,7 @@ class Evidence:
         )
 
 
-def find_evidence(order: ButtonOrder, *, with_bodies: bool = True) -> Evidence:
+def find_evidence(order: ButtonOrder, *, with_bodies: bool) -> Evidence:
     """Gather what is on record about an order, in a bounded number of queries."""
     calls, left_out = find_calls(order, with_bodies=with_bodies)
     token_at, token_error = find_token_date(order)
