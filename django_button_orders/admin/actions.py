@@ -117,12 +117,29 @@ class OrderActionsMixin(UrlsMixin):
         """Run a verb on one order, and return to the page with the button."""
         is_allowed = self.has_verb_permission(request, verb)
         order = self.find_order(request, object_id, is_allowed=is_allowed)
-        with self.show_errors(request):
-            # The list may come from a replica, which must not be written to.
-            options = action_options(request, verb, using=self.write_database)
-            count = run_action(options.pop("name"), [order.pk], **options)
-            self.message_user(request, *verb.result_message(count, selected=1))
+        self.run_or_queue(request, [order.pk], verb)
         return self.go_back(request, order)
+
+    def run_or_queue(
+        self, request: HttpRequest, pks: Sequence[int], verb: Verb
+    ) -> None:
+        """Run a verb on orders now, or leave many orders to the next sweep."""
+        with self.show_errors(request):
+            name = action_name(request, verb)
+            options: dict[str, Any] = {
+                # The list may come from a replica, which must not be written to.
+                "using": self.write_database,
+                "user_id": request.user.pk,
+                "note": read_note(request.POST, verb),
+            }
+            if len(pks) > MAX_AT_ONCE:
+                what = request_text(verb, len(pks))
+                queue_action(name, pks, what=what, **options)
+                message = queued_message(len(pks))
+            else:
+                count = run_action(name, pks, **options)
+                message = verb.result_message(count, selected=len(pks))
+            self.message_user(request, *message)
 
     def find_order(
         self, request: HttpRequest, object_id: str, *, is_allowed: bool
@@ -162,7 +179,7 @@ class OrderActionsMixin(UrlsMixin):
 
 class BulkActionsMixin(OrderActionsMixin):
     """
-    Add the actions Retry, Dismiss and Cancel to the list, each with a confirmation.
+    Add the actions Retry, Dismiss, Cancel and Erase to the list, with confirmations.
 
     Each needs its permission, and adds a log entry for each order that it changes.
     """
@@ -255,20 +272,6 @@ class BulkActionsMixin(OrderActionsMixin):
         url = self.with_filters(request, self.url("changelist"))
         return HttpResponseRedirect(url)
 
-    def run_or_queue(
-        self, request: HttpRequest, pks: Sequence[int], verb: Verb
-    ) -> None:
-        """Run a verb on orders now, or leave many orders to the next sweep."""
-        with self.show_errors(request):
-            # The list may come from a replica, which must not be written to.
-            options = action_options(request, verb, using=self.write_database)
-            if len(pks) > MAX_AT_ONCE:
-                message = queue_verb(verb, pks, options)
-            else:
-                count = run_action(options.pop("name"), pks, **options)
-                message = verb.result_message(count, selected=len(pks))
-            self.message_user(request, *message)
-
     def show_erased(self, request: HttpRequest, pks: Sequence[int]) -> HttpResponse:
         """Show the list of orders that the shop may hand to Button."""
         fields = ("account", "order_id", "button_order_id", "purchase_date")
@@ -302,25 +305,20 @@ class BulkActionsMixin(OrderActionsMixin):
         return super().changelist_view(request, *args, **kwargs)
 
 
-def action_options(request: HttpRequest, verb: Verb, *, using: str) -> dict[str, Any]:
-    """Return options for ``run_action``. Raise ``ValidationError`` for a bad note."""
+def action_name(request: HttpRequest, verb: Verb) -> str:
+    """Return the name in ``ACTIONS`` of what the user asks for."""
     is_told = verb is ERASE and "tell_button" in request.POST
-    return {
-        "name": "erase_and_tell" if is_told else verb.name,
-        "using": using,
-        "user_id": request.user.pk,
-        "note": read_note(request.POST, verb),
-    }
+    return "erase_and_tell" if is_told else verb.name
 
 
-def queue_verb(
-    verb: Verb, pks: Sequence[int], options: dict[str, Any]
-) -> tuple[str, int]:
-    """Leave a verb to the next sweep. Return a message and its level."""
-    count = len(pks)
+def request_text(verb: Verb, count: int) -> str:
+    """Return what the log says about a verb that is left to the next sweep."""
     what = ngettext("%(verb)s: %(count)d order", "%(verb)s: %(count)d orders", count)
-    what %= {"verb": verb.label, "count": count}
-    queue_action(options.pop("name"), pks, what=what, **options)
+    return what % {"verb": verb.label, "count": count}
+
+
+def queued_message(count: int) -> tuple[str, int]:
+    """Return a message about orders that the next sweep changes, and its level."""
     text = ngettext(
         "%(count)d order will be changed by the next sweep. The list shows "
         "the progress. The history of the order shows who requested it.",

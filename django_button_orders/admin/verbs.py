@@ -1,4 +1,4 @@
-"""Retry, dismiss, cancel and overwrite: the admin's texts for each action."""
+"""Retry, dismiss, cancel, overwrite and erase: the admin's texts for each action."""
 
 from __future__ import annotations
 
@@ -233,7 +233,8 @@ ERASE = BulkVerb(
         "count",
     ),
 )
-SINGLE_VERBS = (RETRY, DISMISS, CANCEL)
-BULK_VERBS = (*SINGLE_VERBS, ERASE)
-# No list has a button for OVERWRITE: a person has to see both sides of each order.
-VERBS: tuple[Verb, ...] = (*SINGLE_VERBS, OVERWRITE)
+# The actions of the list.
+BULK_VERBS = (RETRY, DISMISS, CANCEL, ERASE)
+# The buttons of an order. OVERWRITE is for one order at a time: a person has to see
+# both sides.
+VERBS: tuple[Verb, ...] = (RETRY, DISMISS, CANCEL, OVERWRITE)

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django_button_orders.client import (
-    Answer,
     ButtonError,
     NoAnswerError,
     Request,
@@ -30,6 +29,7 @@ from django_button_orders.delivery.verdicts import (
     Verdict,
     find_rule,
     invalid,
+    is_page_of_proxy,
     judge,
     knows_order,
     taken,
@@ -130,10 +130,10 @@ def follow(attempt: Attempt, call: Call) -> None:
     if result == Operation.RETRIEVE and is_certainly_ours(attempt):
         result = Operation.UPDATE
     if isinstance(result, str) and is_cancellation(attempt):
-        # A page of a proxy does not say whose order Button has.
-        is_page = isinstance(call.answer, Answer) and call.answer.is_html
-        later = with_error(LATER, call.operation, call.answer)
-        result = later if is_page else Operation.CANCEL
+        result = Operation.CANCEL
+        if is_page_of_proxy(call.answer):
+            # It does not say whose order Button has.
+            result = with_error(LATER, call.operation, call.answer)
     if isinstance(result, Verdict):
         conclude(attempt, result)
     elif knows_order(call.answer) and call.operation == Operation.RETRIEVE:

@@ -1,5 +1,5 @@
 """
-Retry, overwrite, cancel or dismiss Button orders for an operator.
+Retry, overwrite, cancel, dismiss or erase Button orders for an operator.
 
 ``run_action`` is the way in; it locks, changes and logs the rows, and rings for
 them. ``queue`` leaves the same to the next sweep.
