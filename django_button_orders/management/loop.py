@@ -21,8 +21,8 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.printable import get_logger
 from django_button_orders.report.privacy import describe_for_log
 from django_button_orders.tasks.periodic import (
-    ACTIONS,
     PRUNE,
+    QUEUED_ACTIONS,
     RECONCILE,
     Job,
     end_sweep,
@@ -87,7 +87,7 @@ class Loop:
     interval: float
     narrow: Narrow
     is_whole: bool = True
-    jobs: tuple[Job, ...] = (ACTIONS, RECONCILE, PRUNE)
+    jobs: tuple[Job, ...] = (QUEUED_ACTIONS, RECONCILE, PRUNE)
     clock: Clock = monotonic
     outcomes: Counter[str] = field(default_factory=Counter)
     backoffs: dict[str, DatabaseBackoff] = field(default_factory=dict)

@@ -72,7 +72,7 @@ def prune(alias: str, is_stopped: IsStopped) -> bool:
     return retention.prune(using=alias, is_stopped=is_stopped).is_complete
 
 
-ACTIONS = Job(
+QUEUED_ACTIONS = Job(
     key="button-orders-actions",
     seconds=0,
     title="the actions of operators",
@@ -101,12 +101,12 @@ def sweep_each_database(limits: SweepLimits) -> None:
 
     Record that a sweep has ended.
     """
-    ends = monotonic() + ACTIONS.slice_seconds
+    ends = monotonic() + QUEUED_ACTIONS.slice_seconds
 
     def is_over() -> bool:
         return limits.is_stopped() or monotonic() >= ends
 
-    run_in_each_database(ACTIONS, is_over)
+    run_in_each_database(QUEUED_ACTIONS, is_over)
 
     def sweep(alias: str) -> None:
         Checkpoint.objects.using(alias).first_at_work()

@@ -38,7 +38,7 @@ from django_button_orders.models.orders import ButtonOrderQuerySet
 from django_button_orders.monitoring.alerts import describe_other_site
 from django_button_orders.monitoring.snapshot import database_time, seconds_between
 from django_button_orders.tasks.periodic import (
-    ACTIONS,
+    QUEUED_ACTIONS,
     end_sweep,
     in_each_database,
     run_in_each_database,
@@ -147,7 +147,7 @@ class Command(ButtonOrdersCommand):
         had_failed = self.find_failed()
         with stop_on_signals() as stop:
             if self.is_sweep:
-                run_in_each_database(ACTIONS, lambda: stop.is_set)
+                run_in_each_database(QUEUED_ACTIONS, lambda: stop.is_set)
             self.report(stop)
         self.print_summary(format_)
         if self.is_sweep and not stop.is_set:
