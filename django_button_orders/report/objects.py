@@ -324,14 +324,9 @@ class OrderReport:
         values["line_items"] = [item.as_dict() for item in self.line_items or ()]  # type: ignore[union-attr]  # cleaned
         return values
 
-    def as_payload(
-        self, *, with_btn_ref: bool = True, total_as_decimal: bool = False
-    ) -> dict[str, Any]:
+    def as_payload(self) -> dict[str, Any]:
         """Return the JSON object for Button, without empty values."""
-        payload = payload_of(self.as_fields())
-        if not with_btn_ref:
-            payload = without_btn_ref(payload)
-        return with_decimals(payload) if total_as_decimal else payload
+        return payload_of(self.as_fields())
 
     def digest(self) -> str:
         """Return a hash of the values that an update can change at Button."""

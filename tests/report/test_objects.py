@@ -18,7 +18,9 @@ from django_button_orders import Customer, LineItem, OrderReport, hash_email
 from django_button_orders.report.objects import (
     is_customer_refused,
     is_same_order,
+    with_decimals,
     with_refused_customer,
+    without_btn_ref,
 )
 from django_button_orders.report.validation import redact_email
 
@@ -812,10 +814,10 @@ class LinesTotalTests(SimpleTestCase):
 
 class PayloadTests(SimpleTestCase):
     def test_without_token(self):
-        report = make_report(btn_ref="srctok-1")
+        payload = make_report(btn_ref="srctok-1").as_payload()
 
-        assert "btn_ref" not in report.as_payload(with_btn_ref=False)
-        assert report.as_payload()["btn_ref"] == "srctok-1"
+        assert "btn_ref" not in without_btn_ref(payload)
+        assert payload["btn_ref"] == "srctok-1"
 
     def test_is_strict_json(self):
         report = make_report(customer={"id": "é"}, customer_order_id="\U0001f600")
@@ -830,7 +832,7 @@ class PayloadTests(SimpleTestCase):
 
 class DecimalPayloadTests(SimpleTestCase):
     def payload(self, **values):
-        payload = make_report(**values).as_payload(total_as_decimal=True)
+        payload = with_decimals(make_report(**values).as_payload())
         return json.loads(json.dumps(payload))
 
     def test_flag(self):
