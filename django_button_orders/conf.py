@@ -275,7 +275,11 @@ FIELDS: Mapping[str, Field[Any]] = {
     item.name.upper(): item for item in fields(Settings)
 }
 # These cannot differ between accounts, because one process works for all of them.
-PROCESS_KEYS = {"BATCH_SIZE", "CONCURRENCY", "DOORBELL", "QUEUE"} | {
+PROCESS_KEYS = {
+    "BATCH_SIZE",
+    "CONCURRENCY",
+    "DOORBELL",
+    "QUEUE",
     "LEASE_SECONDS",
     "SITE",
     "RECONCILE_DAYS",

@@ -198,10 +198,12 @@ def find_lost(rows: Iterable[ButtonOrder]) -> list[ButtonOrder]:
     has_lost: dict[int | None, bool] = {}
     found = []
     for row in rows:
+        if row.is_direct:
+            continue
         kind = row.source_type_id
-        if not row.is_direct and kind not in has_lost:
+        if kind not in has_lost:
             has_lost[kind] = has_lost_model(row)
-        if not row.is_direct and has_lost[kind]:
+        if has_lost[kind]:
             found.append(row)
     return found
 
