@@ -13,8 +13,8 @@ Read in this order:
 * ``changelist``: the list, with its columns. Its parts are in ``filters``, ``search``,
   ``panel`` (the figures above it), ``check_adapter`` (a preflight) and ``export``
   (CSV).
-* ``actions``: Retry, dismiss and cancel for one order or many, with their texts in
-  ``verbs`` and the counted orders in ``selection``.
+* ``actions``: Retry, dismiss, cancel, overwrite and erase, for one order or many. Their
+  texts are in ``verbs``, and the counted orders in ``selection``.
 * ``host``: the box on the page of the shop's own order.
 * ``accounts`` and ``differences``: the other lists.
 * ``base``, ``formatting`` and ``compare``: what several of these use.

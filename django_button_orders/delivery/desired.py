@@ -116,7 +116,7 @@ def find_desired(row: ButtonOrder, hosts: HostOrders) -> Desired:
 
 
 def find_unerased(row: ButtonOrder, hosts: HostOrders) -> Desired:
-    """Return what Button should know about an order that was not erased."""
+    """Return what Button should know about an order, with its personal data."""
     if row.cancel_requested_at is not None:
         return as_cancelled(row.order_id)
     if row.is_direct:

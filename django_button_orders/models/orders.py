@@ -731,7 +731,11 @@ class ButtonOrder(models.Model):
         return self._after_move(self.row().cancel())
 
     def retry(self) -> bool:
-        """Make a failed or dismissed order due. Return False for another status."""
+        """
+        Make a failed, dismissed or closed order due.
+
+        Return False for another status.
+        """
         return self._after_move(self.row().retry())
 
     def dismiss(self, note: str = "") -> bool:
