@@ -48,7 +48,8 @@ def check_time_limit() -> Iterator[CheckMessage]:
     if limit and limit < needed:
         yield Warning(
             f"A sweep may take {needed:g} seconds, but Celery ends it after {limit:g} "
-            "seconds. Its orders would then wait until their leases expire.",
+            f"second{'' if limit == 1 else 's'}. Its orders would then wait until "
+            "their leases expire.",
             hint="Remove the tasks of django_button_orders from task_annotations, or "
             f"lower {SETTING}['LEASE_SECONDS'].",
             id="django_button_orders.W016",

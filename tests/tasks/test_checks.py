@@ -50,7 +50,11 @@ class BeatScheduleTests(SimpleTestCase):
 
 
 class TimeLimitTests(SimpleTestCase):
-    def ids(self, annotations=None, lease_seconds=120, **conf):
+    def ids(self, annotations=None, **options):
+        found = self.messages(annotations, **options)
+        return [message.id[-4:] for message in found]
+
+    def messages(self, annotations=None, lease_seconds=120, **conf):
         with override_settings(
             BUTTON_ORDERS=button_settings(LEASE_SECONDS=lease_seconds),
             CELERY_TASK_ANNOTATIONS=annotations,
@@ -58,7 +62,7 @@ class TimeLimitTests(SimpleTestCase):
             app = Celery("shop")
             self.addCleanup(tests.celery.app.set_current)
             app.conf.update(task_annotations=annotations, **conf)
-            return [message.id[-4:] for message in check_celery()]
+            return check_celery()
 
     def test_limits_of_all_tasks_do_not_count(self):
         assert self.ids() == []
@@ -74,6 +78,11 @@ class TimeLimitTests(SimpleTestCase):
         ):
             with self.subTest(given=given):
                 assert self.ids(given) == found
+
+    def test_limit_of_a_second(self):
+        [message] = self.messages({TASK: {"soft_time_limit": 1}})
+
+        assert "but Celery ends it after 1 second. " in message.msg
 
     def test_long_lease(self):
         assert self.ids(lease_seconds=3000) == []
