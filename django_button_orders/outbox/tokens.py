@@ -36,6 +36,10 @@ def set_btn_ref(host_order: Model, btn_ref: str, *, using: str | None = None) ->
     at the first report. ``OrderAdapter.get_btn_ref`` returns the token to ``build``. A
     later token replaces the earlier one, and an empty one changes nothing.
 
+    The token stays when your shop deletes the order. A new order with the same primary
+    key and no token of its own gets it. If your shop uses a primary key again, call
+    ``erase(order_ids=[...])`` when you delete the order.
+
     Raises ``ImproperlyConfigured`` if the order's model is not registered, and
     ``ValueError`` if the order was never saved. What cannot be a token, and what the
     database refuses, is only logged: the order is placed without a token.

@@ -114,6 +114,20 @@ class SetBtnRefTests(TestCase):
 
         assert kept() == []
 
+    def test_key_that_comes_again(self):
+        """A token outlives its order, until somebody erases it."""
+        for erased, expected in ((["1994"], ""), ([], TOKEN)):
+            with self.subTest(erased=erased):
+                set_btn_ref(self.order, TOKEN)
+                key = self.order.pk
+                self.order.delete()
+                if erased:
+                    erase(order_ids=erased)
+
+                self.order = Order.objects.create(pk=key, number="1995")
+
+                assert self.adapter.get_btn_ref(self.order) == expected
+
 
 @override_settings(BUTTON_ORDERS=button_settings())
 class CheckoutTests(TransactionTestCase):
