@@ -24,6 +24,7 @@ UTF8 = "utf-8"
 BLOCK = 1 << 16
 GZIP = b"\x1f\x8b"
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 # How files begin that have no lines, and what to do with them.
 COMPRESSED = "The file is compressed, but not with gzip. Decompress it."
 SAVE_AS_CSV = "Save the sheet as CSV."
@@ -140,7 +141,11 @@ def read_some(stream: BinaryIO, size: int) -> bytes:
 
 def find_form(head: bytes, encoding: str) -> Form:
     encoding = codecs.lookup(encoding or guess_encoding(head)).name
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    try:
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    except UnicodeError as exc:
+        # UTF-16 that is named needs a byte order mark, and IDNA is for host names.
+        raise not_valid(encoding) from exc
     ends = re.search(r"[\r\n]+(?=.)", text, re.DOTALL)
     # Windows ends lines with both. Old Macs had a carriage return alone.
     is_mac = ends is not None and "\n" not in ends[0]
@@ -148,6 +153,9 @@ def find_form(head: bytes, encoding: str) -> Form:
 
 
 def guess_encoding(head: bytes) -> str:
+    # The first two bytes of its mark may be those of UTF-16.
+    if head.startswith(UTF32):
+        return "utf-32"
     if head.startswith(UTF16):
         return "utf-16"
     # Without a byte order mark, every other byte of a header is null.
@@ -173,11 +181,13 @@ def convert(stream: BinaryIO, form: Form, stack: ExitStack) -> BinaryIO:
             copy.write(decode(block).replace(form.line_end, "\n").encode())
         copy.write(decode(b"", final=True).encode())
     except UnicodeError as exc:
-        raise UnreadableFileError(
-            f"The file is not valid {form.encoding}. {NAME_ENCODING}"
-        ) from exc
+        raise not_valid(form.encoding) from exc
     copy.seek(0)
     return copy
+
+
+def not_valid(encoding: str) -> UnreadableFileError:
+    return UnreadableFileError(f"The file is not valid {encoding}. {NAME_ENCODING}")
 
 
 def copy_to_disk(stream: IO[bytes], stack: ExitStack) -> BinaryIO:

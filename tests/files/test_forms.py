@@ -41,6 +41,7 @@ class FormTests(SimpleTestCase):
             (b"\xfe\xff" + TEXT.encode("utf-16-be"), ""),
             (TEXT.encode("utf-16-le"), ""),
             (TEXT.encode("utf-16-be"), ""),
+            (TEXT.encode("utf-32"), ""),
             (TEXT.encode("cp1252"), "cp1252"),
             (TEXT.replace("\n", "\r").encode(), ""),
             (TEXT.replace("\n", "\r").encode("mac-roman"), "mac-roman"),
@@ -90,6 +91,9 @@ class FormTests(SimpleTestCase):
         for content, options in (
             (b"order_id\n\x81", {"encoding": "cp1252"}),
             (b"order_id\n\xff", {"encoding": "ascii"}),
+            (TEXT.encode("utf-16-le"), {"encoding": "utf-16"}),
+            (TEXT.encode(), {"encoding": "idna"}),
+            (TEXT.encode(), {"encoding": "punycode"}),
             (TEXT.encode("utf-16")[:-1], {}),
         ):
             with self.subTest(content=content):

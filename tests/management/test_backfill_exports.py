@@ -276,6 +276,11 @@ class ExportTests(TestCase):
             ("--time-zone", "Europe/Atlantis", "'Europe/Atlantis' is not a time zone"),
             ("--time-zone", "../etc", "'../etc' is not a time zone"),
             ("--decimal-separator", ";", "invalid choice"),
+            ("--date-format", "%Q", "'%Q' is not a format of strptime"),
+            ("--date-format", "%d.%m.%Y %", "is not a format of strptime"),
+            ("--date-format", "%Y-%Y", "is not a format of strptime"),
+            ("--date-format", "%-d.%m.%Y", "is not a format of strptime"),
+            ("--date-format", "%d.%m.%Y\0", "is not a format of strptime"),
         ):
             with self.subTest(value=value):
                 _, _, error = self.backfill("", option, value)

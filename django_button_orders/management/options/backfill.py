@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -27,6 +29,8 @@ from django_button_orders.management.options.values import (
 )
 from django_button_orders.report.validation import clean_currency
 
+# It has a day and a month that no format takes for each other.
+SAMPLE = datetime(2026, 11, 23, 8, 30, tzinfo=timezone.utc)
 CONTRADICTIONS = (
     ("--dry-run", "--now"),
     ("--resume", "--order-id"),
@@ -105,8 +109,8 @@ def add_conventions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--encoding",
         type=encoding,
-        help="the encoding of the file, such as cp1252 (default: UTF-8, or UTF-16 with "
-        "a byte order mark)",
+        help="the encoding of the file, such as cp1252 (default: what a byte order "
+        "mark says, or UTF-8)",
     )
     group.add_argument(
         "--decimals",
@@ -137,6 +141,7 @@ def add_conventions(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--date-format",
+        type=date_format,
         default="",
         metavar="FORMAT",
         help="the strptime format of all dates, if they are not ISO 8601, such as "
@@ -221,6 +226,17 @@ def time_zone(text: str) -> ZoneInfo:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not a time zone such as Europe/Berlin or UTC"
         ) from exc
+
+
+def date_format(text: str) -> str:
+    """Parse a format of ``strptime``, which has to read what it has written."""
+    try:
+        datetime.strptime(SAMPLE.strftime(text), text)
+    except (ValueError, re.error) as exc:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a format of strptime such as '%d/%m/%Y %H:%M'"
+        ) from exc
+    return text
 
 
 def conventions_of(options: argparse.Namespace) -> Conventions:
