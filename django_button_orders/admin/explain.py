@@ -22,7 +22,7 @@ from django_button_orders.admin.window import (
     late_money,
 )
 from django_button_orders.conf import first_report_delay, get_settings, this_site
-from django_button_orders.delivery.verdicts import message_of
+from django_button_orders.delivery.verdicts import message_of, with_full_stop
 from django_button_orders.models import ButtonOrder, PausedAccount
 from django_button_orders.models.states import NEW
 
@@ -33,7 +33,6 @@ Status = ButtonOrder.Status
 Reason = ButtonOrder.Reason
 
 MAX_ERROR_LENGTH = 300
-ENDS = (".", "!", "?", "…", "。")
 
 
 class Explanation(NamedTuple):
@@ -284,7 +283,7 @@ def as_sentence(error: str) -> str:
     text = Truncator(" ".join(error.split())).chars(MAX_ERROR_LENGTH)
     if not text:
         return gettext("it gave no reason.")
-    return text if text.endswith(ENDS) else f"{text}."
+    return with_full_stop(text)
 
 
 def explain_not_pending(order: ButtonOrder) -> Texts:

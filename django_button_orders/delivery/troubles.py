@@ -8,7 +8,7 @@ from django_button_orders.client import ButtonError
 from django_button_orders.client.exceptions import UNREACHABLE
 from django_button_orders.delivery.attempt import Attempt
 from django_button_orders.delivery.outcome import redacted, with_delay
-from django_button_orders.delivery.verdicts import Result, Verdict
+from django_button_orders.delivery.verdicts import Result, Verdict, with_full_stop
 from django_button_orders.models import ButtonOrder
 from django_button_orders.printable import get_logger
 
@@ -131,7 +131,7 @@ class Troubles:
 def describe_obstacle(attempt: Attempt, error: str) -> str:
     """Return a sentence that says why a call did not get through to Button."""
     if not isinstance(attempt.calls[-1].answer, ButtonError):
-        return f"Button is not available: {error}"
+        return with_full_stop(f"Button is not available: {error}")
     if error == UNREACHABLE:
         return "Button cannot be reached."
-    return f"Button cannot be reached: {error}"
+    return with_full_stop(f"Button cannot be reached: {error}")

@@ -221,6 +221,8 @@ PREAMBLE = re.compile(
     r"(Button answered [0-9]{3} to [a-z]+: )?"
 )
 
+ENDS = (".", "!", "?", "…", "。")
+
 BUTTON_SAID = re.compile(r"(Button answered [0-9]{3} to [a-z]+): .*", re.DOTALL)
 
 
@@ -228,6 +230,11 @@ def message_of(error: str) -> str:
     """Return a stored error without our words: what Button said, if it said so."""
     message = PREAMBLE.sub("", error, count=1).removesuffix(TAKEN_ADVICE).rstrip()
     return "" if message == WITHOUT_MESSAGE else message
+
+
+def with_full_stop(text: str) -> str:
+    """Return a text as a sentence. Others may write none at the end of an error."""
+    return text if text.endswith(ENDS) else f"{text}."
 
 
 def without_foreign_words(error: str) -> str:

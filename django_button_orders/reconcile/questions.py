@@ -23,7 +23,12 @@ from django_button_orders.delivery.rate_limit import (
     rate_of,
     reserve_turns,
 )
-from django_button_orders.delivery.verdicts import Result, Verdict, judge_retrieve
+from django_button_orders.delivery.verdicts import (
+    Result,
+    Verdict,
+    judge_retrieve,
+    with_full_stop,
+)
 from django_button_orders.models import ButtonOrder, Submission
 from django_button_orders.operations.throttle import Throttle
 
@@ -121,7 +126,8 @@ class Questions:
             self.ended = f"Button asks to retry in {seconds:.0f} seconds."
         if not self.ended and not self.is_stopped():
             if error := find_last_error(asked):
-                self.tell(f"No answer yet: {error} Retrying in {seconds:.0f} s.")
+                why = with_full_stop(error)
+                self.tell(f"No answer yet: {why} Retrying in {seconds:.0f} s.")
             self.wait(seconds)
         return not self.ended and not self.is_stopped()
 
@@ -178,7 +184,8 @@ def reset(attempt: Attempt) -> Attempt:
 
 
 def describe_failure(attempts: list[Attempt]) -> str:
-    return f"Button does not answer. The last error: {find_last_error(attempts)}"
+    error = with_full_stop(find_last_error(attempts))
+    return f"Button does not answer. The last error: {error}"
 
 
 def find_last_error(attempts: list[Attempt]) -> str:

@@ -177,6 +177,16 @@ class ObstacleTests(TroublesTestCase):
             "Button is not available: Button answered 503 to create: Down."
         )
 
+    def test_button_ends_no_sentence(self):
+        for said, sentence in (("Down", "Down."), ("Down!", "Down!"), ("…", "…")):
+            with self.subTest(said=said):
+                ButtonOrder.objects.all().delete()
+                responses.reset()
+
+                obstacle = self.obstacle(status=503, body=said)
+
+                assert obstacle.endswith(f"to create: {sentence}")
+
     def test_none(self):
         for status in (200, 400, 401):
             with self.subTest(status=status):

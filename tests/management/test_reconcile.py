@@ -447,7 +447,7 @@ class ButtonTests(ReconcileTestCase):
 
     def test_it_says_why_it_waits(self):
         self.place(1)
-        add_answer("GET", order_url("0"), status=503, body="Down.")
+        add_answer("GET", order_url("0"), status=503, body="Down")
         self.answer("0")
 
         out, err, error = self.reconcile("button")
