@@ -53,8 +53,8 @@ WAITING = ngettext_lazy(
     "count",
 )
 OF_OTHER_SITES = ngettext_lazy(
-    "%(number)s order is not reported from here, because another site reports it.",
-    "%(number)s orders are not reported from here, because another site reports them.",
+    "%(number)s of them is not reported from here, because another site reports it.",
+    "%(number)s of them are not reported from here, because another site reports them.",
     "count",
 )
 LATE_TOKENS = ngettext_lazy(
@@ -181,15 +181,11 @@ def summarize(orders: Orders, list_url: str) -> Iterator[Figure]:
     failed, pending = Status.FAILED.value, Status.PENDING.value
     others = sum(orders.other_sites.values())
     late = "will_retry"
+    # Those of other sites are a part of those that wait, so they stand below them.
     for sentence, count, parameters, colour in (
         (NEEDS_A_PERSON, orders.statuses[failed], {"status__exact": failed}, failed),
         (STUCK, orders.states["stuck"], {"state": "stuck"}, failed),
-        (
-            WAITING,
-            orders.statuses[pending] - others,
-            {"status__exact": pending},
-            pending,
-        ),
+        (WAITING, orders.statuses[pending], {"status__exact": pending}, pending),
         (OF_OTHER_SITES, others, {"state": "of_other_sites"}, late),
         (LATE_TOKENS, orders.late_tokens, {"token": "late"}, late),
     ):

@@ -45,7 +45,7 @@ CALLS: dict[str, _StrPromise] = {
     Operation.UPDATE: _("The order would be updated at Button, with its full state."),
     Operation.CANCEL: _("The order would be cancelled at Button."),
     Operation.RETRIEVE: _(
-        "An earlier call got no answer, so Button would first be asked "
+        "An earlier call got no definite answer, so Button would first be asked "
         "whether it has this order. Then the order would be created or "
         "updated, if needed."
     ),

@@ -162,7 +162,8 @@ CANCEL = BulkVerb(
         "count",
     ),
     consequences=_(
-        "Button will not count them, so nobody earns a commission for them. "
+        "Button will not count cancelled orders, so nobody earns a commission for "
+        "them. "
         "This cannot be undone. The shop's orders do not change."
     ),
     why_not={
@@ -187,7 +188,7 @@ DISMISS = BulkVerb(
         "Dismiss %(count)d order?", "Dismiss %(count)d orders?", "count"
     ),
     consequences=_(
-        "Nothing more is sent for them, and they are no longer listed as "
+        "Nothing more is sent for dismissed orders, and they are no longer listed as "
         "failed. Nothing changes at Button. You can retry them later."
     ),
     why_not={

@@ -325,7 +325,7 @@ class ConfirmationTests(Asking, VerbTestCase):
             "dismiss": (
                 "Dismiss 3 orders? ",
                 "1 · Pending, not failed ",
-                "Nothing more is sent for them",
+                "Nothing more is sent for dismissed orders",
             ),
             "cancel": (
                 "Cancel 5 orders at Button? ",

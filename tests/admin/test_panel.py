@@ -69,16 +69,18 @@ class SummaryTests(PanelTestCase):
         assert "1 order is waiting to be reported." in self.text()
 
     def test_of_another_site(self):
+        """The list that a sentence links to has as many orders as it says."""
         self.put(site="live")
+        self.add(1)
 
         text = self.text()
 
         assert (
-            "1 order is not reported from here, because another site reports it."
-            in text
-        )
+            "2 orders are waiting to be reported. "
+            "1 of them is not reported from here, because another site reports it."
+        ) in text
         assert "Warning: 1 pending order in the database default is not" in text
-        assert "waiting to be reported" not in text
+        assert f'<a href="{LIST_URL}?status__exact=pending">2 orders' in self.panel()
         assert "?state=of_other_sites" in self.panel()
 
     def test_what_needs_a_person_comes_first(self):

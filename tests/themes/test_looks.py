@@ -53,6 +53,7 @@ def test_pages(desk):
     row = desk.sell_refused("L-1")
 
     desk.open_order(row)
+    desk.expect("Internals")
     assert_readable(desk)
     desk.open_host_order(row)
     desk.page.locator("summary", has_text="Dismiss").click()

@@ -200,8 +200,8 @@ NOT_YET: Text = (SHOP, _("It is not reported yet."))
 LOST_ANSWER: Text = (
     SHOP,
     _(
-        "A report may have reached Button, but no answer came, so it is not known "
-        "whether Button has the order."
+        "A report may have reached Button, but no definite answer came, so it is not "
+        "known whether Button has the order."
     ),
 )
 

@@ -467,7 +467,7 @@ class UnreportedTests(ConclusionTestCase):
 
         text = self.conclude(row).text
 
-        assert text.startswith("A report may have reached Button, but no answer came")
+        assert text.startswith("A report may have reached Button, but no definite")
         assert text.endswith("The next attempt asks Button first.")
 
     def test_closed_after_a_lost_answer(self):
