@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 Status = ButtonOrder.Status
+Reason = ButtonOrder.Reason
 
 CHANGEABLE = _("It can be changed until %(absolute)s (%(relative)s).")
 OVER = _(
@@ -53,10 +54,12 @@ CLOSED_TODO = _(
 def describe_window(order: ButtonOrder) -> str:
     """Return until when an order can be changed, or "" if that is not of interest."""
     end = order.finalizes_at
-    if end is None or order.status not in (
-        Status.PENDING,
-        Status.REPORTED,
-        Status.FAILED,
+    # Button does not bring a cancelled order back, whatever its window is.
+    is_cancelled = order.status == Status.FAILED and order.reason == Reason.FINALIZED
+    if (
+        end is None
+        or is_cancelled
+        or order.status not in (Status.PENDING, Status.REPORTED, Status.FAILED)
     ):
         return ""
     is_open = is_future(end)

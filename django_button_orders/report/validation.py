@@ -204,8 +204,13 @@ def clean_personal_key(value: Any) -> str:
     return refuse_email(clean_short_key(value))
 
 
+def has_email(text: str) -> bool:
+    """Return whether a text contains an e-mail address."""
+    return EMAIL.search(text) is not None
+
+
 def refuse_email(text: str) -> str:
-    if EMAIL.search(text) or REDACTED_EMAIL in text:
+    if has_email(text) or REDACTED_EMAIL in text:
         raise ValidationError(
             "Do not enter an e-mail address here. Use Customer(email=...), "
             "which hashes it.",
@@ -253,7 +258,7 @@ def apply_cleaners(instance: Any, cleaners: Mapping[str, Cleaner]) -> None:
 def redact_email(text: str) -> str:
     """Return a text with each word replaced that contains an e-mail address."""
     return re.sub(
-        r"\S+", lambda word: REDACTED_EMAIL if EMAIL.search(word[0]) else word[0], text
+        r"\S+", lambda word: REDACTED_EMAIL if has_email(word[0]) else word[0], text
     )
 
 

@@ -146,6 +146,16 @@ class WindowTests(AdminTestCase):
 
                 assert "be changed: Button" not in self.page()
 
+    def test_cancelled_at_button(self):
+        """Whatever the window is, Button does not bring the order back."""
+        self.put(status="failed", reason="finalized")
+        for days in (3, -3):
+            with self.subTest(days=days):
+                self.put_end(days=days)
+
+                assert "It can be changed until" not in self.page()
+                assert "be changed: Button" not in self.page()
+
     def test_unknown(self):
         self.put(status="reported")
 

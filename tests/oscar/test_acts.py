@@ -8,6 +8,7 @@ from oscar.core.loading import get_model
 
 from django_button_orders import register
 from django_button_orders.contrib.oscar import OscarOrderAdapter
+from django_button_orders.models import ButtonOrder
 from django_button_orders.outbox.adapters import find_adapter, unregister
 from django_button_orders.testing import ButtonSandboxMixin
 from tests.oscar.utils import Clerk, Order, Shopper, create_product
@@ -135,6 +136,11 @@ class ActsWithoutCallTests(DashboardTestCase):
     def test_refund_of_delivery(self):
         self.refund(kind="delivery-refund", amount="6.00")
 
+    def test_transaction_without_an_event(self):
+        kind = get_model("payment", "SourceType").objects.create(name="Card")
+        source = self.order.sources.create(source_type=kind, amount_debited=102)
+        source.refund(24)
+
     def test_refused_acts(self):
         self.clerk.act("change_order_status", new_status="Complete")
         self.clerk.act_on(
@@ -165,6 +171,28 @@ class CancellationTests(DashboardTestCase):
         self.set_status("Cancelled")
 
         assert self.new_calls() == ["DELETE"]
+
+    def test_cancelled_and_back(self):
+        self.set_status("Cancelled")
+        assert self.new_calls() == ["DELETE"]
+        self.order.refresh_from_db()
+
+        self.order.status = "Pending"
+        self.order.save()
+
+        assert self.new_calls() == []
+        row = ButtonOrder.objects.get()
+        assert (row.status, row.reason) == ("failed", "finalized")
+
+    def test_cancelled_and_back_before_the_call(self):
+        self.set_status("Cancelled")
+        self.order.refresh_from_db()
+
+        self.order.status = "Pending"
+        self.order.save()
+
+        assert self.new_calls() == []
+        assert self.held() == WHOLE
 
     def test_cancelled_before_the_report(self):
         order = Shopper().buy(create_product("5.00", sku="CUP"))

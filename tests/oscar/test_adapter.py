@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oscar.core.loading import get_model
 
+from django_button_orders import Customer
 from django_button_orders.contrib.oscar import OscarOrderAdapter
 from django_button_orders.contrib.oscar.checks import check_statuses
 from django_button_orders.outbox.adapters import get_adapter, register, unregister
@@ -170,6 +172,17 @@ class OrderTests(TestCase):
 
         assert report.customer.is_new is False
         assert report.line_items[0].category == ("Home", "Kitchen")
+
+    def test_customer_with_an_address_as_key(self):
+        """Some shops have a user model whose primary key is the e-mail address."""
+        address = "ada@shop.test"
+        order = create_order()
+        order.user = get_user_model()(pk=address, email=address)
+        order.button_has_earlier_order = False
+
+        customer = adapter.build(order).customer
+
+        assert customer == Customer(email=address, is_new=True)
 
     def test_text_instead_of_names(self):
         class Mistaken(OscarOrderAdapter):

@@ -21,6 +21,7 @@ from django_button_orders.outbox.adapters import OrderAdapter
 from django_button_orders.report.lines import spread
 from django_button_orders.report.money import exponent
 from django_button_orders.report.objects import Customer, LineItem, OrderReport
+from django_button_orders.report.validation import has_email
 
 # The attributes that list names of the shop.
 NAMES = (
@@ -125,13 +126,16 @@ class OscarOrderAdapter(OrderAdapter):
         """
         Return the customer, without the e-mail address itself.
 
-        A guest has no ID. Whether a guest is new to the shop is not known.
+        A guest has no ID, nor has a user whose primary key is an e-mail address.
+        Whether a guest is new to the shop is not known.
         """
         email = (order.email or "").strip()
         if order.user_id is None:
             return Customer(email=email) if email else None
         return Customer(
-            id=order.user_id, email=email, is_new=not self.has_earlier_order(order)
+            id="" if has_email(str(order.user_id)) else order.user_id,
+            email=email,
+            is_new=not self.has_earlier_order(order),
         )
 
     def has_earlier_order(self, order: Any) -> bool:
