@@ -87,6 +87,9 @@ def format_total(order: ButtonOrder) -> str | None:
 def format_last_answer(order: ButtonOrder) -> SafeString | None:
     """Return the status code of Button's last answer, the last error, or both."""
     code, error = order.last_status_code, shorten_message(order)
+    if order.status == ButtonOrder.Status.DISMISSED and error:
+        # The error may be the note of who dismissed the order, and no answer.
+        code = None
     if not code and not error:
         return None
     return format_labelled(

@@ -491,7 +491,7 @@ class Migration(migrations.Migration):
                             ("taken", "Button has another order under this ID"),
                             ("exhausted", "Gave up after all attempts"),
                             ("unauthorized", "Button does not accept the key"),
-                            ("unavailable", "Button cannot be reached"),
+                            ("unavailable", "Button is not available"),
                             ("no_token", "No attribution token"),
                         ],
                         editable=False,

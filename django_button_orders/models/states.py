@@ -31,7 +31,7 @@ class Reason(models.TextChoices):
     TAKEN = "taken", _("Button has another order under this ID")
     EXHAUSTED = "exhausted", _("Gave up after all attempts")
     UNAUTHORIZED = "unauthorized", _("Button does not accept the key")
-    UNAVAILABLE = "unavailable", _("Button cannot be reached")
+    UNAVAILABLE = "unavailable", _("Button is not available")
     NO_TOKEN = "no_token", _("No attribution token")
 
 

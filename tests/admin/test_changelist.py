@@ -54,6 +54,16 @@ class ListTests(AdminTestCase):
         self.put(last_status_code=503)
         assert f" 503 The connection {'x' * 44}…" in self.text()
 
+    def test_note_of_a_dismissed_order(self):
+        """It does not look like what Button said."""
+        self.put(status="failed", last_status_code=400, last_error="No category.")
+        ButtonOrder.objects.dismiss("A test order.")
+        assert " A test order. " in self.text()
+        assert " 400 " not in self.text()
+
+        self.put(last_error="")
+        assert " 400 " in self.text()
+
     def test_error_that_quotes_a_customer(self):
         self.put(last_error="Adapter.build raised KeyError: jane@shop.test")
         assert "jane@" in text_of(self.client.get(LIST_URL))

@@ -399,7 +399,7 @@ class UnreportedTests(ConclusionTestCase):
                 "unauthorized",
                 "Button does not accept the key. Correct API_KEY, then retry it.",
             ),
-            ("unavailable", "Button cannot be reached. Retry it."),
+            ("unavailable", "Button is not available. Retry it."),
             ("", "Failed. Retry it."),
         ):
             with self.subTest(reason=reason):
